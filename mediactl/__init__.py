@@ -1,0 +1,3 @@
+"""mediactl: a batch media processor for folders of photos, videos and sound."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,142 @@
+"""Files that survive a power cut: fingerprints, digests, durable writes, names safe to show."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mediactl.model import Fingerprint
+
+TEMPORARY = b".mediactl-"
+"""Every temporary file's name starts with this, followed by the run's id: so stale ones are known by their owner."""
+
+_BLOCK = 1 << 20
+
+
+def fingerprint(stat: os.stat_result) -> Fingerprint:
+    """The fingerprint in a stat result."""
+    return Fingerprint(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+
+
+def digest_fd(fd: int) -> str:
+    """SHA-256 of an open file from its start, in hex; the file's position is left anywhere.
+
+    SHA-256 because every machine of the last years has instructions for it (1.7 GB/s a core measured, twice BLAKE2b).
+    """
+    os.lseek(fd, 0, os.SEEK_SET)
+    digest = hashlib.sha256()
+    while block := os.read(fd, _BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def digest_file(path: bytes) -> str:
+    """SHA-256 of a file in hex. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        return digest_fd(fd)
+    finally:
+        os.close(fd)
+
+
+def fsync_file(path: bytes) -> None:
+    """Force a file's bytes to disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def fsync_folder(path: bytes) -> None:
+    """Force a folder's entries (renames, new names) to disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folders(path: bytes) -> None:
+    """Make a folder and its parents; each new name is forced to disk."""
+    missing: list[bytes] = []
+    current = path
+    while not os.path.isdir(current):
+        missing.append(current)
+        current = os.path.dirname(current)
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder)
+        except FileExistsError:
+            if not os.path.isdir(folder):
+                raise
+        fsync_folder(os.path.dirname(folder))
+
+
+def write_durably(path: bytes, content: bytes, token: bytes) -> None:
+    """Replace a file whole: temporary beside it, fsync, rename. The folder's own fsync is the caller's."""
+    temporary = os.path.join(os.path.dirname(path), TEMPORARY + token + b"-" + os.path.basename(path))
+    with removed_on_error(temporary):
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(fd, view) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+
+
+@contextmanager
+def removed_on_error(path: bytes) -> Iterator[None]:
+    """Leave no file behind at ``path`` when the block raises."""
+    try:
+        yield
+    except BaseException:
+        remove_if_there(path)
+        raise
+
+
+def remove_if_there(path: bytes) -> bool:
+    """Remove a file; tell whether it was there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def sweep_temporaries(folder: bytes, token: bytes | None = None) -> int:
+    """Remove the temporary files in a folder (of one owner, or all with None); return how many there were."""
+    prefix = TEMPORARY + (token or b"")
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    return sum(remove_if_there(os.path.join(folder, name)) for name in names if name.startswith(prefix))
+
+
+def shown(path: bytes | str) -> str:
+    """A name made safe to print: control, bidi, other invisible and undecodable characters are escaped.
+
+    Names come from strangers; a terminal must not obey them, nor a line break split a log line in two.
+    """
+    text = path if isinstance(path, str) else path.decode("utf-8", "surrogateescape")
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if character.isprintable() and unicodedata.category(character) not in {"Cc", "Cf", "Co", "Cn", "Cs"}:
+        return character
+    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character) or (
+        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    )

@@ -1,0 +1,237 @@
+"""The values that travel through mediactl: frozen, self-contained, JSON-able.
+
+Paths are ``bytes``, as Linux has them; text is made of them only to be shown (``files.shown``).
+Sizes are bytes, durations seconds, dimensions pixels *as shown* (after rotation) unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+import msgspec
+
+class Kind(StrEnum):
+    """What a source is, by its content."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+
+
+class Priority(IntEnum):
+    """How urgent a job is; ``jobs.priority`` turns it into a due time."""
+
+    URGENT = 0
+    HIGH = 1
+    NORMAL = 2
+    LOW = 3
+    BACKFILL = 4
+
+
+class Verdict(StrEnum):
+    """How one attempt at a job ended."""
+
+    DONE = "done"
+    REJECTED = "rejected"
+    """The input is bad; final."""
+    FAILED = "failed"
+    """Did not work out; retried, and after some failures quarantined."""
+    CRASHED = "crashed"
+    """The worker died under it."""
+    TIMED_OUT = "timed_out"
+    """Over its hard time limit; its worker was killed. Counts as a failure."""
+    CHANGED = "changed"
+    """The source changed while it was read; it is planned anew."""
+    INTERRUPTED = "interrupted"
+    """Stopped from outside (signal, owner died); costs nothing."""
+    BLOCKED = "blocked"
+    """The machine cannot go on (disk full); costs nothing, ends the run."""
+
+
+class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
+    """What stat tells of a file; two equal fingerprints mean, in practice, equal content."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+class Source(msgspec.Struct, frozen=True):
+    """An input file."""
+
+    root: bytes
+    """Absolute folder that the path is relative to."""
+    path: bytes
+    """Path relative to ``root``."""
+    place: bytes
+    """Folder of its artefacts, relative to OUT. Unique in one OUT."""
+    fingerprint: Fingerprint
+    kind: Kind
+    format: str
+    """Container or codec as sniffed from the first bytes: "jpeg", "mp4" ..."""
+
+    @property
+    def file(self) -> bytes:
+        """Absolute path of the file."""
+        return self.root + b"/" + self.path
+
+
+class VideoTrack(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The moving picture of a source. Width and height are those shown, after rotation and sample aspect."""
+
+    codec: str
+    width: int
+    height: int
+    rotation: int = 0
+    """Degrees clockwise that a player turns the coded frames by: 0, 90, 180 or 270."""
+    fps: float | None = None
+    frames: int | None = None
+    duration: float | None = None
+    pixel_format: str = ""
+    transfer: str = ""
+    """Transfer characteristic, "smpte2084" (HDR10) and "arib-std-b67" (HLG) being the HDR ones."""
+    start: float = 0.0
+
+
+class AudioTrack(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A sound track of a source."""
+
+    codec: str
+    channels: int
+    sample_rate: int
+    duration: float | None = None
+    language: str = ""
+
+
+class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What probing tells of a source, as far as planning and asset.json need it."""
+
+    format: str
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    frames: int = 1
+    """Frames or pages of an image; 1 for a still. Not set for videos (see ``video.frames``)."""
+    alpha: bool = False
+    video: VideoTrack | None = None
+    audio: tuple[AudioTrack, ...] = ()
+    subtitles: tuple[str, ...] = ()
+    """Codec names of the subtitle tracks."""
+    tags: dict[str, str] = {}
+    """Camera, lens, time, title ...; never a place."""
+    warnings: tuple[str, ...] = ()
+
+
+class Target(msgspec.Struct, frozen=True):
+    """An artefact to be made: a recipe's output, resolved for one source."""
+
+    name: str
+    """File name in the source's place, "w800.webp"."""
+    role: str
+    """"variant", "rendition", "poster" or "audio"."""
+    operation: str
+    """The table entry in ``media.execute`` that makes it: "image", "video", "poster" or "audio"."""
+    params: dict[str, int | float | str | bool]
+    """Resolved: what is in here decides the bytes of the artefact, together with the encoder."""
+    key: str
+    """Digest of source content, operation, params, operation version and encoder version."""
+
+
+class Artefact(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A derived file, as asset.json names it."""
+
+    name: str
+    role: str
+    media_type: str
+    bytes: int
+    sha256: str
+    key: str
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+
+
+class OutputFile(msgspec.Struct, frozen=True, array_like=True):
+    """An artefact as it lies on this disk."""
+
+    artefact: Artefact
+    mtime_ns: int
+    inode: int
+
+
+class Reuse(msgspec.Struct, frozen=True):
+    """An artefact with the wanted key that exists elsewhere in OUT; to be linked, after its sha256 was checked."""
+
+    key: str
+    file: bytes
+    artefact: Artefact
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a source may cost at most; checked from its header, before anything is decoded."""
+
+    pixels: int = 300_000_000
+    """Pixels of one frame. The largest phone sensors make 200 MP."""
+    frames: int = 3_000
+    """Frames of an animated image."""
+    animation_pixels: int = 1_500_000_000
+    """Pixels of all frames of an animated image together."""
+    duration: float = 6 * 3600.0
+    """Seconds of a film or a recording."""
+
+
+class ProbeTask(msgspec.Struct, frozen=True):
+    """Read a source once: digest, dimensions, tracks, tags."""
+
+    source: Source
+    limits: Limits
+    cache: bytes | None = None
+    """Folder of the digest cache shared by all output trees; None: no cache."""
+
+
+class MakeTask(msgspec.Struct, frozen=True):
+    """Make the missing artefacts of one source, then its asset.json."""
+
+    source: Source
+    digest: str
+    info: MediaInfo
+    targets: tuple[Target, ...]
+    """Every artefact of the asset, in asset.json's order."""
+    keep: tuple[Artefact, ...]
+    """Those that are there already and stay."""
+    out: bytes
+    """Absolute path of OUT."""
+    recipe: str
+    """Name of the recipe, for asset.json."""
+    limits: Limits
+    placeholder: str = ""
+    """Thumbhash known from before ("" when it has to be made)."""
+    threads: int = 1
+    """Cores that an encoder may use. Part of the params where it changes the bytes."""
+
+
+class Made(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a worker found or made for one job; a probe fills the first two, a make the rest."""
+
+    digest: str = ""
+    info: MediaInfo | None = None
+    files: tuple[OutputFile, ...] = ()
+    """All artefacts of the asset as they lie now, kept ones included."""
+    made: int = 0
+    """How many of them this job made (encoded or linked)."""
+    placeholder: str = ""
+    warnings: tuple[str, ...] = ()
+    folder_mtime_ns: int = 0
+    """Of the asset's folder, after its last rename."""
+
+
+class Usage(msgspec.Struct, frozen=True, array_like=True):
+    """What one attempt cost."""
+
+    wall: float = 0.0
+    """Seconds."""
+    cpu: float = 0.0
+    """Seconds, children included."""
+    peak_memory: int = 0
+    """Bytes, of the worker or its largest child."""
