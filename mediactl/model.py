@@ -10,6 +10,7 @@ from enum import IntEnum, StrEnum
 
 import msgspec
 
+
 class Kind(StrEnum):
     """What a source is, by its content."""
 
@@ -181,6 +182,28 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds of a film or a recording."""
 
 
+class NewJob(msgspec.Struct, frozen=True):
+    """A job to be added to the journal."""
+
+    key: str
+    """Digest of what it does: the same in every run."""
+    kind: str
+    """"probe", "image", "video" or "audio"."""
+    payload: bytes
+    """JSON of its task; all that a worker needs."""
+    lane: str = "quick"
+    source: int | None = None
+    """Row of the source in the journal."""
+    content: str | None = None
+    """Source digest; two jobs on one content never run at once."""
+    format: str = ""
+    size: int = 0
+    """Amount of work: bytes of a probe, pixels of an image, milliseconds of a film or a recording."""
+    priority: Priority = Priority.NORMAL
+    time_limit: float = 600.0
+    """Seconds after which its worker is killed."""
+
+
 class ProbeTask(msgspec.Struct, frozen=True):
     """Read a source once: digest, dimensions, tracks, tags."""
 
@@ -198,8 +221,8 @@ class MakeTask(msgspec.Struct, frozen=True):
     info: MediaInfo
     targets: tuple[Target, ...]
     """Every artefact of the asset, in asset.json's order."""
-    keep: tuple[Artefact, ...]
-    """Those that are there already and stay."""
+    keep: tuple[OutputFile, ...]
+    """Those believed to be there: trusted when their stat agrees, hashed when not, made again when they differ."""
     out: bytes
     """Absolute path of OUT."""
     recipe: str
@@ -220,6 +243,8 @@ class Made(msgspec.Struct, frozen=True, omit_defaults=True):
     """All artefacts of the asset as they lie now, kept ones included."""
     made: int = 0
     """How many of them this job made (encoded or linked)."""
+    bytes_made: int = 0
+    """Bytes of those, links counted once."""
     placeholder: str = ""
     warnings: tuple[str, ...] = ()
     folder_mtime_ns: int = 0
@@ -235,3 +260,10 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
     """Seconds, children included."""
     peak_memory: int = 0
     """Bytes, of the worker or its largest child."""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that a person, cron or CI may want to know; one line of NDJSON."""
+
+    name: str
+    fields: dict[str, object]

@@ -96,7 +96,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def outputs(self, kind: Kind) -> tuple[ImageOutput | VideoOutput | AudioOutput, ...]:
         """The outputs that a source of this kind gets."""
-        return {Kind.IMAGE: self.image, Kind.VIDEO: (*self.video, *self.poster), Kind.AUDIO: self.audio}[kind]
+        if kind is Kind.IMAGE:
+            return self.image
+        return (*self.video, *self.poster) if kind is Kind.VIDEO else self.audio
 
     def digest(self) -> str:
         """Short digest of everything that the recipe says: equal digests, equal work."""
@@ -121,7 +123,9 @@ def text_of(name_or_file: str) -> tuple[str, str]:
         if looks_like_file:
             raise UsageError(f"recipe {shown(name_or_file)}: no such file") from None
         close = difflib.get_close_matches(name_or_file, builtin_names(), 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(builtin_names())}; or name a .toml file"
+        hint = (
+            f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(builtin_names())}; or name a .toml file"
+        )
         raise UsageError(f"recipe {shown(name_or_file)!r}: no such recipe; {hint}") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"

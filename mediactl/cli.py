@@ -1,0 +1,350 @@
+"""The command line: flags to Settings, errors to one line, results to exit codes. Imports are lazy: start-up counts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from mediactl import __version__
+from mediactl.errors import ExitCode, MediactlError
+
+if TYPE_CHECKING:
+    from mediactl.model import Event
+    from mediactl.settings import Settings
+
+PRIORITIES = ("urgent", "high", "normal", "low", "backfill")
+JOB_STATES = ("ready", "running", "done", "rejected", "quarantined", "cancelled")
+
+
+def main() -> NoReturn:
+    """Entry point. Whatever goes wrong on purpose ends as one line on standard error."""
+    try:
+        code = cli.main(standalone_mode=False, auto_envvar_prefix="MEDIACTL")
+        sys.exit(code if isinstance(code, int) else ExitCode.COMPLETE)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except click.Abort:
+        sys.exit(130)
+    except MediactlError as error:
+        _say(f"mediactl: {error}")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; not worth a traceback
+        sys.exit(ExitCode.STOPPED_EARLY)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        if os.environ.get("MEDIACTL_DEBUG"):
+            raise
+        text = " ".join(str(error).split())
+        _say(
+            f"mediactl: a fault of ours: {type(error).__name__}: {text}; MEDIACTL_DEBUG=1 shows where; please report it"
+        )
+        sys.exit(ExitCode.OURS)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _configured(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    from mediactl.settings import read_config
+
+    config = read_config() if value is None else read_config(value)
+    context.default_map = dict.fromkeys(cli.commands, config)
+    return value
+
+
+class Path(click.ParamType[bytes]):
+    """A path as bytes, exactly as it was typed."""
+
+    name = "path"
+
+    def convert(self, value: Any, _parameter: click.Parameter | None, _context: click.Context | None) -> bytes:
+        """Bytes of the argument."""
+        return value if isinstance(value, bytes) else os.fsencode(value)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="mediactl %(version)s")
+@click.option("--config", callback=_configured, is_eager=True, expose_value=False, metavar="FILE",
+              help="Settings file.  [default: mediactl.toml, if there is one]")  # fmt: skip
+def cli() -> None:
+    """Batch media processor for folders of photos, videos and sound.
+
+    Run it again at any time: it does only what is missing.
+    """
+
+
+def _places(function: Callable[..., Any]) -> Callable[..., Any]:
+    out = click.option("--out", type=Path(), default="derived", show_default=True, help="Output folder.")
+    state = click.option("--state", default=None, metavar="DIR", help="Journal's folder.  [default: OUT/.mediactl]")
+    return out(state(function))
+
+
+def _state(out: bytes, state: str | None) -> str:
+    return os.path.abspath(state) if state else os.fsdecode(os.path.join(os.path.abspath(out), b".mediactl"))
+
+
+@cli.command()
+@click.argument("sources", nargs=-1, required=True, type=Path(), metavar="SOURCE...")
+@_places
+@click.option("--recipe", default="web", show_default=True, help="Built-in recipe, or a .toml file.")
+@click.option("--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True,
+              help="How urgent these sources are.")  # fmt: skip
+@click.option(
+    "-j", "--jobs", type=click.IntRange(min=1), default=None, help="Worker processes.  [default: usable cores]"
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be done and why; touch nothing.")
+@click.option("--json", "as_json", is_flag=True, help="NDJSON events on standard output.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only what went wrong.")
+@click.option("-v", "--verbose", is_flag=True, help="Print each file, also what is ignored and why.")
+@click.option(
+    "--strict", is_flag=True, help="Start nothing if a manifest has a bad row; exit 1 also for bad sources of old."
+)
+@click.option("--keep-root", is_flag=True, help="Put each SOURCE folder's own name in front of its outputs.")
+@click.option("--follow-symlinks", is_flag=True, help="Follow symbolic links inside folders.")
+@click.option("--allow-outside", is_flag=True, help="Let manifests name files outside their own folder.")
+@click.option("--grace", type=click.FloatRange(min=0), default=25.0, show_default=True, metavar="S",
+              help="Seconds that running jobs get after Ctrl-C or SIGTERM.")  # fmt: skip
+@click.option("--max-duration", type=click.FloatRange(min=0), default=None, metavar="S",
+              help="Stop cleanly after so many seconds; run again to go on.")  # fmt: skip
+@click.option("--ffmpeg", default=None, metavar="FILE", help="ffmpeg to use.  [default: the one that came along]")
+def process(sources: tuple[bytes, ...], out: bytes, state: str | None, **flags: Any) -> int:
+    """Make the outputs of every SOURCE complete.
+
+    SOURCE is a folder, a file, a manifest (.jsonl, .csv, .txt), or - for a manifest on standard input.
+    """
+    from mediactl.model import Priority
+    from mediactl.pool.limits import available_cores
+    from mediactl.settings import Settings, cache_folder
+
+    environment = dict(os.environ)
+    if flags["ffmpeg"]:
+        environment["MEDIACTL_FFMPEG"] = os.path.abspath(flags["ffmpeg"]) if "/" in flags["ffmpeg"] else flags["ffmpeg"]
+    settings = Settings(
+        sources=sources,
+        out=os.path.abspath(out),
+        state=_state(out, state),
+        recipe=flags["recipe"],
+        priority=Priority[flags["priority"].upper()],
+        jobs=flags["jobs"] or available_cores(),
+        strict=flags["strict"],
+        keep_root=flags["keep_root"],
+        follow_symlinks=flags["follow_symlinks"],
+        allow_outside=flags["allow_outside"],
+        grace=flags["grace"],
+        max_duration=flags["max_duration"],
+        cache=cache_folder(os.environ),
+        environment=environment,
+    )
+    if flags["dry_run"]:
+        from mediactl import rehearsal
+
+        for line in rehearsal.lines(settings, sys.stdin.buffer.read, as_json=flags["as_json"]):
+            click.echo(line)
+        return ExitCode.COMPLETE
+    from mediactl.run import process as run
+
+    take, close = _display(settings, as_json=flags["as_json"], quiet=flags["quiet"], verbose=flags["verbose"])
+    try:
+        return run(settings, take, sys.stdin.buffer.read).exit_code
+    finally:
+        close()
+
+
+def _display(
+    settings: Settings, *, as_json: bool, quiet: bool, verbose: bool
+) -> tuple[Callable[[Event], None], Callable[[], None]]:
+    """What draws the events: NDJSON, the live view on a terminal, plain lines elsewhere."""
+    import time
+
+    display: Any
+    if as_json:
+        from mediactl.ui.ndjson import NdJson
+
+        display = NdJson(sys.stdout.buffer, time.time)
+    elif not quiet and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        from rich.console import Console
+
+        from mediactl.ui.live import LiveView
+
+        display = LiveView(Console(highlight=False), time.monotonic, verbose=verbose)
+    else:
+        from mediactl.ui.lines import Lines
+
+        display = Lines(sys.stdout, time.monotonic, quiet=quiet, verbose=verbose)
+    return display.take, display.close
+
+
+@cli.command()
+@_places
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(out: bytes, state: str | None, as_json: bool) -> None:
+    """Sources and jobs by state, what waits and for how long, and who is at work."""
+    import time
+
+    from mediactl import inspect
+    from mediactl.jobs import report
+
+    with report.read(_state(out, state)) as rows:
+        if as_json:
+            _echo_json(inspect.status_json(rows, time.time()))
+        else:
+            for line in inspect.status(rows, time.time()):
+                click.echo(line)
+
+
+@cli.command()
+@_places
+@click.option("--state-is", "wanted", type=click.Choice(JOB_STATES), default=None, help="Only jobs in this state.")
+@click.option("--limit", type=click.IntRange(min=1), default=None, help="At most so many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def jobs(out: bytes, state: str | None, wanted: str | None, limit: int | None, as_json: bool) -> None:
+    """List jobs."""
+    from mediactl import inspect
+    from mediactl.jobs import report
+
+    with report.read(_state(out, state)) as rows:
+        for job in rows.listed(wanted, limit or -1):
+            if as_json:
+                _echo_json(inspect.job_json(job))
+            else:
+                click.echo(inspect.job_line(job))
+
+
+@cli.command()
+@click.argument("job", type=Path())
+@_places
+def show(job: bytes, out: bytes, state: str | None) -> None:
+    """All that is known of a JOB: its key (the start is enough), or its source's path."""
+    from mediactl import inspect
+    from mediactl.jobs import report
+
+    with report.read(_state(out, state)) as rows:
+        for line in inspect.show(rows, job):
+            click.echo(line)
+
+
+@cli.command()
+@click.argument("job", type=Path(), required=False)
+@click.option("--all", "everything", is_flag=True, help="All rejected and quarantined jobs.")
+@_places
+def retry(job: bytes | None, everything: bool, out: bytes, state: str | None) -> None:
+    """Let a stopped JOB (key or path) be tried again by the next run."""
+    from mediactl import upkeep
+
+    _one_or_all(job, everything)
+    keys = upkeep.retry(_state(out, state), job)
+    click.echo(f"{len(keys)} ready again" if keys else "nothing to retry")
+
+
+@cli.command()
+@click.argument("job", type=Path(), required=False)
+@click.option("--all", "everything", is_flag=True, help="All jobs that wait.")
+@_places
+def cancel(job: bytes | None, everything: bool, out: bytes, state: str | None) -> None:
+    """Cancel a JOB (key or path) that waits. One that runs is left to finish."""
+    from mediactl import upkeep
+
+    _one_or_all(job, everything)
+    keys = upkeep.cancel(_state(out, state), job)
+    click.echo(f"{len(keys)} cancelled" if keys else "nothing to cancel")
+
+
+def _one_or_all(job: bytes | None, everything: bool) -> None:
+    if (job is None) != everything:
+        raise click.UsageError("name one JOB, or use --all")
+
+
+@cli.command()
+@_places
+@click.option("-y", "--yes", is_flag=True, help="Remove them.")
+def prune(out: bytes, state: str | None, yes: bool) -> None:
+    """List the outputs of sources that are gone; with --yes, remove them."""
+    from mediactl import upkeep
+    from mediactl.files import shown
+
+    removed = upkeep.removed_sources(_state(out, state))
+    for _, file, place, names in removed:
+        click.echo(f"{shown(file)} is gone: {shown(place)} ({len(names) + 1} files)")
+    if not removed:
+        click.echo("nothing to prune")
+    elif yes:
+        click.echo(f"{upkeep.prune(_state(out, state), os.path.abspath(out), removed)} files removed")
+    else:
+        click.echo(f"{len(removed)} sources are gone; --yes removes their outputs")
+
+
+@cli.group()
+def recipe() -> None:
+    """Recipes: what is derived from each kind of source."""
+
+
+@recipe.command("list")
+def recipe_list() -> None:
+    """Recipes that come with mediactl."""
+    from mediactl import recipe as recipes
+
+    for name in recipes.builtin_names():
+        click.echo(f"{name:<12}  {recipes.load(name).description}")
+
+
+@recipe.command("show")
+@click.argument("name")
+def recipe_show(name: str) -> None:
+    """Print a recipe's TOML, to start one of your own from."""
+    from mediactl import recipe as recipes
+
+    click.echo(recipes.text_of(name)[0].rstrip("\n"))
+
+
+@recipe.command("check")
+@click.argument("file")
+def recipe_check(file: str) -> None:
+    """Check a recipe FILE."""
+    from mediactl import recipe as recipes
+    from mediactl.model import Kind
+
+    checked = recipes.load(file)
+    outputs = ", ".join(f"{len(checked.outputs(kind))} of {kind.value}" for kind in Kind if checked.outputs(kind))
+    click.echo(f"recipe {checked.name!r} is sound: makes {outputs}")
+
+
+@cli.command()
+@_places
+@click.option("--ffmpeg", default=None, metavar="FILE", help="ffmpeg to look at.")
+def doctor(out: bytes, state: str | None, ffmpeg: str | None) -> int:
+    """Look at ffmpeg, libvips, the journal, free space and cores."""
+    from mediactl import doctor as doctor_
+
+    environment = {**os.environ, **({"MEDIACTL_FFMPEG": ffmpeg} if ffmpeg else {})}
+    good = True
+    for check in doctor_.checks(os.path.abspath(out), _state(out, state), environment):
+        good = good and check.ok
+        click.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name:<8}  {check.text}")
+    return ExitCode.COMPLETE if good else ExitCode.BAD_SOURCES
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a completion script: put `source <(mediactl completion bash)` into your .bashrc."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None  # the choices above are click's own
+    click.echo(found(cli, {}, "mediactl", "_MEDIACTL_COMPLETE").source())
+
+
+def _echo_json(value: object) -> None:
+    import json
+
+    click.echo(json.dumps(value))

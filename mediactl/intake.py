@@ -1,0 +1,219 @@
+"""From what lies in the folders to jobs in the journal: scan, compare with what is known, add what is missing."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from mediactl import scan, sniff
+from mediactl.errors import UsageError
+from mediactl.files import shown
+from mediactl.jobs.journal import Journal
+from mediactl.jobs.sources import Known
+from mediactl.model import Event, Fingerprint, Kind, NewJob, Source
+from mediactl.outputs import OutputCheck
+from mediactl.planner import Planner
+from mediactl.recipe import Recipe
+from mediactl.settings import Settings
+
+
+class Intake:
+    """Takes sources in, batch by batch. ``step`` until it says that nothing is left.
+
+    ``up_to_date`` counts sources that need nothing; ``settled`` those that ended before this run, by state.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        planner: Planner,
+        batches: Iterator[scan.Batch | scan.Trouble],
+        check: OutputCheck,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._planner = planner
+        self._batches = batches
+        self._check = check
+        self._emit = emit
+        self.found = 0
+        self.up_to_date = 0
+        self.troubles = 0
+        self.settled: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        """Why work was planned: new, changed, recipe changed, encoder changed, missing output."""
+
+    def step(self) -> bool:
+        """Take in one batch; False when all is taken in."""
+        batch = next(self._batches, None)
+        if batch is None:
+            self._make_again(self._check.finish())
+            return False
+        if isinstance(batch, scan.Trouble):
+            self.troubles += 1
+            self._emit(Event("scan.trouble", {"path": shown(batch.name), "reason": batch.message}))
+            return True
+        self._take(batch)
+        self._make_again(self._check.stale())
+        return True
+
+    def summary(self) -> dict[str, object]:
+        """Fields of the event "plan"."""
+        return {
+            "sources": self.found - self.settled["ignored"],
+            "up_to_date": self.up_to_date,
+            "ignored": self.settled["ignored"],
+            "planned": sum(self.reasons.values()),
+            "reasons": dict(sorted(self.reasons.items())),
+        }
+
+    def _take(self, batch: scan.Batch) -> None:
+        sources = self._journal.sources
+        recipe = self._planner.named(batch.recipe)
+        plans = self._planner.plans(recipe)
+        rows = sources.known(batch.place)
+        new: list[tuple[scan.Entry, str]] = []
+        again: dict[str, list[int]] = {"recipe changed": [], "encoder changed": []}
+        for entry in batch.files:
+            name = entry[0] if batch.rename is None else batch.rename
+            row = rows.get(name)
+            if row is None:
+                new.append((entry, "new"))
+            elif row[4:8] != entry[1:] or row[2] != batch.root:
+                self._refuse_if_taken(Known(*row), batch, entry)
+                new.append((entry, "adopted" if not row[5] else "changed"))
+            else:
+                state, planned = row[8], plans.get(row[12], "")
+                if state == "done" and row[9] == planned:
+                    place = os.path.join(batch.place, name)
+                    self._check.ask((row[0], place, row[10], row[11]))
+                    self.up_to_date += 1  # taken back should the check find it stale
+                elif state == "done":
+                    same_recipe = row[9].partition(":")[0] == planned.partition(":")[0]
+                    again["encoder changed" if same_recipe else "recipe changed"].append(row[0])
+                elif state == "pending":
+                    if sources.has_live_job(row[0]):
+                        sources.mark_mine([row[0]])
+                        self.reasons["unfinished"] += 1
+                    else:
+                        new.append((entry, "unfinished"))
+                elif row[9] == planned or not row[9]:
+                    self.settled[state] += 1
+                else:
+                    new.append((entry, "recipe changed"))
+        self.found += len(batch.files)
+        if new:
+            self._add_new(batch, recipe, plans, new)
+        for why, numbers in again.items():
+            if numbers:
+                self._make(numbers, recipe, why)
+
+    def _add_new(
+        self,
+        batch: scan.Batch,
+        recipe: Recipe,
+        plans: dict[str, str],
+        new: list[tuple[scan.Entry, str]],
+    ) -> None:
+        """Files that have to be read: a probe job each, unless they are no media."""
+        seen = [(self._source(batch, entry), reason) for entry, reason in new]
+        for source, why_not in (pair for pair, _ in seen):
+            if why_not is None:
+                self._planner.require_encoders(source.kind, recipe)
+        priority = self._settings.priority if batch.priority is None else batch.priority
+        with self._journal.transaction():
+            sources = self._journal.sources
+            digest = self._planner.keep(recipe)
+            jobs: list[NewJob] = []
+            for (source, why_not), reason in seen:
+                if why_not is None and not recipe.outputs(source.kind) and source.kind is not Kind.VIDEO:
+                    why_not = f"recipe {recipe.name!r} makes nothing of {source.kind.value} files"
+                    sources.put(source, digest, plans[source.kind.value], "ignored", why_not)
+                elif why_not is not None:
+                    sources.put_ignored(source, why_not)
+                else:
+                    row = sources.put(source, digest, plans[source.kind.value], "pending")
+                    sources.mark_mine([row])
+                    jobs.append(self._planner.probe_job(source, row, recipe, priority))
+                    self._planned(source, reason)
+                    continue
+                self.settled["ignored"] += 1
+                self._emit(Event("source.ignored", {"path": shown(source.path), "reason": why_not}))
+            self._journal.add(jobs)
+
+    def _make_again(self, rows: Iterable[int]) -> None:
+        """Done sources whose outputs are not as they were left."""
+        rows = list(rows)
+        if rows:
+            self.up_to_date -= len(rows)
+            self._make(rows, None, "missing output")
+
+    def _make(self, rows: Iterable[int], recipe: Recipe | None, reason: str) -> None:
+        """Sources that are known well enough to be made without reading them first."""
+        with self._journal.transaction():
+            for number in rows:
+                row = self._journal.sources.get(number)
+                chosen = recipe or self._planner.with_digest(row.recipe)
+                digest = self._planner.keep(chosen)
+                planned = self._planner.plans(chosen)[row.source.kind.value]
+                self._journal.sources.put(row.source, digest, planned, "pending")
+                self._journal.sources.mark_mine([number])
+                assert row.digest is not None and row.info is not None  # CHECKed by the schema for done rows
+                job = self._planner.make_job(
+                    number, row.source, row.digest, row.info, chosen, row.placeholder, self._settings.priority
+                )
+                if job is None:
+                    self._journal.sources.set_state(number, "ignored", f"recipe {chosen.name!r} makes nothing of it")
+                else:
+                    self._journal.add([job])
+                    self._planned(row.source, reason)
+
+    def _planned(self, source: Source, reason: str) -> None:
+        self.reasons[reason] += 1
+        fields: dict[str, object] = {"path": shown(source.path), "kind": source.kind.value, "reason": reason}
+        self._emit(Event("source.planned", {**fields, "bytes": source.fingerprint.size}))
+
+    def _source(self, batch: scan.Batch, entry: scan.Entry) -> tuple[Source, str | None]:
+        """A file as a source by its first bytes; with the reason when it is none."""
+        name = entry[0]
+        source = Source(
+            root=batch.root,
+            path=os.path.join(batch.folder, name),
+            place=os.path.join(batch.place, name if batch.rename is None else batch.rename),
+            fingerprint=Fingerprint(*entry[1:]),
+            kind=Kind.IMAGE,
+            format="unknown",
+        )
+        try:
+            head = _head(source.file)
+        except OSError:
+            found = sniff.sniff(b"", name) or (Kind.IMAGE, "unknown")
+            return msgspec.structs.replace(source, kind=found[0], format="unreadable"), None  # told by its probe
+        named = sniff.sniff(head, name)
+        if named is None:
+            return source, "empty file" if not head else "no image, video or sound"
+        return msgspec.structs.replace(source, kind=named[0], format=named[1]), None
+
+    def _refuse_if_taken(self, row: Known, batch: scan.Batch, entry: scan.Entry) -> None:
+        """One place, two living sources: one of them would overwrite the other's outputs."""
+        here = os.path.join(batch.root, batch.folder, entry[0])
+        there = os.path.join(row.root, row.path)
+        if row.root and os.path.normpath(here) != os.path.normpath(there) and os.path.lexists(there):
+            place = os.path.join(batch.place, row.name)
+            raise UsageError(
+                f"{shown(here)} and {shown(there)} would both be written to {shown(place)}; give each an --out of its own,"
+                " or use --keep-root to put each folder's own name in front"
+            )
+
+
+def _head(path: bytes) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return os.read(fd, sniff.HEAD)
+    finally:
+        os.close(fd)

@@ -1,0 +1,180 @@
+"""Opening the journal's database: where it may lie, its schema version, and what happens when it is damaged.
+
+apsw, not the standard library's sqlite3: it brings an SQLite without the WAL-reset bug, which can lose a committed
+transaction when several processes write (docs/decisions/0002-apsw.md).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from importlib import resources
+from urllib.parse import quote
+
+import apsw
+
+from mediactl.errors import MachineBlocked, MediactlError
+from mediactl.files import shown
+
+VERSION = 1
+"""Schema version, in the database's user_version."""
+APPLICATION_ID = 0x6D636A31
+"""Marks the file as a mediactl journal ("mcj1")."""
+BUSY_MILLISECONDS = 60_000
+"""How long a transaction waits for another run's; theirs take milliseconds."""
+SMALL = 16 << 20
+"""Bytes; a journal up to this size is checked at every open, which takes less than 30 ms."""
+NETWORK_FILESYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "9p", "ceph", "glusterfs", "lustre", "gpfs", "beegfs"}
+    | {"fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.glusterfs", "fuse.ceph", "fuse.gcsfuse", "davfs", "fuse.davfs2"}
+)
+"""SQLite's WAL needs memory shared between its users, which these do not give."""
+
+MIGRATIONS: dict[int, str] = {}
+"""Version v -> SQL that makes v+1 of it."""
+
+
+class Damaged(MediactlError):
+    """The journal's file is not a sound database."""
+
+
+class TooNew(MachineBlocked):
+    """The journal was written by a newer mediactl."""
+
+
+@cache
+def statements(file: str = "queries.sql") -> dict[str, str]:
+    """The statements of an SQL file by name."""
+    text = resources.files("mediactl.jobs").joinpath(file).read_text("utf-8")
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def open_database(path: str, *, check: bool) -> tuple[apsw.Connection, bool]:
+    """The journal at ``path``, made if absent; also whether it was made now.
+
+    ``check`` asks for SQLite's integrity check even when the file is large. Raises Damaged (the file is no sound
+    journal), TooNew, or MachineBlocked (network file system, not writable, disk full).
+    """
+    refuse_network_filesystem(os.path.dirname(path))
+    try:
+        connection = apsw.Connection(path)
+        try:
+            fresh = _prepare(connection, path, check)
+        except BaseException:
+            connection.close()
+            raise
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise Damaged(f"journal {shown(path)} is damaged: {error}") from None
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError, apsw.IOError) as error:
+        raise MachineBlocked(
+            f"journal {shown(path)} cannot be opened: {error}; make its folder writable or name another with --state"
+        ) from None
+    return connection, fresh
+
+
+def _prepare(connection: apsw.Connection, path: str, check: bool) -> bool:
+    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    mode = connection.pragma("journal_mode", "wal")
+    if mode != "wal":
+        raise MachineBlocked(
+            f"journal {shown(path)}: this file system cannot hold a write-ahead log (SQLite answered {mode!r});"
+            " put the journal on a local disk with --state DIR"
+        )
+    connection.pragma("synchronous", "full")
+    connection.pragma("foreign_keys", True)
+    connection.pragma("cache_size", -16_000)  # KiB
+    with connection:
+        found = connection.pragma("user_version")
+        if found == 0 and not connection.execute("SELECT count(*) FROM sqlite_schema").get:
+            return _create(connection)
+    if connection.pragma("application_id") != APPLICATION_ID:
+        raise Damaged(f"journal {shown(path)} is damaged: it is not a mediactl journal")
+    if found > VERSION:
+        raise TooNew(
+            f"journal {shown(path)} was written by a newer mediactl (schema {found}, this one knows {VERSION}):"
+            " upgrade mediactl, or use another --state"
+        )
+    if check or os.stat(path).st_size <= SMALL:
+        verdict = connection.execute("PRAGMA integrity_check(1)").get
+        if verdict != "ok":
+            raise Damaged(f"journal {shown(path)} is damaged: {verdict}")
+    for version in range(found, VERSION):
+        with connection:
+            connection.execute(MIGRATIONS[version])
+            connection.pragma("user_version", version + 1)
+    return False
+
+
+def _create(connection: apsw.Connection) -> bool:
+    connection.execute(resources.files("mediactl.jobs").joinpath("schema.sql").read_text("utf-8"))
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.pragma("user_version", VERSION)
+    return True
+
+
+def copy_into(memory: apsw.Connection, path: str) -> bool:
+    """Fill an in-memory database with the journal at ``path``, or with an empty one; False: there is none to copy.
+
+    The file is read without leaving a trace beside it. Raises Damaged and TooNew.
+    """
+    found = os.path.exists(path)
+    if found:
+        # Without a log there is nobody writing, and SQLite need not make its shared memory file.
+        mode = "mode=ro" if os.path.exists(path + "-wal") else "mode=ro&immutable=1"
+        uri = "file:" + quote(os.fsencode(os.path.abspath(path))) + "?" + mode
+        try:
+            source = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+            try:
+                with memory.backup("main", source, "main") as backup:
+                    backup.step()
+            finally:
+                source.close()
+        except apsw.Error as error:
+            raise Damaged(f"journal {shown(path)} is damaged: {error}") from None
+        if memory.pragma("user_version") > VERSION:
+            raise TooNew(f"journal {shown(path)} was written by a newer mediactl: upgrade, or use another --state")
+    else:
+        _create(memory)
+    return found
+
+
+def set_aside(path: str) -> str:
+    """Rename a damaged journal and its log so that a new one can be made; return the new name."""
+    number = 1
+    while os.path.exists(f"{path}.damaged-{number}"):
+        number += 1
+    aside = f"{path}.damaged-{number}"
+    for suffix in ("", "-wal", "-shm"):
+        if os.path.exists(path + suffix):
+            os.rename(path + suffix, aside + suffix)
+    return aside
+
+
+def refuse_network_filesystem(folder: str, mounts: str = "/proc/self/mountinfo") -> None:
+    """Raise MachineBlocked when the folder lies on a network file system, as far as the kernel tells."""
+    kind = filesystem_of(folder, mounts)
+    if kind in NETWORK_FILESYSTEMS:
+        raise MachineBlocked(
+            f"journal folder {shown(folder)} is on a network file system ({kind}), where a journal is not safe;"
+            " put it on a local disk with --state DIR"
+        )
+
+
+def filesystem_of(folder: str, mounts: str = "/proc/self/mountinfo") -> str:
+    """Type of the file system that a folder lies on; "" where the kernel does not tell."""
+    try:
+        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return ""
+    real = os.path.realpath(folder)
+    best, kind = "", ""
+    for line in lines:
+        # "36 35 98:0 / /mnt/point rw,noatime shared:1 - ext4 /dev/root rw": proc(5)
+        left, _, right = line.partition(" - ")
+        point = re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), left.split()[4])
+        if (real == point or real.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
+            best, kind = point, right.split()[0]
+    return kind

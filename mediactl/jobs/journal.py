@@ -1,0 +1,304 @@
+"""The journal: one method a transition, each a compare-and-set; what a transaction holds is decided by its caller."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import apsw
+import msgspec
+
+from mediactl.errors import MachineBlocked
+from mediactl.files import shown
+from mediactl.jobs import database, history, owners
+from mediactl.jobs.priority import due
+from mediactl.jobs.sources import Sources
+from mediactl.jobs.states import MAX_CRASHES, MAX_FAILURES, State, retry_delay
+from mediactl.model import NewJob, Usage, Verdict
+
+FILE = "journal.db"
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A job that is this run's to do. Fields in the order of the query "claim"."""
+
+    id: int
+    key: str
+    kind: str
+    lane: str
+    source: int | None
+    content: str | None
+    format: str
+    size: int
+    payload: bytes
+    priority: int
+    attempt: int
+    time_limit: float
+
+
+class Journal:
+    """An open journal, on behalf of one run. Use ``Journal.open``.
+
+    Reads may be done at any time; every change stands inside ``with journal.transaction():``, which commits as one
+    and is on disk when it returns (WAL, synchronous=FULL).
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        state: str,
+        lock: owners.RunLock | None,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        version: str,
+    ) -> None:
+        self.state = state
+        self.run = "rehearsal" if lock is None else lock.id
+        self.fresh = False
+        self.set_aside: str | None = None
+        self._connection = connection
+        self._clock = clock
+        self._random = random
+        self._version = version
+        self._sql = database.statements()
+        self._durations: Counter[tuple[str, str, int, int]] = Counter()
+        self.sources = Sources(connection)
+        self._run("make_mine", ())
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        state: str,
+        *,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        version: str,
+        rebuild: Callable[[Journal], None] | None = None,
+    ) -> Iterator[Journal]:
+        """Open or make the journal in the folder ``state`` and hold it as a new run until the block ends.
+
+        ``rebuild`` is called, before any other run may enter, for a journal that was made now or in place of a damaged
+        one (``journal.set_aside`` names that). Raises MachineBlocked and database.TooNew.
+        """
+        make_state_folder(state)
+        path = os.path.join(state, FILE)
+        with owners.opening(state):
+            lock = owners.RunLock(state)
+            aside = None
+            try:
+                check = _went_down(path)
+                try:
+                    connection, fresh = database.open_database(path, check=check)
+                except database.Damaged:
+                    aside = database.set_aside(path)
+                    connection, fresh = database.open_database(path, check=False)
+                journal = cls(connection, state, lock, clock, random, version)
+                journal.fresh, journal.set_aside = fresh, aside
+                with journal.transaction():
+                    journal._run("put_run", (lock.id, os.getpid(), owners.boot_id(), version, clock()))
+                if fresh and rebuild:
+                    rebuild(journal)
+            except BaseException:
+                lock.close()
+                raise
+        try:
+            yield journal
+        finally:
+            connection.close()
+            lock.close()
+
+    @classmethod
+    @contextmanager
+    def rehearse(
+        cls, state: str, *, clock: Callable[[], float], random: Callable[[], float], version: str
+    ) -> Iterator[Journal]:
+        """A copy of the journal in memory (empty where there is none): do anything with it, nothing is touched."""
+        connection = apsw.Connection(":memory:")
+        fresh = not database.copy_into(connection, os.path.join(state, FILE))
+        journal = cls(connection, state, None, clock, random, version)
+        journal.fresh = fresh
+        with journal.transaction():
+            journal._run("put_run", (journal.run, os.getpid(), owners.boot_id(), version, clock()))
+        try:
+            yield journal
+        finally:
+            connection.close()
+
+    def end(self, exit_code: int) -> None:
+        """Note that this run ended in order."""
+        with self.transaction():
+            self._run("end_run", (self.run, self._clock(), exit_code))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is committed as one; on disk when the block has ended. Raises MachineBlocked: disk full."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._flush_durations()
+            except BaseException:
+                if self._connection.in_transaction:  # SQLite has already rolled back where it had to
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except (apsw.FullError, apsw.IOError) as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise MachineBlocked(
+                f"journal in {shown(self.state)} cannot be written: {error}; free some space and run again"
+            ) from None
+
+    # -- jobs --------------------------------------------------------------------------------------------------
+
+    def add(self, jobs: Iterable[NewJob]) -> int:
+        """Add jobs; those that wait or run already stay as they are. Returns how many were added or started afresh."""
+        now = self._clock()
+        before = self._connection.total_changes()
+        self._connection.executemany(
+            self._sql["add"],
+            (
+                (
+                    job.key, job.kind, job.lane, job.source, job.content, job.format, job.size, job.payload,
+                    int(job.priority), now, due(now, job.priority), job.time_limit,
+                )
+                for job in jobs
+            ),
+        )  # fmt: skip
+        return self._connection.total_changes() - before
+
+    def claim(self, lanes: Iterable[str], room: int) -> list[Claim]:
+        """Take up to ``room`` ready jobs of these lanes, in due order over all of them."""
+        claims: list[Claim] = []
+        contents: set[str] = set()
+        now = self._clock()
+        candidates = heapq.merge(*(self._run("candidates", (lane, room)).fetchall() for lane in lanes))
+        for _, job, content in candidates:
+            if len(claims) >= room:
+                break
+            if content is not None:
+                if content in contents:
+                    continue  # its twin is in this very batch
+                contents.add(content)
+            row = self._run("claim", (job, self.run, now)).fetchone()
+            if row is not None:
+                claims.append(Claim(*row))
+        return claims
+
+    def wake(self) -> None:
+        """Let retries whose time has come be claimed."""
+        self._run("wake", (self._clock(),))
+
+    def finish(self, job: int, attempt: int, state: State, reason: str = "") -> bool:
+        """running -> done, rejected or cancelled. False: the answer was stale, nothing changed."""
+        self._run("finish", (job, attempt, self.run, state.value, reason))
+        return self._connection.changes() == 1
+
+    def fail(self, job: int, attempt: int, reason: str) -> State | None:
+        """running -> ready after a while, or quarantined after MAX_FAILURES. None: the answer was stale."""
+        failures = self._connection.execute("SELECT failures FROM jobs WHERE id = ?", (job,)).get or 0
+        later = self._clock() + retry_delay(failures, self._random())
+        row = self._run("fail", (job, attempt, self.run, reason, MAX_FAILURES, later)).fetchone()
+        return None if row is None else State(row[0])
+
+    def crash(self, job: int, attempt: int, reason: str) -> State | None:
+        """running -> ready (the last time alone), or quarantined after MAX_CRASHES. None: the answer was stale."""
+        row = self._run("crash", (job, attempt, self.run, reason, MAX_CRASHES)).fetchone()
+        return None if row is None else State(row[0])
+
+    def interrupt(self, job: int, attempt: int, reason: str) -> bool:
+        """running -> ready, at no cost. False: the answer was stale."""
+        self._run("interrupt", (job, attempt, self.run, reason))
+        return self._connection.changes() == 1
+
+    def retry(self, job: int) -> bool:
+        """rejected, quarantined, cancelled or waiting for its next attempt -> ready now."""
+        row = self._run("retry", (job, self._clock())).fetchone()
+        if row is not None and row[0] is not None:
+            self.sources.set_state(row[0], "pending", "")
+        return row is not None
+
+    def cancel(self, job: int) -> bool:
+        """ready -> cancelled."""
+        row = self._run("cancel", (job,)).fetchone()
+        if row is not None and row[0] is not None:
+            self.sources.set_state(row[0], "cancelled", "cancelled")
+        return row is not None
+
+    def record(self, claim: Claim, verdict: Verdict, reason: str, usage: Usage, worker: int) -> None:
+        """Add an attempt to the history; durations of done ones feed predictions."""
+        self._run(
+            "attempt",
+            (claim.id, claim.attempt, self.run, worker, verdict.value, reason, self._clock(), usage.wall, usage.cpu,
+             usage.peak_memory, self._version),
+        )  # fmt: skip
+        if verdict is Verdict.DONE:
+            size = history.size_bucket(claim.size)
+            self._durations[(claim.kind, claim.format, size, history.bucket(usage.wall))] += 1
+
+    def measured(self, enough: int) -> dict[str, list[tuple[int, int]]]:
+        """Job kind -> histogram of its durations, for kinds with at least so many measured."""
+        found: dict[str, Counter[int]] = {}
+        for operation, bucket, count in self._run("measured", ()).fetchall():
+            found.setdefault(operation, Counter())[bucket] += count
+        return {kind: list(counts.items()) for kind, counts in found.items() if counts.total() >= enough}
+
+    def reclaim_orphans(self) -> list[tuple[str, int, int | None]]:
+        """Make the running jobs of dead runs ready again; (dead run, job, source) of each."""
+        orphans: list[tuple[str, int, int | None]] = []
+        for (owner,) in self._run("owners", (self.run,)).fetchall():
+            if not owners.is_alive(self.state, owner):
+                with self.transaction():
+                    for job, attempt, source in self._run("reclaim", (owner,)).fetchall():
+                        orphans.append((owner, job, source))
+                        self._run(
+                            "attempt",
+                            (job, attempt, owner, 0, Verdict.INTERRUPTED.value, "its run was killed", self._clock(),
+                             0.0, 0.0, 0, self._version),
+                        )  # fmt: skip
+        return orphans
+
+    def waiting(self) -> tuple[float | None, bool, bool]:
+        """Time of the next retry (None: there is none), whether jobs are ready, whether other runs have running ones."""
+        row = self._run("waiting", (self.run,)).fetchone()
+        assert row is not None
+        return row[0], bool(row[1]), bool(row[2])
+
+    def _flush_durations(self) -> None:
+        for key, count in self._durations.items():
+            self._run("duration", (*key, count))
+        self._durations.clear()
+
+    def _run(self, name: str, bindings: tuple[Any, ...]) -> Any:
+        """The cursor of a named statement; its columns are typed by the schema, not by apsw."""
+        return self._connection.execute(self._sql[name], bindings)
+
+
+def make_state_folder(state: str) -> None:
+    """Make the journal's folder, readable by its owner alone. Raises MachineBlocked."""
+    try:
+        os.makedirs(state, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise MachineBlocked(
+            f"journal folder {shown(state)} cannot be made: {error.strerror}; name another with --state"
+        ) from None
+
+
+def _went_down(path: str) -> bool:
+    """Whether the machine restarted since a run that did not end in order: only then can a large journal be torn."""
+    if not os.path.exists(path) or os.stat(path).st_size <= database.SMALL:
+        return False  # small ones are checked at every open
+    try:
+        connection = apsw.Connection(path)
+        try:
+            row = connection.execute("SELECT boot, ended_at FROM runs ORDER BY started_at DESC LIMIT 1").fetchone()
+        finally:
+            connection.close()
+    except apsw.Error:
+        return True
+    return row is not None and row[1] is None and row[0] != owners.boot_id()

@@ -1,0 +1,85 @@
+"""Who is alive: each run holds a lock on a file of its own, and the kernel lets go when the process dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class RunLock:
+    """The lock of this process's run, held until closed or dead, however it dies.
+
+    The file descriptor is not inherited by spawned workers, so it dies with the supervisor alone.
+    """
+
+    def __init__(self, state: str) -> None:
+        self.id = uuid.uuid4().hex
+        os.makedirs(_folder(state), mode=0o700, exist_ok=True)
+        self._path = _lock_file(state, self.id)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        """Let go; the file is removed first, so that no dead lock is left to be tested."""
+        os.unlink(self._path)
+        os.close(self._fd)
+
+
+def is_alive(state: str, run: str) -> bool:
+    """Whether a run's process still holds its lock. A dead one's file is removed."""
+    path = _lock_file(state, run)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    finally:
+        os.close(fd)
+    return False
+
+
+def dead_locks(state: str) -> list[str]:
+    """Runs whose lock file is left though nobody holds it; the files are removed."""
+    try:
+        names = os.listdir(_folder(state))
+    except FileNotFoundError:
+        return []
+    runs = [name.removesuffix(".lock") for name in names if name.endswith(".lock")]
+    return [run for run in runs if not is_alive(state, run)]
+
+
+@contextmanager
+def opening(state: str) -> Iterator[None]:
+    """Held while the journal is opened, made or rebuilt, so that two first runs do not both do it."""
+    fd = os.open(os.path.join(state, "open.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot; "" where it tells none."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _folder(state: str) -> str:
+    return os.path.join(state, "runs")
+
+
+def _lock_file(state: str, run: str) -> str:
+    return os.path.join(_folder(state), f"{run}.lock")

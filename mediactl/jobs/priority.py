@@ -1,0 +1,26 @@
+"""Priority is a due time: a job goes before whatever is due later.
+
+A job enqueued now is due after its priority's slack. So an urgent job overtakes a waiting backfill job, but only
+for the first 24 h of that job's wait: a backfill job goes before any urgent job that arrives 24 h after it. No
+priority can starve another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mediactl.model import Priority
+
+SLACK: Mapping[Priority, float] = {
+    Priority.URGENT: 0.0,
+    Priority.HIGH: 60.0,
+    Priority.NORMAL: 600.0,
+    Priority.LOW: 2 * 3600.0,
+    Priority.BACKFILL: 24 * 3600.0,
+}
+"""Seconds that a job of each priority lets later arrivals overtake it."""
+
+
+def due(enqueued_at: float, priority: Priority, slack: Mapping[Priority, float] = SLACK) -> float:
+    """When a job enqueued at that time (seconds since 1970) is due."""
+    return enqueued_at + slack[priority]

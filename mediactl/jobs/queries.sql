@@ -1,0 +1,177 @@
+-- The journal's SQL, one named statement a block; the rule that each keeps stands beside it.
+
+-- name: add
+-- Idempotent: a job that waits or runs stays as it is; a finished one that is asked for again starts afresh.
+INSERT INTO jobs (key, kind, lane, source, content, format, size, payload, priority, enqueued_at, due, time_limit)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+ON CONFLICT (key) DO UPDATE SET
+    state = 'ready', payload = excluded.payload, source = excluded.source, priority = excluded.priority,
+    enqueued_at = excluded.enqueued_at, due = excluded.due, time_limit = excluded.time_limit, lane = excluded.lane,
+    failures = 0, crashes = 0, interruptions = 0, reason = ''
+WHERE state IN ('done', 'cancelled');
+
+-- name: wake
+-- Retries whose time has come stand in the line again.
+UPDATE jobs SET run_after = NULL WHERE state = 'ready' AND run_after IS NOT NULL AND run_after <= ?1;
+
+-- name: candidates
+-- In due order; a job whose content another job is working on waits, so that equal sources are computed once.
+SELECT due, id, content FROM jobs
+WHERE lane = ?1 AND state = 'ready' AND run_after IS NULL
+  AND (content IS NULL OR NOT EXISTS (
+      SELECT 1 FROM jobs AS other WHERE other.state = 'running' AND other.content = jobs.content))
+ORDER BY due, id LIMIT ?2;
+
+-- name: claim
+-- Compare-and-set: ready -> running.
+UPDATE jobs SET state = 'running', owner = ?2, attempt = attempt + 1, started_at = ?3
+WHERE id = ?1 AND state = 'ready' AND run_after IS NULL
+RETURNING id, key, kind, lane, source, content, format, size, payload, priority, attempt, time_limit;
+
+-- name: finish
+-- Compare-and-set on (job, attempt, running, owner): a stale worker's answer changes no row.
+-- A done job's payload is dropped: planning makes it anew should it be needed.
+UPDATE jobs SET state = ?4, owner = NULL, started_at = NULL, reason = ?5,
+    payload = CASE ?4 WHEN 'done' THEN x'' ELSE payload END
+WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3;
+
+-- name: fail
+UPDATE jobs SET failures = failures + 1, owner = NULL, started_at = NULL, reason = ?4,
+    state = CASE WHEN failures + 1 >= ?5 THEN 'quarantined' ELSE 'ready' END,
+    run_after = CASE WHEN failures + 1 >= ?5 THEN NULL ELSE ?6 END
+WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3
+RETURNING state, failures;
+
+-- name: crash
+-- Before its last attempt a job that kills workers is moved to the lane where it runs alone.
+UPDATE jobs SET crashes = crashes + 1, owner = NULL, started_at = NULL, reason = ?4,
+    state = CASE WHEN crashes + 1 >= ?5 THEN 'quarantined' ELSE 'ready' END,
+    lane = CASE WHEN crashes + 1 = ?5 - 1 THEN 'alone' ELSE lane END
+WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3
+RETURNING state, crashes;
+
+-- name: interrupt
+UPDATE jobs SET state = 'ready', owner = NULL, started_at = NULL, interruptions = interruptions + 1, reason = ?4
+WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3;
+
+-- name: reclaim
+-- Only for an owner whose lock was taken, so is dead.
+UPDATE jobs SET state = 'ready', owner = NULL, started_at = NULL, interruptions = interruptions + 1,
+    reason = 'its run was killed'
+WHERE owner = ?1 AND state = 'running'
+RETURNING id, attempt, source;
+
+-- name: owners
+SELECT DISTINCT owner FROM jobs WHERE state = 'running' AND owner <> ?1;
+
+-- name: retry
+UPDATE jobs SET state = 'ready', failures = 0, crashes = 0, reason = '', run_after = NULL,
+    lane = CASE lane WHEN 'alone' THEN 'heavy' ELSE lane END, enqueued_at = ?2, due = ?2
+WHERE id = ?1 AND (state IN ('rejected', 'quarantined', 'cancelled') OR (state = 'ready' AND run_after IS NOT NULL))
+RETURNING source;
+
+-- name: cancel
+-- A running job is left to finish: only what waits can be cancelled.
+UPDATE jobs SET state = 'cancelled', reason = 'cancelled', run_after = NULL WHERE id = ?1 AND state = 'ready' RETURNING source;
+
+-- name: attempt
+INSERT OR REPLACE INTO attempts (job, attempt, run, worker, outcome, reason, ended_at, wall, cpu, peak_memory, version)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: duration
+INSERT INTO durations (operation, format, size_bucket, bucket, count) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT DO UPDATE SET count = count + excluded.count;
+
+-- name: measured
+SELECT operation, bucket, sum(count) FROM durations GROUP BY operation, bucket;
+
+-- name: put_source
+INSERT INTO sources (folder, name, root, path, size, mtime_ns, ctime_ns, inode, kind, format, recipe, plan, state, reason)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+ON CONFLICT (folder, name) DO UPDATE SET
+    root = excluded.root, path = excluded.path, size = excluded.size, mtime_ns = excluded.mtime_ns,
+    ctime_ns = excluded.ctime_ns, inode = excluded.inode, kind = excluded.kind, format = excluded.format,
+    recipe = excluded.recipe, plan = excluded.plan, state = excluded.state, reason = excluded.reason
+RETURNING id;
+
+-- name: known
+SELECT id, name, root, path, size, mtime_ns, ctime_ns, inode, state, plan, folder_mtime_ns, outputs, kind
+FROM sources WHERE folder = ?;
+
+-- name: known_one
+SELECT id, name, root, path, size, mtime_ns, ctime_ns, inode, state, plan, folder_mtime_ns, outputs, kind
+FROM sources WHERE folder = ? AND name = ?;
+
+-- name: source
+SELECT id, folder, name, root, path, size, mtime_ns, ctime_ns, inode, kind, format, recipe, plan, state, reason,
+    digest, info, placeholder, warnings
+FROM sources WHERE id = ?;
+
+-- name: source_state
+UPDATE sources SET state = ?2, reason = ?3 WHERE id = ?1;
+
+-- name: source_probed
+UPDATE sources SET digest = ?2, info = ?3, placeholder = CASE WHEN digest IS ?2 THEN placeholder ELSE '' END WHERE id = ?1;
+
+-- name: source_done
+-- "done" is committed only after every output is durable under its final name.
+UPDATE sources SET state = 'done', reason = '', placeholder = ?2, warnings = ?3, folder_mtime_ns = ?4, outputs = ?5,
+    plan = ?6
+WHERE id = ?1;
+
+-- name: clear_artefacts
+DELETE FROM artefacts WHERE source = ?;
+
+-- name: put_artefact
+INSERT INTO artefacts (source, ordinal, name, role, media_type, bytes, sha256, key, width, height, duration, mtime_ns, inode)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: artefacts
+SELECT name, role, media_type, bytes, sha256, key, width, height, duration, mtime_ns, inode
+FROM artefacts WHERE source = ? ORDER BY ordinal;
+
+-- name: twins
+-- Artefacts made from the same content elsewhere in OUT.
+SELECT a.name, a.role, a.media_type, a.bytes, a.sha256, a.key, a.width, a.height, a.duration, s.folder, s.name
+FROM sources AS s JOIN artefacts AS a ON a.source = s.id
+WHERE s.digest = ?1 AND s.id <> ?2 AND a.mtime_ns <> 0;
+
+-- name: waiting
+SELECT
+    (SELECT min(run_after) FROM jobs WHERE state = 'ready' AND run_after IS NOT NULL),
+    EXISTS (SELECT 1 FROM jobs WHERE state = 'ready' AND run_after IS NULL),
+    EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND owner <> ?1);
+
+-- name: put_run
+INSERT INTO runs (id, pid, boot, version, started_at) VALUES (?, ?, ?, ?, ?);
+
+-- name: end_run
+UPDATE runs SET ended_at = ?2, exit_code = ?3 WHERE id = ?1;
+
+-- name: put_recipe
+INSERT OR IGNORE INTO recipes (digest, content) VALUES (?, ?);
+
+-- name: recipe
+SELECT content FROM recipes WHERE digest = ?;
+
+-- name: live_job
+SELECT EXISTS (SELECT 1 FROM jobs WHERE source = ? AND state IN ('ready', 'running'));
+
+-- name: make_mine
+CREATE TEMP TABLE IF NOT EXISTS mine (source INTEGER PRIMARY KEY);
+
+-- name: put_mine
+INSERT OR IGNORE INTO temp.mine (source) VALUES (?);
+
+-- name: mine
+-- How the sources stand that this run has to do with.
+SELECT s.state, count(*) FROM temp.mine AS m JOIN sources AS s ON s.id = m.source GROUP BY s.state;
+
+-- name: mine_pending
+SELECT EXISTS (SELECT 1 FROM temp.mine AS m JOIN sources AS s ON s.id = m.source WHERE s.state = 'pending');
+
+-- name: adopt_source
+INSERT OR IGNORE INTO sources (folder, name, root, path, size, mtime_ns, ctime_ns, inode, kind, format, recipe, plan, state,
+    digest, info, placeholder)
+VALUES (?1, ?2, x'', ?3, ?4, 0, 0, 0, ?5, '', '', '', 'pending', ?6, ?7, ?8)
+RETURNING id;

@@ -1,0 +1,141 @@
+"""Questions about the journal that change nothing: status, jobs, show, and what prune would remove."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import apsw
+import msgspec
+
+from mediactl.errors import UsageError
+from mediactl.files import shown
+from mediactl.jobs import database, owners
+from mediactl.jobs.journal import FILE
+
+
+class JobRow(msgspec.Struct, frozen=True):
+    """A job as it stands. Fields in the order of the query "list"; times in seconds since 1970."""
+
+    id: int
+    key: str
+    kind: str
+    lane: str
+    state: str
+    priority: int
+    enqueued_at: float
+    due: float
+    run_after: float | None
+    attempt: int
+    failures: int
+    crashes: int
+    interruptions: int
+    reason: str
+    root: bytes | None
+    path: bytes | None
+    folder: bytes | None
+    name: bytes | None
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One attempt of the history: seconds and bytes."""
+
+    attempt: int
+    outcome: str
+    reason: str
+    ended_at: float
+    wall: float
+    cpu: float
+    peak_memory: int
+    worker: int
+    run: str
+    version: str
+
+
+class QueueRow(msgspec.Struct, frozen=True):
+    """What waits in one lane at one priority."""
+
+    lane: str
+    priority: int
+    depth: int
+    oldest: float
+    """When the oldest was enqueued."""
+    delayed: int
+    """How many of them are retries whose time has not come."""
+
+
+class Report:
+    """An open journal to read from."""
+
+    def __init__(self, connection: apsw.Connection, state: str) -> None:
+        self._connection = connection
+        self._state = state
+        self._sql = database.statements("report.sql")
+
+    def sources(self) -> dict[str, int]:
+        """State -> number of sources."""
+        return dict(self._run("sources").fetchall())
+
+    def jobs(self) -> dict[str, int]:
+        """State -> number of jobs."""
+        return dict(self._run("jobs").fetchall())
+
+    def queue(self) -> list[QueueRow]:
+        """Depth and age, by lane and priority."""
+        return [QueueRow(*row) for row in self._run("queue")]
+
+    def living_runs(self) -> list[tuple[str, int, str, float]]:
+        """(id, process id, version, started at) of the runs that are going on."""
+        return [row for row in self._run("runs").fetchall() if owners.is_alive(self._state, row[0])]
+
+    def listed(self, state: str | None, limit: int) -> Iterator[JobRow]:
+        """Jobs in the order in which they were added, all or in one state."""
+        for row in self._run("list", state, limit):
+            yield JobRow(*row)
+
+    def find(self, what: bytes) -> list[JobRow]:
+        """The jobs whose key starts with this (8 digits or more), or whose source has this path or place."""
+        text = what.decode("ascii", "replace")
+        is_key = len(text) >= 8 and all(each in "0123456789abcdef" for each in text)
+        folder, name = os.path.split(what)
+        return [JobRow(*row) for row in self._run("find", text if is_key else "", folder, name, what)]
+
+    def attempts(self, job: int) -> list[Attempt]:
+        """The history of a job."""
+        return [Attempt(*row) for row in self._run("attempts", job)]
+
+    def gone(self) -> Iterator[tuple[int, bytes, bytes, list[str]]]:
+        """(id, file, place, artefact names) of every source whose file is no longer there."""
+        for source, root, path, folder, name in self._run("all_sources").fetchall():
+            file = os.path.join(root, path)
+            if not os.path.lexists(file):
+                names = [row[0] for row in self._run("artefact_names", source)]
+                yield source, file, os.path.join(folder, name), names
+
+    def delete_source(self, source: int) -> None:
+        """Forget a source with its jobs and history; only on a journal opened for writing."""
+        self._run("delete_source", source)
+
+    def check(self) -> str:
+        """SQLite's verdict on the whole file: "ok", or what is wrong."""
+        return str(self._connection.execute("PRAGMA integrity_check(1)").get)
+
+    def _run(self, name: str, *bindings: Any) -> Any:
+        return self._connection.execute(self._sql[name], bindings)
+
+
+@contextmanager
+def read(state: str, *, write: bool = False) -> Iterator[Report]:
+    """The journal in the folder ``state``. Raises UsageError when there is none, Damaged or TooNew."""
+    path = os.path.join(state, FILE)
+    if not os.path.exists(path):
+        raise UsageError(f"no journal in {shown(state)}; name the output folder with --out, or process something first")
+    connection, _ = database.open_database(path, check=False)
+    try:
+        if not write:
+            connection.pragma("query_only", True)
+        yield Report(connection, state)
+    finally:
+        connection.close()

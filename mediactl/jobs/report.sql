@@ -1,0 +1,42 @@
+-- Read-only questions about the journal, for status, jobs and show.
+
+-- name: sources
+SELECT state, count(*) FROM sources GROUP BY state;
+
+-- name: jobs
+SELECT state, count(*) FROM jobs GROUP BY state;
+
+-- name: queue
+-- Depth and age of what waits, by lane and priority.
+SELECT lane, priority, count(*), min(enqueued_at), sum(run_after IS NOT NULL) FROM jobs
+WHERE state = 'ready' GROUP BY lane, priority ORDER BY lane, priority;
+
+-- name: runs
+SELECT id, pid, version, started_at FROM runs WHERE ended_at IS NULL ORDER BY started_at;
+
+-- name: list
+SELECT j.id, j.key, j.kind, j.lane, j.state, j.priority, j.enqueued_at, j.due, j.run_after, j.attempt, j.failures,
+    j.crashes, j.interruptions, j.reason, s.root, s.path, s.folder, s.name
+FROM jobs AS j LEFT JOIN sources AS s ON s.id = j.source
+WHERE (?1 IS NULL OR j.state = ?1) ORDER BY j.id LIMIT ?2;
+
+-- name: find
+-- By the start of a key, or by place or path.
+SELECT j.id, j.key, j.kind, j.lane, j.state, j.priority, j.enqueued_at, j.due, j.run_after, j.attempt, j.failures,
+    j.crashes, j.interruptions, j.reason, s.root, s.path, s.folder, s.name
+FROM jobs AS j LEFT JOIN sources AS s ON s.id = j.source
+WHERE (?1 <> '' AND j.key >= ?1 AND j.key < ?1 || 'g') OR (s.folder = ?2 AND s.name = ?3) OR s.path = ?4
+ORDER BY j.id;
+
+-- name: attempts
+SELECT attempt, outcome, reason, ended_at, wall, cpu, peak_memory, worker, run, version
+FROM attempts WHERE job = ? ORDER BY attempt;
+
+-- name: all_sources
+SELECT id, root, path, folder, name FROM sources WHERE root <> x'' AND state <> 'ignored' ORDER BY folder, name;
+
+-- name: artefact_names
+SELECT name FROM artefacts WHERE source = ?;
+
+-- name: delete_source
+DELETE FROM sources WHERE id = ?;

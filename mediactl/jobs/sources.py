@@ -1,0 +1,213 @@
+"""The journal's rows of sources and their artefacts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import apsw
+import msgspec
+
+from mediactl import asset
+from mediactl.jobs import database
+from mediactl.model import Artefact, Fingerprint, Kind, Made, MediaInfo, OutputFile, Reuse, Source
+
+Outputs = tuple[tuple[bytes, int, int], ...]
+"""(name, size, mtime_ns) of an asset's files, one an inode: what the quick check compares with stat."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What planning has to know of a source seen before. Fields in the order of the query "known"."""
+
+    id: int
+    name: bytes
+    root: bytes
+    path: bytes
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    state: str
+    plan: str
+    folder_mtime_ns: int
+    outputs: bytes | None
+    kind: str
+
+
+class SourceRow(msgspec.Struct, frozen=True):
+    """A source as the journal knows it."""
+
+    id: int
+    source: Source
+    recipe: str
+    plan: str
+    state: str
+    reason: str
+    digest: str | None
+    info: MediaInfo | None
+    placeholder: str
+    warnings: tuple[str, ...]
+
+
+class Sources:
+    """Sources and artefacts; changes stand inside the journal's transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._sql = database.statements()
+
+    def known(self, folder: bytes) -> dict[bytes, tuple[Any, ...]]:
+        """Rows (in the order of ``Known``) of the sources whose place lies directly in this folder, by name."""
+        return {row[1]: row for row in self._run("known", (folder,))}
+
+    def known_one(self, place: bytes) -> Known | None:
+        """The source at one place."""
+        row = self._run("known_one", os.path.split(place)).fetchone()
+        return None if row is None else Known(*row)
+
+    def put(self, source: Source, recipe: str, plan: str, state: str, reason: str = "") -> int:
+        """Add or replace what stands at a place; its digest, info and artefacts stay until a job replaces them."""
+        folder, name = os.path.split(source.place)
+        mark = source.fingerprint
+        row = self._run(
+            "put_source",
+            (folder, name, source.root, source.path, mark.size, mark.mtime_ns, mark.ctime_ns, mark.inode,
+             source.kind.value, source.format, recipe, plan, state, reason),
+        ).fetchone()  # fmt: skip
+        assert row is not None
+        return int(row[0])
+
+    def put_ignored(self, source: Source, reason: str) -> None:
+        """Remember a file that is no media, so that it is not opened again while it stays as it is."""
+        folder, name = os.path.split(source.place)
+        mark = source.fingerprint
+        self._run(
+            "put_source",
+            (folder, name, source.root, source.path, mark.size, mark.mtime_ns, mark.ctime_ns, mark.inode,
+             "none", source.format, "", "", "ignored", reason),
+        )  # fmt: skip
+
+    def get(self, source: int) -> SourceRow:
+        """A source by its id. Raises KeyError."""
+        row = self._run("source", (source,)).fetchone()
+        if row is None:
+            raise KeyError(source)
+        (number, folder, name, root, path, size, mtime, ctime, inode, kind, format_, recipe, plan, state, reason,
+         digest, info, placeholder, warnings) = row  # fmt: skip
+        return SourceRow(
+            id=number,
+            source=Source(
+                root=root,
+                path=path,
+                place=os.path.join(folder, name),
+                fingerprint=Fingerprint(size, mtime, ctime, inode),
+                kind=Kind(kind),
+                format=format_,
+            ),
+            recipe=recipe,
+            plan=plan,
+            state=state,
+            reason=reason,
+            digest=digest,
+            info=None if info is None else msgspec.json.decode(info, type=MediaInfo),
+            placeholder=placeholder,
+            warnings=msgspec.json.decode(warnings, type=tuple[str, ...]),
+        )
+
+    def set_state(self, source: int, state: str, reason: str) -> None:
+        """Set a source's state; "done" is set by ``done`` alone."""
+        self._run("source_state", (source, state, reason))
+
+    def probed(self, source: int, digest: str, info: MediaInfo) -> None:
+        """Keep what probing found."""
+        self._run("source_probed", (source, digest, msgspec.json.encode(info)))
+
+    def done(self, source: int, made: Made, plan: str) -> None:
+        """Everything that ``made`` names is durable: the source is done, for this plan."""
+        self._run("clear_artefacts", (source,))
+        self.put_artefacts(source, made.files)
+        self._run(
+            "source_done",
+            (source, made.placeholder, msgspec.json.encode(made.warnings).decode(), made.folder_mtime_ns,
+             msgspec.msgpack.encode(quick_check(made.files)), plan),
+        )  # fmt: skip
+
+    def put_artefacts(self, source: int, files: Iterable[OutputFile]) -> None:
+        """Add artefacts of a source that has none."""
+        self._connection.executemany(
+            self._sql["put_artefact"],
+            (
+                (source, number, a.name, a.role, a.media_type, a.bytes, a.sha256, a.key, a.width, a.height, a.duration,
+                 file.mtime_ns, file.inode)
+                for number, file in enumerate(files)
+                for a in (file.artefact,)
+            ),
+        )  # fmt: skip
+
+    def artefacts(self, source: int) -> tuple[OutputFile, ...]:
+        """The artefacts of a source as they were published."""
+        return tuple(
+            OutputFile(_artefact(row[:9]), row[9], row[10]) for row in self._run("artefacts", (source,)).fetchall()
+        )
+
+    def twins(self, source: int, digest: str, out: bytes) -> tuple[Reuse, ...]:
+        """Artefacts of other sources with the same content."""
+        return tuple(
+            Reuse(row[5], os.path.join(out, row[9], row[10], row[0].encode()), _artefact(row[:9]))
+            for row in self._run("twins", (digest, source)).fetchall()
+        )
+
+    def adopt(self, place: bytes, adopted: asset.Asset) -> None:
+        """Enter what an asset.json tells; the source is probed, and its files are hashed, before they are believed."""
+        folder, name = os.path.split(place)
+        source = adopted.source
+        row = self._run(
+            "adopt_source",
+            (folder, name, asset.path_of(adopted), source.bytes, source.kind.value, source.digest,
+             msgspec.json.encode(adopted.metadata), adopted.placeholder),
+        ).fetchone()  # fmt: skip
+        if row is not None:
+            self.put_artefacts(row[0], (OutputFile(artefact, 0, 0) for artefact in adopted.artefacts))
+
+    def has_live_job(self, source: int) -> bool:
+        """Whether a job of this source waits or runs."""
+        return bool(self._run("live_job", (source,)).fetchone()[0])
+
+    def mark_mine(self, sources: Iterable[int]) -> None:
+        """Remember, for this run only, that these sources are among those it was asked for."""
+        self._connection.executemany(self._sql["put_mine"], ((source,) for source in sources))
+
+    def mine(self) -> dict[str, int]:
+        """State -> number, of the sources marked as this run's."""
+        return dict(self._run("mine", ()).fetchall())
+
+    def any_pending(self) -> bool:
+        """Whether a source of this run is not final yet."""
+        return bool(self._run("mine_pending", ()).fetchone()[0])
+
+    def put_recipe(self, digest: str, content: str) -> None:
+        """Keep a recipe's content, so that whoever settles a job can plan its successors."""
+        self._run("put_recipe", (digest, content))
+
+    def recipe(self, digest: str) -> str | None:
+        """JSON of a recipe seen before."""
+        row = self._run("recipe", (digest,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _run(self, name: str, bindings: tuple[Any, ...]) -> Any:
+        """The cursor of a named statement; its columns are typed by the schema, not by apsw."""
+        return self._connection.execute(self._sql[name], bindings)
+
+
+def quick_check(files: Iterable[OutputFile]) -> Outputs:
+    """One entry an inode: names that are hard links of one file change together."""
+    seen: dict[int, tuple[bytes, int, int]] = {}
+    for file in files:
+        seen.setdefault(file.inode, (file.artefact.name.encode(), file.artefact.bytes, file.mtime_ns))
+    return tuple(seen.values())
+
+
+def _artefact(row: tuple[Any, ...]) -> Artefact:
+    name, role, media_type, size, sha256, key, width, height, duration = row
+    return Artefact(name, role, media_type, size, sha256, key, width, height, duration)

@@ -1,0 +1,120 @@
+"""Manifests: lists of sources in a file (.jsonl, .csv, .txt) or on standard input."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+
+import msgspec
+
+from mediactl import scan
+from mediactl.errors import UsageError
+from mediactl.files import shown
+from mediactl.model import Priority
+
+EXTENSIONS = (b".jsonl", b".csv", b".txt")
+
+
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One source of a manifest; ``name`` is where its outputs go, relative to OUT."""
+
+    path: str
+    priority: str | None = None
+    recipe: str | None = None
+    name: str | None = None
+
+
+def read(content: bytes, origin: bytes, root: bytes, *, allow_outside: bool) -> Iterator[scan.Batch | scan.Trouble]:
+    """Batches of one file each, in the order of rows; a bad row is a Trouble that names its line.
+
+    Paths are relative to ``root``, the manifest's own folder; those that lie outside of it are refused unless
+    ``allow_outside``.
+    """
+    real_root = os.path.realpath(root)
+    for number, row in _rows(content, origin):
+        label = origin + b" line %d" % number
+        if isinstance(row, str):
+            yield scan.Trouble(label, row)
+            continue
+        try:
+            yield _batch(row, root, real_root, allow_outside)
+        except UsageError as error:
+            yield scan.Trouble(label, str(error))
+
+
+def _batch(row: Row, root: bytes, real_root: bytes, allow_outside: bool) -> scan.Batch:
+    path = os.fsencode(row.path)
+    absolute = os.path.normpath(os.path.join(root, path))
+    real = os.path.realpath(absolute)
+    inside = real == real_root or real.startswith(real_root.rstrip(b"/") + b"/")
+    if not inside and not allow_outside:
+        raise UsageError(f"{shown(path)}: outside the manifest's folder; --allow-outside lets it in")
+    if row.name is not None:
+        place = os.fsencode(row.name)
+        if place.startswith(b"/") or not _safe(place):
+            raise UsageError(f"name {shown(place)!r}: must be a relative path without '..' and not hidden")
+    else:
+        place = os.path.relpath(absolute, root)
+        if place.startswith(b"../"):
+            place = absolute.lstrip(b"/")
+    priority = None
+    if row.priority is not None:
+        try:
+            priority = Priority[row.priority.upper()]
+        except KeyError:
+            known = ", ".join(each.name.lower() for each in Priority)
+            raise UsageError(f"priority {shown(row.priority)!r} is not known; known: {known}") from None
+    return scan.explicit(absolute, place, priority=priority, recipe=row.recipe)
+
+
+def _safe(place: bytes) -> bool:
+    parts = place.split(b"/")
+    return all(part and not part.startswith(b".") and b"\0" not in part for part in parts)
+
+
+def _rows(content: bytes, origin: bytes) -> Iterator[tuple[int, Row | str]]:
+    if origin.endswith(b".csv"):
+        yield from _csv(content)
+    elif origin.endswith(b".jsonl") or (origin == b"-" and content.lstrip()[:1] == b"{"):
+        yield from _jsonl(content)
+    else:
+        separator = b"\0" if b"\0" in content else b"\n"  # find -print0 may name anything
+        for number, line in enumerate(content.split(separator), 1):
+            line = line.removesuffix(b"\r") if separator == b"\n" else line
+            if line:
+                yield number, Row(os.fsdecode(line))
+
+
+def _jsonl(content: bytes) -> Iterator[tuple[int, Row | str]]:
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if line.strip():
+            try:
+                # The standard library's decoder, for it takes the lone surrogates that stand for undecodable bytes.
+                yield number, msgspec.convert(json.loads(line), Row)
+            except (ValueError, msgspec.ValidationError) as error:
+                yield number, f"not a valid row: {_one_line(error)}"
+
+
+def _csv(content: bytes) -> Iterator[tuple[int, Row | str]]:
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline=""), strict=True)
+    try:
+        if "path" not in (reader.fieldnames or ()):
+            yield 1, "has no column 'path' in its first line"
+            return
+        for cells in reader:
+            values = {key: value for key, value in cells.items() if value not in (None, "")}
+            try:
+                if None in cells:
+                    raise ValueError("more cells than columns")
+                yield reader.line_num, msgspec.convert(values, Row)
+            except (ValueError, msgspec.ValidationError) as error:
+                yield reader.line_num, f"not a valid row: {_one_line(error)}"
+    except csv.Error as error:
+        yield reader.line_num, f"not valid CSV: {_one_line(error)}; the rest is not read"
+
+
+def _one_line(error: Exception) -> str:
+    return shown(str(error))

@@ -1,0 +1,126 @@
+"""Sound: all missing files of a recording in one ffmpeg run, each verified; and what films need for their sound.
+
+AAC in .m4a that plays while it loads, Opus in .opus (Ogg); title, artist and the like are kept, nothing else is.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from mediactl.errors import JobFailed, RejectedInput
+from mediactl.media import ffmpeg, tracks
+from mediactl.media.drafts import Draft, Drafts, Temporary
+from mediactl.media.execute import Report
+from mediactl.media.tracks import Sound, Tracks
+from mediactl.model import MakeTask, MediaInfo, Target
+
+ENCODERS = frozenset({"aac", "libopus"})
+"""What ``ffmpeg.check`` must find before recordings are rendered."""
+FORMATS = {
+    "m4a": ("aac", "aac", "ipod", "audio/mp4"),
+    "opus": ("libopus", "opus", "opus", "audio/ogg; codecs=opus"),
+}
+"""A target's format: encoder, codec, ffmpeg's muxer, media type."""
+
+_KEPT_TAGS = ("title", "artist", "album", "album_artist", "composer", "genre", "track", "date")
+_AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+"""Samples a second that every AAC decoder knows (ISO/IEC 14496-3, table 1.18, up to what browsers are tested with)."""
+_OPUS_RATE = 48_000
+_FILLED = "aresample=async=1:first_pts=0"
+"""Gaps become silence and overlaps are cut, so that the sound stays with the picture; it begins at 0."""
+_ENCODED = 0.95
+
+
+def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temporary, report: Report) -> Drafts:
+    """Make and verify the "audio" targets of an open recording; drafts come in the order of ``targets``.
+
+    Raises RejectedInput when the recording is broken ("broken after 12.3 s of 30.0 s"), JobFailed when ffmpeg failed
+    otherwise or an output is not what was asked for, MachineBlocked when the disk is full.
+    """
+    found = tracks.inspect(fd, task.source.format, task.limits)
+    if found.sound is None:
+        raise RejectedInput("has no sound track that can be decoded")
+    places = {target.name: temporary(target.name) for target in targets}
+    stream = ffmpeg.source(fd, task.threads)[str(found.sound.index)]
+    outputs = [_output(stream, found.sound, found.info, target, places[target.name], task) for target in targets]
+    try:
+        complaints = ffmpeg.run(
+            ffmpeg.arguments(*outputs, threads=task.threads),
+            input_fd=fd,
+            folder=os.path.dirname(places[targets[0].name]),
+            expected=found.sound.end,
+            rate=None,
+            report=lambda fraction: report(fraction * _ENCODED),
+        )
+    except ffmpeg.FfmpegFailed as error:
+        raise error.judged() from error
+    drafts, warnings = [], left_out(found)
+    if len(complaints) >= tracks.DAMAGED:
+        warnings.append("parts of the recording are damaged and may sound wrong")
+    for number, target in enumerate(targets, 1):
+        drafts.append(_verified(target, found.sound, places[target.name], task, warnings))
+        report(_ENCODED + (1 - _ENCODED) * number / len(targets))
+    return Drafts(files=tuple(drafts), warnings=tuple(dict.fromkeys(filter(None, warnings))))
+
+
+def options(encoder: str, bitrate: int, channels: int, sound: Sound) -> dict[str, Any]:
+    """ffmpeg options that encode a sound track; ``bitrate`` in kbit/s."""
+    chosen: dict[str, Any] = {
+        "c:a": encoder,
+        "b:a": f"{bitrate}k",
+        "ac": channels,
+        "ar": _OPUS_RATE if encoder == "libopus" else _aac_rate(sound.track.sample_rate),
+        "af": _FILLED,
+        "flags:a": "+bitexact",
+    }
+    if sound.track.language:
+        chosen["metadata:s:a:0"] = f"language={sound.track.language}"
+    return chosen
+
+
+def left_out(found: Tracks) -> list[str]:
+    """A warning that names the tracks which no output has; none for what every output has."""
+    counts = [
+        (len(found.info.audio) - bool(found.sound), "sound track"),
+        (found.videos - bool(found.picture), "film track"),
+        (len(found.info.subtitles), "subtitle track"),
+        (found.data, "data track"),
+    ]
+    parts = [f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count > 0]
+    parts += ["the cover art"] if found.cover else []
+    return ["left out: " + ", ".join(parts)] if parts else []
+
+
+def _output(stream: Any, sound: Sound, info: MediaInfo, target: Target, place: bytes, task: MakeTask) -> Any:
+    encoder, _, muxer, _ = FORMATS[str(target.params["format"])]
+    chosen = options(encoder, int(target.params["bitrate"]), int(target.params["channels"]), sound)
+    if kept := [f"{name}={info.tags[name]}" for name in _KEPT_TAGS if name in info.tags]:
+        chosen["metadata"] = "\0".join(kept)
+    if muxer == "ipod":
+        chosen["movflags"] = "+faststart"
+    return ffmpeg.output([stream], place, muxer, task.limits, **chosen)
+
+
+def _aac_rate(rate: int) -> int:
+    """The source's rate if AAC has it, else the next higher one, 48 kHz at most."""
+    return next((known for known in _AAC_RATES if known >= rate), _AAC_RATES[-1])
+
+
+def _verified(target: Target, sound: Sound, place: bytes, task: MakeTask, warnings: list[str]) -> Draft:
+    """The draft of a sound file, after it was opened again: codec, channels, duration, first and last frames."""
+    _, codec, muxer, media_type = FORMATS[str(target.params["format"])]
+    fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        made = tracks.reinspect(fd, target.name, task.limits)
+        kinds = [kind for kind, _, _ in tracks.boxes(fd)] if muxer == "ipod" else []
+    finally:
+        os.close(fd)
+    if made.picture or not made.sound or made.sound.track.codec != codec:
+        raise JobFailed(f"{target.name}: came out with other tracks than asked for")
+    if made.sound.track.channels != target.params["channels"]:
+        raise JobFailed(f"{target.name}: came out with {made.sound.track.channels} channels")
+    if kinds and kinds.index(b"moov") > kinds.index(b"mdat"):
+        raise JobFailed(f"{target.name}: came out with its index at the end")
+    warnings.append(tracks.compared("the recording", sound.end, made.sound.end, 0.0))
+    return Draft(target, place, media_type, duration=made.info.duration)

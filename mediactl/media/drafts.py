@@ -1,0 +1,33 @@
+"""What the makers (image, video, audio) hand to ``make``: finished, verified files under temporary names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from mediactl.model import Target
+
+Temporary = Callable[[str], bytes]
+"""Artefact name -> absolute path of a temporary file to write it to, in the asset's folder (made on first use)."""
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """One verified file under its temporary name; not yet forced to disk."""
+
+    target: Target
+    file: bytes
+    media_type: str
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+
+
+class Drafts(msgspec.Struct, frozen=True):
+    """What one source's missing targets became."""
+
+    files: tuple[Draft, ...]
+    placeholder: str = ""
+    """Thumbhash, base64; "" if none was asked for."""
+    warnings: tuple[str, ...] = ()
+    """One sentence each: what was lost or is odd ("2 of 3 sound tracks left out")."""

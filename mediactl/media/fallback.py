@@ -1,0 +1,102 @@
+"""Pillow, for what libvips' wheel has no decoder for: JPEG 2000, BMP, PNM, animated PNG, HEIC with the extra."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from PIL import Image, PngImagePlugin
+
+from mediactl.errors import RejectedInput
+from mediactl.media.vips import Picture, broken, pyvips, with_field
+from mediactl.model import Limits
+
+FORMATS = {"jp2": ("JPEG2000",), "bmp": ("BMP",), "pnm": ("PPM",), "heic": ("HEIF",), "apng": ("PNG",)}
+"""Format as sniffed -> the only Pillow decoders that may look at it."""
+
+_BANDS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
+_SPACES = {"L": "b-w", "LA": "b-w", "RGB": "srgb", "RGBA": "srgb", "CMYK": "cmyk"}
+# What Pillow's decoders, in Python over C, raise on broken files.
+_FAILURES = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
+    NotImplementedError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError, Warning,
+)  # fmt: skip
+
+
+def has_heif() -> bool:
+    """Whether the extra that reads HEIC is installed."""
+    return find_spec("pillow_heif") is not None
+
+
+@contextmanager
+def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.Image]:
+    """A picture whose header was read; leaving the block closes it.
+
+    Inside, whatever Pillow raises becomes RejectedInput; an OSError of the system goes through.
+    """
+    if format == "heic":
+        import pillow_heif  # type: ignore[import-not-found, unused-ignore]
+
+        pillow_heif.register_heif_opener(thumbnails=False)
+    Image.MAX_IMAGE_PIXELS = limits.pixels
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with _file(content) as file, Image.open(file, formats=FORMATS[format]) as image:
+                yield image
+    except RejectedInput:
+        raise
+    except _FAILURES as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+            raise RejectedInput(f"is too large: more than {limits.pixels:,} pixels (limits.pixels)") from None
+        raise broken(error) from None
+
+
+def picture(image: Image.Image) -> Picture:
+    """The pixels of an open image (its current frame) as a libvips picture, with profile and orientation."""
+    profile, exif = image.info.get("icc_profile"), image.info.get("exif")
+    orientation = image.getexif().get(0x0112) if exif else None
+    mode = image.mode
+    if mode.startswith("I;16") or mode == "I":
+        pixels = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    elif mode in _BANDS:
+        pixels = image
+    elif mode == "P" or mode == "PA" or "transparency" in image.info:
+        pixels = image.convert("RGBA" if mode == "PA" or "transparency" in image.info else "RGB")
+    else:
+        pixels = image.convert({"1": "L", "La": "LA", "RGBa": "RGBA"}.get(mode, "RGB"))
+    made = pyvips.Image.new_from_memory(
+        pixels.tobytes(), pixels.width, pixels.height, _BANDS[pixels.mode], "uchar"
+    ).copy(interpretation=_SPACES[pixels.mode])
+    if profile and pixels.mode[0] == mode[0]:
+        made = with_field(made, pyvips.GValue.blob_type, "icc-profile-data", profile)
+    if isinstance(orientation, int) and 1 < orientation <= 8:
+        made = with_field(made, pyvips.GValue.gint_type, "orientation", orientation)
+    return made
+
+
+def frames(image: Image.Image, shrink: Callable[[Picture], Picture]) -> Iterator[tuple[Picture, int]]:
+    """The frames of an animated PNG, each handed to ``shrink`` as it comes, and its duration in ms."""
+    first = 1 if isinstance(image, PngImagePlugin.PngImageFile) and image.default_image else 0
+    for number in range(first, getattr(image, "n_frames", 1)):
+        image.seek(number)
+        yield shrink(picture(image.convert("RGBA"))), round(image.info.get("duration", 0))
+
+
+@contextmanager
+def _file(content: bytes | int) -> Iterator[io.BufferedIOBase]:
+    if isinstance(content, bytes):
+        yield io.BytesIO(content)
+        return
+    os.lseek(content, 0, os.SEEK_SET)
+    with open(content, "rb", closefd=False) as file:
+        yield file

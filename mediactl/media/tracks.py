@@ -1,0 +1,415 @@
+"""What is in a film or a recording: tracks, geometry as shown, how long it really lasts, tags without places.
+
+Headers lie and recordings are cut off, so a duration is taken from the index or from the last packets, and one frame
+of every track is decoded. Nothing but the given descriptor is ever opened.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import av
+import msgspec
+from av.container import InputContainer
+from av.stream import Disposition
+
+from mediactl.errors import JobFailed, RejectedInput
+from mediactl.media.ffmpeg import DEMUXERS, PROTOCOLS
+from mediactl.model import AudioTrack, Limits, MediaInfo, VideoTrack
+
+HDR = {16: "PQ", 18: "HLG"}
+"""Transfer characteristics (ITU-T H.273, table 3) of high dynamic range."""
+TOLERANCE = 0.05
+"""Seconds that a duration may be off, or one frame if that is longer."""
+DAMAGED = 2
+"""Complaints of ffmpeg's from which on a source is called damaged: one odd packet at either end is usual."""
+
+_TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"} | {
+    11: "iec61966-2-4", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"
+}  # fmt: skip
+_TAGS = {
+    "title": ("title", "com.apple.quicktime.title"),
+    "artist": ("artist", "com.apple.quicktime.artist"),
+    "album": ("album", "com.apple.quicktime.album"),
+    "album_artist": ("album_artist",),
+    "composer": ("composer",),
+    "genre": ("genre",),
+    "track": ("track",),
+    "date": ("date", "year", "tyer", "tdrc"),
+    "taken": ("com.apple.quicktime.creationdate", "creation_time"),
+    "make": ("com.apple.quicktime.make", "com.android.manufacturer", "make"),
+    "model": ("com.apple.quicktime.model", "com.android.model", "model"),
+}
+"""Our tag: the container's, best first. An allow-list: a place cannot slip through."""
+_TAG_LENGTH = 500
+_PEEKED = 1_000
+"""Packets within which every playable track must have shown a frame."""
+_TAIL = 3.0
+"""Seconds before the claimed end from which packets are read to find the real one."""
+_GUESSING = {"mp3", "aac", "ac3", "eac3", "amr"}
+"""Containers whose duration may be no more than file size over bit rate: all their packets are counted."""
+_UNCLAIMING = {"mpegts", "mpeg", "ogg"}
+"""Containers that have no header to say how long they should be; cut off, they are merely shorter."""
+_SKIPPED = Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """The chosen video track, as far as rendering needs it beyond ``VideoTrack``. Numbers are H.273's."""
+
+    index: int
+    end: float
+    """Seconds from the file's start to the end of its last frame."""
+    rate: float | None
+    """Frames a second."""
+    primaries: int
+    transfer: int
+    matrix: int
+    rgb: bool
+    interlaced: bool
+
+
+class Sound(msgspec.Struct, frozen=True):
+    """The chosen sound track."""
+
+    index: int
+    end: float
+    track: AudioTrack
+
+
+class Tracks(msgspec.Struct, frozen=True):
+    """A source's tracks: those chosen to be played, and how many of the others there are."""
+
+    info: MediaInfo
+    picture: Picture | None
+    sound: Sound | None
+    cover: bool
+    """Whether there is cover art."""
+    data: int
+    """Number of data tracks (timecode, telemetry ...)."""
+    videos: int
+    """Number of video tracks with frames, the chosen one included."""
+
+
+def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
+    """Tracks, geometry, duration and tags of a film or recording. Raises RejectedInput with a one-line reason."""
+    return inspect(fd, format, limits).info
+
+
+def inspect(fd: int, format: str, limits: Limits) -> Tracks:
+    """Like ``probe``, with what rendering needs. The descriptor's position is left anywhere."""
+    with opened(fd, limits) as container:
+        media = [stream for stream in container.streams if stream.type in ("video", "audio")]
+        films = [stream for stream in media if stream.type == "video" and not stream.disposition & _SKIPPED]
+        sounds = [stream for stream in media if stream.type == "audio"]
+        for stream in films:
+            _check_pixels(stream, limits)
+        frames = _first_frames(container, [*films, *sounds])
+        film = _best([stream for stream in films if stream.index in frames])
+        sound = _best([stream for stream in sounds if stream.index in frames])
+        if film is None and (sound is None or any(stream.frames != 0 for stream in films)):
+            raise RejectedInput(_unplayable([*films, *sounds]))
+        rate = _rate(film) if film else None
+        ends = _ends(fd, container, [stream for stream in (film, sound) if stream], rate, limits)
+        duration = max(ends.values())
+        if duration <= 0:
+            raise RejectedInput("has a duration of zero: there is nothing to play")
+        _check_duration(duration, limits)
+        picture = _picture(film, frames[film.index], rate, ends[film.index]) if film else None
+        video = _video(film, frames[film.index], rate, ends[film.index]) if film else None
+        info = MediaInfo(
+            format=format,
+            width=video.width if video else None,
+            height=video.height if video else None,
+            duration=round(duration, 6),
+            video=video,
+            audio=tuple(_audio(stream, ends.get(stream.index)) for stream in sounds),
+            subtitles=tuple(_codec(stream) for stream in container.streams if stream.type == "subtitle"),
+            tags=_tags(container, sound),
+        )
+        return Tracks(
+            info=info,
+            picture=picture,
+            sound=Sound(sound.index, ends[sound.index], _audio(sound, ends[sound.index])) if sound else None,
+            cover=any(stream.disposition & Disposition.attached_pic for stream in media),
+            data=sum(stream.type == "data" for stream in container.streams),
+            videos=sum(stream.index in frames for stream in films),
+        )
+
+
+def reinspect(fd: int, name: str, limits: Limits) -> Tracks:
+    """The tracks of an output of ours, after its last frames were decoded too. Raises JobFailed when it is broken."""
+    try:
+        made = inspect(fd, "", limits)
+        with opened(fd) as container:
+            chosen = [container.streams[track.index] for track in (made.picture, made.sound) if track]
+            container.seek(int(max(0.0, (made.info.duration or 0.0) - TOLERANCE) * 1e6))
+            missing = {stream.index for stream in chosen}
+            for packet in container.demux(*chosen):
+                if packet.decode():
+                    missing.discard(packet.stream.index)
+    except RejectedInput as error:
+        raise JobFailed(f"{name}: came out broken: {error}") from error
+    if missing:
+        raise JobFailed(f"{name}: came out broken: its last frames cannot be decoded")
+    return made
+
+
+def compared(what: str, wanted: float, made: float, frame: float) -> str:
+    """"" when an output's track lasts as long as the source's (seconds; ``frame`` is one frame's), a warning when longer.
+
+    Raises RejectedInput when it is shorter: ffmpeg ends well even if the source could be decoded only in part.
+    """
+    tolerance = max(TOLERANCE, frame) + 0.001
+    if wanted - made > tolerance:
+        raise RejectedInput(f"{what} is broken after {made:.1f} s of {wanted:.1f} s: the rest cannot be decoded")
+    return f"{what} lasts {made:.2f} s, its header says {wanted:.2f} s" if made - wanted > tolerance else ""
+
+
+@contextmanager
+def opened(fd: int, limits: Limits | None = None) -> Iterator[InputContainer]:
+    """A container opened from a descriptor, at its start, which can open nothing else.
+
+    Raises RejectedInput when it is none of the containers that are allowed, or broken at its beginning; libav errors
+    inside the block become RejectedInput as well, errors of the disk JobFailed.
+    """
+    options = {"fd": str(fd), "protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS}
+    if limits:
+        options["max_pixels"] = str(limits.pixels)
+    try:
+        os.lseek(fd, 0, os.SEEK_SET)
+        with av.open("fd:", "r", options=options, metadata_errors="replace") as container:
+            yield container
+    except av.FFmpegError as error:
+        if error.errno == errno.EIO:
+            raise JobFailed(f"the source cannot be read: {error.strerror}") from error
+        raise RejectedInput(_unopenable(fd)) from error
+
+
+def boxes(fd: int) -> list[tuple[bytes, int, int]]:
+    """Top-level boxes of an MP4 or MOV: (type, offset, size in bytes), as far as they can be followed."""
+    end, offset, found = os.fstat(fd).st_size, 0, []
+    while offset + 8 <= end and len(found) < 10_000:
+        head = os.pread(fd, 16, offset)
+        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        size = int.from_bytes(head[8:16], "big") if size == 1 else size or end - offset
+        if size < 8:
+            break
+        found.append((kind, offset, size))
+        offset += size
+    return found
+
+
+def packet_ends(container: InputContainer, streams: list[Any], rate: float | None = None) -> dict[int, float]:
+    """Seconds, counted as the container does, at which the last packet of each stream ends; absent: it had none."""
+    ends: dict[int, float] = {}
+    try:
+        for packet in container.demux(*streams):
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is None or packet.time_base is None:
+                continue
+            end = float((stamp + (packet.duration or 0)) * packet.time_base)
+            if not packet.duration and rate and packet.stream.type == "video":
+                end += 1 / rate
+            index = packet.stream.index
+            ends[index] = max(ends.get(index, 0.0), end)
+    except av.FFmpegError as error:
+        if error.errno == errno.EIO:
+            raise
+    return ends
+
+
+def _first_frames(container: InputContainer, streams: list[Any]) -> dict[int, Any]:
+    """The first frame of each stream that has one and can be decoded, by stream index."""
+    frames: dict[int, Any] = {}
+    if not streams:
+        return frames
+    for number, packet in enumerate(container.demux(*streams)):
+        index = packet.stream.index
+        if index not in frames:
+            try:
+                decoded = packet.decode()
+            except av.FFmpegError:
+                decoded = []  # A broken packet; the next key frame may be better.
+            if decoded:
+                frames[index] = decoded[0]
+        if len(frames) == len(streams) or number >= _PEEKED:
+            break
+    return frames
+
+
+def _best(streams: list[Any]) -> Any:
+    """The track that the file's author marked as the default one, else the first; None if there is none."""
+    return min(streams, key=lambda stream: (not stream.disposition & Disposition.default, stream.index), default=None)
+
+
+def _ends(
+    fd: int, container: InputContainer, chosen: list[Any], rate: float | None, limits: Limits
+) -> dict[int, float]:
+    """Seconds from the file's start at which each chosen track ends. Raises RejectedInput when the file is cut off."""
+    start = (container.start_time or 0) / 1e6 if container.start_time is not None else 0.0
+    names = set(container.format.name.split(","))
+    claimed = container.duration / 1e6 if container.duration else None
+    if claimed is not None:
+        _check_duration(claimed, limits)
+    if "mov" in names and all(stream.duration and stream.frames for stream in chosen):
+        for stream in chosen:
+            _check_index(stream, os.fstat(fd).st_size)
+        return {
+            stream.index: float((stream.duration + (stream.start_time or 0)) * stream.time_base) - start
+            for stream in chosen
+        }
+    wanted = {stream.index for stream in chosen}
+    if claimed is None or names & _GUESSING:
+        ends = _counted(fd, rate)
+    else:
+        ends = _tail(fd, start + claimed, rate)
+        if not wanted <= ends.keys():
+            ends = _counted(fd, rate)
+    ends = {index: end - start for index, end in ends.items()}
+    real = max(ends.values(), default=0.0)
+    if claimed is not None and not names & (_UNCLAIMING | _GUESSING) and claimed - real > _slack(claimed):
+        raise RejectedInput(f"broken after {real:.1f} s of {claimed:.1f} s: the end of the file is missing")
+    if claimed is not None and names & _GUESSING and abs(real - claimed) <= 2 * TOLERANCE:
+        ends = dict.fromkeys(wanted, claimed)  # Exact to the sample: encoder padding at both ends is left out of it.
+    return {index: ends.get(index, 0.0) for index in wanted}
+
+
+def _tail(fd: int, end: float, rate: float | None) -> dict[int, float]:
+    with opened(fd) as container:
+        try:
+            container.seek(int(max(0.0, end - _TAIL) * 1e6))
+        except av.FFmpegError:
+            return {}
+        return packet_ends(container, list(container.streams), rate)
+
+
+def _counted(fd: int, rate: float | None) -> dict[int, float]:
+    with opened(fd) as container:
+        return packet_ends(container, list(container.streams), rate)
+
+
+def _slack(claimed: float) -> float:
+    """How much later than its last packet a header may end: live recorders round; short clips get less."""
+    return min(1.0, max(0.2, claimed / 20))
+
+
+def _check_index(stream: Any, size: int) -> None:
+    """Raise RejectedInput when the index names samples that lie behind the end of the file."""
+    entries = stream.index_entries
+    count = len(entries)
+    if not count or entries[count - 1].pos + entries[count - 1].size <= size:
+        return
+    first = next((entry for entry in entries if entry.pos + entry.size > size), entries[count - 1])
+    whole = float(stream.duration * stream.time_base)
+    kept = min(max(float(first.timestamp * stream.time_base), 0.0), whole)
+    raise RejectedInput(f"broken after {kept:.1f} s of {whole:.1f} s: the end of the file is missing")
+
+
+def _check_pixels(stream: Any, limits: Limits) -> None:
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > limits.pixels:
+        raise RejectedInput(f"{width}x{height} pixels are more than the limit of {limits.pixels} (limits.pixels)")
+
+
+def _check_duration(duration: float, limits: Limits) -> None:
+    if duration > limits.duration:
+        raise RejectedInput(f"lasts {duration:.0f} s, the limit is {limits.duration:.0f} s (limits.duration)")
+
+
+def _rate(stream: Any) -> float | None:
+    """Frames a second. The average over the track, unless that is nonsense of a broken header."""
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and 0.1 <= rate <= 300:
+            return float(rate)
+    return None
+
+
+def _picture(stream: Any, frame: Any, rate: float | None, end: float) -> Picture:
+    return Picture(
+        index=stream.index,
+        end=end,
+        rate=rate,
+        primaries=frame.color_primaries,
+        transfer=frame.color_trc,
+        matrix=frame.colorspace,
+        rgb=frame.format.is_rgb or frame.format.has_palette,
+        interlaced=frame.interlaced_frame,
+    )
+
+
+def _video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoTrack:
+    # PyAV counts degrees counter-clockwise, -180 to 180, from the frame's display matrix.
+    rotation = round(-frame.rotation / 90) * 90 % 360
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    aspect = aspect if Fraction(1, 5) <= aspect <= 5 else Fraction(1)
+    width, height = max(1, round(frame.width * aspect)), frame.height
+    if rotation in (90, 270):
+        width, height = height, width
+    start = max(0.0, float((stream.start_time or 0) * stream.time_base) - (stream.container.start_time or 0) / 1e6)
+    return VideoTrack(
+        codec=_codec(stream),
+        width=width,
+        height=height,
+        rotation=rotation,
+        fps=round(rate, 3) if rate else None,
+        frames=stream.frames or None,
+        duration=round(end - start, 6),
+        pixel_format=frame.format.name,
+        transfer=_TRANSFERS.get(frame.color_trc, ""),
+        start=round(start, 6),
+    )
+
+
+def _audio(stream: Any, end: float | None) -> AudioTrack:
+    context = stream.codec_context
+    language = stream.language or ""
+    return AudioTrack(
+        codec=_codec(stream),
+        channels=context.channels if context else 0,
+        sample_rate=context.sample_rate if context else 0,
+        duration=round(end, 6) if end is not None else None,
+        language="" if language == "und" else _clean(language)[:16],
+    )
+
+
+def _codec(stream: Any) -> str:
+    """Name of the format ("mp3", not the decoder's "mp3float")."""
+    context = stream.codec_context
+    return str(context.codec.canonical_name) if context else "unknown"
+
+
+def _tags(container: InputContainer, sound: Any) -> dict[str, str]:
+    # Ogg keeps its tags at the track. Keys differ in case between containers.
+    found = {key.lower(): value for key, value in (sound.metadata if sound else {}).items()}
+    found |= {key.lower(): value for key, value in container.metadata.items()}
+    tags = {}
+    for name, keys in _TAGS.items():
+        if value := next((found[key].strip() for key in keys if found.get(key, "").strip()), ""):
+            tags[name] = _clean(value)
+    return tags
+
+
+def _clean(value: str) -> str:
+    """A tag on one line, without control characters; of the rest, whoever shows it takes care."""
+    text = "".join(" " if unicodedata.category(character) in ("Cc", "Cs") else character for character in value)
+    return " ".join(text.split())[:_TAG_LENGTH]
+
+
+def _unplayable(streams: list[Any]) -> str:
+    codecs = sorted({_codec(stream) for stream in streams})
+    if not codecs:
+        return "has no playable track: neither a film nor sound is in it"
+    return f"has no playable track: nothing can be decoded of {', '.join(codecs)}"
+
+
+def _unopenable(fd: int) -> str:
+    kinds = {kind for kind, _, _ in boxes(fd)}
+    if b"moov" not in kinds and kinds & {b"mdat", b"ftyp"}:
+        return "the index (moov) is missing: the recording was cut off"
+    return "is no film or recording of a kind that is opened here, or broken at its beginning"

@@ -1,0 +1,248 @@
+"""Films: all missing renditions and the poster in one ffmpeg run, each verified before it is handed on.
+
+H.264 with AAC in an MP4 that plays while it loads; upright, square pixels, standard dynamic range, no metadata.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import ffmpeg as graph
+
+from mediactl.errors import JobFailed, RejectedInput
+from mediactl.files import remove_if_there
+from mediactl.media import audio, ffmpeg, tracks
+from mediactl.media.drafts import Draft, Drafts, Temporary
+from mediactl.media.execute import Report
+from mediactl.media.tracks import HDR, Picture, Tracks
+from mediactl.model import Limits, MakeTask, Target
+
+ENCODERS = frozenset({"libx264", "aac", "png"})
+"""What ``ffmpeg.check`` must find before films are rendered."""
+
+_TIME_BASE = "1:120000"
+"""Frame times stay what they are, so VFR stays VFR, at a resolution that is exact for 24 to 120 frames a second, for
+their 1000/1001 variants, and for Matroska's milliseconds."""
+_KEY_FRAMES = "expr:gte(t,n_forced*5)"
+"""A key frame at least every 5 s whatever the frame rate: so exact is a viewer's seek."""
+_SCALER = "bicubic+accurate_rnd+full_chroma_int"
+_POSTER_STEP = 0.5
+"""Seconds between the frames that a poster is chosen from."""
+_POSTER_FRAMES = 12
+_POSTER_SEARCH = 60
+"""Seconds of film in which a frame that is not black is looked for."""
+_POSTER_MEMORY = 64 << 20
+"""Bytes for those frames together; of large ones fewer are looked at."""
+_BLACK_LUMA = 32
+"""A pixel is black below this luma (video black is 16, white 235) ..."""
+_BLACK_SHARE = 90
+"""... and a frame from this per cent of black pixels on."""
+_HIGH_DEFINITION = 720
+"""Lines from which films without colour tags are BT.709, as browsers assume; below, BT.601."""
+_PAL = (576, 288)
+"""Lines of the European variant of BT.601."""
+_BT709, _BT470BG, _SMPTE170M, _BT2020, _BT2020C, _UNKNOWN = 1, 5, 6, 9, 10, 2
+"""Primaries and matrices of ITU-T H.273, tables 2 and 4 (the numbers are the same in both)."""
+_PEAK = 100
+"""Luminance in cd/m² that becomes 1.0 before tone mapping: SDR's reference white."""
+_ENCODED = 0.95
+"""Share of the progress that encoding is; the rest are poster and verification."""
+
+
+def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temporary, report: Report) -> Drafts:
+    """Make and verify the "video" and "poster" targets of an open film; drafts come in the order of ``targets``.
+
+    Raises RejectedInput when the film is broken ("broken after 12.3 s of 30.0 s"), JobFailed when ffmpeg failed
+    otherwise or an output is not what was asked for, MachineBlocked when the disk is full.
+    """
+    found = tracks.inspect(fd, task.source.format, task.limits)
+    if found.picture is None:
+        raise RejectedInput("has no film track that can be decoded")
+    places = {target.name: temporary(target.name) for target in targets}
+    # The names of artefacts have one dot, so these are free.
+    stills = {each.name: temporary(f"{each.name}.still.png") for each in targets if each.operation == "poster"}
+    try:
+        for path in (*stills.values(), *places.values()):
+            remove_if_there(path)  # What an earlier attempt left must not be taken for this one's.
+        complaints = ffmpeg.run(
+            ffmpeg.arguments(*_outputs(fd, task, found, found.picture, targets, places, stills), threads=task.threads),
+            input_fd=fd,
+            folder=os.path.dirname(places[targets[0].name]),
+            expected=found.info.duration or found.picture.end,
+            rate=found.picture.rate,
+            report=lambda fraction: report(fraction * _ENCODED),
+        )
+        drafts, warnings = [], _warnings(found, targets, complaints)
+        for number, target in enumerate(targets, 1):
+            place = places[target.name]
+            if target.operation == "poster":
+                drafts.append(_poster(target, stills[target.name], place))
+            else:
+                drafts.append(_verified(target, found, place, task, warnings))
+            report(_ENCODED + (1 - _ENCODED) * number / len(targets))
+    except ffmpeg.FfmpegFailed as error:
+        raise error.judged() from error
+    finally:
+        for path in stills.values():
+            remove_if_there(path)
+    return Drafts(files=tuple(drafts), warnings=tuple(dict.fromkeys(filter(None, warnings))))
+
+
+def _outputs(
+    fd: int,
+    task: MakeTask,
+    found: Tracks,
+    picture: Picture,
+    targets: tuple[Target, ...],
+    places: dict[str, bytes],
+    stills: dict[str, bytes],
+) -> list[Any]:
+    """The ffmpeg-python output nodes of one run."""
+    source = ffmpeg.source(fd, task.threads, max_pixels=task.limits.pixels)
+    branches = _prepared(source[str(picture.index)], found, picture, len(targets))
+    outputs = []
+    for target, branch in zip(targets, branches, strict=True):
+        if target.operation == "poster":
+            outputs.append(_poster_output(branch, picture, target, stills[target.name], task.limits))
+        else:
+            outputs.append(_rendition(source, branch, found, picture, target, places[target.name], task))
+    return outputs
+
+
+def _prepared(stream: Any, found: Tracks, picture: Picture, count: int) -> list[Any]:
+    """The film (turned upright by ffmpeg itself), progressive and with all its colour tags, once for each target.
+
+    What is not tagged gets the tag that players assume, so that a smaller rendition is not taken for BT.601.
+    """
+    video = found.info.video
+    lines = min(video.width, video.height) if video else 0
+    guess = _BT709 if lines >= _HIGH_DEFINITION else _BT470BG if lines in _PAL else _SMPTE170M
+    guess = _BT2020 if picture.transfer in HDR else guess
+    tags: dict[str, int] = {}
+    if picture.primaries == _UNKNOWN:
+        tags["color_primaries"] = guess
+    if picture.transfer == _UNKNOWN:
+        tags["color_trc"] = _BT709 if guess == _BT709 else _SMPTE170M
+    if picture.matrix == _UNKNOWN and not picture.rgb:
+        tags["colorspace"] = guess
+    if picture.interlaced:
+        stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
+    if tags:
+        stream = stream.filter("setparams", **tags)
+    if count == 1:
+        return [stream]
+    split = stream.filter_multi_output("split", count)
+    return [split.stream(number) for number in range(count)]
+
+
+def _scaled(stream: Any, picture: Picture, width: int, height: int) -> Any:
+    """The film at exactly this size, square pixels, 8 bit, BT.709 or BT.601 in limited range."""
+    size = {"w": width, "h": height, "flags": _SCALER}
+    if _is_wide(picture) and "zscale" in ffmpeg.filters():
+        stream = stream.filter("scale", **size).filter("format", "yuv420p10le")
+        if picture.transfer in HDR:
+            stream = stream.filter("zscale", transfer="linear", npl=_PEAK).filter("format", "gbrpf32le")
+            stream = stream.filter("zscale", primaries="bt709").filter("tonemap", tonemap="hable", desat=0)
+        stream = stream.filter("zscale", primaries="bt709", transfer="bt709", matrix="bt709", range="limited")
+        # Mastering display and Dolby Vision data describe the HDR picture that this one is no more.
+        stream = stream.filter("sidedata", "delete")
+    else:
+        matrix = {"out_color_matrix": "bt709"} if picture.rgb else {}
+        stream = stream.filter("scale", **size, out_range="limited", **matrix)
+    return stream.filter("format", "yuv420p").filter("setsar", 1)
+
+
+def _is_wide(picture: Picture) -> bool:
+    return picture.transfer in HDR or picture.primaries == _BT2020 or picture.matrix in (_BT2020, _BT2020C)
+
+
+def _rendition(
+    source: Any, branch: Any, found: Tracks, picture: Picture, target: Target, place: bytes, task: MakeTask
+) -> Any:
+    params = target.params
+    streams = [_scaled(branch, picture, int(params["width"]), int(params["height"]))]
+    options: dict[str, Any] = {
+        "c:v": "libx264",
+        "profile:v": "high",
+        "preset": params["preset"],
+        "crf": params["crf"],
+        "threads": task.threads,
+        "fps_mode": "vfr",
+        "enc_time_base": _TIME_BASE,
+        "force_key_frames": _KEY_FRAMES,
+        "flags:v": "+bitexact",
+    }
+    if params["audio"] and found.sound:
+        streams.append(source[str(found.sound.index)])
+        channels = min(2, found.sound.track.channels)
+        options |= audio.options("aac", int(params["audio_bitrate"]), channels, found.sound)
+    return ffmpeg.output(streams, place, "mp4", task.limits, movflags="+faststart", **options)
+
+
+def _poster_output(branch: Any, picture: Picture, target: Target, still: bytes, limits: Limits) -> Any:
+    """One PNG: the most typical of the first frames that are not black; if all are, of the first frames.
+
+    It ends with its one frame, so that a poster alone does not cost decoding the whole film.
+    """
+    width, height = int(target.params["width"]), int(target.params["height"])
+    count = max(2, min(_POSTER_FRAMES, _POSTER_MEMORY // (width * height * 3)))
+    chosen = branch.filter("select", f"isnan(prev_selected_t)+gte(t-prev_selected_t,{_POSTER_STEP})")
+    split = _scaled(chosen, picture, width, height).filter_multi_output("split", 2)
+    key = "lavfi.blackframe.pblack"
+    bright = split.stream(0).filter("trim", end=_POSTER_SEARCH).filter("blackframe", amount=0, threshold=_BLACK_LUMA)
+    bright = bright.filter("metadata", mode="select", key=key, value=_BLACK_SHARE, function="less")
+    first = split.stream(1).filter("thumbnail", n=count).filter("trim", end_frame=1)
+    # concat turns to the second only when the first has ended without a frame.
+    best = graph.concat(bright.filter("thumbnail", n=count), first)
+    options = {"c:v": "png", "compression_level": 1, "frames:v": 1, "update": 1, "flags:v": "+bitexact"}
+    return ffmpeg.output(
+        [best.filter("scale", flags=_SCALER).filter("format", "rgb24")], still, "image2", limits, **options
+    )
+
+
+def _poster(target: Target, still: bytes, place: bytes) -> Draft:
+    from mediactl.media.image import encode_still  # Here: a worker that makes no posters never loads libvips.
+
+    if not os.path.exists(still):
+        raise RejectedInput("not one frame of the film can be decoded")
+    return encode_still(still, target, place)
+
+
+def _verified(target: Target, found: Tracks, place: bytes, task: MakeTask, warnings: list[str]) -> Draft:
+    """The draft of a rendition, after it was opened again: size, tracks, durations, first and last frames."""
+    params, fd = target.params, os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        made = tracks.reinspect(fd, target.name, task.limits)
+        kinds = [kind for kind, _, _ in tracks.boxes(fd)]
+    finally:
+        os.close(fd)
+    video, sound = made.info.video, bool(params["audio"] and found.sound)
+    if not (video and made.picture and found.picture) or video.codec != params["codec"] or bool(made.sound) != sound:
+        raise JobFailed(f"{target.name}: came out with other tracks than asked for")
+    if (video.width, video.height, video.rotation) != (params["width"], params["height"], 0):
+        raise JobFailed(
+            f"{target.name}: came out {video.width}x{video.height} instead of {params['width']}x{params['height']}"
+        )
+    if kinds.index(b"moov") > kinds.index(b"mdat"):
+        raise JobFailed(f"{target.name}: came out with its index at the end")
+    rate = found.picture.rate
+    warnings.append(tracks.compared("the film", found.picture.end, made.picture.end, 1 / rate if rate else 0.0))
+    if found.sound and made.sound:
+        warnings.append(tracks.compared("the sound", found.sound.end, made.sound.end, 0.0))
+    return Draft(target, place, "video/mp4", video.width, video.height, made.info.duration)
+
+
+def _warnings(found: Tracks, targets: tuple[Target, ...], complaints: list[str]) -> list[str]:
+    warnings = []
+    if found.picture and found.picture.transfer in HDR:
+        name = HDR[found.picture.transfer]
+        if "zscale" in ffmpeg.filters():
+            warnings.append(f"high dynamic range ({name}) was mapped to standard range")
+        else:
+            warnings.append(f"high dynamic range ({name}) looks dull: this ffmpeg has no zscale filter to map it")
+    if any(target.operation == "video" for target in targets):
+        warnings += audio.left_out(found)
+    if len(complaints) >= tracks.DAMAGED:
+        warnings.append("parts of the film are damaged and may look or sound wrong")
+    return warnings

@@ -1,0 +1,87 @@
+"""libvips, set up before it is first used. ``pyvips`` is imported from here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+# libvips reads this once, when it is loaded. One thread an image: the pool runs many images side by side instead.
+os.environ["VIPS_CONCURRENCY"] = "1"
+
+import pyvips
+
+from mediactl.errors import RejectedInput
+
+Picture = Any
+"""A pyvips.Image; pyvips has no types."""
+
+LOADERS = {
+    "jpeg": "jpegload_source",
+    "png": "pngload_source",
+    "webp": "webpload_source",
+    "gif": "gifload_source",
+    "tiff": "tiffload_source",
+    "avif": "heifload_source",
+}
+"""Format as sniffed -> libvips operation. Named one by one: libvips never guesses what a stranger's file is."""
+
+FAILURES = (pyvips.Error, UnicodeDecodeError)
+"""What pyvips raises when libvips fails; the second when the message itself, or a field, quotes broken text."""
+
+_ALLOWED = ("Jpeg", "Png", "Webp", "Nsgif", "Tiff", "Heif")
+
+# Every picture is different, so an operation cache only costs memory.
+pyvips.cache_set_max(0)
+pyvips.operation_block_set("VipsForeignLoad", True)
+for _name in _ALLOWED:
+    pyvips.operation_block_set(f"VipsForeignLoad{_name}", False)
+pyvips.block_untrusted_set(True)
+
+
+def open_picture(content: bytes | int, format: str, fail_on: str = "error", **options: Any) -> Picture:
+    """A picture whose header is read and whose pixels come when they are asked for, top to bottom, once.
+
+    ``content`` is the file's bytes, which must outlive the picture, or a descriptor, of which only one picture may be
+    in use at a time (they would share its position). ``fail_on="error"`` refuses what is cut short and lets harmless
+    oddities pass. Raises one of FAILURES.
+    """
+    if isinstance(content, int):
+        os.lseek(content, 0, os.SEEK_SET)
+        source = pyvips.Source.new_from_descriptor(content)
+    else:
+        source = pyvips.Source.new_from_memory(content)
+    return pyvips.Operation.call(LOADERS[format], source, access="sequential", fail_on=fail_on, **options)
+
+
+def field(picture: Picture, name: str) -> Any:
+    """A metadata field, None where there is none or it cannot be read."""
+    try:
+        return picture.get(name) if picture.get_typeof(name) else None
+    except FAILURES:
+        return None
+
+
+def with_field(picture: Picture, kind: int, name: str, value: Any) -> Picture:
+    """A copy with one more metadata field; ``kind`` is a ``pyvips.GValue`` type."""
+    copy = picture.copy()
+    copy.set_type(kind, name, value)
+    return copy
+
+
+def broken(error: Exception) -> RejectedInput:
+    """The refusal of a file that libvips or Pillow could not read to its end."""
+    return RejectedInput(f"is truncated or damaged: {reason(error)}")
+
+
+def reason(error: Exception) -> str:
+    """One line from a library's error: the last that it gave (the first ones are what led there), without prefixes."""
+    text = error.detail if isinstance(error, pyvips.Error) else str(error)
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    line = lines[-1] if lines else ""
+    for prefix in ("VipsJpeg: ", "vipspng: ", "tiff2vips: ", "heif: ", "gifload_source: ", "webp: ", "webp2vips: "):
+        line = line.removeprefix(prefix)
+    if not line or "bad seek" in line:
+        return "its header cannot be read"
+    line = "".join(character for character in line if character.isprintable())[:200].rstrip(". ")
+    # Libraries write sentences; ours goes on after a colon. Names in capitals stay (JPEG, EXIF).
+    return line if line[1:2].isupper() else line[:1].lower() + line[1:]

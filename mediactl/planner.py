@@ -1,0 +1,96 @@
+"""Recipes, plans and jobs of one run: what ``plan`` computes, for the sources that the journal knows."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mediactl import plan
+from mediactl import recipe as recipes
+from mediactl.jobs.journal import Journal
+from mediactl.model import Kind, MediaInfo, NewJob, Priority, Source
+from mediactl.recipe import Recipe
+from mediactl.settings import Settings
+
+
+class Planner:
+    """Makes jobs for sources, under this run's recipe, a manifest row's, or the one that another run chose."""
+
+    def __init__(self, settings: Settings, default: Recipe, versions: plan.Versions, journal: Journal) -> None:
+        self._settings = settings
+        self._default = default
+        self._versions = versions
+        self._journal = journal
+        self._by_digest: dict[str, Recipe] = {}
+        self._by_name: dict[str, Recipe] = {}
+        self._plans: dict[str, dict[str, str]] = {}
+        self._checked: set[tuple[str, Kind]] = set()
+
+    def named(self, name: str | None) -> Recipe:
+        """The run's recipe, or the one that a manifest row names. Raises UsageError."""
+        if name is None:
+            return self._default
+        if name not in self._by_name:
+            self._by_name[name] = recipes.load(name)
+        return self._by_name[name]
+
+    def with_digest(self, digest: str) -> Recipe:
+        """A recipe that this run, or another one on the same journal, has put there."""
+        if digest not in self._by_digest:
+            content = self._journal.sources.recipe(digest)
+            self._by_digest[digest] = self._default if content is None else msgspec.json.decode(content, type=Recipe)
+        return self._by_digest[digest]
+
+    def keep(self, recipe: Recipe) -> str:
+        """Put a recipe into the journal, inside its transaction; return its digest."""
+        digest = recipe.digest()
+        if digest not in self._by_digest:
+            self._journal.sources.put_recipe(digest, msgspec.json.encode(recipe).decode())
+        return digest
+
+    def plans(self, recipe: Recipe) -> dict[str, str]:
+        """Kind -> plan digest; "none" -> "": files that are no media stay so under any recipe."""
+        digest = recipe.digest()
+        if digest not in self._plans:
+            found = {kind.value: plan.plan_digest(recipe, kind, self._versions) for kind in Kind}
+            self._plans[digest] = {**found, "none": ""}
+        return self._plans[digest]
+
+    def require_encoders(self, kind: Kind, recipe: Recipe) -> None:
+        """Raise UsageError or MachineBlocked, once and now, where the hundredth job would fail for want of an encoder."""
+        asked = (recipe.digest(), kind)
+        if kind is Kind.IMAGE or asked in self._checked:
+            return
+        self._checked.add(asked)
+        from mediactl.media import ffmpeg  # loads ffmpeg-python: only runs that meet films or sound pay for it
+
+        audio = {"m4a": "aac", "opus": "libopus"}
+        needed = {audio[output.format] for output in recipe.audio}
+        if kind is Kind.VIDEO and recipe.video:
+            needed |= {"libx264", "aac"}
+        if kind is Kind.VIDEO and recipe.poster:
+            needed.add("png")
+        if needed:
+            ffmpeg.check(needed, ffmpeg.find(self._settings.environment.get(ffmpeg.VARIABLE)))
+
+    def probe_job(self, source: Source, row: int, recipe: Recipe, priority: Priority) -> NewJob:
+        """The job that reads a source."""
+        return plan.probe_job(source, row, recipe.limits, self._settings.cache, priority)
+
+    def make_job(
+        self,
+        row: int,
+        source: Source,
+        digest: str,
+        info: MediaInfo,
+        recipe: Recipe,
+        placeholder: str,
+        priority: Priority,
+    ) -> NewJob | None:
+        """The job that completes a source whose digest and info are known; None: the recipe makes nothing of it."""
+        targets = plan.targets(recipe, source.kind, info, digest, self._versions)
+        if not targets:
+            return None
+        return plan.make_job(
+            source, row, digest, info, recipe, targets, self._journal.sources.artefacts(row), placeholder,
+            self._settings.out, self._settings.jobs, priority,
+        )  # fmt: skip

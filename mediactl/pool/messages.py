@@ -1,0 +1,84 @@
+"""All that crosses the pipe between supervisor and worker: small frozen values, one msgpack frame each."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+from mediactl.model import Reuse, Usage, Verdict
+
+_LENGTH = struct.Struct("!I")
+MAX_FRAME = 64 << 20
+"""Bytes; a longer frame is a torn stream, not a message."""
+
+
+class Run(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """Supervisor -> worker: do this job next."""
+
+    job: int
+    attempt: int
+    kind: str
+    payload: bytes
+    reuse: tuple[Reuse, ...] = ()
+
+
+class Hello(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """Worker -> supervisor: started, with everything imported that it needs to take jobs."""
+
+
+class Progress(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """Worker -> supervisor: still alive, and so far along."""
+
+    job: int
+    attempt: int
+    fraction: float
+
+
+class Answer(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """Worker -> supervisor: how an attempt ended."""
+
+    job: int
+    attempt: int
+    verdict: Verdict
+    reason: str
+    result: bytes
+    """msgpack of what the callable returned; empty unless done."""
+    usage: Usage
+
+
+FromWorker = Hello | Progress | Answer
+
+_encoder = msgspec.msgpack.Encoder()
+decode_run = msgspec.msgpack.Decoder(Run).decode
+decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+
+
+def frame(message: Run | Hello | Progress | Answer) -> bytes:
+    """The bytes of a message on the pipe: length, then msgpack."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+class Frames:
+    """Cuts a byte stream into frames; keeps what is incomplete for the next bytes."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The bodies of all frames that are complete now. Raises ValueError on a frame longer than MAX_FRAME."""
+        buffer = self._buffer
+        buffer += data
+        at = 0
+        while len(buffer) - at >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(buffer, at)
+            if length > MAX_FRAME:
+                raise ValueError(f"frame of {length} bytes")
+            end = at + _LENGTH.size + length
+            if len(buffer) < end:
+                break
+            yield bytes(buffer[at + _LENGTH.size : end])
+            at = end
+        del buffer[:at]

@@ -1,0 +1,124 @@
+"""One worker process as the supervisor sees it: its pipe, and the jobs that were sent down it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping
+
+import msgspec
+
+from mediactl.model import Reuse, Verdict
+from mediactl.pool.messages import Answer, Frames, FromWorker, Run, decode_from_worker, frame
+
+
+_HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from mediactl.pool.worker import main; main(sys.argv[2:])"
+"""With -P, not -m: the current folder is full of strangers' files and must not be imported from."""
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """A job for the pool: opaque but for what scheduling needs."""
+
+    job: int
+    attempt: int
+    kind: str
+    payload: bytes
+    reuse: tuple[Reuse, ...]
+    time_limit: float
+    """Seconds of wall time after which the worker is killed."""
+    alone: bool = False
+    """Runs while nothing else does."""
+
+
+class Worker:
+    """A live worker process. The first assignment in ``sent`` is the one that it works on."""
+
+    def __init__(self, call: str, token: str, environment: Mapping[str, str], log: int) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _BOOT, _HERE, call, str(theirs.fileno()), token, str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(theirs.fileno(),),
+                env=dict(environment),
+                start_new_session=True,  # its own process group: it is killed together with its ffmpeg
+            )
+        ours.setblocking(False)
+        self.pipe = ours
+        self.pid = self._process.pid
+        self.sent: deque[Assignment] = deque()
+        self.started = 0.0
+        """Monotonic time at which the first of ``sent`` began."""
+        self.greeted = False
+        """Whether it has said that it is ready."""
+        self.verdict: tuple[Verdict, str] | None = None
+        """What the job becomes that it is killed for."""
+        self.last_kind: str | None = None
+        self._frames = Frames()
+        self._unsent = bytearray()
+
+    def send(self, assignment: Assignment) -> None:
+        """Queue a job for it; what the pipe does not take now is kept for ``flush``."""
+        self.sent.append(assignment)
+        run = Run(assignment.job, assignment.attempt, assignment.kind, assignment.payload, assignment.reuse)
+        self._unsent += frame(run)
+        self.flush()
+
+    def flush(self) -> bool:
+        """Write what the pipe takes; tell whether something is left."""
+        while self._unsent:
+            try:
+                del self._unsent[: self.pipe.send(self._unsent)]
+            except BlockingIOError:
+                return True
+            except OSError:  # it is gone; reading from it will say so
+                self._unsent.clear()
+        return False
+
+    def receive(self) -> list[FromWorker] | None:
+        """Messages that have arrived; None when the worker is gone."""
+        messages: list[FromWorker] = []
+        try:
+            while data := self.pipe.recv(1 << 18):
+                messages.extend(decode_from_worker(body) for body in self._frames.feed(data))
+        except BlockingIOError:
+            return messages
+        except (OSError, ValueError, msgspec.DecodeError):
+            pass  # a reset or a torn frame: gone, like a clean end of the stream
+        # Answers that came before the end count: the work was done.
+        return messages if any(isinstance(message, Answer) for message in messages) else None
+
+    def kill(self) -> None:
+        """SIGKILL its whole process group."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            self._process.kill()
+
+    def bury(self) -> str:
+        """Wait for the end of a worker that is gone, take its children along, and say how it died."""
+        self.kill()
+        code = self._process.wait()
+        self.pipe.close()
+        if code >= 0:
+            return f"its worker exited with status {code}"
+        try:
+            return f"its worker was killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"its worker was killed by signal {-code}"
+
+    def close(self, timeout: float) -> None:
+        """Let an idle worker end by itself, by the end of its pipe; kill it after ``timeout`` seconds."""
+        self.pipe.close()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._process.wait()

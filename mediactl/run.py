@@ -1,0 +1,214 @@
+"""The whole story of one ``mediactl process``. Read this file first.
+
+scan -> plan -> journal.add -> claim -> pool -> media operation -> artefacts -> journal.settle -> asset.json -> summary
+
+``intake`` takes sources in (scan, plan, add), ``backlog`` lets the pool claim and settle, ``media.execute`` does the
+work in worker processes. This module wires them and judges the end.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import msgspec
+
+from mediactl import __version__, manifest, recipe, scan
+from mediactl.adopt import adopt
+from mediactl.backlog import JournalBacklog, take_over
+from mediactl.errors import ExitCode, MachineBlocked, UsageError
+from mediactl.files import shown
+from mediactl.intake import Intake
+from mediactl.jobs.journal import Journal
+from mediactl.jobs.owners import dead_locks
+from mediactl.media.versions import encoder_versions
+from mediactl.model import Event
+from mediactl.outputs import OutputCheck
+from mediactl.planner import Planner
+from mediactl.pool.supervisor import Stopped, Supervisor, worker_environment
+from mediactl.settings import Settings
+from mediactl.ui.tally import Summary, Tally
+
+EXECUTE = "mediactl.media.execute:execute"
+"""What workers call for each job."""
+
+Emit = Callable[[Event], None]
+
+
+def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summary:
+    """Make the outputs of all sources complete, and tell how that went; ``emit`` gets every event, in order.
+
+    Raises UsageError before anything is started when what was asked for makes no sense.
+    """
+    started = time.monotonic()
+    tally = Tally()
+
+    def tell(event: Event) -> None:
+        tally.take(event)
+        emit(event)
+
+    with ExitStack() as stack:
+        chosen = recipe.load(settings.recipe)
+        batches = found_sources(settings, stdin)
+        make_out(settings.out)
+        check = OutputCheck(settings.out)
+        stack.callback(check.close)
+        journal = stack.enter_context(open_journal(settings, tell))
+        planner = Planner(settings, chosen, encoder_versions(settings.environment.get("MEDIACTL_FFMPEG")), journal)
+        intake = Intake(settings, journal, planner, batches, check, tell)
+        backlog = JournalBacklog(journal, planner, intake, settings.out, tell, time.monotonic)
+        log = stack.enter_context(worker_log(settings.state, journal.run))
+        pool = Supervisor(
+            EXECUTE, backlog, workers=settings.jobs, token=journal.run,
+            environment=worker_environment(settings.environment), log=log,
+            grace=settings.grace, max_duration=settings.max_duration,
+        )  # fmt: skip
+        tell(Event("run.started", {"run": journal.run, "version": __version__, "recipe": chosen.name,
+                                   "out": shown(settings.out), "workers": settings.jobs}))  # fmt: skip
+        stopped = pool.run()
+        summary = sum_up(stopped, intake, journal, tally, time.monotonic() - started)
+        if stopped is not Stopped.COMPLETE:
+            tell(Event("run.stopped", {"reason": pool.blocked_by or stopped.value}))
+        journal.end(summary.exit_code)
+    tell(Event("summary", msgspec.structs.asdict(summary)))
+    return summary
+
+
+def sum_up(stopped: Stopped, intake: Intake, journal: Journal, tally: Tally, elapsed: float) -> Summary:
+    """How the sources stand now, and the exit code that follows."""
+    mine = journal.sources.mine()
+    done, rejected, quarantined = (
+        mine.get(state, 0) + intake.settled[state] for state in ("done", "rejected", "quarantined")
+    )
+    unfinished = sum(mine.get(state, 0) + intake.settled[state] for state in ("pending", "cancelled"))
+    ran = tally.jobs > 0
+    if stopped is not Stopped.COMPLETE or mine.get("pending", 0):
+        code = ExitCode.STOPPED_EARLY
+    elif intake.troubles or (ran and rejected + quarantined):
+        code = ExitCode.BAD_SOURCES
+    else:
+        code = ExitCode.COMPLETE  # also when nothing was to be done, though bad sources of old are still there
+    return Summary(
+        sources=intake.up_to_date + done + rejected + quarantined + unfinished,
+        up_to_date=intake.up_to_date,
+        done=done,
+        rejected=rejected,
+        quarantined=quarantined,
+        unfinished=unfinished,
+        ignored=intake.settled["ignored"] + mine.get("ignored", 0),
+        troubles=intake.troubles,
+        jobs=tally.jobs,
+        artefacts=tally.artefacts,
+        uploaded=0,
+        bytes_in=tally.bytes_in,
+        bytes_out=tally.bytes_out,
+        bytes_sent=0,
+        elapsed_s=round(elapsed, 3),
+        exit_code=code,
+    )
+
+
+def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[scan.Batch | scan.Trouble]:
+    """Everything that the SOURCE arguments name, in their order. Raises UsageError.
+
+    One folder is walked while its files are worked on. Several SOURCEs, and manifests, are read to the end first:
+    places that meet, and bad rows under --strict, must be told before anything is started.
+    """
+    listed = [_open_source(settings, source, stdin) for source in settings.sources]
+    if len(listed) == 1 and os.path.isdir(settings.sources[0]):
+        return listed[0]
+    found = [each for batches in listed for each in batches]
+    if settings.strict:
+        for each in found:
+            if isinstance(each, scan.Trouble):
+                raise UsageError(f"{shown(each.name)}: {each.message} (--strict: nothing was started)")
+    return iter(scan.without_repeats(found))
+
+
+def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) -> Iterator[scan.Batch | scan.Trouble]:
+    if source == b"-":
+        return manifest.read(stdin(), b"-", os.getcwdb(), allow_outside=settings.allow_outside)
+    path = os.path.abspath(source)
+    _refuse_inside_out(path, source, settings)
+    if os.path.isdir(path):
+        prefix = os.path.basename(path) if settings.keep_root else b""
+        never = frozenset(
+            _mark(folder) for folder in (settings.out, os.fsencode(settings.state)) if os.path.isdir(folder)
+        )
+        return scan.folder(path, prefix=prefix, never=never, follow=settings.follow_symlinks)
+    if path.endswith(manifest.EXTENSIONS) and os.path.isfile(path):
+        try:
+            with open(path, "rb") as file:
+                content = file.read()
+        except OSError as error:
+            raise UsageError(f"manifest {shown(source)}: cannot be read: {error.strerror}") from None
+        return manifest.read(content, source, os.path.dirname(path), allow_outside=settings.allow_outside)
+    prefix = os.path.basename(os.path.dirname(path)) if settings.keep_root else b""
+    return iter([scan.single(path, prefix=prefix)])
+
+
+def _refuse_inside_out(path: bytes, source: bytes, settings: Settings) -> None:
+    real, out = os.path.realpath(path), os.path.realpath(settings.out)
+    if real == out or real.startswith(out + b"/"):
+        raise UsageError(
+            f"{shown(source)} lies inside the output folder {shown(settings.out)}: outputs are never sources;"
+            " name another with --out"
+        )
+
+
+def make_out(out: bytes) -> None:
+    """Make OUT if it is not there. Raises UsageError or MachineBlocked."""
+    try:
+        os.makedirs(out, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"--out {shown(out)}: is not a folder") from None
+    except OSError as error:
+        raise MachineBlocked(f"output folder {shown(out)} cannot be made: {error.strerror}") from None
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise MachineBlocked(
+            f"output folder {shown(out)} is not writable; fix its permissions or name another with --out"
+        )
+
+
+@contextmanager
+def open_journal(settings: Settings, tell: Emit) -> Iterator[Journal]:
+    """The journal, rebuilt from OUT where it was lost, with the jobs of dead runs given back."""
+    adopted = 0
+
+    def rebuild(journal: Journal) -> None:
+        nonlocal adopted
+        adopted = adopt(journal, settings.out)
+
+    with Journal.open(
+        settings.state, clock=time.time, random=random.random, version=__version__, rebuild=rebuild
+    ) as journal:
+        if journal.set_aside:
+            tell(Event("journal.damaged", {"set_aside": shown(journal.set_aside), "adopted": adopted}))
+        elif adopted:
+            tell(Event("journal.rebuilt", {"adopted": adopted}))
+        take_over(journal, settings.out)
+        dead_locks(settings.state)
+        yield journal
+
+
+@contextmanager
+def worker_log(state: str, run: str) -> Iterator[int]:
+    """A file for whatever workers and native libraries print; removed if that was nothing."""
+    folder = os.path.join(state, "logs")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    path = os.path.join(folder, f"{run}.log")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        yield fd
+    finally:
+        if not os.fstat(fd).st_size:
+            os.unlink(path)
+        os.close(fd)
+
+
+def _mark(folder: bytes | str) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino

@@ -1,0 +1,152 @@
+"""Folders and files on the command line -> batches of files with their stat, folder by folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+import msgspec
+
+from mediactl.errors import UsageError
+from mediactl.files import shown
+from mediactl.model import Priority
+
+Entry = tuple[bytes, int, int, int, int]
+"""(name, size, mtime_ns, ctime_ns, inode): a plain tuple, for there are very many."""
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Files found in one folder."""
+
+    root: bytes
+    """Absolute folder that ``folder`` is relative to."""
+    folder: bytes
+    """Relative to ``root``, "" for the root itself."""
+    place: bytes
+    """Folder under OUT where their places lie."""
+    files: list[Entry]
+    rename: bytes | None = None
+    """Last component of the place, where it is not the file's own name (a batch of one file)."""
+    priority: Priority | None = None
+    recipe: str | None = None
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """Something that could not be looked at."""
+
+    name: bytes
+    message: str
+
+
+def folder(root: bytes, *, prefix: bytes, never: frozenset[tuple[int, int]], follow: bool) -> Iterator[Batch | Trouble]:
+    """Walk a folder, in the order of names.
+
+    Hidden files are left out; symbolic links too, unless ``follow``. Folders whose (device, inode) is in ``never``
+    (OUT and the journal's) are not entered, nor is any that is itself an output tree of mediactl's.
+    """
+    visited: set[tuple[int, int]] = set()
+    stack: list[bytes] = [b""]
+    while stack:
+        here = stack.pop()
+        absolute = os.path.join(root, here) if here else root
+        files: list[Entry] = []
+        folders: list[bytes] = []
+        try:
+            if follow and not _first_visit(absolute, visited):
+                continue
+            with os.scandir(absolute) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name[:1] == b".":
+                        if name == b".mediactl" and here:
+                            break  # somebody's OUT: outputs are never sources
+                        continue
+                    # Links are stat'ed only when they are followed: a dangling one is then told.
+                    if entry.is_symlink() and not follow:
+                        continue
+                    status = entry.stat(follow_symlinks=follow)
+                    mode = status.st_mode
+                    if stat.S_ISREG(mode):
+                        files.append((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+                    elif stat.S_ISDIR(mode) and (status.st_dev, status.st_ino) not in never:
+                        folders.append(name)
+                else:
+                    files.sort()
+                    folders.sort(reverse=True)
+                    stack.extend(os.path.join(here, name) for name in folders)
+                    if files:
+                        yield Batch(root, here, os.path.join(prefix, here) if here else prefix, files)
+        except OSError as error:
+            yield Trouble(absolute, f"cannot be read: {error.strerror}; skipped")
+
+
+def single(path: bytes, *, prefix: bytes) -> Batch:
+    """One file named on the command line; its place is its own name. Raises UsageError."""
+    return explicit(path, os.path.join(prefix, os.path.basename(os.path.normpath(path))))
+
+
+def explicit(path: bytes, place: bytes, *, priority: Priority | None = None, recipe: str | None = None) -> Batch:
+    """One file under a given place; links are followed, for somebody named it. Raises UsageError."""
+    try:
+        real = os.path.realpath(path, strict=True)
+        status = os.stat(real)
+    except OSError as error:
+        raise UsageError(f"{shown(path)}: {_reason(error)}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise UsageError(f"{shown(path)}: not a regular file or folder")
+    root, name = os.path.split(real)
+    entry = (name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    above, last = os.path.split(place)
+    return Batch(root, b"", above, [entry], None if last == name else last, priority, recipe)
+
+
+def _first_visit(path: bytes, visited: set[tuple[int, int]]) -> bool:
+    status = os.stat(path)
+    mark = (status.st_dev, status.st_ino)
+    if mark in visited:
+        return False  # a loop of links
+    visited.add(mark)
+    return True
+
+
+def _reason(error: OSError) -> str:
+    return "no such file or folder" if isinstance(error, FileNotFoundError) else (error.strerror or str(error))
+
+
+def without_repeats(found: list[Batch | Trouble]) -> list[Batch | Trouble]:
+    """The batches with a file that was named twice left out. Raises UsageError where two files would meet at one place.
+
+    Two meet also when one's place is a folder above the other's.
+    """
+    taken: dict[bytes, bytes] = {}
+    kept: list[Batch | Trouble] = []
+    for each in found:
+        if isinstance(each, Trouble):
+            kept.append(each)
+            continue
+        files: list[Entry] = []
+        for entry in each.files:
+            place = os.path.join(each.place, entry[0] if each.rename is None else each.rename)
+            path = os.path.join(each.root, each.folder, entry[0])
+            if place not in taken:
+                files.append(entry)
+                taken[place] = path
+            elif taken[place] != path:
+                raise UsageError(_meeting(taken[place], path, place))
+        if files:
+            kept.append(msgspec.structs.replace(each, files=files))
+    for place, path in taken.items():
+        above = os.path.dirname(place)
+        while above:
+            if above in taken:
+                raise UsageError(_meeting(taken[above], path, above))
+            above = os.path.dirname(above)
+    return kept
+
+
+def _meeting(first: bytes, second: bytes, place: bytes) -> str:
+    return (
+        f"{shown(first)} and {shown(second)} would both be written to {shown(place)}; use --keep-root to put each"
+        " folder's own name in front, or give each an --out of its own"
+    )

@@ -1,0 +1,1 @@
+"""What a run tells: counting (tally) apart from drawing (lines, live, ndjson)."""

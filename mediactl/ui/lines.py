@@ -1,0 +1,127 @@
+"""Plain lines: for pipes, cron and CI. No escape codes; a few lines for a run, and one for each thing that went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from mediactl.model import Event
+from mediactl.ui.tally import Tally
+
+FIRST_LINE = 10.0
+NEXT_LINES = 60.0
+"""Seconds after which a line says how far a run is, and between the next ones."""
+
+
+def size(count: float) -> str:
+    """Bytes for a person: "4.2 MB" (powers of ten)."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 999.5 or unit == "TB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
+        count /= 1000
+    return ""
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person: "3.2 s", "4 min 05 s", "2 h 10 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """ "1 file", "1,200 files"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def problem(event: Event) -> str | None:
+    """The one line that an event is worth when something went wrong, else None."""
+    fields = event.fields
+    if event.name in ("job.rejected", "job.quarantined"):
+        return f"{event.name[4:]}: {fields.get('path', fields['job'])}: {fields['reason']}"
+    if event.name == "job.retry":
+        return f"will be tried again: {fields.get('path', fields['job'])}: {fields['reason']}"
+    if event.name == "scan.trouble":
+        return f"{fields['path']}: {fields['reason']}"
+    if event.name == "journal.damaged":
+        return (
+            f"the journal was damaged; it was set aside as {fields['set_aside']} and rebuilt from"
+            f" {fields['adopted']} asset.json files"
+        )
+    if event.name == "journal.rebuilt":
+        return f"the journal was lost; it was rebuilt from {fields['adopted']} asset.json files"
+    if event.name == "run.stopped":
+        return f"stopped early: {fields['reason']}; run again to go on"
+    return None
+
+
+def describe(event: Event) -> str | None:
+    """The line that --verbose adds for an event, if any."""
+    fields: dict[str, Any] = event.fields
+    if event.name == "job.done" and "outputs" in fields:
+        warnings = "".join(f"; {warning}" for warning in fields["warnings"])
+        return f"done: {fields['path']}: {', '.join(fields['outputs'])} in {fields['seconds']} s{warnings}"
+    if event.name == "source.ignored":
+        return f"ignored: {fields['path']}: {fields['reason']}"
+    return None
+
+
+def ending(fields: dict[str, Any]) -> str:
+    """The summary as one or two sentences."""
+    bad = [f"{fields[key]:,} {key}" for key in ("rejected", "quarantined", "unfinished") if fields[key]]
+    if not fields["sources"]:
+        text = "nothing to do: no images, videos or sound found"
+    elif not fields["jobs"] and not fields["unfinished"]:
+        text = f"nothing to do: {count(fields['sources'], 'source')}, {fields['up_to_date']:,} up to date"
+    else:
+        text = (
+            f"{count(fields['done'], 'source')} done, {count(fields['artefacts'], 'file')} made"
+            f" ({size(fields['bytes_in'])} -> {size(fields['bytes_out'])})"
+        )
+        if fields["up_to_date"]:
+            text += f", {fields['up_to_date']:,} up to date"
+    if bad:
+        text += ", " + ", ".join(bad)
+    if fields["ignored"]:
+        text += f"; {count(fields['ignored'], 'other file')} ignored"
+    if fields["troubles"]:
+        text += f"; {count(fields['troubles'], 'thing')} could not be read"
+    return f"{text} in {duration(fields['elapsed_s'])}"
+
+
+class Lines:
+    """Draws events as lines of text. ``quiet``: only what went wrong. ``verbose``: also each file, done or ignored."""
+
+    def __init__(self, out: TextIO, clock: Callable[[], float], *, quiet: bool, verbose: bool) -> None:
+        self._out = out
+        self._clock = clock
+        self._quiet = quiet
+        self._verbose = verbose
+        self._tally = Tally()
+        self._next = clock() + FIRST_LINE
+
+    def take(self, event: Event) -> None:
+        """Draw one event."""
+        self._tally.take(event)
+        line = problem(event) or (None if self._quiet else self._line(event))
+        if line is not None:
+            print(line, file=self._out, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left to draw."""
+
+    def _line(self, event: Event) -> str | None:
+        fields: dict[str, Any] = event.fields
+        if event.name == "summary":
+            return ending(fields)
+        if event.name == "run.started":
+            return f"mediactl {fields['version']}: recipe {fields['recipe']}, {count(fields['workers'], 'worker')}, to {fields['out']}"
+        if event.name == "tick" and self._clock() >= self._next:
+            self._next = self._clock() + NEXT_LINES
+            fraction = self._tally.fraction
+            done = f"{self._tally.assets:,} of {self._tally.found:,} sources done"
+            return done if fraction is None else f"{done}, {100 * fraction:.0f} % of the work"
+        return describe(event) if self._verbose else None

@@ -1,0 +1,84 @@
+"""The live view on a terminal: one bar for the whole, one for each long job, and what goes wrong as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from mediactl.model import Event
+from mediactl.ui.lines import describe, duration, ending, problem
+from mediactl.ui.tally import Tally
+
+REFRESH = 0.2
+"""Seconds between two drawings."""
+RUNNING_ROWS = 4
+
+
+class LiveView:
+    """Draws events on a terminal. Names are put in as text, never as markup."""
+
+    def __init__(self, console: Console, clock: Callable[[], float], *, verbose: bool) -> None:
+        self._console = console
+        self._clock = clock
+        self._verbose = verbose
+        self._tally = Tally()
+        self._started = clock()
+        self._next = 0.0
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def take(self, event: Event) -> None:
+        """Draw one event."""
+        self._tally.take(event)
+        if line := problem(event):
+            kind, _, rest = line.partition(": ")
+            self._console.print(Text.assemble((kind + ": ", "yellow"), rest) if rest else Text(line, "yellow"))
+        elif self._verbose and (line := describe(event)):
+            self._console.print(Text(line, "dim"))
+        if event.name == "summary":
+            self.close()
+            good = event.fields["exit_code"] == 0
+            self._console.print(Text(ending(event.fields), "green" if good else "bold"))
+        elif self._clock() >= self._next:
+            self._next = self._clock() + REFRESH
+            self._live.update(self._draw(), refresh=True)
+
+    def close(self) -> None:
+        """Remove the view, keep what was printed above it."""
+        self._live.stop()
+
+    def _draw(self) -> Group:
+        tally = self._tally
+        total = tally.planned["sources"] - tally.planned["up_to_date"] if tally.planned else None
+        fraction = tally.fraction
+        elapsed = self._clock() - self._started
+        head = Table.grid(padding=(0, 1), expand=True)
+        head.add_column(no_wrap=True)
+        head.add_column(ratio=1)
+        head.add_column(no_wrap=True, justify="right")
+        over = tally.assets + tally.rejected + tally.quarantined
+        known = f"{total:,}" if total is not None else f"{tally.found:,}+"
+        left = ""
+        if fraction and elapsed > 2 and total is not None and tally.found + tally.rejected >= total:
+            left = f"about {duration(elapsed / fraction * (1 - fraction))} left"
+        head.add_row(
+            Text(f"{over:,} of {known} sources"),
+            ProgressBar(total=1.0, completed=fraction or 0.0, pulse=fraction is None, animation_time=elapsed),
+            Text(f"{100 * (fraction or 0):3.0f} %  {left}"),
+        )
+        rows: list[Table | Text] = [head]
+        for path, part in list(tally.running.values())[:RUNNING_ROWS]:
+            row = Table.grid(padding=(0, 1), expand=True)
+            row.add_column(no_wrap=True, overflow="ellipsis", ratio=2)
+            row.add_column(ratio=1)
+            row.add_column(no_wrap=True, justify="right")
+            row.add_row(Text("  " + path), ProgressBar(total=1.0, completed=part), Text(f"{100 * part:3.0f} %"))
+            rows.append(row)
+        if tally.rejected + tally.quarantined:
+            rows.append(Text(f"  {tally.rejected} rejected, {tally.quarantined} quarantined", "dim"))
+        return Group(*rows)

@@ -1,0 +1,121 @@
+"""Counting: what happened so far, from events alone. Drawing reads it, the summary is made of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from mediactl.model import Event
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The last event of a run. sources = up_to_date + done + rejected + quarantined + unfinished, as they stand at the
+    end; jobs are those that this run ran to an end, artefacts the files that it made."""
+
+    sources: int
+    up_to_date: int
+    done: int
+    rejected: int
+    quarantined: int
+    unfinished: int
+    ignored: int
+    """Files that are no sources: no media, or of a kind that the recipe makes nothing of."""
+    troubles: int
+    """Folders and manifest rows that could not be read."""
+    jobs: int
+    artefacts: int
+    uploaded: int
+    bytes_in: int
+    bytes_out: int
+    bytes_sent: int
+    elapsed_s: float
+    exit_code: int
+
+
+class Tally:
+    """Running totals. ``take`` every event in order."""
+
+    def __init__(self) -> None:
+        self.jobs = 0
+        self.assets = 0
+        self.artefacts = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.rejected = 0
+        self.quarantined = 0
+        self.retries = 0
+        self.ignored = 0
+        self.planned: dict[str, Any] | None = None
+        """The event "plan", once planning is over."""
+        self.found = 0
+        """Sources that were read so far and wait for, or got, their outputs."""
+        self.work_known = 0.0
+        self.work_done = 0.0
+        """Seconds of work, by the estimate of ``seconds_of``: what the overall bar is weighed by."""
+        self.running: dict[str, tuple[str, float]] = {}
+        """Job key -> (path, fraction) of jobs that tell their progress."""
+        self.verdicts: Counter[str] = Counter()
+        self._sizes: dict[str, float] = {}
+
+    def take(self, event: Event) -> None:
+        """Count one event."""
+        handler = getattr(self, "_" + event.name.replace(".", "_"), None)
+        if handler is not None:
+            handler(event.fields)
+
+    def _plan(self, fields: dict[str, Any]) -> None:
+        self.planned = fields
+
+    def _source_ignored(self, _fields: dict[str, Any]) -> None:
+        self.ignored += 1
+
+    def _job_probed(self, fields: dict[str, Any]) -> None:
+        self.jobs += 1
+        self.found += 1
+        self._sizes[fields["next"]] = seconds_of(fields["next_kind"], fields["size"])
+        self.work_known += self._sizes[fields["next"]]
+
+    def _job_progress(self, fields: dict[str, Any]) -> None:
+        self.running[fields["job"]] = (fields.get("path", ""), fields["fraction"])
+
+    def _job_done(self, fields: dict[str, Any]) -> None:
+        self.jobs += 1
+        self._over(fields)
+        if "made" in fields:
+            self.assets += 1
+            self.artefacts += fields["made"]
+            self.bytes_in += fields["bytes_in"]
+            self.bytes_out += fields["bytes_out"]
+
+    def _job_rejected(self, fields: dict[str, Any]) -> None:
+        self.jobs += 1
+        self.rejected += 1
+        self._over(fields)
+
+    def _job_quarantined(self, fields: dict[str, Any]) -> None:
+        self.jobs += 1
+        self.quarantined += 1
+        self._over(fields)
+
+    def _job_retry(self, fields: dict[str, Any]) -> None:
+        self.retries += 1
+        self.running.pop(fields["job"], None)
+
+    def _over(self, fields: dict[str, Any]) -> None:
+        self.running.pop(fields["job"], None)
+        self.work_done += self._sizes.pop(fields["job"], 0.0)
+
+    @property
+    def fraction(self) -> float | None:
+        """How much of the known work is done, running jobs included; None while nothing is known."""
+        if not self.work_known:
+            return None
+        part = sum(self._sizes.get(job, 0.0) * fraction for job, (_, fraction) in self.running.items())
+        return min(1.0, (self.work_done + part) / self.work_known)
+
+
+def seconds_of(kind: str, size: int) -> float:
+    """Rough seconds of one core for a job: 25 MP of image, 60 s of sound, or 3 s of 720p film in a second."""
+    return {"image": size / 25e6, "audio": size / 60e3}.get(kind, size / 3e3)
