@@ -17,6 +17,8 @@ from mediactl.ui.lines import size
 
 LOW_SPACE = 1 << 30
 """Bytes of free space below which a run is likely to stop early."""
+MEMORY_A_WORKER = 400 << 20
+"""Bytes that a worker may take for a 12 MP photo or a 1080p film."""
 NEEDED_ENCODERS = frozenset({"libx264", "aac", "libopus"})
 
 
@@ -34,6 +36,7 @@ def checks(out: bytes, state: str, environment: Mapping[str, str]) -> Iterator[C
     yield _guarded("libvips", _libvips)
     yield _guarded("journal", lambda: _journal(state))
     yield _guarded("space", lambda: _space(out))
+    yield _guarded("memory", _memory)
     yield Check("cores", True, f"{available_cores()} usable")
 
 
@@ -68,6 +71,15 @@ def _journal(state: str) -> Check:
         verdict = rows.check()
         total = sum(rows.jobs().values())
     return Check("journal", verdict == "ok", f"{shown(state)}: {verdict}, {total:,} jobs")
+
+
+def _memory() -> Check:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    good = memory.available >= MEMORY_A_WORKER * available_cores()
+    text = f"{size(memory.available)} of {size(memory.total)} available"
+    return Check("memory", good, text if good else f"{text}; use fewer workers with --jobs")
 
 
 def _space(out: bytes) -> Check:

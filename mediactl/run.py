@@ -69,7 +69,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
         tell(Event("run.started", {"run": journal.run, "version": __version__, "recipe": chosen.name,
                                    "out": shown(settings.out), "workers": settings.jobs}))  # fmt: skip
         stopped = pool.run()
-        summary = sum_up(stopped, intake, journal, tally, time.monotonic() - started)
+        summary = sum_up(stopped, intake, journal, tally, time.monotonic() - started, strict=settings.strict)
         if stopped is not Stopped.COMPLETE:
             tell(Event("run.stopped", {"reason": pool.blocked_by or stopped.value}))
         journal.end(summary.exit_code)
@@ -77,17 +77,19 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
     return summary
 
 
-def sum_up(stopped: Stopped, intake: Intake, journal: Journal, tally: Tally, elapsed: float) -> Summary:
+def sum_up(
+    stopped: Stopped, intake: Intake, journal: Journal, tally: Tally, elapsed: float, *, strict: bool
+) -> Summary:
     """How the sources stand now, and the exit code that follows."""
     mine = journal.sources.mine()
     done, rejected, quarantined = (
         mine.get(state, 0) + intake.settled[state] for state in ("done", "rejected", "quarantined")
     )
     unfinished = sum(mine.get(state, 0) + intake.settled[state] for state in ("pending", "cancelled"))
-    ran = tally.jobs > 0
+    judged = strict or tally.jobs > 0
     if stopped is not Stopped.COMPLETE or mine.get("pending", 0):
         code = ExitCode.STOPPED_EARLY
-    elif intake.troubles or (ran and rejected + quarantined):
+    elif intake.troubles or (judged and rejected + quarantined):
         code = ExitCode.BAD_SOURCES
     else:
         code = ExitCode.COMPLETE  # also when nothing was to be done, though bad sources of old are still there

@@ -10,8 +10,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import IO
 
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from mediactl.errors import RejectedInput
 from mediactl.media.vips import Picture, broken, pyvips, with_field
@@ -84,16 +85,23 @@ def picture(image: Image.Image) -> Picture:
     return made
 
 
+def frame_count(image: Image.Image) -> int:
+    """Frames of an animated PNG, without the picture for programs that show none of them."""
+    number: int = getattr(image, "n_frames", 1)
+    return number - bool(getattr(image, "default_image", False))
+
+
 def frames(image: Image.Image, shrink: Callable[[Picture], Picture]) -> Iterator[tuple[Picture, int]]:
     """The frames of an animated PNG, each handed to ``shrink`` as it comes, and its duration in ms."""
-    first = 1 if isinstance(image, PngImagePlugin.PngImageFile) and image.default_image else 0
-    for number in range(first, getattr(image, "n_frames", 1)):
-        image.seek(number)
+    number = frame_count(image)
+    first = getattr(image, "n_frames", 1) - number
+    for at in range(first, first + number):
+        image.seek(at)
         yield shrink(picture(image.convert("RGBA"))), round(image.info.get("duration", 0))
 
 
 @contextmanager
-def _file(content: bytes | int) -> Iterator[io.BufferedIOBase]:
+def _file(content: bytes | int) -> Iterator[IO[bytes]]:
     if isinstance(content, bytes):
         yield io.BytesIO(content)
         return

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import functools
+import glob
+import importlib.util
 import os
 import re
 import selectors
@@ -66,7 +68,8 @@ class FfmpegFailed(JobFailed):
 
 
 def find(configured: str | None = None) -> str:
-    """Path of the binary: ``configured`` (a path or a name on PATH), else that of the environment, else the bundled one.
+    """Path of the binary: ``configured`` (a path or a name on PATH), else that of the environment, else the one that
+    imageio-ffmpeg brings, else the one on PATH.
 
     Raises UsageError when the named one does not exist, MachineBlocked when there is none at all.
     """
@@ -289,12 +292,13 @@ def _named(name: str) -> str:
 
 @functools.cache
 def _bundled() -> str:
-    import imageio_ffmpeg  # Here: most commands never start ffmpeg.
-
-    try:
-        path = shutil.which(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError:
-        path = None
+    # Looked up by hand: imageio_ffmpeg's own function starts the binary each time to see whether it works.
+    package = importlib.util.find_spec("imageio_ffmpeg")
+    for folder in (package.submodule_search_locations or ()) if package else ():
+        for path in sorted(glob.glob(os.path.join(glob.escape(folder), "binaries", "ffmpeg-*"))):
+            if os.access(path, os.X_OK):
+                return os.path.abspath(path)
+    path = shutil.which("ffmpeg")
     if not path:
         raise MachineBlocked(f"ffmpeg is missing: reinstall imageio-ffmpeg, or set {VARIABLE} to an ffmpeg binary")
     return os.path.abspath(path)

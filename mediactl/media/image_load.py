@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from itertools import count
 from typing import NamedTuple
 
 from mediactl.errors import RejectedInput
@@ -60,7 +59,7 @@ def content_of(fd: int) -> bytes | int:
 
 
 def true_format(fd: int, format: str) -> str:
-    """"apng" for a PNG that moves, the format itself for all else that can be read.
+    """ "apng" for a PNG that moves, the format itself for all else that can be read.
 
     Raises RejectedInput for what is refused by name, saying what to do instead.
     """
@@ -92,6 +91,8 @@ def header(fd: int, format: str, limits: Limits) -> Header:
         picture = open_picture(fd, format, fail_on="none")
     except FAILURES as error:
         raise broken(error) from None
+    if format == "gif" and isinstance(content := content_of(fd), bytes) and _gif_is_cut(content):
+        raise RejectedInput("is truncated: it ends in the middle of a frame")
     pages = field(picture, "n-pages") or 1
     frames = pages if format in ANIMATED else 1
     width, height = picture.width, picture.height
@@ -104,6 +105,29 @@ def header(fd: int, format: str, limits: Limits) -> Header:
     )
 
 
+def _gif_is_cut(content: bytes) -> bool:
+    """Whether a GIF ends inside a block; libvips would show the frames before it as if they were all."""
+    if len(content) < 13:
+        return True
+    at = 13 + (6 << (content[10] & 7) if content[10] & 0x80 else 0)
+    while at < len(content):
+        kind = content[at : at + 1]
+        if kind == b";":
+            return False
+        if kind == b"!":
+            at += 2
+        elif kind == b",":
+            packed = content[at + 9 : at + 10]
+            at += 11 + (6 << (packed[0] & 7) if packed and packed[0] & 0x80 else 0)
+        else:
+            return False  # no block: other data after the last one
+        while at < len(content) and content[at]:
+            at += 1 + content[at]
+        at += 1
+    # The end mark is missing in many that are whole.
+    return at > len(content)
+
+
 def check_limits(width: int, height: int, frames: int, limits: Limits) -> None:
     """Raise RejectedInput for more pixels or frames than the recipe allows, naming its key."""
     for what, number, limit, key in (
@@ -113,7 +137,9 @@ def check_limits(width: int, height: int, frames: int, limits: Limits) -> None:
     ):
         if number > limit and (frames > 1 or key == "pixels"):
             size = f"{width} x {height}" + (f" x {frames} frames" if frames > 1 else "")
-            raise RejectedInput(f"is too large: {size} is {number:,} {what}, the recipe allows {limit:,} (limits.{key})")
+            raise RejectedInput(
+                f"is too large: {size} is {number:,} {what}, the recipe allows {limit:,} (limits.{key})"
+            )
 
 
 def still(content: bytes | int, format: str, width: int, height: int, limits: Limits, warn: Warn) -> Picture:
@@ -143,7 +169,7 @@ def animation(content: bytes | int, format: str, width: int, height: int, limits
     Not in memory: frames are decoded as they are taken, so RejectedInput may come from here and FAILURES later.
     """
     if format == "apng":
-        return colour.to_srgb(_apng(content, width, height, limits), warn)
+        return _apng(content, width, height, limits, warn)
     try:
         roll = open_picture(content, format, n=-1)
     except FAILURES as error:
@@ -173,7 +199,9 @@ def shrink(picture: Picture, width: int, height: int) -> Picture:
 def _jpeg(content: bytes | int, width: int, height: int, limits: Limits, warn: Warn, fail_on: str) -> Picture:
     picture = _checked(open_picture(content, "jpeg", fail_on), limits)
     # libjpeg halves while it decodes, for less than nothing. sharp's rule: as often as the wanted size allows.
-    ratio = min(max(picture.width, picture.height) / max(width, height), min(picture.width, picture.height) / min(width, height))
+    ratio = min(
+        max(picture.width, picture.height) / max(width, height), min(picture.width, picture.height) / min(width, height)
+    )
     factor = next((each for each in (8, 4, 2) if ratio >= each), 1)
     if factor > 1:
         del picture
@@ -209,7 +237,7 @@ def _pillow_header(fd: int, format: str, limits: Limits) -> Header:
         width, height = image.size
         if image.getexif().get(0x0112, 1) in range(5, 9):
             width, height = height, width
-        frames = getattr(image, "n_frames", 1) - bool(getattr(image, "default_image", False)) if format == "apng" else 1
+        frames = fallback.frame_count(image) if format == "apng" else 1
         check_limits(width, height, frames, limits)
         alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
         exif = image.info.get("exif")
@@ -224,8 +252,16 @@ def _pillow_still(content: bytes | int, format: str, limits: Limits) -> Picture:
         return fallback.picture(image)
 
 
-def _apng(content: bytes | int, width: int, height: int, limits: Limits) -> Picture:
-    raise NotImplementedError
+def _apng(content: bytes | int, width: int, height: int, limits: Limits, warn: Warn) -> Picture:
+    from mediactl.media import fallback
+
+    with fallback.opened(content, "apng", limits) as image:
+        number = fallback.frame_count(image)
+        check_limits(*image.size, number, limits)
+        # Pillow draws each frame over the last, so they come in order, and are kept small.
+        made = fallback.frames(image, lambda frame: shrink(frame, width, height).copy_memory())
+        parts, delays = zip(*made, strict=True)
+        return _strip(list(parts), list(delays), image.info.get("loop", 0), warn)
 
 
 def _apng_frames(fd: int) -> int:

@@ -98,7 +98,11 @@ def _directory(read: Read, number: Callable[[bytes], int], offset: int, wanted: 
     count = min(number(read(offset, 2)), _MAX_ENTRIES) if offset >= 8 else 0
     entries = read(offset + 2, count * 12)
     for at in range(0, len(entries) - 11, 12):
-        tag, kind, length = number(entries[at : at + 2]), number(entries[at + 2 : at + 4]), number(entries[at + 4 : at + 8])
+        tag, kind, length = (
+            number(entries[at : at + 2]),
+            number(entries[at + 2 : at + 4]),
+            number(entries[at + 4 : at + 8]),
+        )
         size = _SIZES.get(kind, 0) * length
         if tag not in wanted or not size:
             continue

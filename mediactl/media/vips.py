@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 # libvips reads this once, when it is loaded. One thread an image: the pool runs many images side by side instead.
 os.environ["VIPS_CONCURRENCY"] = "1"
 
-import pyvips
+import pyvips as pyvips
 
 from mediactl.errors import RejectedInput
 
@@ -28,6 +29,9 @@ LOADERS = {
 FAILURES = (pyvips.Error, UnicodeDecodeError)
 """What pyvips raises when libvips fails; the second when the message itself, or a field, quotes broken text."""
 
+_PREFIX = re.compile(r"^(?:\w*vips\w*|heif|[a-z]+load(?:_source)?|VipsJpeg): ", re.IGNORECASE)
+_NOISE = re.compile(r"^\(|bad seek|TIFF_SETGET|unable to open source|\.\.\.$")
+"""Lines that say nothing to a person: error numbers, the search for an end, unknown TIFF tags, a message cut off."""
 _ALLOWED = ("Jpeg", "Png", "Webp", "Nsgif", "Tiff", "Heif")
 
 # Every picture is different, so an operation cache only costs memory.
@@ -74,14 +78,13 @@ def broken(error: Exception) -> RejectedInput:
 
 
 def reason(error: Exception) -> str:
-    """One line from a library's error: the last that it gave (the first ones are what led there), without prefixes."""
-    text = error.detail if isinstance(error, pyvips.Error) else str(error)
-    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
-    line = lines[-1] if lines else ""
-    for prefix in ("VipsJpeg: ", "vipspng: ", "tiff2vips: ", "heif: ", "gifload_source: ", "webp: ", "webp2vips: "):
-        line = line.removeprefix(prefix)
-    if not line or "bad seek" in line:
-        return "its header cannot be read"
+    """One line from a library's error: the last that says something, without the names of functions before it."""
+    text = str(error.detail) if isinstance(error, pyvips.Error) else str(error)
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not _NOISE.search(line)]
+    if not lines:
+        return "its structure is broken"
+    line = _PREFIX.sub("", lines[-1])
     line = "".join(character for character in line if character.isprintable())[:200].rstrip(". ")
     # Libraries write sentences; ours goes on after a colon. Names in capitals stay (JPEG, EXIF).
     return line if line[1:2].isupper() else line[:1].lower() + line[1:]

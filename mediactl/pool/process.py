@@ -64,12 +64,11 @@ class Worker:
         self._frames = Frames()
         self._unsent = bytearray()
 
-    def send(self, assignment: Assignment) -> None:
-        """Queue a job for it; what the pipe does not take now is kept for ``flush``."""
+    def queue(self, assignment: Assignment) -> None:
+        """Put a job in line for it; ``flush`` sends what is in line."""
         self.sent.append(assignment)
         run = Run(assignment.job, assignment.attempt, assignment.kind, assignment.payload, assignment.reuse)
         self._unsent += frame(run)
-        self.flush()
 
     def flush(self) -> bool:
         """Write what the pipe takes; tell whether something is left."""

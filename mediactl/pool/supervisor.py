@@ -265,17 +265,20 @@ class Supervisor:
                 Ended(assignment, Verdict.INTERRUPTED, "stopped before it began") for assignment in self._waiting
             )
             self._waiting.clear()
+        given: set[Worker] = set()
         while self._waiting:
             assignment = self._waiting[0]
-            worker = min(self._workers.values(), key=lambda each: len(each.sent), default=None)
+            worker = min(self._workers.values(), key=_load, default=None)
             if (worker is None or worker.sent) and len(self._workers) < self._size:
                 worker = self._start()
             if worker is None or (worker.sent and len(worker.sent) >= self._depth(worker, assignment.kind)):
-                return
+                break
             self._waiting.popleft()
             if not worker.sent:
                 worker.started = time.monotonic()
-            worker.send(assignment)
+            worker.queue(assignment)
+            given.add(worker)
+        for worker in given:
             if worker.flush():
                 self._selector.modify(worker.pipe, selectors.EVENT_READ | selectors.EVENT_WRITE, worker)
 
@@ -333,3 +336,7 @@ class Supervisor:
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What workers inherit: the parent's variables, with native libraries kept to one thread each."""
     return {**environment, "VIPS_CONCURRENCY": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def _load(worker: Worker) -> int:
+    return len(worker.sent)

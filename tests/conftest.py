@@ -1,0 +1,102 @@
+"""Shared by all tests: where the corpus is, and a command line that runs as a user's would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CORPUS = Path(os.environ.get("MEDIACTL_CORPUS", ROOT.parent / "shared" / "media"))
+SAMPLES = ROOT / "samples"
+
+
+class Result(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The NDJSON lines of standard output."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The last event."""
+        last = self.events[-1]
+        assert last["event"] == "summary", self
+        return last
+
+
+class CommandLine:
+    """Runs mediactl in a folder, in a process of its own, with an environment of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("MEDIACTL_")},
+            "MEDIACTL_CACHE": str(folder / "cache"),
+            "MEDIACTL_DEBUG": "1",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def argv(self, *arguments: str | bytes | os.PathLike[str]) -> list[str | bytes | os.PathLike[str]]:
+        """The whole command."""
+        return [sys.executable, "-P", "-c", "from mediactl.cli import main; main()", *arguments]
+
+    def __call__(
+        self,
+        *arguments: str | bytes | os.PathLike[str],
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+    ) -> Result:
+        """Run to the end."""
+        done = subprocess.run(
+            self.argv(*arguments),
+            cwd=self.folder,
+            input=stdin,
+            capture_output=True,
+            env={**self.environment, **(environment or {})},
+            timeout=170,
+        )
+        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def start(self, *arguments: str | bytes | os.PathLike[str]) -> subprocess.Popen[bytes]:
+        """Start it, with pipes for its output."""
+        return subprocess.Popen(
+            self.argv(*arguments),
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.environment,
+        )
+
+
+@pytest.fixture
+def mediactl(tmp_path: Path) -> CommandLine:
+    """The command line, in an empty folder."""
+    return CommandLine(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Iterator[Path]:
+    """The folder of real media; tests that want it are skipped where it is not."""
+    if not (CORPUS / "photos").is_dir():
+        pytest.skip(f"no corpus of real media at {CORPUS} (MEDIACTL_CORPUS)")
+    yield CORPUS
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The files that come with the project."""
+    return SAMPLES

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mediactl.upload.parts import MAX_OBJECT, MAX_PARTS, MIB, MIN_PART, part_size, parts
+
+
+@given(st.integers(0, 2 * 1024 * 1024 * MIB))
+def test_parts_cover_the_object_without_gap_or_overlap(size: int) -> None:
+    each = part_size(size)
+    found = parts(size, each)
+    assert [part.number for part in found] == list(range(1, len(found) + 1))
+    assert len(found) <= MAX_PARTS
+    end = 0
+    for part in found:
+        assert part.offset == end
+        end += part.size
+    assert end == size
+    assert all(part.size == each for part in found[:-1])
+
+
+@given(st.integers(0, MAX_OBJECT))
+def test_a_part_is_a_whole_number_of_mib_and_never_too_many(size: int) -> None:
+    each = part_size(size)
+    assert each >= MIN_PART
+    assert each % MIB == 0
+    assert -(-size // each) <= MAX_PARTS
+
+
+def test_an_object_too_large_for_s3_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be uploaded"):
+        part_size(MAX_OBJECT + 1)
