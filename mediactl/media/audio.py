@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from mediactl.errors import JobFailed, RejectedInput
-from mediactl.media import ffmpeg, tracks
+from mediactl.media import ffmpeg, lengths, tracks
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Sound, Tracks
@@ -61,7 +61,7 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
     for number, target in enumerate(targets, 1):
         drafts.append(_verified(target, found.sound, places[target.name], task, warnings))
         report(_ENCODED + (1 - _ENCODED) * number / len(targets))
-    return Drafts(files=tuple(drafts), warnings=tuple(dict.fromkeys(filter(None, warnings))))
+    return Drafts(tuple(drafts), "", tuple(dict.fromkeys(filter(None, warnings))))
 
 
 def options(encoder: str, bitrate: int, channels: int, sound: Sound) -> dict[str, Any]:
@@ -113,14 +113,14 @@ def _verified(target: Target, sound: Sound, place: bytes, task: MakeTask, warnin
     fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
         made = tracks.reinspect(fd, target.name, task.limits)
-        kinds = [kind for kind, _, _ in tracks.boxes(fd)] if muxer == "ipod" else []
+        streamable = muxer != "ipod" or lengths.streamable(fd)
     finally:
         os.close(fd)
     if made.picture or not made.sound or made.sound.track.codec != codec:
         raise JobFailed(f"{target.name}: came out with other tracks than asked for")
     if made.sound.track.channels != target.params["channels"]:
         raise JobFailed(f"{target.name}: came out with {made.sound.track.channels} channels")
-    if kinds and kinds.index(b"moov") > kinds.index(b"mdat"):
+    if not streamable:
         raise JobFailed(f"{target.name}: came out with its index at the end")
-    warnings.append(tracks.compared("the recording", sound.end, made.sound.end, 0.0))
+    warnings.append(lengths.compared("the recording", sound.end, made.sound.end, 0.0))
     return Draft(target, place, media_type, duration=made.info.duration)

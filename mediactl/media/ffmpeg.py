@@ -9,8 +9,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import functools
-import glob
-import importlib.util
 import os
 import re
 import selectors
@@ -22,18 +20,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import ffmpeg as graph
 from mediactl.errors import JobFailed, MachineBlocked, MediactlError, RejectedInput, UsageError
 from mediactl.files import shown
 from mediactl.media.execute import Report
+from mediactl.media.versions import bundled_ffmpeg, series
 from mediactl.model import Limits
 
 VARIABLE = "MEDIACTL_FFMPEG"
 """Environment variable that names another binary than the bundled one."""
-DEMUXERS = (
-    "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mp3,flac,wav,w64,aac,ac3,eac3,aiff,caf,amr,au,wv,tta,ape,dv"
-)  # fmt: skip
-"""Containers that are opened. None of them refers to other files on its own: no hls, dash, concat, image2, sdp, lavfi."""
+DEMUXERS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mp3,flac,wav,w64,aac,ac3,eac3,aiff,caf,amr,au,wv,tta,ape,dv"
+"""Containers that are opened. None of them lives of other files, as do hls, dash, concat, image2, sdp and lavfi."""
 PROTOCOLS = "fd"
 """Protocols that a source may use: the descriptor it is handed over by, and so no other file and no network."""
 
@@ -42,7 +38,11 @@ _INPUT_FAULTS = frozenset({69, 176, 183, 187, 8})
 of AVERROR_PATCHWELCOME, AVERROR_INVALIDDATA, AVERROR_EOF and AVERROR_DECODER_NOT_FOUND (libavutil/error.h)."""
 
 _MACHINE_FAULTS = {(-code) & 0xFF: code for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)}
-"""ffmpeg ends with the low byte of a negative errno; the source is open already, so each of these is about an output."""
+"""Exit codes of a disk that refuses, each the low byte of a negative errno: the source, after all, is open already."""
+_ECHOES = (
+    "Error opening", "Error muxing", "Task finished", "Terminating thread", "Nothing was written", "Last message",
+    "Could not open encoder before", "Cannot determine format of input",
+)  # fmt: skip
 _KEPT_FIRST, _KEPT_LAST = 2 << 10, 6 << 10
 _COMMAND_SHOWN = 4 << 10
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -86,12 +86,6 @@ def version(binary: str | None = None) -> str:
     return series(word[1])
 
 
-def series(word: str) -> str:
-    """"9.0" of "n9.0.2-17-g2a571b6068", "9.0.2" or "v9.0.2"; any other word as it is."""
-    found = re.match(r"[nv]?(\d+\.\d+)(?![\d])", word)
-    return found[1] if found else word
-
-
 def encoders(binary: str | None = None) -> frozenset[str]:
     """Names of the encoders that the binary has."""
     return _listed(binary or find(), "-encoders")
@@ -114,6 +108,8 @@ def check(needed: set[str], binary: str | None = None) -> None:
 
 def source(fd: int, threads: int, **options: Any) -> Any:
     """The source as an ffmpeg-python input node, with the allow-lists that every run needs."""
+    import ffmpeg as graph  # Here and below: it takes 100 ms, which nobody pays who only asks for a version.
+
     lists = {"protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS}
     return graph.input("fd:", fd=fd, threads=threads, **lists, **options)
 
@@ -124,6 +120,8 @@ def output(streams: list[Any], file: bytes, muxer: str, limits: Limits, **option
     ``file`` must lie in the folder of the run; ffmpeg sees its name alone, marked as a file's. ``limits`` end it when
     a source goes on for longer than it claimed. ``metadata`` may hold several "key=value", with "\\0" between them.
     """
+    import ffmpeg as graph
+
     name = "file:" + os.fsdecode(os.path.basename(file))
     common = {"format": muxer, "map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact", "t": limits.duration + 1}
     return graph.output(*streams, name, **common, **options)
@@ -131,6 +129,8 @@ def output(streams: list[Any], file: bytes, muxer: str, limits: Limits, **option
 
 def arguments(*outputs: Any, threads: int) -> list[str]:
     """argv (without the binary) of one run that writes all these outputs, with so many threads for its filters."""
+    import ffmpeg as graph
+
     parts: list[str] = []
     for part in graph.merge_outputs(*outputs).get_args(overwrite_output=True):
         option = parts[-1:]  # ffmpeg-python has no way to give an option twice.
@@ -143,10 +143,10 @@ def run(
 ) -> list[str]:
     """Run ffmpeg in ``folder`` with ``input_fd`` (read from its start) as its only open file.
 
-    ``report`` gets position / ``expected`` (seconds) whenever the position has advanced; while an output still waits for
-    its first frame, ffmpeg tells no position, and it is taken from the frames encoded, at ``rate`` a second. The child is in this process's group,
-    dies with this process, and is killed and reaped if anything is raised in here, by ``report`` too. Returns what it
-    complained about, bounded: nothing, for a source without a flaw.
+    ``report`` gets position / ``expected`` (seconds) whenever the position has advanced. While an output waits for its
+    first frame, ffmpeg tells no position: then it is taken from the frames encoded, at ``rate`` a second. The child is
+    in this process's group, dies with this process, and is killed and reaped if anything is raised in here, by
+    ``report`` too. Returns what it complained about, bounded: nothing, for a source without a flaw.
 
     Raises MachineBlocked (disk full, quota, read-only), FfmpegFailed for every other bad end.
     """
@@ -168,7 +168,8 @@ def run(
     except OSError as error:
         raise MachineBlocked(f"ffmpeg cannot be started: {shown(argv[0])}: {error.strerror}") from error
     with child, selectors.DefaultSelector() as selector:
-        assert child.stdout and child.stderr
+        assert child.stdout is not None
+        assert child.stderr is not None
         selector.register(child.stdout, selectors.EVENT_READ, progress.feed)
         selector.register(child.stderr, selectors.EVENT_READ, stderr.feed)
         try:
@@ -240,9 +241,8 @@ def _failure(status: int, argv: list[str], stderr: str, folder: bytes) -> Except
 
 def telling(stderr: str) -> str:
     """The last line of stderr that is not merely an echo of an earlier one; for people, nothing is decided by it."""
-    echoes = ("Error opening", "Task finished", "Terminating thread", "Nothing was written", "Last message", "Error mux")
-    lines = [re.sub(r"\[[a-z]+\] ", "", line, count=1) for line in stderr.splitlines()]
-    own = [line for line in lines if not re.sub(r"^\[[^]]*\] ", "", line).strip().startswith(echoes)]
+    lines = [re.sub(r"^(\[[^]]*\] )*", "", line) for line in stderr.splitlines()]
+    own = [line for line in lines if not line.strip().startswith(_ECHOES)]
     return (own or lines or ["it gave no reason"])[-1][:300]
 
 
@@ -292,13 +292,7 @@ def _named(name: str) -> str:
 
 @functools.cache
 def _bundled() -> str:
-    # Looked up by hand: imageio_ffmpeg's own function starts the binary each time to see whether it works.
-    package = importlib.util.find_spec("imageio_ffmpeg")
-    for folder in (package.submodule_search_locations or ()) if package else ():
-        for path in sorted(glob.glob(os.path.join(glob.escape(folder), "binaries", "ffmpeg-*"))):
-            if os.access(path, os.X_OK):
-                return os.path.abspath(path)
-    path = shutil.which("ffmpeg")
+    path = bundled_ffmpeg() or shutil.which("ffmpeg")
     if not path:
         raise MachineBlocked(f"ffmpeg is missing: reinstall imageio-ffmpeg, or set {VARIABLE} to an ffmpeg binary")
     return os.path.abspath(path)
@@ -316,7 +310,8 @@ def _ask(binary: str, question: str) -> str:
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise UsageError(f"ffmpeg: {shown(binary)} does not work: {shown(str(error))}; set {VARIABLE} to another") from error
+        reason = shown(str(error))
+        raise UsageError(f"ffmpeg at {shown(binary)} does not work: {reason}; correct {VARIABLE}") from error
     return answer.stdout.decode("utf-8", "replace")
 
 

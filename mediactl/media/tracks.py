@@ -20,13 +20,12 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from mediactl.errors import JobFailed, RejectedInput
+from mediactl.media import lengths
 from mediactl.media.ffmpeg import DEMUXERS, PROTOCOLS
 from mediactl.model import AudioTrack, Limits, MediaInfo, VideoTrack
 
 HDR = {16: "PQ", 18: "HLG"}
 """Transfer characteristics (ITU-T H.273, table 3) of high dynamic range."""
-TOLERANCE = 0.05
-"""Seconds that a duration may be off, or one frame if that is longer."""
 DAMAGED = 2
 """Complaints of ffmpeg's from which on a source is called damaged: one odd packet at either end is usual."""
 
@@ -50,12 +49,6 @@ _TAGS = {
 _TAG_LENGTH = 500
 _PEEKED = 1_000
 """Packets within which every playable track must have shown a frame."""
-_TAIL = 3.0
-"""Seconds before the claimed end from which packets are read to find the real one."""
-_GUESSING = {"mp3", "aac", "ac3", "eac3", "amr"}
-"""Containers whose duration may be no more than file size over bit rate: all their packets are counted."""
-_UNCLAIMING = {"mpegts", "mpeg", "ogg"}
-"""Containers that have no header to say how long they should be; cut off, they are merely shorter."""
 _SKIPPED = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -115,7 +108,9 @@ def inspect(fd: int, format: str, limits: Limits) -> Tracks:
         if film is None and (sound is None or any(stream.frames != 0 for stream in films)):
             raise RejectedInput(_unplayable([*films, *sounds]))
         rate = _rate(film) if film else None
-        ends = _ends(fd, container, [stream for stream in (film, sound) if stream], rate, limits)
+        _check_duration((container.duration or 0) / 1e6, limits)
+        chosen = [stream for stream in (film, sound) if stream]
+        ends, warning = lengths.ends(fd, container, lambda: opened(fd, limits), chosen, rate)
         duration = max(ends.values())
         if duration <= 0:
             raise RejectedInput("has a duration of zero: there is nothing to play")
@@ -131,6 +126,7 @@ def inspect(fd: int, format: str, limits: Limits) -> Tracks:
             audio=tuple(_audio(stream, ends.get(stream.index)) for stream in sounds),
             subtitles=tuple(_codec(stream) for stream in container.streams if stream.type == "subtitle"),
             tags=_tags(container, sound),
+            warnings=(warning,) if warning else (),
         )
         return Tracks(
             info=info,
@@ -148,7 +144,7 @@ def reinspect(fd: int, name: str, limits: Limits) -> Tracks:
         made = inspect(fd, "", limits)
         with opened(fd) as container:
             chosen = [container.streams[track.index] for track in (made.picture, made.sound) if track]
-            container.seek(int(max(0.0, (made.info.duration or 0.0) - TOLERANCE) * 1e6))
+            container.seek(int(max(0.0, (made.info.duration or 0.0) - lengths.TOLERANCE) * 1e6))
             missing = {stream.index for stream in chosen}
             for packet in container.demux(*chosen):
                 if packet.decode():
@@ -158,17 +154,6 @@ def reinspect(fd: int, name: str, limits: Limits) -> Tracks:
     if missing:
         raise JobFailed(f"{name}: came out broken: its last frames cannot be decoded")
     return made
-
-
-def compared(what: str, wanted: float, made: float, frame: float) -> str:
-    """"" when an output's track lasts as long as the source's (seconds; ``frame`` is one frame's), a warning when longer.
-
-    Raises RejectedInput when it is shorter: ffmpeg ends well even if the source could be decoded only in part.
-    """
-    tolerance = max(TOLERANCE, frame) + 0.001
-    if wanted - made > tolerance:
-        raise RejectedInput(f"{what} is broken after {made:.1f} s of {wanted:.1f} s: the rest cannot be decoded")
-    return f"{what} lasts {made:.2f} s, its header says {wanted:.2f} s" if made - wanted > tolerance else ""
 
 
 @contextmanager
@@ -189,39 +174,6 @@ def opened(fd: int, limits: Limits | None = None) -> Iterator[InputContainer]:
         if error.errno == errno.EIO:
             raise JobFailed(f"the source cannot be read: {error.strerror}") from error
         raise RejectedInput(_unopenable(fd)) from error
-
-
-def boxes(fd: int) -> list[tuple[bytes, int, int]]:
-    """Top-level boxes of an MP4 or MOV: (type, offset, size in bytes), as far as they can be followed."""
-    end, offset, found = os.fstat(fd).st_size, 0, []
-    while offset + 8 <= end and len(found) < 10_000:
-        head = os.pread(fd, 16, offset)
-        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
-        size = int.from_bytes(head[8:16], "big") if size == 1 else size or end - offset
-        if size < 8:
-            break
-        found.append((kind, offset, size))
-        offset += size
-    return found
-
-
-def packet_ends(container: InputContainer, streams: list[Any], rate: float | None = None) -> dict[int, float]:
-    """Seconds, counted as the container does, at which the last packet of each stream ends; absent: it had none."""
-    ends: dict[int, float] = {}
-    try:
-        for packet in container.demux(*streams):
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is None or packet.time_base is None:
-                continue
-            end = float((stamp + (packet.duration or 0)) * packet.time_base)
-            if not packet.duration and rate and packet.stream.type == "video":
-                end += 1 / rate
-            index = packet.stream.index
-            ends[index] = max(ends.get(index, 0.0), end)
-    except av.FFmpegError as error:
-        if error.errno == errno.EIO:
-            raise
-    return ends
 
 
 def _first_frames(container: InputContainer, streams: list[Any]) -> dict[int, Any]:
@@ -246,69 +198,6 @@ def _first_frames(container: InputContainer, streams: list[Any]) -> dict[int, An
 def _best(streams: list[Any]) -> Any:
     """The track that the file's author marked as the default one, else the first; None if there is none."""
     return min(streams, key=lambda stream: (not stream.disposition & Disposition.default, stream.index), default=None)
-
-
-def _ends(
-    fd: int, container: InputContainer, chosen: list[Any], rate: float | None, limits: Limits
-) -> dict[int, float]:
-    """Seconds from the file's start at which each chosen track ends. Raises RejectedInput when the file is cut off."""
-    start = (container.start_time or 0) / 1e6 if container.start_time is not None else 0.0
-    names = set(container.format.name.split(","))
-    claimed = container.duration / 1e6 if container.duration else None
-    if claimed is not None:
-        _check_duration(claimed, limits)
-    if "mov" in names and all(stream.duration and stream.frames for stream in chosen):
-        for stream in chosen:
-            _check_index(stream, os.fstat(fd).st_size)
-        return {
-            stream.index: float((stream.duration + (stream.start_time or 0)) * stream.time_base) - start
-            for stream in chosen
-        }
-    wanted = {stream.index for stream in chosen}
-    if claimed is None or names & _GUESSING:
-        ends = _counted(fd, rate)
-    else:
-        ends = _tail(fd, start + claimed, rate)
-        if not wanted <= ends.keys():
-            ends = _counted(fd, rate)
-    ends = {index: end - start for index, end in ends.items()}
-    real = max(ends.values(), default=0.0)
-    if claimed is not None and not names & (_UNCLAIMING | _GUESSING) and claimed - real > _slack(claimed):
-        raise RejectedInput(f"broken after {real:.1f} s of {claimed:.1f} s: the end of the file is missing")
-    if claimed is not None and names & _GUESSING and abs(real - claimed) <= 2 * TOLERANCE:
-        ends = dict.fromkeys(wanted, claimed)  # Exact to the sample: encoder padding at both ends is left out of it.
-    return {index: ends.get(index, 0.0) for index in wanted}
-
-
-def _tail(fd: int, end: float, rate: float | None) -> dict[int, float]:
-    with opened(fd) as container:
-        try:
-            container.seek(int(max(0.0, end - _TAIL) * 1e6))
-        except av.FFmpegError:
-            return {}
-        return packet_ends(container, list(container.streams), rate)
-
-
-def _counted(fd: int, rate: float | None) -> dict[int, float]:
-    with opened(fd) as container:
-        return packet_ends(container, list(container.streams), rate)
-
-
-def _slack(claimed: float) -> float:
-    """How much later than its last packet a header may end: live recorders round; short clips get less."""
-    return min(1.0, max(0.2, claimed / 20))
-
-
-def _check_index(stream: Any, size: int) -> None:
-    """Raise RejectedInput when the index names samples that lie behind the end of the file."""
-    entries = stream.index_entries
-    count = len(entries)
-    if not count or entries[count - 1].pos + entries[count - 1].size <= size:
-        return
-    first = next((entry for entry in entries if entry.pos + entry.size > size), entries[count - 1])
-    whole = float(stream.duration * stream.time_base)
-    kept = min(max(float(first.timestamp * stream.time_base), 0.0), whole)
-    raise RejectedInput(f"broken after {kept:.1f} s of {whole:.1f} s: the end of the file is missing")
 
 
 def _check_pixels(stream: Any, limits: Limits) -> None:
@@ -409,7 +298,7 @@ def _unplayable(streams: list[Any]) -> str:
 
 
 def _unopenable(fd: int) -> str:
-    kinds = {kind for kind, _, _ in boxes(fd)}
+    kinds = {kind for kind, _, _ in lengths.boxes(fd)}
     if b"moov" not in kinds and kinds & {b"mdat", b"ftyp"}:
         return "the index (moov) is missing: the recording was cut off"
     return "is no film or recording of a kind that is opened here, or broken at its beginning"

@@ -12,7 +12,7 @@ import ffmpeg as graph
 
 from mediactl.errors import JobFailed, RejectedInput
 from mediactl.files import remove_if_there
-from mediactl.media import audio, ffmpeg, tracks
+from mediactl.media import audio, ffmpeg, lengths, tracks
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.execute import Report
 from mediactl.media.tracks import HDR, Picture, Tracks
@@ -73,11 +73,13 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
             rate=found.picture.rate,
             report=lambda fraction: report(fraction * _ENCODED),
         )
-        drafts, warnings = [], _warnings(found, targets, complaints)
+        drafts, warnings, placeholder = [], _warnings(found, task, complaints), ""
         for number, target in enumerate(targets, 1):
             place = places[target.name]
             if target.operation == "poster":
                 drafts.append(_poster(target, stills[target.name], place))
+                if not (task.placeholder or placeholder):
+                    placeholder = _placeholder(stills[target.name])
             else:
                 drafts.append(_verified(target, found, place, task, warnings))
             report(_ENCODED + (1 - _ENCODED) * number / len(targets))
@@ -86,7 +88,7 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
     finally:
         for path in stills.values():
             remove_if_there(path)
-    return Drafts(files=tuple(drafts), warnings=tuple(dict.fromkeys(filter(None, warnings))))
+    return Drafts(tuple(drafts), placeholder, tuple(dict.fromkeys(filter(None, warnings))))
 
 
 def _outputs(
@@ -209,12 +211,18 @@ def _poster(target: Target, still: bytes, place: bytes) -> Draft:
     return encode_still(still, target, place)
 
 
+def _placeholder(still: bytes) -> str:
+    from mediactl.media.image import placeholder_of
+
+    return placeholder_of(still)
+
+
 def _verified(target: Target, found: Tracks, place: bytes, task: MakeTask, warnings: list[str]) -> Draft:
     """The draft of a rendition, after it was opened again: size, tracks, durations, first and last frames."""
     params, fd = target.params, os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
         made = tracks.reinspect(fd, target.name, task.limits)
-        kinds = [kind for kind, _, _ in tracks.boxes(fd)]
+        streamable = lengths.streamable(fd)
     finally:
         os.close(fd)
     video, sound = made.info.video, bool(params["audio"] and found.sound)
@@ -224,16 +232,17 @@ def _verified(target: Target, found: Tracks, place: bytes, task: MakeTask, warni
         raise JobFailed(
             f"{target.name}: came out {video.width}x{video.height} instead of {params['width']}x{params['height']}"
         )
-    if kinds.index(b"moov") > kinds.index(b"mdat"):
+    if not streamable:
         raise JobFailed(f"{target.name}: came out with its index at the end")
     rate = found.picture.rate
-    warnings.append(tracks.compared("the film", found.picture.end, made.picture.end, 1 / rate if rate else 0.0))
+    warnings.append(lengths.compared("the film", found.picture.end, made.picture.end, 1 / rate if rate else 0.0))
     if found.sound and made.sound:
-        warnings.append(tracks.compared("the sound", found.sound.end, made.sound.end, 0.0))
+        warnings.append(lengths.compared("the sound", found.sound.end, made.sound.end, 0.0))
     return Draft(target, place, "video/mp4", video.width, video.height, made.info.duration)
 
 
-def _warnings(found: Tracks, targets: tuple[Target, ...], complaints: list[str]) -> list[str]:
+def _warnings(found: Tracks, task: MakeTask, complaints: list[str]) -> list[str]:
+    """What the whole asset lost, whatever of it is made in this run."""
     warnings = []
     if found.picture and found.picture.transfer in HDR:
         name = HDR[found.picture.transfer]
@@ -241,7 +250,7 @@ def _warnings(found: Tracks, targets: tuple[Target, ...], complaints: list[str])
             warnings.append(f"high dynamic range ({name}) was mapped to standard range")
         else:
             warnings.append(f"high dynamic range ({name}) looks dull: this ffmpeg has no zscale filter to map it")
-    if any(target.operation == "video" for target in targets):
+    if any(target.operation == "video" for target in task.targets):
         warnings += audio.left_out(found)
     if len(complaints) >= tracks.DAMAGED:
         warnings.append("parts of the film are damaged and may look or sound wrong")
