@@ -12,6 +12,7 @@ import msgspec
 from mediactl import files
 from mediactl.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.priority import successor_due
 from mediactl.jobs.states import State
 from mediactl.model import Event, Made, Priority, Reuse, Verdict
 from mediactl.planner import Planner
@@ -180,7 +181,7 @@ class JournalBacklog:
         if job is None:
             self._source_state(claim, "ignored", f"recipe {recipe.name!r} makes nothing of it")
             return
-        self._journal.add([job])
+        self._journal.add([msgspec.structs.replace(job, due=successor_due(claim.due))])
         self._tell("job.probed", claim, next=job.key, next_kind=job.kind, size=job.size)
 
     def _changed(self, claim: Claim, reason: str) -> bool:
@@ -231,7 +232,10 @@ class JournalBacklog:
     def _head(self, claim: Claim) -> dict[str, object]:
         head: dict[str, object] = {"job": claim.key, "kind": claim.kind}
         if claim.source is not None:
-            head["path"] = shown(self._journal.sources.get(claim.source).source.path)
+            source = self._journal.sources.get(claim.source).source
+            head["path"] = shown(source.path)
+            head["source_kind"] = source.kind.value
+            head["bytes"] = source.fingerprint.size
         return head
 
 

@@ -114,10 +114,11 @@ def sweep_temporaries(folder: bytes, token: bytes | None = None) -> int:
     """Remove the temporary files in a folder (of one owner, or all with None); return how many there were."""
     prefix = TEMPORARY + (token or b"")
     try:
-        names = os.listdir(folder)
+        with os.scandir(folder) as entries:
+            found = [entry.path for entry in entries if entry.name.startswith(prefix) and not entry.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
         return 0
-    return sum(remove_if_there(os.path.join(folder, name)) for name in names if name.startswith(prefix))
+    return sum(map(remove_if_there, found))
 
 
 def shown(path: bytes | str) -> str:

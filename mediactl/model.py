@@ -200,6 +200,8 @@ class NewJob(msgspec.Struct, frozen=True):
     size: int = 0
     """Amount of work: bytes of a probe, pixels of an image, milliseconds of a film or a recording."""
     priority: Priority = Priority.NORMAL
+    due: float | None = None
+    """When it is due, in seconds since 1970; None: its priority's slack from now."""
     time_limit: float = 600.0
     """Seconds after which its worker is killed."""
 

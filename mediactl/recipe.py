@@ -127,8 +127,9 @@ def text_of(name_or_file: str) -> tuple[str, str]:
             f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(builtin_names())}; or name a .toml file"
         )
         raise UsageError(f"recipe {shown(name_or_file)!r}: no such recipe; {hint}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+    except (OSError, ValueError) as error:
+        text = isinstance(error, UnicodeDecodeError)
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text" if text else "no possible file name"
         raise UsageError(f"recipe {shown(name_or_file)}: cannot be read: {reason}") from None
 
 

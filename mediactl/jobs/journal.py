@@ -36,6 +36,7 @@ class Claim(msgspec.Struct, frozen=True):
     size: int
     payload: bytes
     priority: int
+    due: float
     attempt: int
     time_limit: float
 
@@ -165,7 +166,7 @@ class Journal:
             (
                 (
                     job.key, job.kind, job.lane, job.source, job.content, job.format, job.size, job.payload,
-                    int(job.priority), now, due(now, job.priority), job.time_limit,
+                    int(job.priority), now, due(now, job.priority) if job.due is None else job.due, job.time_limit,
                 )
                 for job in jobs
             ),

@@ -24,3 +24,13 @@ SLACK: Mapping[Priority, float] = {
 def due(enqueued_at: float, priority: Priority, slack: Mapping[Priority, float] = SLACK) -> float:
     """When a job enqueued at that time (seconds since 1970) is due."""
     return enqueued_at + slack[priority]
+
+
+SUCCESSOR_LEAD = 1.0
+"""Seconds. What a job yields is due so much before it: what was begun is finished before more is begun, so that
+results come early and a file is still in memory when it is read for the second time."""
+
+
+def successor_due(parent_due: float) -> float:
+    """When a successor is due, given its parent's due time."""
+    return parent_due - SUCCESSOR_LEAD

@@ -26,7 +26,7 @@ ORDER BY due, id LIMIT ?2;
 -- Compare-and-set: ready -> running.
 UPDATE jobs SET state = 'running', owner = ?2, attempt = attempt + 1, started_at = ?3
 WHERE id = ?1 AND state = 'ready' AND run_after IS NULL
-RETURNING id, key, kind, lane, source, content, format, size, payload, priority, attempt, time_limit;
+RETURNING id, key, kind, lane, source, content, format, size, payload, priority, due, attempt, time_limit;
 
 -- name: finish
 -- Compare-and-set on (job, attempt, running, owner): a stale worker's answer changes no row.

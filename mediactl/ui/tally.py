@@ -58,6 +58,10 @@ class Tally:
         """Job key -> (path, fraction) of jobs that tell their progress."""
         self.verdicts: Counter[str] = Counter()
         self._sizes: dict[str, float] = {}
+        self._unread: Counter[str] = Counter()
+        """Bytes of sources that were planned and not probed yet, by kind."""
+        self._read: Counter[str] = Counter()
+        self._seconds: dict[str, float] = dict.fromkeys(SECONDS_A_BYTE, 0.0)
 
     def take(self, event: Event) -> None:
         """Count one event."""
@@ -71,11 +75,19 @@ class Tally:
     def _source_ignored(self, _fields: dict[str, Any]) -> None:
         self.ignored += 1
 
+    def _source_planned(self, fields: dict[str, Any]) -> None:
+        self.found += 1
+        self._unread[fields["kind"]] += fields["bytes"]
+
     def _job_probed(self, fields: dict[str, Any]) -> None:
         self.jobs += 1
-        self.found += 1
-        self._sizes[fields["next"]] = seconds_of(fields["next_kind"], fields["size"])
-        self.work_known += self._sizes[fields["next"]]
+        seconds = seconds_of(fields["next_kind"], fields["size"])
+        self._sizes[fields["next"]] = seconds
+        self.work_known += seconds
+        kind = fields["source_kind"]
+        self._unread[kind] -= fields["bytes"]
+        self._read[kind] += fields["bytes"]
+        self._seconds[kind] += seconds
 
     def _job_progress(self, fields: dict[str, Any]) -> None:
         self.running[fields["job"]] = (fields.get("path", ""), fields["fraction"])
@@ -92,6 +104,8 @@ class Tally:
     def _job_rejected(self, fields: dict[str, Any]) -> None:
         self.jobs += 1
         self.rejected += 1
+        if fields["kind"] == "probe":
+            self._unread[fields["source_kind"]] -= fields["bytes"]
         self._over(fields)
 
     def _job_quarantined(self, fields: dict[str, Any]) -> None:
@@ -109,11 +123,22 @@ class Tally:
 
     @property
     def fraction(self) -> float | None:
-        """How much of the known work is done, running jobs included; None while nothing is known."""
+        """How much of the work is done, running jobs included; what is not probed yet is guessed from what is.
+
+        None while nothing is known.
+        """
         if not self.work_known:
             return None
+        guessed = sum(
+            max(0, size) * (self._seconds[kind] / self._read[kind] if self._read[kind] else SECONDS_A_BYTE[kind])
+            for kind, size in self._unread.items()
+        )
         part = sum(self._sizes.get(job, 0.0) * fraction for job, (_, fraction) in self.running.items())
-        return min(1.0, (self.work_done + part) / self.work_known)
+        return min(1.0, (self.work_done + part) / (self.work_known + guessed))
+
+
+SECONDS_A_BYTE = {"image": 25e-9, "video": 600e-9, "audio": 100e-9}
+"""Guess before a source of a kind was probed, of one core: camera JPEGs, phone films, MP3s."""
 
 
 def seconds_of(kind: str, size: int) -> float:

@@ -1,0 +1,159 @@
+"""Files that survive a power cut, and names that are safe to show."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mediactl import files
+from mediactl.files import TEMPORARY, shown, sweep_temporaries, write_durably
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (b"holiday 1.jpg", "holiday 1.jpg"),
+        (b"-rf", "-rf"),
+        ("Übung ☀ 日本.png".encode(), "Übung ☀ 日本.png"),
+        (b"two\nlines", "two\\nlines"),
+        (b"a\tb\rc", "a\\tb\\rc"),
+        (b"\x1b[31mred\x07", "\\x1b[31mred\\x07"),
+        (b"\x7f", "\\x7f"),
+        (b"caf\xe9.jpg", "caf\\xe9.jpg"),
+        (b"\xff\xfe", "\\xff\\xfe"),
+        ("cod\u202egpj.exe".encode(), "cod\\u202egpj.exe"),
+        ("a\u200bb\u2066c\u2028d".encode(), "a\\u200bb\\u2066c\\u2028d"),
+        ("\u0085\u009b".encode(), "\\x85\\x9b"),
+        ("\U000e0041".encode(), "\\U000e0041"),
+        ("\ue000".encode(), "\\ue000"),
+        (b"[red]%03d", "[red]%03d"),
+        (b"", ""),
+    ],
+)
+def test_a_name_is_shown_with_whatever_a_terminal_might_obey_escaped(name: bytes, told: str) -> None:
+    assert shown(name) == told
+
+
+def test_a_lone_surrogate_in_text_is_shown_escaped() -> None:
+    assert shown("a\ud800b\udcffc") == "a\\ud800b\\xffc"
+
+
+@given(st.binary())
+def test_any_name_that_linux_allows_is_shown_on_one_printable_line(name: bytes) -> None:
+    assert shown(name).isprintable()
+
+
+@given(st.text(st.characters(codec=None)))
+def test_any_text_is_shown_on_one_printable_line_that_can_be_encoded(text: str) -> None:
+    assert shown(text).isprintable()
+    shown(text).encode()
+
+
+def test_a_file_is_written_whole_under_its_name_alone(tmp_path: Path) -> None:
+    path = tmp_path / "asset.json"
+    path.write_bytes(b"old")
+    write_durably(os.fsencode(path), b"new" * 1_000_000, b"token")
+    assert path.read_bytes() == b"new" * 1_000_000
+    assert os.listdir(tmp_path) == ["asset.json"]
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="[Dd]irectory"):
+        write_durably(os.fsencode(tmp_path / "taken"), b"content", b"token")
+    assert os.listdir(tmp_path) == ["taken"]
+    assert os.listdir(tmp_path / "taken") == []
+
+
+def test_a_write_into_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_durably(os.fsencode(tmp_path / "none" / "file"), b"content", b"token")
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_was_begun_is_removed_when_the_block_raises_and_kept_when_it_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "draft"
+    path.touch()
+    with files.removed_on_error(os.fsencode(path)):
+        pass
+    assert path.exists()
+    with pytest.raises(KeyboardInterrupt), files.removed_on_error(os.fsencode(path)):
+        raise KeyboardInterrupt
+    assert not path.exists()
+
+
+def test_a_sweep_takes_one_owners_temporaries_and_nothing_else(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path)
+    names = {TEMPORARY + b"aa-w1.webp", TEMPORARY + b"aa-w2.webp", TEMPORARY + b"bb-w1.webp", b"w1.webp", b".hidden"}
+    for name in names:
+        (tmp_path / os.fsdecode(name)).touch()
+    assert sweep_temporaries(folder, b"aa") == 2
+    assert set(os.listdir(folder)) == {TEMPORARY + b"bb-w1.webp", b"w1.webp", b".hidden"}
+    assert sweep_temporaries(folder, b"aa") == 0
+
+
+def test_a_sweep_for_all_owners_leaves_what_is_no_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / ".mediactl-aa-w1.webp").touch()
+    (tmp_path / ".mediactl").mkdir()
+    (tmp_path / ".mediactl-backup").mkdir()
+    assert sweep_temporaries(os.fsencode(tmp_path)) == 1
+    assert sorted(os.listdir(tmp_path)) == [".mediactl", ".mediactl-backup"]
+
+
+def test_a_sweep_of_a_folder_that_is_none_finds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert sweep_temporaries(os.fsencode(tmp_path / "file")) == 0
+    assert sweep_temporaries(os.fsencode(tmp_path / "missing")) == 0
+
+
+def test_a_digest_is_that_of_the_whole_file_wherever_it_was_read_to(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 10_000
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    expected = hashlib.sha256(content).hexdigest()
+    assert files.digest_file(os.fsencode(path)) == expected
+    with path.open("rb") as file:
+        file.seek(1000)
+        assert files.digest_fd(file.fileno()) == expected
+
+
+def test_a_digest_is_never_that_of_another_file_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "target").touch()
+    (tmp_path / "link").symlink_to("target")
+    with pytest.raises(OSError, match="symbolic"):
+        files.digest_file(os.fsencode(tmp_path / "link"))
+
+
+def test_folders_are_made_with_their_parents_and_may_be_there_already(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path / "a" / "b" / "c")
+    files.make_folders(path)
+    files.make_folders(path)
+    assert os.path.isdir(path)
+
+
+def test_a_folder_is_not_made_where_a_file_stands(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"mine")
+    with pytest.raises((FileExistsError, NotADirectoryError)):
+        files.make_folders(os.fsencode(tmp_path / "a" / "b"))
+    assert (tmp_path / "a").read_bytes() == b"mine"
+
+
+def test_removing_tells_whether_the_file_was_there(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert files.remove_if_there(os.fsencode(tmp_path / "file"))
+    assert not files.remove_if_there(os.fsencode(tmp_path / "file"))
+
+
+def test_a_fingerprint_changes_with_content_of_equal_size(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    before = files.fingerprint(os.stat(path))
+    assert files.fingerprint(os.stat(path)) == before
+    path.write_bytes(b"two")
+    os.utime(path, ns=(0, before.mtime_ns + 1))
+    assert files.fingerprint(os.stat(path)) != before

@@ -1,0 +1,132 @@
+"""Recipes: what is wrong is told with its file, its place and what would be right."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mediactl import recipe
+from mediactl.errors import ExitCode, UsageError
+from mediactl.model import Kind
+
+HEAD = 'name = "mine"\n'
+IMAGE = '[[image]]\nname = "w1"\nwidth = 100\n'
+
+
+def complaint(text: str) -> str:
+    """What a recipe of this text is refused with."""
+    with pytest.raises(UsageError) as told:
+        recipe.parse(text, "mine.toml")
+    assert told.value.exit_code == ExitCode.USAGE
+    assert str(told.value).startswith("mine.toml: ")
+    assert "\n" not in str(told.value)
+    return str(told.value).removeprefix("mine.toml: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("name = ", ["not valid TOML", "line 1"]),
+        (HEAD + "name = 'again'\n", ["not valid TOML", "line 2"]),
+        (IMAGE, ["missing required field `name`"]),
+        (HEAD, ["makes nothing", "[[image]]"]),
+        (HEAD + "[[images]]\n", ["unknown key 'images'", "did you mean 'image'?"]),
+        (HEAD + "zzz = 1\n", ["unknown key 'zzz'", "known keys: name, description"]),
+        (HEAD + IMAGE + "widht = 3\n", ["image[0]: ", "unknown key 'widht'", "did you mean 'width'?"]),
+        (HEAD + IMAGE + IMAGE.replace("w1", "w2") + "qq = 3\n", ["image[1]: ", "unknown key 'qq'", "known keys"]),
+        (HEAD + '[[poster]]\nname = "p"\nhight = 3\n', ["poster[0]: ", "did you mean 'height'?"]),
+        (HEAD + "[limits]\npixel = 3\n" + IMAGE, ["limits: ", "did you mean 'pixels'?"]),
+        (HEAD + IMAGE + 'format = "gif"\n', ["image[0].format", "'gif'", "webp", "jpeg", "png", "avif"]),
+        (HEAD + '[[video]]\nname = "v"\npreset = "warp"\n', ["video[0].preset", "'warp'", "veryfast"]),
+        (HEAD + '[[audio]]\nname = "a"\nformat = "mp3"\n', ["audio[0].format", "m4a", "opus"]),
+        (HEAD + 'placeholder = "blur"\n' + IMAGE, ["placeholder", "thumbhash", "none"]),
+        (HEAD + IMAGE.replace("100", '"100"'), ["image[0].width", "expected `int | null`, got `str`"]),
+        (HEAD + IMAGE.replace("100", "0"), ["image[0].width", ">= 1"]),
+        (HEAD + IMAGE.replace("100", "20000"), ["image[0].width", "<= 16383"]),
+        (HEAD + IMAGE + "quality = 101\n", ["image[0].quality", "<= 100"]),
+        (HEAD + IMAGE.replace("w1", "../w1"), ["image[0].name", "regex"]),
+        (HEAD + IMAGE.replace("w1", "W1"), ["image[0].name"]),
+        (HEAD + IMAGE.replace("w1", ""), ["image[0].name"]),
+        (HEAD + "image = 3\n", ["image: expected `array`"]),
+        (HEAD + IMAGE + IMAGE, ["image outputs 0 and 1", "'w1.webp'", "another name"]),
+        (HEAD + '[[video]]\nname = "v"\ncrf = 52\n', ["video[0].crf", "<= 51"]),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place_and_what_would_be_right(text: str, parts: list[str]) -> None:
+    told = complaint(text)
+    assert all(part in told for part in parts), told
+
+
+def test_a_strange_key_is_told_without_its_escape_codes() -> None:
+    assert "\\x1b[31m" in complaint(HEAD + IMAGE + '"\\u001b[31mred" = 1\n')
+
+
+def test_names_may_be_equal_where_the_files_are_not() -> None:
+    found = recipe.parse(HEAD + IMAGE + IMAGE + 'format = "jpeg"\n', "mine.toml")
+    assert [output.file_name for output in found.image] == ["w1.webp", "w1.jpg"]
+
+
+def test_a_film_and_its_poster_stand_in_one_folder_and_are_told_apart() -> None:
+    found = recipe.parse(HEAD + '[[video]]\nname = "x"\n[[poster]]\nname = "x"\n', "mine.toml")
+    assert [output.file_name for output in found.outputs(Kind.VIDEO)] == ["x.mp4", "x.webp"]
+
+
+@pytest.mark.parametrize("name", recipe.builtin_names())
+def test_the_built_in_recipes_are_sound(name: str) -> None:
+    found = recipe.load(name)
+    assert found.name == name
+    assert found.description
+    assert recipe.parse(recipe.text_of(name)[0], name) == found
+
+
+def test_web_and_thumbnails_come_along() -> None:
+    assert recipe.builtin_names() == ["thumbnails", "web"]
+    web = recipe.load("web")
+    assert [output.width for output in web.image] == [320, 800, 1600]
+    assert web.placeholder == "thumbhash"
+    assert [output.format for output in web.audio] == ["m4a", "opus"]
+    assert not recipe.load("thumbnails").video
+
+
+def test_a_recipe_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(HEAD + IMAGE)
+    assert recipe.load(str(path)).image[0].width == 100
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("wbe", ["'wbe'", "no such recipe", "did you mean 'web'?"]),
+        ("nothing-like-it", ["no such recipe", "thumbnails, web", ".toml"]),
+        ("missing.toml", ["missing.toml", "no such file"]),
+        ("./web", ["./web", "no such file"]),
+        ("a\0b", ["a\\x00b", "cannot be read"]),
+        ("\ud800", ["\\ud800", "cannot be read"]),
+        ("/", ["/", "cannot be read", "directory"]),
+    ],
+)
+def test_a_recipe_that_is_not_there_is_told_with_what_is(name: str, parts: list[str]) -> None:
+    with pytest.raises(UsageError) as told:
+        recipe.load(name)
+    assert all(part in str(told.value) for part in parts), str(told.value)
+
+
+def test_a_recipe_that_is_no_text_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="not UTF-8 text"):
+        recipe.load(str(path))
+
+
+def test_a_folder_named_as_recipe_is_told_as_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
+        recipe.load(os.fspath(tmp_path))
+
+
+def test_equal_recipes_have_equal_digests_and_different_ones_different() -> None:
+    one, same = (recipe.parse(HEAD + IMAGE, origin) for origin in ("a", "b"))
+    other = recipe.parse(HEAD + IMAGE.replace("100", "101"), "a")
+    assert one.digest() == same.digest() != other.digest()
