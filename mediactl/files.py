@@ -60,20 +60,22 @@ def fsync_folder(path: bytes) -> None:
         os.close(fd)
 
 
-def make_folders(path: bytes) -> None:
-    """Make a folder and its parents; each new name is forced to disk."""
+def make_folders(path: bytes) -> list[bytes]:
+    """Make a folder and its parents; return those made. To survive a power cut, fsync the folder above each of them."""
     missing: list[bytes] = []
     current = path
     while not os.path.isdir(current):
         missing.append(current)
         current = os.path.dirname(current)
+    made: list[bytes] = []
     for folder in reversed(missing):
         try:
             os.mkdir(folder)
+            made.append(folder)
         except FileExistsError:
             if not os.path.isdir(folder):
                 raise
-        fsync_folder(os.path.dirname(folder))
+    return made
 
 
 def write_durably(path: bytes, content: bytes, token: bytes) -> None:
@@ -115,7 +117,8 @@ def sweep_temporaries(folder: bytes, token: bytes | None = None) -> int:
     prefix = TEMPORARY + (token or b"")
     try:
         with os.scandir(folder) as entries:
-            found = [entry.path for entry in entries if entry.name.startswith(prefix) and not entry.is_dir()]
+            ours = (entry for entry in entries if entry.name.startswith(prefix))
+            found = [entry.path for entry in ours if not entry.is_dir(follow_symlinks=False)]
     except (FileNotFoundError, NotADirectoryError):
         return 0
     return sum(map(remove_if_there, found))

@@ -99,7 +99,7 @@ class Intake:
                 elif state == "pending":
                     if sources.has_live_job(row[0]):
                         sources.mark_mine([row[0]])
-                        self.reasons["unfinished"] += 1
+                        self._planned(row[3], row[12], row[4], "unfinished")
                     else:
                         new.append((entry, "unfinished"))
                 elif row[9] == planned or not row[9]:
@@ -140,7 +140,7 @@ class Intake:
                     row = sources.put(source, digest, plans[source.kind.value], "pending")
                     sources.mark_mine([row])
                     jobs.append(self._planner.probe_job(source, row, recipe, priority))
-                    self._planned(source, reason)
+                    self._planned(source.path, source.kind.value, source.fingerprint.size, reason)
                     continue
                 self.settled["ignored"] += 1
                 self._emit(Event("source.ignored", {"path": shown(source.path), "reason": why_not}))
@@ -171,12 +171,12 @@ class Intake:
                     self._journal.sources.set_state(number, "ignored", f"recipe {chosen.name!r} makes nothing of it")
                 else:
                     self._journal.add([job])
-                    self._planned(row.source, reason)
+                    source = row.source
+                    self._planned(source.path, source.kind.value, source.fingerprint.size, reason)
 
-    def _planned(self, source: Source, reason: str) -> None:
+    def _planned(self, path: bytes, kind: str, size: int, reason: str) -> None:
         self.reasons[reason] += 1
-        fields: dict[str, object] = {"path": shown(source.path), "kind": source.kind.value, "reason": reason}
-        self._emit(Event("source.planned", {**fields, "bytes": source.fingerprint.size}))
+        self._emit(Event("source.planned", {"path": shown(path), "kind": kind, "reason": reason, "bytes": size}))
 
     def _source(self, batch: scan.Batch, entry: scan.Entry) -> tuple[Source, str | None]:
         """A file as a source by its first bytes; with the reason when it is none."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mediactl import scan
+from mediactl import recipe, scan
 from mediactl.errors import UsageError
 from mediactl.files import shown
 from mediactl.model import Priority
@@ -34,26 +34,30 @@ def read(content: bytes, origin: bytes, root: bytes, *, allow_outside: bool) -> 
     ``allow_outside``.
     """
     real_root = os.path.realpath(root)
+    recipes: set[str] = set()
     for number, row in _rows(content, origin):
         label = origin + b" line %d" % number
         if isinstance(row, str):
             yield scan.Trouble(label, row)
             continue
         try:
+            if row.recipe is not None and row.recipe not in recipes:
+                recipe.load(row.recipe)
+                recipes.add(row.recipe)
             yield _batch(row, root, real_root, allow_outside)
         except UsageError as error:
             yield scan.Trouble(label, str(error))
 
 
 def _batch(row: Row, root: bytes, real_root: bytes, allow_outside: bool) -> scan.Batch:
-    path = os.fsencode(row.path)
+    path = _name(row.path)
     absolute = os.path.normpath(os.path.join(root, path))
     real = os.path.realpath(absolute)
     inside = real == real_root or real.startswith(real_root.rstrip(b"/") + b"/")
     if not inside and not allow_outside:
         raise UsageError(f"{shown(path)}: outside the manifest's folder; --allow-outside lets it in")
     if row.name is not None:
-        place = os.fsencode(row.name)
+        place = _name(row.name)
         if place.startswith(b"/") or not _safe(place):
             raise UsageError(f"name {shown(place)!r}: must be a relative path without '..' and not hidden")
     else:
@@ -70,9 +74,18 @@ def _batch(row: Row, root: bytes, real_root: bytes, allow_outside: bool) -> scan
     return scan.explicit(absolute, place, priority=priority, recipe=row.recipe)
 
 
+def _name(text: str) -> bytes:
+    try:
+        name = os.fsencode(text)
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        name = b"\0"
+    if b"\0" in name:
+        raise UsageError(f"{shown(text)}: no file can have this name")
+    return name
+
+
 def _safe(place: bytes) -> bool:
-    parts = place.split(b"/")
-    return all(part and not part.startswith(b".") and b"\0" not in part for part in parts)
+    return all(part and not part.startswith(b".") for part in place.split(b"/"))
 
 
 def _rows(content: bytes, origin: bytes) -> Iterator[tuple[int, Row | str]]:
@@ -94,7 +107,7 @@ def _jsonl(content: bytes) -> Iterator[tuple[int, Row | str]]:
             try:
                 # The standard library's decoder, for it takes the lone surrogates that stand for undecodable bytes.
                 yield number, msgspec.convert(json.loads(line), Row)
-            except (ValueError, msgspec.ValidationError) as error:
+            except (ValueError, RecursionError) as error:
                 yield number, f"not a valid row: {_one_line(error)}"
 
 
@@ -110,7 +123,7 @@ def _csv(content: bytes) -> Iterator[tuple[int, Row | str]]:
                 if None in cells:
                     raise ValueError("more cells than columns")
                 yield reader.line_num, msgspec.convert(values, Row)
-            except (ValueError, msgspec.ValidationError) as error:
+            except ValueError as error:
                 yield reader.line_num, f"not a valid row: {_one_line(error)}"
     except csv.Error as error:
         yield reader.line_num, f"not valid CSV: {_one_line(error)}; the rest is not read"

@@ -29,6 +29,8 @@ Versions = Mapping[str, str]
 OPERATION_VERSIONS = {"image": 1, "poster": 1, "video": 1, "audio": 1}
 """Raised when an operation of ours makes other bytes from the same parameters."""
 ENCODERS = {"image": ("image",), "poster": ("ffmpeg", "image"), "video": ("ffmpeg",), "audio": ("ffmpeg",)}
+OPERATIONS = {Kind.IMAGE: ("image",), Kind.VIDEO: ("video", "poster", "audio"), Kind.AUDIO: ("audio",)}
+"""What may be done to a source of each kind; a film container may turn out to be a recording."""
 MAX_SIDE = {"webp": 16_383, "jpeg": 65_535, "png": 1_000_000, "avif": 65_535}
 """Longest side in pixels that each format can hold."""
 DEFAULT_AUDIO_BITRATE = {"m4a": 128, "opus": 96}
@@ -75,11 +77,15 @@ def plan_digest(recipe: Recipe, kind: Kind, versions: Versions) -> str:
     Two digests, "recipe:encoders", so that a difference can be explained.
     """
     outputs = [recipe.outputs(each) for each in ((Kind.VIDEO, Kind.AUDIO) if kind is Kind.VIDEO else (kind,))]
-    encoders = {name for operation in ENCODERS for name in ENCODERS[operation]} & set(versions)
+    operations = sorted(OPERATIONS[kind])
+    encoders = {name for operation in operations for name in ENCODERS[operation]} & set(versions)
     return ":".join(
         (
             _digest(recipe.name, outputs, recipe.limits, recipe.placeholder)[:16],
-            _digest(sorted(OPERATION_VERSIONS.items()), [(name, versions[name]) for name in sorted(encoders)])[:16],
+            _digest(
+                [(each, OPERATION_VERSIONS[each]) for each in operations],
+                [(name, versions[name]) for name in sorted(encoders)],
+            )[:16],
         )
     )
 

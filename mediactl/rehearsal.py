@@ -68,14 +68,22 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
     seconds /= settings.jobs
     if as_json:
         yield json.dumps(
-            {"event": "plan", **intake.summary(), "kinds": dict(counts), "bytes_in": total_bytes, "seconds": round(seconds, 1)}
+            {
+                "event": "plan",
+                **intake.summary(),
+                "kinds": dict(counts),
+                "bytes_in": total_bytes,
+                "seconds": round(seconds, 1),
+            }
         )
         return
     planned = sum(counts.values())
     if not planned:
         yield f"nothing to do: {count(intake.up_to_date, 'source')} up to date"
         return
-    kinds = ", ".join(count(number, kind if kind != "audio" else "recording") for kind, number in sorted(counts.items()))
+    kinds = ", ".join(
+        count(number, kind if kind != "audio" else "recording") for kind, number in sorted(counts.items())
+    )
     why = ", ".join(f"{number:,} {reason}" for reason, number in sorted(intake.reasons.items()))
     yield (
         f"would process {count(planned, 'source')} ({kinds}; {size(total_bytes)}): {why};"

@@ -65,7 +65,12 @@ def folder(root: bytes, *, prefix: bytes, never: frozenset[tuple[int, int]], fol
                     # Links are stat'ed only when they are followed: a dangling one is then told.
                     if entry.is_symlink() and not follow:
                         continue
-                    status = entry.stat(follow_symlinks=follow)
+                    try:
+                        status = entry.stat(follow_symlinks=follow)
+                    except OSError as error:
+                        if entry.is_symlink():  # else it was removed just now
+                            yield Trouble(entry.path, f"cannot be read: {error.strerror}; skipped")
+                        continue
                     mode = status.st_mode
                     if stat.S_ISREG(mode):
                         files.append((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))

@@ -49,6 +49,11 @@ _MAGIC: tuple[tuple[int, bytes, Kind, str], ...] = (
     (0, b"#!AMR", Kind.AUDIO, "amr"),
 )
 _RIFF = {b"WEBP": (Kind.IMAGE, "webp"), b"AVI ": (Kind.VIDEO, "avi"), b"WAVE": (Kind.AUDIO, "wav")}
+# Possessive throughout: a comment that ends nowhere must not be tried again in every possible way.
+_SVG = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]*+>\s*+)?+(?:(?:<!--.*?-->|<!DOCTYPE[^>]*+>)\s*+)*+<svg[\s>]",
+    re.DOTALL | re.IGNORECASE,
+)
 _HEIF = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
 _AUDIO_BRANDS = {b"M4A ", b"M4B ", b"F4A "}
 
@@ -92,17 +97,17 @@ def _by_content(head: bytes) -> tuple[Kind, str] | None:
         return Kind.IMAGE, "bmp"
     if re.match(rb"P[1-7][\s#]", head):
         return Kind.IMAGE, "pnm"
-    if re.match(
-        rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg[\s>]",
-        head,
-        re.DOTALL | re.IGNORECASE,
-    ):
+    if _SVG.match(head):
         return Kind.IMAGE, "svg"
-    if len(head) >= 189 and head[0] == 0x47 and head[188] == 0x47:
+    if _in_packets(head, 0, 188) or _in_packets(head, 4, 192):  # 192: with timestamps, as camcorders write it
         return Kind.VIDEO, "mpegts"
-    if len(head) >= 197 and head[4] == 0x47 and head[196] == 0x47:
-        return Kind.VIDEO, "mpegts"  # with timestamps, as camcorders write it
     return _mpeg_audio(head)
+
+
+def _in_packets(head: bytes, start: int, size: int) -> bool:
+    """Whether the sync byte of an MPEG transport stream begins each of the first packets, of two at least."""
+    sync = head[start::size][:4]
+    return len(sync) > 1 and sync.count(0x47) == len(sync)
 
 
 def _bmff(head: bytes) -> tuple[Kind, str]:

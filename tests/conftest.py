@@ -58,15 +58,16 @@ class CommandLine:
         *arguments: str | bytes | os.PathLike[str],
         stdin: bytes = b"",
         environment: Mapping[str, str] | None = None,
+        limit: float = 170,
     ) -> Result:
-        """Run to the end."""
+        """Run to the end, which must come within ``limit`` seconds."""
         done = subprocess.run(
             self.argv(*arguments),
             cwd=self.folder,
             input=stdin,
             capture_output=True,
             env={**self.environment, **(environment or {})},
-            timeout=170,
+            timeout=limit,
         )
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -1,14 +1,18 @@
 """Making an asset: what is missing is made, what is there is checked, asset.json is written last.
 
-Order of the steps, each safe to be killed after: temporaries are written and verified; each is forced to disk, then
-renamed to its final name; asset.json the same way, last; then the folder is forced to disk. Only then is the answer
-sent that lets the journal say "done".
+Order of the steps, each safe to be killed after: everything is written and verified under temporary names; all of it is
+forced to disk; then it is renamed, asset.json last; then the folder is forced to disk. Only then is the answer sent
+that lets the journal say "done". Forcing all before the first rename, not each before its own, lets a journaling file
+system do it in one or two commits.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
+
+import msgspec
 
 from mediactl import asset, files
 from mediactl.errors import MachineBlocked
@@ -35,40 +39,36 @@ def make(task: MakeTask, reuse: tuple[Reuse, ...], token: bytes, report: Report)
 
 def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, report: Report) -> Made:
     there = _check_kept(task, folder)
-    todo: list[Target] = []
+    kept = len(there)
+    placeholder, warnings, written = task.placeholder, task.info.warnings, 0
     for target in task.targets:
-        if target.name not in there and (linked := _link(target, there, reuse, folder)) is not None:
-            there[target.name] = linked
-        elif target.name not in there:
-            todo.append(target)
-    placeholder, warnings = task.placeholder, task.info.warnings
-    written: list[Artefact] = []
-    kept = sum(1 for file in task.keep if file.artefact.name in there)
+        if target.name not in there:
+            _link(target, there, reuse, folder)
+    todo = [target for target in task.targets if target.name not in there]
     if todo or not task.placeholder:
         # Distinct keys once: targets of equal parameters are one file under several names.
-        distinct = tuple({target.key: target for target in reversed(todo)}.values())
-        drafts = _render(fd, task, distinct[::-1], folder, report)
+        distinct = {target.key: target for target in reversed(todo)}
+        drafts = _render(fd, task, tuple(distinct.values())[::-1], folder, report)
         check_unchanged(fd, task.source)
-        written = _publish(drafts.files, there, folder)
+        for draft in drafts.files:
+            there[draft.target.name] = folder.stage(draft.file, _artefact(draft))
+            written += there[draft.target.name].artefact.bytes
         for target in todo:
             if target.name not in there:
-                linked = _link(target, there, (), folder)
-                assert linked is not None  # its twin by key was just published
-                there[target.name] = linked
+                _link(target, there, (), folder)  # its twin by key was just made
         placeholder = drafts.placeholder or placeholder
         warnings = (*warnings, *(each for each in drafts.warnings if each not in warnings))
-    artefacts = tuple(there[target.name].artefact for target in task.targets)
+    files_ = tuple(there[target.name] for target in task.targets)
     shown_placeholder = "" if placeholder == "none" else placeholder
-    content = asset.encode(asset.build(task, artefacts, shown_placeholder, warnings))
-    folder.write_asset(content)
-    mtime_ns = folder.settle()
+    whole = asset.build(task, tuple(file.artefact for file in files_), shown_placeholder, warnings)
+    folder.stage_asset(asset.encode(whole))
     return Made(
-        files=tuple(there[target.name] for target in task.targets),
+        files=files_,
         made=len(task.targets) - kept,
-        bytes_made=sum(artefact.bytes for artefact in written),
+        bytes_made=written,
         placeholder=shown_placeholder,
         warnings=warnings,
-        folder_mtime_ns=mtime_ns,
+        folder_mtime_ns=folder.publish(),
     )
 
 
@@ -110,105 +110,111 @@ def _check_kept(task: MakeTask, folder: _Folder) -> dict[str, OutputFile]:
     return there
 
 
-def _link(
-    target: Target, there: dict[str, OutputFile], reuse: tuple[Reuse, ...], folder: _Folder
-) -> OutputFile | None:
-    """The target as a link of a file with the same key: of this asset, or of a twin, which is hashed first."""
+def _link(target: Target, there: dict[str, OutputFile], reuse: tuple[Reuse, ...], folder: _Folder) -> None:
+    """Put the target there as a link of a file with the same key: of this asset, or of a twin, which is hashed first."""
     for file in there.values():
         if file.artefact.key == target.key:
-            return folder.link(folder.path(file.artefact.name), file.artefact, target)
+            there[target.name] = folder.stage_link(folder.current(file.artefact.name), file.artefact, target)
+            return
     for other in reuse:
         try:
             if other.key == target.key and files.digest_file(other.file) == other.artefact.sha256:
-                return folder.link(other.file, other.artefact, target)
+                there[target.name] = folder.stage_link(other.file, other.artefact, target)
+                return
         except OSError:
             continue  # gone or unreadable: made here instead
-    return None
 
 
-def _publish(drafts: tuple[Draft, ...], there: dict[str, OutputFile], folder: _Folder) -> list[Artefact]:
-    written: list[Artefact] = []
-    for draft in drafts:
-        target = draft.target
-        artefact = Artefact(
-            name=target.name,
-            role=target.role,
-            media_type=draft.media_type,
-            bytes=os.stat(draft.file).st_size,
-            sha256=files.digest_file(draft.file),
-            key=target.key,
-            width=draft.width,
-            height=draft.height,
-            duration=None if draft.duration is None else round(draft.duration, 3),
-        )
-        there[target.name] = folder.publish(draft.file, artefact)
-        written.append(artefact)
-    return written
+def _artefact(draft: Draft) -> Artefact:
+    return Artefact(
+        name=draft.target.name,
+        role=draft.target.role,
+        media_type=draft.media_type,
+        bytes=os.stat(draft.file).st_size,
+        sha256=files.digest_file(draft.file),
+        key=draft.target.key,
+        width=draft.width,
+        height=draft.height,
+        duration=None if draft.duration is None else round(draft.duration, 3),
+    )
 
 
 class _Folder:
-    """The folder of an asset: temporaries in it, and their way to final names. Made on the first write."""
+    """The folder of an asset: files are staged in it under temporary names, then published together."""
 
     def __init__(self, task: MakeTask, token: bytes) -> None:
         self._out = task.out
         self._place = os.path.join(task.out, task.source.place)
         self._token = token
         self._ready = False
+        self._new_folders: list[bytes] = []
+        self._staged: dict[str, bytes] = {}
+        """Final name -> temporary path, in the order of publication."""
+        self._unsynced: dict[int, bytes] = {}
+        """Inode -> path: several names of one file are forced to disk once."""
 
     def path(self, name: str) -> bytes:
+        """Where an artefact lies, or will."""
         return os.path.join(self._place, name.encode())
 
+    def current(self, name: str) -> bytes:
+        """Where an artefact lies now."""
+        return self._staged.get(name) or self.path(name)
+
     def temporary(self, name: str) -> bytes:
+        """Where to write something of this name."""
         self._prepare()
         return os.path.join(self._place, files.TEMPORARY + self._token + b"-" + name.encode())
 
-    def publish(self, temporary: bytes, artefact: Artefact) -> OutputFile:
-        files.fsync_file(temporary)
-        path = self.path(artefact.name)
-        os.rename(temporary, path)
-        status = os.stat(path, follow_symlinks=False)
+    def stage(self, temporary: bytes, artefact: Artefact) -> OutputFile:
+        """Have a finished file published under its artefact's name."""
+        self._staged[artefact.name] = temporary
+        status = os.stat(temporary, follow_symlinks=False)
+        self._unsynced.setdefault(status.st_ino, temporary)
         return OutputFile(artefact, status.st_mtime_ns, status.st_ino)
 
-    def link(self, existing: bytes, artefact: Artefact, target: Target) -> OutputFile:
-        """A second name for a file that is whole and on disk; a copy where links cannot be."""
+    def stage_link(self, existing: bytes, artefact: Artefact, target: Target) -> OutputFile:
+        """The same for a second name of a file that is whole; a copy where links cannot be."""
         temporary = self.temporary(target.name)
         files.remove_if_there(temporary)
         try:
             os.link(existing, temporary, follow_symlinks=False)
         except OSError:
-            with open(existing, "rb") as source, open(temporary, "wb") as copy:
-                while block := source.read(1 << 20):
-                    copy.write(block)
-        path = self.path(target.name)
-        files.fsync_file(temporary)
-        os.rename(temporary, path)
-        # Renaming one link of a file onto another does nothing and leaves both: rename(2).
-        files.remove_if_there(temporary)
-        status = os.stat(path, follow_symlinks=False)
-        renamed = Artefact(
-            target.name, target.role, artefact.media_type, artefact.bytes, artefact.sha256, target.key,
-            artefact.width, artefact.height, artefact.duration,
-        )  # fmt: skip
-        return OutputFile(renamed, status.st_mtime_ns, status.st_ino)
+            shutil.copyfile(existing, temporary, follow_symlinks=False)
+        renamed = msgspec.structs.replace(artefact, name=target.name, role=target.role, key=target.key)
+        return self.stage(temporary, renamed)
 
-    def write_asset(self, content: bytes) -> None:
+    def stage_asset(self, content: bytes) -> None:
+        """The same for asset.json, unless the very same one is there."""
         self._prepare()
-        path = self.path(asset.NAME.decode())
+        name = asset.NAME.decode()
         try:
-            with open(path, "rb") as file:
+            with open(self.path(name), "rb") as file:
                 if file.read() == content:
                     return
         except FileNotFoundError:
             pass  # the usual case: written now for the first time
-        files.write_durably(path, content, self._token)
+        temporary = self.temporary(name)
+        with open(temporary, "wb") as file:
+            file.write(content)
+        self._staged[name] = temporary
+        self._unsynced[-1] = temporary
 
-    def settle(self) -> int:
+    def publish(self) -> int:
+        """Everything staged is on disk under its final name when this returns; the folder's mtime in ns."""
+        for temporary in self._unsynced.values():
+            files.fsync_file(temporary)
+        for name, temporary in self._staged.items():
+            os.rename(temporary, self.path(name))
         # Nothing may touch the folder after its time is read, so temporaries go first.
         files.sweep_temporaries(self._place, self._token)
         files.fsync_folder(self._place)
+        for folder in self._new_folders:
+            files.fsync_folder(os.path.dirname(folder))
         return os.stat(self._place).st_mtime_ns
 
     def clean(self) -> None:
+        """Leave no temporary behind, nor an empty folder."""
         if self._ready:
             files.sweep_temporaries(self._place, self._token)
             try:
@@ -220,11 +226,15 @@ class _Folder:
         if self._ready:
             return
         try:
-            files.make_folders(self._place)
+            self._new_folders = files.make_folders(self._place)
         except (FileExistsError, NotADirectoryError):
-            raise MachineBlocked(f"{shown(self._place)}: a file stands where a folder is needed; move it away") from None
+            raise MachineBlocked(
+                f"{shown(self._place)}: a file stands where a folder is needed; move it away"
+            ) from None
         # A link planted in OUT must not lead us out of it.
         real = os.path.realpath(self._place)
         if not real.startswith(os.path.realpath(self._out) + b"/"):
-            raise MachineBlocked(f"{shown(self._place)} leads out of the output folder, to {shown(real)}; remove the link")
+            raise MachineBlocked(
+                f"{shown(self._place)} leads out of the output folder, to {shown(real)}; remove the link"
+            )
         self._ready = True

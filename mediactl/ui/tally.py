@@ -119,7 +119,10 @@ class Tally:
 
     def _over(self, fields: dict[str, Any]) -> None:
         self.running.pop(fields["job"], None)
-        self.work_done += self._sizes.pop(fields["job"], 0.0)
+        if fields["job"] in self._sizes:
+            self.work_done += self._sizes.pop(fields["job"])
+        elif fields["kind"] != "probe" and "source_kind" in fields:
+            self._unread[fields["source_kind"]] -= fields["bytes"]  # probed by an earlier run
 
     @property
     def fraction(self) -> float | None:

@@ -28,7 +28,7 @@ def complaint(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("name = ", ["not valid TOML", "line 1"]),
+        ("name = ", ["not valid TOML", "at end of document"]),
         (HEAD + "name = 'again'\n", ["not valid TOML", "line 2"]),
         (IMAGE, ["missing required field `name`"]),
         (HEAD, ["makes nothing", "[[image]]"]),

@@ -1,0 +1,62 @@
+"""A full disk stops a run cleanly; with space again, the next one goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import pyvips
+from conftest import CommandLine
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "mediactl-test", folder], capture_output=True)
+    if mount.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_stops_the_run_and_space_lets_the_next_go_on(mediactl: CommandLine, small_disk: Path) -> None:
+    (mediactl.folder / "in").mkdir()
+    for seed in range(20):
+        noise = pyvips.Image.gaussnoise(1000, 800, sigma=60, mean=128, seed=seed).cast("uchar")
+        (mediactl.folder / f"in/{seed}.jpg").write_bytes(noise.jpegsave_buffer())
+    run = mediactl("process", "in", "--out", small_disk / "out", "--state", "state", "--json")
+    assert run.code == 75, run
+    stopped = [event["reason"] for event in run.events if event["event"] == "run.stopped"]
+    assert len(stopped) == 1
+    assert "space" in stopped[0]
+    assert run.summary["rejected"] == run.summary["quarantined"] == 0
+    assert run.summary["unfinished"] > 0
+    assert not [name for _, _, names in os.walk(small_disk) for name in names if name.startswith(".mediactl-")]
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    again = mediactl("process", "in", "--out", small_disk / "out", "--state", "state", "--json")
+    assert again.code == 0, again
+    assert again.summary["done"] + again.summary["up_to_date"] == 20
+    assert again.summary["up_to_date"] == run.summary["done"]
+
+
+def test_a_journal_on_a_full_disk_stops_the_run_in_one_line(mediactl: CommandLine, small_disk: Path) -> None:
+    (mediactl.folder / "in").mkdir()
+    for seed in range(3):
+        noise = pyvips.Image.gaussnoise(100, 80, sigma=60, mean=128, seed=seed).cast("uchar")
+        (mediactl.folder / f"in/{seed}.jpg").write_bytes(noise.jpegsave_buffer())
+    with (small_disk / "ballast").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            pass
+    run = mediactl("process", "in", "--out", "out", "--state", small_disk / "state")
+    assert run.code == 75, run
+    assert run.err.count("\n") == 1, run.err
+    (small_disk / "ballast").unlink()
+    assert mediactl("process", "in", "--out", "out", "--state", small_disk / "state").code == 0

@@ -1,0 +1,206 @@
+"""Recordings in, verified AAC and Opus out: duration, channels, tags, damage, and sources that mean harm."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import pytest
+
+from mediactl.errors import RejectedInput
+from mediactl.files import fingerprint
+from mediactl.media import audio, ffmpeg, lengths, tracks
+from mediactl.media.drafts import Drafts
+from mediactl.model import Kind, Limits, MakeTask, MediaInfo, Source, Target
+
+TONE = ("-f", "lavfi", "-i", "sine=440:d=1.5:r=44100")
+
+
+class Rendered(NamedTuple):
+    """What became of a recording."""
+
+    info: MediaInfo
+    drafts: Drafts
+    files: tuple[Path, ...]
+
+
+def make(path: Path, *arguments: str) -> Path:
+    """A recording, made by ffmpeg."""
+    command = [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
+    subprocess.run(command, check=True, timeout=60)
+    return path
+
+
+def target(format: str, channels: int = 2) -> Target:
+    params: dict[str, int | float | str | bool] = {"format": format, "bitrate": 96, "channels": channels}
+    return Target(f"audio.{format}", "audio", "audio", params, format)
+
+
+def render(path: Path, *targets: Target, folder: Path | None = None) -> Rendered:
+    """Probe and render a recording as ``make`` does; without targets, both formats, in stereo at most."""
+    folder = folder or path.parent / f"out of {path.name}"
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        info = tracks.probe(fd, path.suffix[1:], Limits())
+        channels = min(2, info.audio[0].channels)
+        targets = targets or (target("m4a", channels), target("opus", channels))
+        place = os.fsencode(path.name)
+        mark = fingerprint(os.fstat(fd))
+        source = Source(os.fsencode(path.parent), place, place, mark, Kind.AUDIO, path.suffix[1:])
+        task = MakeTask(source, "digest", info, targets, (), os.fsencode(folder), "test", Limits(), threads=1)
+        folder.mkdir(parents=True, exist_ok=True)
+        drafts = audio.render(
+            fd, task, targets, lambda name: os.fsencode(folder / f".mediactl-t-{name}"), lambda _: None
+        )
+        return Rendered(info, drafts, tuple(Path(os.fsdecode(draft.file)) for draft in drafts.files))
+    finally:
+        os.close(fd)
+
+
+def decoded_length(path: Path) -> float:
+    """Seconds of sound that come out of a decoder, whatever any header says."""
+    length = 0.0
+    with av.open(str(path)) as container:
+        for packet in container.demux(audio=0):
+            with suppress(av.InvalidDataError):  # As players do: the next packet may be better.
+                length += sum(frame.samples / frame.sample_rate for frame in packet.decode())
+    return length
+
+
+def decoded(path: Path) -> tuple[str, int, int]:
+    """(codec, channels, samples a second)."""
+    with av.open(str(path)) as container:
+        context = container.streams.audio[0].codec_context
+        return context.name, context.channels, context.sample_rate
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.wav", ()),
+        ("a.flac", ()),
+        ("a.mp3", ()),
+        ("without-header.mp3", ("-write_xing", "0", "-id3v2_version", "0")),
+        ("a.ogg", ("-c:a", "libvorbis")),
+        ("a.opus", ()),
+        ("a.m4a", ()),
+        ("a.aac", ()),
+        ("a.aiff", ()),
+        ("a.mka", ("-c:a", "ac3")),
+    ],
+)
+def test_a_recording_lasts_as_long_as_before(name: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    source = make(tmp_path / name, *TONE, *options)
+    made = render(source)
+    length = decoded_length(source)
+    assert made.info.duration == pytest.approx(length, abs=0.05)
+    assert made.drafts.warnings == ()
+    for draft, file in zip(made.drafts.files, made.files, strict=True):
+        assert draft.duration == pytest.approx(length, abs=0.05)
+        # What a player leaves out at both ends, PyAV does too, but for the padding of the last frame.
+        assert decoded_length(file) == pytest.approx(length, abs=0.05)
+
+
+def test_codecs_channels_and_media_types_are_those_asked_for(tmp_path: Path) -> None:
+    source = make(tmp_path / "a.wav", *TONE, "-ac", "2")
+    made = render(source, target("m4a", 2), target("opus", 1))
+    assert [decoded(file) for file in made.files] == [("aac", 2, 44_100), ("opus", 1, 48_000)]
+    assert [draft.media_type for draft in made.drafts.files] == ["audio/mp4", "audio/ogg; codecs=opus"]
+    with made.files[0].open("rb") as file:
+        assert lengths.streamable(file.fileno())
+
+
+def test_six_channels_and_high_rates_become_stereo_that_every_browser_plays(tmp_path: Path) -> None:
+    source = make(tmp_path / "a.wav", "-f", "lavfi", "-i", "sine=440:d=1:r=96000", "-ac", "6", "-c:a", "pcm_f32le")
+    made = render(source)
+    assert [decoded(file) for file in made.files] == [("aac", 2, 48_000), ("opus", 2, 48_000)]
+
+
+def test_tags_are_kept_and_nothing_in_them_is_an_option(tmp_path: Path) -> None:
+    source = make(
+        tmp_path / "a.mp3",
+        *TONE,
+        *("-metadata", "title=-i /etc/passwd", "-metadata", "artist=Ä=b;c\nd", "-metadata", "album=%03d"),
+        *("-metadata", "date=2024", "-metadata", "track=3/9", "-metadata", "comment=48.1372 11.5756"),
+    )
+    made = render(source)
+    wanted = {"title": "-i /etc/passwd", "artist": "Ä=b;c d", "album": "%03d", "date": "2024", "track": "3/9"}
+    assert made.info.tags == wanted
+    for file in made.files:
+        with av.open(str(file)) as container:
+            found = {**container.metadata, **container.streams.audio[0].metadata}
+        assert wanted.items() <= {key.lower(): value for key, value in found.items()}.items()
+        assert b"48.1372" not in file.read_bytes()
+
+
+def test_cover_art_is_no_film_and_is_left_out_with_a_word(tmp_path: Path) -> None:
+    cover = make(tmp_path / "cover.png", "-f", "lavfi", "-i", "testsrc2=s=64x64", "-frames:v", "1")
+    source = make(
+        tmp_path / "a.mp3", *TONE, "-i", str(cover), "-map", "0", "-map", "1", "-disposition:v", "attached_pic"
+    )
+    made = render(source)
+    assert made.info.video is None
+    assert made.drafts.warnings == ("left out: the cover art",)
+
+
+def test_equal_work_gives_equal_bytes(tmp_path: Path) -> None:
+    source = make(tmp_path / "a.wav", *TONE)
+    first, second = render(source, folder=tmp_path / "1").files, render(source, folder=tmp_path / "2").files
+    assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.aiff", "a.mka", "a.m4a"])
+def test_a_recording_that_was_cut_off_is_refused(name: str, tmp_path: Path) -> None:
+    whole = make(tmp_path / name, *TONE)
+    content = whole.read_bytes()
+    whole.write_bytes(content[: len(content) * 6 // 10])
+    with pytest.raises(RejectedInput, match=r"broken after \d\.\d s|was cut off"):
+        render(whole)
+
+
+@pytest.mark.parametrize("content", [b"", b"no sound at all\n" * 100, b"RIFF\0\0\0\0WAVEfmt ", bytes(5000)])
+def test_what_is_no_recording_is_refused(content: bytes, tmp_path: Path) -> None:
+    source = tmp_path / "a.wav"
+    source.write_bytes(content)
+    with pytest.raises(RejectedInput):
+        render(source)
+
+
+def test_a_recording_without_a_single_sample_is_refused(tmp_path: Path) -> None:
+    whole = make(tmp_path / "a.wav", *TONE)
+    header = bytearray(whole.read_bytes()[:44])
+    whole.write_bytes(header)
+    with pytest.raises(RejectedInput):
+        render(whole)
+
+
+def test_a_playlist_that_calls_itself_a_recording_is_refused(tmp_path: Path) -> None:
+    canary = make(tmp_path / "canary.mp3", *TONE)
+    source = tmp_path / "list.mp3"
+    source.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\n{canary}\n#EXT-X-ENDLIST\n")
+    with pytest.raises(RejectedInput):
+        render(source, folder=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["-i %03d.mp3", "pipe:0.mp3", "a\nb.mp3"])
+def test_no_name_is_parsed(name: str, tmp_path: Path) -> None:
+    source = make(tmp_path / "plain.mp3", *TONE).rename(tmp_path / name)
+    folder = tmp_path / "out" / name
+    assert len(render(source, folder=folder).files) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "out"])
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_real_recordings_come_out_whole(corpus: Path, tmp_path: Path) -> None:
+    for path in sorted((corpus / "audio").iterdir()):
+        made = render(path, folder=tmp_path / path.name)
+        length = decoded_length(path)
+        assert made.info.duration == pytest.approx(length, abs=0.05), path.name
+        for draft, file in zip(made.drafts.files, made.files, strict=True):
+            assert draft.duration == pytest.approx(length, abs=0.05), path.name
+            assert decoded_length(file) == pytest.approx(length, abs=0.05), path.name

@@ -1,0 +1,330 @@
+"""Every transition of a job is a compare-and-set: from where it may come, for whom, and never twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+from journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, put, record
+
+from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.states import MAX_CRASHES, MAX_FAILURES, RETRY_BASE, RETRY_CAP, State
+from mediactl.model import Made, MediaInfo, Priority, Usage, Verdict
+
+Answer = Callable[[Journal, int, int], object]
+
+ANSWERS: dict[str, tuple[Answer, str]] = {
+    "done": (lambda journal, job, attempt: journal.finish(job, attempt, State.DONE), "done"),
+    "rejected": (lambda journal, job, attempt: journal.finish(job, attempt, State.REJECTED, "bad"), "rejected"),
+    "cancelled": (lambda journal, job, attempt: journal.finish(job, attempt, State.CANCELLED), "cancelled"),
+    "failed": (lambda journal, job, attempt: journal.fail(job, attempt, "no luck"), "ready"),
+    "crashed": (lambda journal, job, attempt: journal.crash(job, attempt, "died"), "ready"),
+    "interrupted": (lambda journal, job, attempt: journal.interrupt(job, attempt, "stopped"), "ready"),
+}
+every_answer = pytest.mark.parametrize(("answer", "state"), ANSWERS.values(), ids=ANSWERS)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Time stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
+    """An empty journal."""
+    with opened(tmp_path, clock) as journal:
+        yield journal
+
+
+@pytest.fixture
+def rows(journal: Journal, tmp_path: Path) -> Rows:
+    """What its file says."""
+    return Rows(tmp_path)
+
+
+@every_answer
+def test_an_answer_moves_its_job(journal: Journal, rows: Rows, answer: Answer, state: str) -> None:
+    put(journal, new_job("a"), new_job("b"))
+    found = claim_one(journal)
+    assert rows.state("a") == "running"
+    with journal.transaction():
+        assert answer(journal, found.id, found.attempt)
+    assert rows.state("a") == state
+    assert rows.state("b") == "ready"
+
+
+@every_answer
+def test_a_second_answer_changes_no_row(journal: Journal, rows: Rows, answer: Answer, state: str) -> None:
+    put(journal, new_job("a"))
+    found = claim_one(journal)
+    with journal.transaction():
+        answer(journal, found.id, found.attempt)
+        before = rows.job("a")
+        for again, _ in ANSWERS.values():
+            assert not again(journal, found.id, found.attempt)
+    assert rows.job("a").state == state
+    assert rows.job("a").attempt == before.attempt
+
+
+@every_answer
+def test_a_stale_answer_changes_no_row(journal: Journal, rows: Rows, answer: Answer, state: str) -> None:
+    put(journal, new_job("a"))
+    first = claim_one(journal)
+    with journal.transaction():
+        journal.interrupt(first.id, first.attempt, "stopped")
+    second = claim_one(journal)
+    assert (second.id, second.attempt) == (first.id, first.attempt + 1)
+    before = rows.job("a")
+    with journal.transaction():
+        assert not answer(journal, first.id, first.attempt)
+        assert not answer(journal, second.id, second.attempt + 1)
+        assert not answer(journal, second.id + 1, second.attempt)
+    assert rows.job("a") == before
+
+
+@every_answer
+def test_another_runs_answer_changes_no_row(
+    journal: Journal, rows: Rows, tmp_path: Path, answer: Answer, state: str
+) -> None:
+    put(journal, new_job("a"))
+    found = claim_one(journal)
+    before = rows.job("a")
+    with opened(tmp_path) as other, other.transaction():
+        assert not answer(other, found.id, found.attempt)
+    assert rows.job("a") == before
+
+
+def test_a_job_waits_until_it_is_claimed_and_is_claimed_once(journal: Journal, rows: Rows) -> None:
+    put(journal, new_job("a"))
+    for answer, _ in ANSWERS.values():
+        with journal.transaction():
+            assert not answer(journal, rows.job("a").id, 0)
+    assert rows.state("a") == "ready"
+    assert len(claim(journal, 9)) == 1
+    assert claim(journal, 9) == []
+
+
+def test_adding_is_idempotent_while_a_job_waits_or_runs(journal: Journal, rows: Rows) -> None:
+    assert put(journal, new_job("a"), new_job("a"), new_job("b")) == 2
+    assert put(journal, new_job("a", priority=Priority.URGENT, payload=b"other")) == 0
+    assert rows.job("a").priority == Priority.NORMAL
+    found = claim_one(journal)
+    assert found.payload == b"{}"
+    assert put(journal, new_job("a")) == 0
+    assert rows.state("a") == "running"
+
+
+def test_a_retry_that_waits_stays_as_it_is_when_it_is_added_again(journal: Journal, rows: Rows) -> None:
+    put(journal, new_job("a"))
+    found = claim_one(journal)
+    with journal.transaction():
+        journal.fail(found.id, found.attempt, "no luck")
+    before = rows.job("a")
+    assert put(journal, new_job("a")) == 0
+    assert rows.job("a") == before
+
+
+@pytest.mark.parametrize("ended", ["done", "cancelled", "rejected", "quarantined"])
+def test_a_job_that_ended_and_is_asked_for_again_starts_afresh(journal: Journal, rows: Rows, ended: str) -> None:
+    put(journal, new_job("a", priority=Priority.LOW))
+    while rows.state("a") == "ready":
+        journal_clock(journal).advance(RETRY_CAP)
+        with journal.transaction():
+            journal.wake()
+        found = claim_one(journal)
+        with journal.transaction():
+            if ended == "quarantined":
+                journal.fail(found.id, found.attempt, "no luck")
+            else:
+                journal.finish(found.id, found.attempt, State(ended), "why")
+    assert rows.state("a") == ended
+    assert put(journal, new_job("a", payload=b"new", priority=Priority.HIGH)) == 1
+    job = rows.job("a")
+    assert (job.state, job.failures, job.crashes, job.reason, job.priority) == ("ready", 0, 0, "", Priority.HIGH)
+    again = claim_one(journal)
+    assert (again.payload, again.attempt) == (b"new", found.attempt + 1)
+
+
+def journal_clock(journal: Journal) -> Clock:
+    """The clock that a journal was opened with."""
+    clock = journal._clock
+    assert isinstance(clock, Clock)
+    return clock
+
+
+def test_a_job_is_quarantined_after_its_last_failure_and_waits_longer_each_time(
+    journal: Journal, rows: Rows, clock: Clock
+) -> None:
+    put(journal, new_job("a"))
+    for number in range(1, MAX_FAILURES + 1):
+        found = claim_one(journal)
+        assert found.attempt == number
+        with journal.transaction():
+            state = journal.fail(found.id, found.attempt, f"failure {number}")
+        job = rows.job("a")
+        assert (job.state, job.failures, job.reason) == (state, number, f"failure {number}")
+        if number == MAX_FAILURES:
+            assert state is State.QUARANTINED
+            assert job.run_after is None
+            break
+        assert job.run_after == clock.now + 0.5 * min(RETRY_CAP, RETRY_BASE * 4 ** (number - 1))
+        assert claim(journal) == []
+        clock.advance(job.run_after - clock.now - 0.001)
+        with journal.transaction():
+            journal.wake()
+        assert claim(journal) == []
+        clock.advance(0.002)
+        with journal.transaction():
+            journal.wake()
+    assert claim(journal, 1, "quick", "heavy", "alone") == []
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.25, 0.999999])
+def test_a_retry_waits_a_random_part_of_its_bound(tmp_path: Path, chance: float) -> None:
+    clock = Clock()
+    with opened(tmp_path, clock, random=lambda: chance) as journal:
+        put(journal, new_job("a"))
+        found = claim_one(journal)
+        with journal.transaction():
+            journal.fail(found.id, found.attempt, "no luck")
+        assert Rows(tmp_path).job("a").run_after == clock.now + chance * RETRY_BASE
+        assert journal.waiting() == (clock.now + chance * RETRY_BASE, False, False)
+
+
+def test_a_job_that_kills_workers_is_tried_alone_before_it_is_quarantined(journal: Journal, rows: Rows) -> None:
+    put(journal, new_job("a"))
+    for number in range(1, MAX_CRASHES + 1):
+        last = number == MAX_CRASHES
+        assert len(claim(journal, 9)) == (0 if last else 1)
+        found = claim_one(journal, "alone") if last else None
+        job = rows.job("a")
+        with journal.transaction():
+            state = journal.crash(job.id, job.attempt, "died")
+        assert found is None or found.lane == "alone"
+        assert state is (State.QUARANTINED if last else State.READY)
+        assert rows.job("a").lane == ("quick" if number < MAX_CRASHES - 1 else "alone")
+    assert (rows.job("a").crashes, rows.job("a").failures) == (MAX_CRASHES, 0)
+
+
+def test_interruptions_never_count_towards_quarantine(journal: Journal, rows: Rows) -> None:
+    put(journal, new_job("a"))
+    for _ in range(10):
+        found = claim_one(journal)
+        with journal.transaction():
+            assert journal.interrupt(found.id, found.attempt, "stopped")
+    job = rows.job("a")
+    assert (job.state, job.interruptions, job.failures, job.crashes, job.lane) == ("ready", 10, 0, 0, "quick")
+
+
+def test_a_stopped_job_is_retried_with_its_counters_at_zero(journal: Journal, rows: Rows) -> None:
+    with journal.transaction():
+        source = journal.sources.put(a_source(), "", "", "pending")
+    put(journal, new_job("a", source=source))
+    for lane in ("quick", "quick", "alone"):
+        found = claim_one(journal, lane)
+        with journal.transaction():
+            journal.crash(found.id, found.attempt, "died")
+    with journal.transaction():
+        journal.sources.set_state(source, "quarantined", "died")
+        assert journal.retry(found.id)
+        assert not journal.retry(found.id), "it is ready now"
+    job = rows.job("a")
+    assert (job.state, job.crashes, job.reason) == ("ready", 0, "")
+    assert job.lane != "alone"
+    assert rows.sources() == {"pending": 1}
+    assert claim_one(journal).attempt == 4
+
+
+def test_a_retry_by_hand_need_not_wait(journal: Journal, rows: Rows) -> None:
+    put(journal, new_job("a"))
+    found = claim_one(journal)
+    with journal.transaction():
+        assert not journal.retry(found.id), "it runs"
+        journal.fail(found.id, found.attempt, "no luck")
+        assert journal.retry(found.id)
+    assert rows.job("a").run_after is None
+    assert claim_one(journal).id == found.id
+
+
+def test_what_waits_can_be_cancelled_and_what_runs_is_left_to_finish(journal: Journal, rows: Rows) -> None:
+    with journal.transaction():
+        source = journal.sources.put(a_source(), "", "", "pending")
+    put(journal, new_job("a", source=source), new_job("b", source=source), new_job("c"))
+    running = claim_one(journal)
+    with journal.transaction():
+        assert not journal.cancel(running.id)
+        assert journal.cancel(rows.job("b").id)
+        assert not journal.cancel(rows.job("b").id)
+    assert (rows.state("a"), rows.state("b"), rows.state("c")) == ("running", "cancelled", "ready")
+    assert rows.sources() == {"cancelled": 1}
+
+
+def test_an_attempt_is_one_row_of_history_and_feeds_predictions_when_done(journal: Journal, rows: Rows) -> None:
+    put(journal, new_job("a", kind="image", format="jpeg", size=1000))
+    found = claim_one(journal)
+    with journal.transaction():
+        journal.interrupt(found.id, found.attempt, "stopped")
+        record(journal, found, Verdict.INTERRUPTED)
+    found = claim_one(journal)
+    with journal.transaction():
+        journal.finish(found.id, found.attempt, State.DONE)
+        journal.record(found, Verdict.DONE, "", Usage(2.0, 1.5, 10**6), 77)
+    first, second = rows.attempts("a")
+    assert (first.outcome, first.attempt, first.run) == ("interrupted", 1, journal.run)
+    assert (second.outcome, second.wall, second.cpu, second.peak_memory, second.worker) == ("done", 2.0, 1.5, 10**6, 77)
+    assert journal.measured(2) == {}
+    ((bucket, count),) = journal.measured(1)["image"]
+    assert (bucket, count) == (41, 1)
+
+
+def test_a_done_source_names_its_artefacts_and_needs_what_proves_it(journal: Journal, rows: Rows) -> None:
+    with journal.transaction():
+        source = journal.sources.put(a_source(), "recipe", "plan", "pending")
+    with pytest.raises(apsw.ConstraintError), journal.transaction():
+        journal.sources.set_state(source, "done", "")
+    with journal.transaction():
+        journal.sources.probed(source, "digest", MediaInfo(format="jpeg", width=3, height=2))
+        journal.sources.done(source, Made(folder_mtime_ns=5), "plan")
+    assert rows.sources() == {"done": 1}
+
+
+def test_a_transaction_that_raises_leaves_nothing(journal: Journal, rows: Rows) -> None:
+    put(journal, new_job("a"))
+    with pytest.raises(RuntimeError), journal.transaction():
+        journal.add([new_job("b")])
+        journal.claim(("quick",), 5)
+        raise RuntimeError
+    assert rows.jobs() == {"ready": 1}
+
+
+def claimed_keys(found: list[Claim]) -> list[str]:
+    """Keys in the order of the claim."""
+    return [each.key for each in found]
+
+
+def test_claims_go_by_due_time_over_all_lanes(journal: Journal, clock: Clock) -> None:
+    put(journal, new_job("slow", priority=Priority.LOW), new_job("film", lane="heavy"), new_job("photo"))
+    put(journal, new_job("cloud", lane="network", priority=Priority.URGENT))
+    put(journal, new_job("now", lane="heavy", priority=Priority.URGENT))
+    wanted = [new_job(name).key for name in ("now", "film", "photo", "slow")]
+    assert claimed_keys(claim(journal, 9)) == wanted
+
+
+def test_no_more_is_claimed_than_there_is_room_for(journal: Journal) -> None:
+    put(journal, *(new_job(number, lane=("quick", "heavy")[number % 2]) for number in range(6)))
+    assert claimed_keys(claim(journal, 4)) == [new_job(number).key for number in range(4)]
+    assert claimed_keys(claim(journal, 4)) == [new_job(number).key for number in (4, 5)]
+
+
+def test_equal_content_is_never_worked_on_twice_at_once(journal: Journal, rows: Rows, tmp_path: Path) -> None:
+    put(journal, *(new_job(name, content="same") for name in "abc"), new_job("d", content="other"))
+    first = claim(journal, 9)
+    assert claimed_keys(first) == [new_job("a").key, new_job("d").key]
+    with opened(tmp_path) as other:
+        assert claim(other, 9) == []
+    with journal.transaction():
+        journal.finish(first[0].id, first[0].attempt, State.DONE)
+    assert claimed_keys(claim(journal, 9)) == [new_job("b").key]

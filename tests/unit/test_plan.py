@@ -1,0 +1,213 @@
+"""What is missing: targets, their keys, and when what is done stays done."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mediactl import plan, recipe
+from mediactl.model import (
+    Artefact,
+    AudioTrack,
+    Fingerprint,
+    Kind,
+    Limits,
+    MakeTask,
+    MediaInfo,
+    OutputFile,
+    Priority,
+    Source,
+    Target,
+    VideoTrack,
+)
+
+VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
+WEB = recipe.load("web")
+PHOTO = MediaInfo(format="jpeg", width=4000, height=3000)
+FILM = MediaInfo(
+    format="mp4", width=1920, height=1080, duration=10.0, video=VideoTrack("h264", 1920, 1080), audio=(AudioTrack("aac", 2, 48000),)
+)  # fmt: skip
+SONG = MediaInfo(format="mp3", duration=180.0, audio=(AudioTrack("mp3", 2, 44100),))
+
+
+def recipe_with(*widths: int, extra: str = "") -> recipe.Recipe:
+    """A recipe of WebP files in these widths."""
+    outputs = "".join(f'[[image]]\nname = "w{width}"\nwidth = {width}\n' for width in widths)
+    return recipe.parse('name = "mine"\n' + extra + outputs, "mine.toml")
+
+
+def keys(which: recipe.Recipe, info: MediaInfo = PHOTO, digest: str = "aa", **versions: str) -> dict[str, str]:
+    """Name -> key of every target."""
+    kind = Kind.VIDEO if info.video else Kind.AUDIO if info.audio else Kind.IMAGE
+    return {each.name: each.key for each in plan.targets(which, kind, info, digest, {**VERSIONS, **versions})}
+
+
+def a_source(**changes: object) -> Source:
+    """Some photo."""
+    source = Source(b"/photos", b"trip/a.jpg", b"trip/a.jpg", Fingerprint(100, 2, 3, 4), Kind.IMAGE, "jpeg")
+    return msgspec.structs.replace(source, **changes)
+
+
+side = st.integers(1, 20_000)
+
+
+@given(side, side, st.none() | side, st.none() | side, side)
+def test_fitting_never_enlarges_never_overflows_and_keeps_the_shape(
+    width: int, height: int, box_width: int | None, box_height: int | None, longest: int
+) -> None:
+    wide, high = plan.fit(width, height, box_width, box_height, longest)
+    assert 1 <= wide <= min(width, box_width or width, longest)
+    assert 1 <= high <= min(height, box_height or height, longest)
+    if min(wide, high) > 1:  # else the shape cannot be kept in whole pixels
+        assert abs(wide * height - high * width) <= (width + height) / 2 + 0.001
+
+
+def test_an_image_that_fits_is_left_as_large_as_it_is() -> None:
+    assert plan.fit(300, 200, 800, 600, 16_383) == (300, 200)
+    assert plan.fit(4000, 3000, 800, None, 16_383) == (800, 600)
+    assert plan.fit(4000, 3000, None, 600, 16_383) == (800, 600)
+    assert plan.fit(40_000, 10, None, None, 16_383) == (16_383, 4)
+    assert plan.fit(16_000, 1, 100, None, 16_383) == (100, 1)
+
+
+@given(st.integers(1, 8000), st.integers(1, 8000))
+def test_a_film_gets_even_sides_that_are_at_most_a_pixel_larger(width: int, height: int) -> None:
+    film = msgspec.structs.replace(FILM, width=width, height=height)
+    params = next(each.params for each in plan.targets(WEB, Kind.VIDEO, film, "aa", VERSIONS) if each.operation == "video")
+    made = int(params["width"]), int(params["height"])
+    assert all(each % 2 == 0 and each >= 2 for each in made)
+    assert made[0] <= width + 1
+    assert made[1] <= height + 1
+    assert min(made) <= 720
+
+
+def test_equal_params_have_equal_keys_in_every_run_and_order() -> None:
+    forwards = {"width": 3, "format": "webp", "animated": False}
+    backwards = dict(reversed(forwards.items()))
+    assert plan.key("aa", "image", forwards, VERSIONS) == plan.key("aa", "image", backwards, VERSIONS)
+    # A change of this constant makes every output of every user anew.
+    assert plan.key("aa", "image", forwards, VERSIONS) == "5f350e34de9a3dc561b9dc62d0ad00d2"
+
+
+@pytest.mark.parametrize(
+    ("digest", "operation", "params", "versions"),
+    [
+        ("ab", "image", {"width": 3}, VERSIONS),
+        ("aa", "poster", {"width": 3}, VERSIONS),
+        ("aa", "image", {"width": 4}, VERSIONS),
+        ("aa", "image", {"height": 3}, VERSIONS),
+        ("aa", "image", {"width": 3, "x": 1}, VERSIONS),
+        ("aa", "image", {"width": 3}, {**VERSIONS, "image": "libvips-8.19"}),
+    ],
+)
+def test_whatever_decides_the_bytes_makes_another_key(
+    digest: str, operation: str, params: dict[str, int | float | str | bool], versions: dict[str, str]
+) -> None:
+    assert plan.key(digest, operation, params, versions) != plan.key("aa", "image", {"width": 3}, VERSIONS)
+
+
+def test_an_encoder_that_has_no_part_in_it_leaves_a_key_as_it_is() -> None:
+    assert keys(WEB) == keys(WEB, ffmpeg="99")
+    assert keys(WEB, FILM)["v720.mp4"] == keys(WEB, FILM, image="99")["v720.mp4"]
+    assert keys(WEB, FILM)["poster.webp"] != keys(WEB, FILM, image="99")["poster.webp"]
+    assert keys(WEB, FILM)["poster.webp"] != keys(WEB, FILM, ffmpeg="99")["poster.webp"]
+
+
+def test_adding_a_width_leaves_the_other_keys_alone() -> None:
+    before, after = keys(recipe_with(320, 800)), keys(recipe_with(100, 320, 640, 800))
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {"w100.webp", "w640.webp"}
+
+
+def test_a_small_photo_has_one_key_for_all_widths_that_it_does_not_reach() -> None:
+    found = keys(WEB, msgspec.structs.replace(PHOTO, width=500, height=400))
+    assert found["w800.webp"] == found["w1600.webp"] != found["w320.webp"]
+
+
+def test_the_plan_of_a_kind_changes_with_its_own_outputs_and_no_others() -> None:
+    song = WEB.audio[0]
+    louder = msgspec.structs.replace(WEB, audio=(msgspec.structs.replace(song, bitrate=256), *WEB.audio[1:]))
+    for kind, changes in ((Kind.IMAGE, False), (Kind.VIDEO, True), (Kind.AUDIO, True)):
+        before, after = plan.plan_digest(WEB, kind, VERSIONS), plan.plan_digest(louder, kind, VERSIONS)
+        assert (before != after) is changes, kind
+        assert before.partition(":")[2] == after.partition(":")[2], "its encoders are the same"
+
+
+@pytest.mark.parametrize(
+    ("encoder", "touched"), [("image", {Kind.IMAGE, Kind.VIDEO}), ("ffmpeg", {Kind.VIDEO, Kind.AUDIO})]
+)
+def test_another_encoder_is_another_plan_for_the_kinds_that_it_makes(encoder: str, touched: set[Kind]) -> None:
+    newer = {**VERSIONS, encoder: "99"}
+    changed = {kind for kind in Kind if plan.plan_digest(WEB, kind, VERSIONS) != plan.plan_digest(WEB, kind, newer)}
+    assert changed == touched
+    for kind in changed:
+        before, after = plan.plan_digest(WEB, kind, VERSIONS), plan.plan_digest(WEB, kind, newer)
+        assert before.partition(":")[0] == after.partition(":")[0], "its recipe is the same"
+
+
+def test_other_limits_or_another_placeholder_are_another_plan() -> None:
+    plain = plan.plan_digest(recipe_with(320), Kind.IMAGE, VERSIONS)
+    for extra in ("limits.pixels = 5\n", 'placeholder = "none"\n'):
+        assert plan.plan_digest(recipe_with(320, extra=extra), Kind.IMAGE, VERSIONS) != plain
+
+
+def test_a_film_container_without_a_picture_is_a_recording() -> None:
+    assert plan.effective_kind(Kind.VIDEO, SONG) is Kind.AUDIO
+    assert plan.effective_kind(Kind.VIDEO, FILM) is Kind.VIDEO
+    assert plan.effective_kind(Kind.IMAGE, PHOTO) is Kind.IMAGE
+    assert [each.role for each in plan.targets(WEB, Kind.VIDEO, SONG, "aa", VERSIONS)] == ["audio", "audio"]
+    assert [each.role for each in plan.targets(WEB, Kind.VIDEO, FILM, "aa", VERSIONS)] == ["rendition", "poster"]
+
+
+def test_mono_sound_stays_mono_and_takes_fewer_bits() -> None:
+    mono = msgspec.structs.replace(SONG, audio=(AudioTrack("mp3", 1, 44100),))
+    params = [each.params for each in plan.targets(WEB, Kind.AUDIO, mono, "aa", VERSIONS)]
+    assert params == [
+        {"format": "m4a", "bitrate": 80, "channels": 1},
+        {"format": "opus", "bitrate": 60, "channels": 1},
+    ]
+
+
+def test_only_webp_keeps_an_animation() -> None:
+    moving = msgspec.structs.replace(PHOTO, frames=20)
+    both = recipe.parse(
+        'name = "mine"\n[[image]]\nname = "a"\n[[image]]\nname = "b"\nformat = "jpeg"\n', "mine.toml"
+    )
+    assert [each.params["animated"] for each in plan.targets(both, Kind.IMAGE, moving, "aa", VERSIONS)] == [True, False]
+
+
+def make(wanted: tuple[Target, ...], keep: tuple[OutputFile, ...] = (), source: Source | None = None) -> plan.NewJob:
+    """The job that makes these of a photo."""
+    return plan.make_job(
+        source or a_source(), 1, "aa", PHOTO, WEB, wanted, keep, "", b"/out", 2, Priority.HIGH
+    )  # fmt: skip
+
+
+def test_a_job_has_one_key_for_the_same_work_whatever_is_already_there() -> None:
+    wanted = plan.targets(WEB, Kind.IMAGE, PHOTO, "aa", VERSIONS)
+    first = wanted[0]
+    have = OutputFile(Artefact(first.name, first.role, "image/webp", 1, "sha", first.key), 5, 6)
+    assert make(wanted).key == make(wanted, (have,)).key
+    assert make(wanted).key != make(wanted[1:]).key
+    assert make(wanted).key != make(wanted, source=a_source(fingerprint=Fingerprint(100, 2, 3, 5))).key
+    assert make(wanted).key != make(wanted, source=a_source(place=b"elsewhere")).key
+    task = msgspec.json.decode(make(wanted, (have,)).payload, type=MakeTask)
+    assert task.targets == wanted
+    assert task.keep == (have,)
+
+
+def test_outputs_that_no_target_asks_for_are_not_kept() -> None:
+    wanted = plan.targets(WEB, Kind.IMAGE, PHOTO, "aa", VERSIONS)
+    stray = OutputFile(Artefact("old.webp", "variant", "image/webp", 1, "sha", "another key"), 5, 6)
+    assert msgspec.json.decode(make(wanted, (stray,)).payload, type=MakeTask).keep == ()
+
+
+def test_more_work_is_granted_more_time() -> None:
+    assert plan.make_limit(Kind.IMAGE, PHOTO) > plan.make_limit(Kind.IMAGE, MediaInfo(format="png", width=1, height=1))
+    longer = msgspec.structs.replace(FILM, duration=7200.0)
+    assert plan.make_limit(Kind.VIDEO, longer) > 7200 > plan.make_limit(Kind.VIDEO, FILM)
+    small = plan.probe_job(a_source(), 1, Limits(), None, Priority.NORMAL)
+    large = plan.probe_job(a_source(fingerprint=Fingerprint(10**10, 2, 3, 4)), 1, Limits(), None, Priority.NORMAL)
+    assert small.time_limit < 61 < 2000 < large.time_limit

@@ -1,0 +1,210 @@
+"""Folders and files: any name that Linux allows, and never an output."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from mediactl import scan
+from mediactl.errors import UsageError
+
+WEIRD = [
+    b"-rf.jpg",
+    b"%03d.jpg",
+    b"[red]x.jpg",
+    b"two\nlines.jpg",
+    b" spaces at both ends ",
+    b"caf\xe9\xff.jpg",
+    b"*?$(id)`id`;&|<>\"'.jpg",
+    b"\x1b[31m.jpg",
+    "日本 \u202e.jpg".encode(),
+    b"a" * 255,
+]
+
+
+def walk(root: Path, *never: Path, prefix: bytes = b"", follow: bool = False) -> list[scan.Batch | scan.Trouble]:
+    """Everything that a walk yields."""
+    marks = frozenset((folder.stat().st_dev, folder.stat().st_ino) for folder in never)
+    return list(scan.folder(os.fsencode(root), prefix=prefix, never=marks, follow=follow))
+
+
+def paths(found: list[scan.Batch | scan.Trouble]) -> list[bytes]:
+    """Paths of all files, relative to the root; troubles fail the test."""
+    assert not [each for each in found if isinstance(each, scan.Trouble)], found
+    return [os.path.join(each.folder, entry[0]) for each in found if isinstance(each, scan.Batch) for entry in each.files]
+
+
+def troubles(found: list[scan.Batch | scan.Trouble]) -> list[tuple[bytes, str]]:
+    """(base name, message) of what could not be looked at."""
+    return [(os.path.basename(each.name), each.message) for each in found if isinstance(each, scan.Trouble)]
+
+
+def plant(root: Path, *names: str) -> None:
+    """Make files, with their folders."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(name.encode())
+
+
+def test_files_come_folder_by_folder_in_the_order_of_their_names(tmp_path: Path) -> None:
+    plant(tmp_path, "b/z.jpg", "b/a.jpg", "a/1.jpg", "a/deep/er/2.jpg", "top.jpg")
+    assert paths(walk(tmp_path)) == [b"top.jpg", b"a/1.jpg", b"a/deep/er/2.jpg", b"b/a.jpg", b"b/z.jpg"]
+
+
+def test_a_file_is_told_with_its_stat_and_its_place_under_the_prefix(tmp_path: Path) -> None:
+    plant(tmp_path, "top.jpg", "trip/a.jpg")
+    top, trip = walk(tmp_path, prefix=b"mine")
+    assert isinstance(top, scan.Batch)
+    assert isinstance(trip, scan.Batch)
+    status = (tmp_path / "trip" / "a.jpg").stat()
+    assert trip.files == [(b"a.jpg", 10, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)]
+    assert (top.root, top.folder, top.place) == (os.fsencode(tmp_path), b"", b"mine")
+    assert (trip.root, trip.folder, trip.place) == (os.fsencode(tmp_path), b"trip", b"mine/trip")
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+    plant(tmp_path, ".hidden.jpg", ".git/x.jpg", "a/.thumbs/y.jpg", "a/b.jpg")
+    assert paths(walk(tmp_path)) == [b"a/b.jpg"]
+
+
+def test_any_name_that_linux_allows_is_found_as_it_is(tmp_path: Path) -> None:
+    for name in WEIRD:
+        (Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))).write_bytes(b"x")
+    os.mkdir(os.fsencode(tmp_path) + b"/dir\n\xff")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/dir\n\xff/x.jpg")).write_bytes(b"x")
+    assert paths(walk(tmp_path)) == [*sorted(WEIRD), b"dir\n\xff/x.jpg"]
+
+
+def test_what_is_no_file_is_left_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    plant(tmp_path, "a.jpg")
+    assert paths(walk(tmp_path)) == [b"a.jpg"]
+
+
+def test_links_are_left_out_unless_followed(tmp_path: Path) -> None:
+    plant(tmp_path, "real/a.jpg", "elsewhere/b.jpg")
+    (tmp_path / "real" / "file").symlink_to("a.jpg")
+    (tmp_path / "real" / "folder").symlink_to(tmp_path / "elsewhere")
+    assert paths(walk(tmp_path / "real")) == [b"a.jpg"]
+    assert paths(walk(tmp_path / "real", follow=True)) == [b"a.jpg", b"file", b"folder/b.jpg"]
+
+
+def test_loops_of_links_end(tmp_path: Path) -> None:
+    plant(tmp_path, "a/b/x.jpg")
+    (tmp_path / "a" / "b" / "up").symlink_to(tmp_path)
+    (tmp_path / "a" / "self").symlink_to(".")
+    assert paths(walk(tmp_path, follow=True)) == [b"a/b/x.jpg"]
+
+
+@pytest.mark.parametrize("target", ["nowhere", "loop.jpg"])
+def test_a_link_that_leads_nowhere_is_told_and_its_neighbours_are_found(tmp_path: Path, target: str) -> None:
+    plant(tmp_path, "a.jpg", "sub/b.jpg", "z.jpg")
+    (tmp_path / "loop.jpg").symlink_to(target)
+    found = walk(tmp_path, follow=True)
+    assert [name for name, _ in troubles(found)] == [b"loop.jpg"]
+    assert paths([each for each in found if isinstance(each, scan.Batch)]) == [b"a.jpg", b"z.jpg", b"sub/b.jpg"]
+    assert paths(walk(tmp_path)) == [b"a.jpg", b"z.jpg", b"sub/b.jpg"]
+
+
+def test_folders_that_are_named_never_are_never_entered(tmp_path: Path) -> None:
+    plant(tmp_path, "a.jpg", "derived/a.jpg/w320.webp", "state/x.jpg")
+    (tmp_path / "again").symlink_to("derived")
+    for follow in (False, True):
+        found = walk(tmp_path, tmp_path / "derived", tmp_path / "state", follow=follow)
+        assert paths(found) == [b"a.jpg"]
+
+
+def test_somebody_elses_output_tree_is_not_entered_unless_it_is_the_source_itself(tmp_path: Path) -> None:
+    plant(tmp_path, "a.jpg", "old/derived/b.jpg/w320.webp", "old/c.jpg")
+    (tmp_path / "old" / "derived" / ".mediactl").mkdir()
+    assert paths(walk(tmp_path)) == [b"a.jpg", b"old/c.jpg"]
+    assert paths(walk(tmp_path / "old" / "derived")) == [b"b.jpg/w320.webp"]
+
+
+def test_a_folder_that_may_not_be_read_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    plant(tmp_path, "closed/a.jpg", "open/b.jpg")
+    (tmp_path / "closed").chmod(0)
+    tmp_path.chmod(0o755)
+    found = json.loads(_as_nobody(tmp_path))
+    (tmp_path / "closed").chmod(0o700)
+    assert found == [["closed", "cannot be read: Permission denied; skipped"], ["open/b.jpg", ""]]
+
+
+def _as_nobody(folder: Path) -> bytes:
+    """What a walk by a user who is not root finds: done in a child when the tests are root's."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.chdir(folder)
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            found: list[tuple[str, str]] = []
+            for each in scan.folder(b".", prefix=b"", never=frozenset(), follow=False):
+                if isinstance(each, scan.Trouble):
+                    found.append((os.fsdecode(os.path.relpath(each.name)), each.message))
+                else:
+                    found += [(os.fsdecode(os.path.join(each.folder, entry[0])), "") for entry in each.files]
+            os.write(write, json.dumps(found).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return answer
+
+
+def test_a_root_that_is_not_there_is_told(tmp_path: Path) -> None:
+    assert troubles(walk(tmp_path / "none")) == [(b"none", "cannot be read: No such file or directory; skipped")]
+
+
+def test_a_single_file_stands_at_its_own_name_and_links_to_it_are_followed(tmp_path: Path) -> None:
+    plant(tmp_path, "real.jpg")
+    (tmp_path / "link.jpg").symlink_to("real.jpg")
+    direct = scan.single(os.fsencode(tmp_path / "real.jpg"), prefix=b"")
+    assert (direct.root, direct.files[0][0], direct.place, direct.rename) == (os.fsencode(tmp_path), b"real.jpg", b"", None)
+    linked = scan.single(os.fsencode(tmp_path / "link.jpg"), prefix=b"mine")
+    assert (linked.files, linked.place, linked.rename) == (direct.files, b"mine", b"link.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("none.jpg", "no such file or folder"), ("pipe", "not a regular file"), ("loop", "symbolic links")],
+)
+def test_a_single_file_that_is_none_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UsageError, match=message):
+        scan.single(os.fsencode(tmp_path / name), prefix=b"")
+
+
+def batch(root: bytes, folder: bytes, place: bytes, *names: bytes) -> scan.Batch:
+    """A batch of files without content."""
+    return scan.Batch(root, folder, place, [(name, 0, 0, 0, 0) for name in names])
+
+
+def test_a_file_that_was_named_twice_is_taken_once() -> None:
+    trouble = scan.Trouble(b"x", "y")
+    twice = [batch(b"/r", b"", b"", b"a", b"b"), trouble, batch(b"/r", b"", b"", b"b", b"c"), batch(b"/r", b"", b"", b"a")]
+    assert scan.without_repeats(twice) == [twice[0], trouble, batch(b"/r", b"", b"", b"c")]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [batch(b"/two", b"x", b"x", b"a.jpg"), batch(b"/two", b"x/a.jpg", b"x/a.jpg", b"b"), batch(b"/two", b"", b"", b"x")],
+)
+def test_two_files_that_would_meet_at_one_place_are_refused_by_name(second: scan.Batch) -> None:
+    first = batch(b"/one", b"x", b"x", b"a.jpg")
+    for order in ([first, second], [second, first]):
+        with pytest.raises(UsageError, match="would both be written to") as told:
+            scan.without_repeats(list(order))
+        assert re.search(r"/one/x/a\.jpg", str(told.value))
+        assert "/two/" in str(told.value)
+        assert "--keep-root" in str(told.value)
