@@ -51,8 +51,8 @@ def statements(file: str = "queries.sql") -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def open_database(path: str, *, check: bool) -> tuple[apsw.Connection, bool]:
-    """The journal at ``path``, made if absent; also whether it was made now.
+def open_database(path: str, *, check: bool) -> apsw.Connection:
+    """The journal at ``path``, made if absent.
 
     ``check`` asks for SQLite's integrity check even when the file is large. Raises Damaged (the file is no sound
     journal), TooNew, or MachineBlocked (network file system, not writable, disk full).
@@ -61,7 +61,7 @@ def open_database(path: str, *, check: bool) -> tuple[apsw.Connection, bool]:
     try:
         connection = apsw.Connection(path)
         try:
-            fresh = _prepare(connection, path, check)
+            _prepare(connection, path, check)
         except BaseException:
             connection.close()
             raise
@@ -71,10 +71,10 @@ def open_database(path: str, *, check: bool) -> tuple[apsw.Connection, bool]:
         raise MachineBlocked(
             f"journal {shown(path)} cannot be opened: {error}; make its folder writable or name another with --state"
         ) from None
-    return connection, fresh
+    return connection
 
 
-def _prepare(connection: apsw.Connection, path: str, check: bool) -> bool:
+def _prepare(connection: apsw.Connection, path: str, check: bool) -> None:
     connection.set_busy_timeout(BUSY_MILLISECONDS)
     mode = connection.pragma("journal_mode", "wal")
     if mode != "wal":
@@ -88,7 +88,8 @@ def _prepare(connection: apsw.Connection, path: str, check: bool) -> bool:
     with connection:
         found = connection.pragma("user_version")
         if found == 0 and not connection.execute("SELECT count(*) FROM sqlite_schema").get:
-            return _create(connection)
+            _create(connection)
+            return
     if connection.pragma("application_id") != APPLICATION_ID:
         raise Damaged(f"journal {shown(path)} is damaged: it is not a mediactl journal")
     if found > VERSION:
@@ -104,14 +105,12 @@ def _prepare(connection: apsw.Connection, path: str, check: bool) -> bool:
         with connection:
             connection.execute(MIGRATIONS[version])
             connection.pragma("user_version", version + 1)
-    return False
 
 
-def _create(connection: apsw.Connection) -> bool:
+def _create(connection: apsw.Connection) -> None:
     connection.execute(resources.files("mediactl.jobs").joinpath("schema.sql").read_text("utf-8"))
     connection.pragma("application_id", APPLICATION_ID)
     connection.pragma("user_version", VERSION)
-    return True
 
 
 def copy_into(memory: apsw.Connection, path: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from mediactl import files
 from mediactl.errors import MachineBlocked
 from mediactl.files import shown
 from mediactl.jobs import database, history, owners
@@ -21,6 +22,8 @@ from mediactl.jobs.states import MAX_CRASHES, MAX_FAILURES, State, retry_delay
 from mediactl.model import NewJob, Usage, Verdict
 
 FILE = "journal.db"
+SUSPECT = ".suspect"
+"""Appended to its name: an empty file that asks for a check of the whole journal."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -84,7 +87,8 @@ class Journal:
         """Open or make the journal in the folder ``state`` and hold it as a new run until the block ends.
 
         ``rebuild`` is called, before any other run may enter, for a journal that was made now or in place of a damaged
-        one (``journal.set_aside`` names that). Raises MachineBlocked and database.TooNew.
+        one (``journal.set_aside`` names that); cut short, it is called again at the next open. Raises MachineBlocked,
+        database.TooNew and, without ``rebuild``, database.Damaged.
         """
         make_state_folder(state)
         path = os.path.join(state, FILE)
@@ -94,21 +98,31 @@ class Journal:
             try:
                 check = _went_down(path)
                 try:
-                    connection, fresh = database.open_database(path, check=check)
+                    connection = database.open_database(path, check=check)
                 except database.Damaged:
+                    if rebuild is None:
+                        raise
                     aside = database.set_aside(path)
-                    connection, fresh = database.open_database(path, check=False)
+                    connection = database.open_database(path, check=False)
+                files.remove_if_there(os.fsencode(path + SUSPECT))
                 journal = cls(connection, state, lock, clock, random, version)
-                journal.fresh, journal.set_aside = fresh, aside
+                journal.fresh, journal.set_aside = not journal._run("any_run", ()).get, aside
+                if journal.fresh and rebuild:
+                    rebuild(journal)
+                # The first run's row says that the rebuilding is complete.
                 with journal.transaction():
                     journal._run("put_run", (lock.id, os.getpid(), owners.boot_id(), version, clock()))
-                if fresh and rebuild:
-                    rebuild(journal)
             except BaseException:
                 lock.close()
                 raise
         try:
             yield journal
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            with open(path + SUSPECT, "wb"):
+                pass  # the next open reads the whole file
+            raise MachineBlocked(
+                f"journal {shown(path)} is damaged: {error}; run again: it will be set aside and rebuilt"
+            ) from None
         finally:
             connection.close()
             lock.close()
@@ -148,9 +162,13 @@ class Journal:
                     self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
-        except (apsw.FullError, apsw.IOError) as error:
+        except (apsw.FullError, apsw.IOError, apsw.BusyError) as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            if isinstance(error, apsw.BusyError):
+                raise MachineBlocked(
+                    f"journal in {shown(self.state)} is held by another process that does not go on; end it and run again"
+                ) from None
             raise MachineBlocked(
                 f"journal in {shown(self.state)} cannot be written: {error}; free some space and run again"
             ) from None
@@ -291,7 +309,9 @@ def make_state_folder(state: str) -> None:
 
 
 def _went_down(path: str) -> bool:
-    """Whether the machine restarted since a run that did not end in order: only then can a large journal be torn."""
+    """Whether a large journal may be torn: the machine restarted since a run that did not end in order, or one met damage."""
+    if os.path.exists(path + SUSPECT):
+        return True
     if not os.path.exists(path) or os.stat(path).st_size <= database.SMALL:
         return False  # small ones are checked at every open
     try:

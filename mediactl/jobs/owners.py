@@ -8,9 +8,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mediactl.files import remove_if_there
+
 
 class RunLock:
-    """The lock of this process's run, held until closed or dead, however it dies.
+    """The lock of this process's run, held until closed or dead, however it dies. Made inside ``opening``.
 
     The file descriptor is not inherited by spawned workers, so it dies with the supervisor alone.
     """
@@ -24,7 +26,7 @@ class RunLock:
 
     def close(self) -> None:
         """Let go; the file is removed first, so that no dead lock is left to be tested."""
-        os.unlink(self._path)
+        remove_if_there(os.fsencode(self._path))
         os.close(self._fd)
 
 
@@ -50,11 +52,12 @@ def is_alive(state: str, run: str) -> bool:
 def dead_locks(state: str) -> list[str]:
     """Runs whose lock file is left though nobody holds it; the files are removed."""
     try:
-        names = os.listdir(_folder(state))
+        with opening(state):  # else a lock could be met that is made but not yet held
+            names = os.listdir(_folder(state))
+            runs = [name.removesuffix(".lock") for name in names if name.endswith(".lock")]
+            return [run for run in runs if not is_alive(state, run)]
     except FileNotFoundError:
         return []
-    runs = [name.removesuffix(".lock") for name in names if name.endswith(".lock")]
-    return [run for run in runs if not is_alive(state, run)]
 
 
 @contextmanager

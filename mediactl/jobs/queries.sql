@@ -8,7 +8,7 @@ ON CONFLICT (key) DO UPDATE SET
     state = 'ready', payload = excluded.payload, source = excluded.source, priority = excluded.priority,
     enqueued_at = excluded.enqueued_at, due = excluded.due, time_limit = excluded.time_limit, lane = excluded.lane,
     failures = 0, crashes = 0, interruptions = 0, reason = ''
-WHERE state IN ('done', 'cancelled');
+WHERE state NOT IN ('ready', 'running');
 
 -- name: wake
 -- Retries whose time has come stand in the line again.
@@ -144,6 +144,9 @@ SELECT
 
 -- name: put_run
 INSERT INTO runs (id, pid, boot, version, started_at) VALUES (?, ?, ?, ?, ?);
+
+-- name: any_run
+SELECT EXISTS (SELECT 1 FROM runs);
 
 -- name: end_run
 UPDATE runs SET ended_at = ?2, exit_code = ?3 WHERE id = ?1;

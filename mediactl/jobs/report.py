@@ -132,7 +132,7 @@ def read(state: str, *, write: bool = False) -> Iterator[Report]:
     path = os.path.join(state, FILE)
     if not os.path.exists(path):
         raise UsageError(f"no journal in {shown(state)}; name the output folder with --out, or process something first")
-    connection, _ = database.open_database(path, check=False)
+    connection = database.open_database(path, check=False)
     try:
         if not write:
             connection.pragma("query_only", True)

@@ -65,7 +65,8 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
 def picture(image: Image.Image) -> Picture:
     """The pixels of an open image (its current frame) as a libvips picture, with profile and orientation."""
     profile, exif = image.info.get("icc_profile"), image.info.get("exif")
-    orientation = image.getexif().get(0x0112) if exif else None
+    moves = getattr(image, "n_frames", 1) > 1
+    orientation = image.getexif().get(0x0112) if exif and not moves else None
     mode = image.mode
     if mode.startswith("I;16") or mode == "I":
         pixels = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")

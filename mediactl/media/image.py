@@ -64,17 +64,23 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
         warnings.setdefault(text)
 
     source = _Source(fd, task, warn)
-    distinct = {target.key: target for target in reversed(targets)}.values()
-    todo = sorted(distinct, key=lambda target: (not params_of(target).animated, -_area(params_of(target)), target.name))
-    drafts = []
-    for done, target in enumerate(todo, 1):
+    todo = {target.key: target for target in reversed(targets)}
+    ladder = {target.key: target for target in reversed(task.targets)}
+    drafts: list[Draft] = []
+    for target in sorted(ladder.values(), key=_rank):
         params = params_of(target)
+        if len(drafts) == len(todo):
+            break
         if params.animated and source.moves:
-            draft = _save_animation(source, target, params, temporary(target.name))
+            if target.key in todo:
+                drafts.append(_save_animation(source, todo[target.key], params, temporary(todo[target.key].name)))
         else:
-            draft = save(_encoded(source.at(params.width, params.height), params), target, temporary(target.name))
-        drafts.append(draft)
-        report(done / len(todo))
+            # Sizes that are there already are stepped through as well: a variant's bytes must not depend on which
+            # others happen to be missing.
+            picture = source.at(params.width, params.height)
+            if target.key in todo:
+                drafts.append(save(_encoded(picture, params), todo[target.key], temporary(todo[target.key].name)))
+        report(len(drafts) / max(1, len(todo)))
     # Every run tells what the whole asset lost, not only what this run made.
     if source.moves and (left := [target.name for target in task.targets if not params_of(target).animated]):
         warn(f"animation left out of {', '.join(left)}: only its first frame is used")
@@ -168,5 +174,7 @@ def _fit(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _area(params: Params) -> int:
-    return params.width * params.height
+def _rank(target: Target) -> tuple[bool, int, str]:
+    """Animations first, each decoded on its own; stills by falling size, for each is made of the one before."""
+    params = params_of(target)
+    return not params.animated, -params.width * params.height, target.name

@@ -8,6 +8,7 @@ import msgspec
 
 from mediactl.errors import JobFailed
 from mediactl.files import removed_on_error
+from mediactl.media.containers import is_complete
 from mediactl.media.drafts import Draft
 from mediactl.media.vips import FAILURES, Picture, field, open_picture, reason
 from mediactl.model import Target
@@ -16,7 +17,6 @@ MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "png": "image/png", "
 _SHORTEST_DELAY = 10
 _DEFAULT_DELAY = 100
 """Milliseconds: libvips' WebP writer gives frames of up to 10 ms, which no browser plays, 100 ms, as browsers do."""
-_ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 
 
 class Params(msgspec.Struct, frozen=True):
@@ -98,22 +98,9 @@ def _fault(fd: int, params: Params, size: int, delays: list[int] | None) -> str:
     height = field(picture, "page-height") or picture.height
     if (picture.width, height) != (params.width, params.height):
         return f"{picture.width} x {height} pixels instead of {params.width} x {params.height}"
-    if not _complete(fd, params.format, size):
+    if not is_complete(fd, params.format, size):
         return "its end is missing"
     return _animation_fault(picture, delays) if delays else ""
-
-
-def _complete(fd: int, format: str, size: int) -> bool:
-    if format == "webp":
-        head = os.pread(fd, 12, 0)
-        return head[:4] == b"RIFF" and int.from_bytes(head[4:8], "little") + 8 == size
-    if format == "avif":
-        at = 0
-        while at < size:
-            head = os.pread(fd, 8, at)
-            at += max(8, int.from_bytes(head[:4]))
-        return at == size
-    return os.pread(fd, 16, max(0, size - 16)).endswith(_ENDS[format])
 
 
 def _animation_fault(picture: Picture, delays: list[int]) -> str:

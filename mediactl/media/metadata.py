@@ -142,7 +142,7 @@ def _number(value: Value | None) -> float | None:
 
 def _joined(make: str, model: str) -> str:
     # Most makers begin the model with their own name, some with only its first word ("NIKON CORPORATION", "NIKON D70").
-    if not model or model.casefold().startswith(make.casefold().split(" ")[0] or "\0"):
+    if not make or not model or model.casefold().startswith(make.casefold().split(" ")[0]):
         return model or make
     return f"{make} {model}"[:MAX_TEXT]
 

@@ -61,7 +61,7 @@ def field(picture: Picture, name: str) -> Any:
     """A metadata field, None where there is none or it cannot be read."""
     try:
         return picture.get(name) if picture.get_typeof(name) else None
-    except FAILURES:
+    except (*FAILURES, RuntimeError):  # RuntimeError: cffi's, for a field of no bytes
         return None
 
 

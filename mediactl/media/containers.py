@@ -1,0 +1,69 @@
+"""The outer structure of image files, where the libraries do not look closely enough: is all of it there?"""
+
+from __future__ import annotations
+
+import os
+
+_APNG_CHUNKS = 256
+"""PNG chunks before the pixels that are looked at for the animation's."""
+_BOXES = 1000
+"""Top-level boxes that are looked at; files have about five."""
+_ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
+
+
+def apng_frames(fd: int) -> int:
+    """Frames that a PNG's animation control announces; 1 when it has none. Reads heads of chunks only."""
+    at = 8
+    for _ in range(_APNG_CHUNKS):
+        head = os.pread(fd, 12, at)
+        if len(head) < 12 or head[4:8] == b"IDAT":
+            return 1
+        if head[4:8] == b"acTL":
+            return int.from_bytes(head[8:12])
+        at += 12 + int.from_bytes(head[:4])
+    return 1
+
+
+def gif_is_cut(content: bytes) -> bool:
+    """Whether a GIF ends inside a block; libvips would show the frames before it as if they were all."""
+    if len(content) < 13:
+        return True
+    at = 13 + (6 << (content[10] & 7) if content[10] & 0x80 else 0)
+    while at < len(content):
+        kind = content[at]
+        if kind == 0x21:  # extension
+            at += 2
+        elif kind == 0x2C:  # picture
+            packed = content[at + 9] if at + 9 < len(content) else 0
+            at += 11 + (6 << (packed & 7) if packed & 0x80 else 0)
+        else:
+            return False  # its end, or other data after the last block
+        while at < len(content) and content[at]:
+            at += 1 + content[at]
+        at += 1
+    # The end mark itself is missing in many that are whole.
+    return at > len(content)
+
+
+def boxes_are_cut(fd: int) -> bool:
+    """Whether the boxes of a HEIC or AVIF file reach beyond its end; HEIC decoders paint what is missing grey."""
+    size, at = os.fstat(fd).st_size, 0
+    for _ in range(_BOXES):
+        head = os.pread(fd, 16, at)
+        length = int.from_bytes(head[:4])
+        if length == 1:
+            length = int.from_bytes(head[8:16])
+        if at >= size or length < 8:  # 0: up to the end of the file
+            break
+        at += length
+    return at > size
+
+
+def is_complete(fd: int, format: str, size: int) -> bool:
+    """Whether a file of ours ends as its format has it."""
+    if format == "webp":
+        head = os.pread(fd, 12, 0)
+        return head[:4] == b"RIFF" and int.from_bytes(head[4:8], "little") + 8 == size
+    if format == "avif":
+        return not boxes_are_cut(fd)
+    return os.pread(fd, 16, max(0, size - 16)).endswith(_ENDS[format])
