@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from measure import MEDIACTL, ROOT, ContenderError, absences, middle, ratio, run, table, take_turns
+from measure import MEDIACTL, ROOT, ContenderError, absences, middle, ratio, run, stop_tidily, table, take_turns
 
 HERE = Path(__file__).resolve().parent
 WIDTHS = (320, 800, 1600)
@@ -199,6 +199,7 @@ def main() -> None:
     parser.add_argument("--effort", type=int, default=4, help="WebP's effort, 0 to 6 (default: 4)")
     parser.add_argument("--sharp-dir", default=os.environ.get("SHARP_DIR", "."), help="folder that holds node_modules")
     options = parser.parse_args()
+    stop_tidily()
     with tempfile.TemporaryDirectory(prefix="mediactl-bench-") as name:
         work = Path(name)
         (work / "photos").mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -51,6 +52,9 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, good: S
                 pid, status, used = os.wait4(-1, 0)
             except ChildProcessError:
                 break
+            except BaseException:
+                child.terminate()
+                raise
             cpu += used.ru_utime + used.ru_stime
             if pid == child.pid:
                 seconds = time.perf_counter() - start
@@ -62,6 +66,11 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, good: S
             tail = err.read().decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
             raise ContenderError(f"exit code {code}: {tail[0][:160]}")
         return Cost(seconds, cpu, peak, out.read().decode(errors="replace"))
+
+
+def stop_tidily() -> None:
+    """Let SIGTERM end the benchmark as Ctrl-C does: contenders stopped, temporary folders removed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def take_turns(contenders: Mapping[str, Callable[[], T]], rounds: int) -> tuple[dict[str, list[T]], dict[str, str]]:

@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measure import ContenderError, absences, middle, ratio, table, take_turns
+from measure import ContenderError, absences, middle, ratio, stop_tidily, table, take_turns
 
 HERE = Path(__file__).resolve().parent
 PATIENCE = 120.0
@@ -145,6 +145,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="worker processes of each (default: 2)")
     parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default: 5)")
     options = parser.parse_args()
+    stop_tidily()
     contenders: dict[str, Callable[[], dict[str, float]]] = {}
     contenders["mediactl"] = partial(mediactl_rate, options.jobs, options.workers)
     missing: dict[str, str] = {}

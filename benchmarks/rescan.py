@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from measure import MEDIACTL, ContenderError, Cost, absences, middle, ratio, run, table, take_turns
+from measure import MEDIACTL, ContenderError, Cost, absences, middle, ratio, run, stop_tidily, table, take_turns
 
 RECIPE = """
 name = "bench"
@@ -130,6 +130,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default: 5)")
     parser.add_argument("--work", type=Path, help="folder to keep tree and outputs in (default: a temporary one)")
     options = parser.parse_args()
+    stop_tidily()
     contenders: dict[str, Callable[[], Result]] = {}
     missing: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="mediactl-bench-") as name:

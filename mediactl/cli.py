@@ -40,7 +40,7 @@ def main() -> NoReturn:
         sys.exit(ExitCode.STOPPED_EARLY)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - the last line of defence
+    except Exception as error:
         if os.environ.get("MEDIACTL_DEBUG"):
             raise
         text = " ".join(str(error).split())

@@ -59,9 +59,9 @@ def _ffmpeg(environment: Mapping[str, str]) -> Check:
 
 
 def _libvips() -> Check:
-    from mediactl.media import image
+    from mediactl.media import vips
 
-    return Check("libvips", True, image.describe())
+    return Check("libvips", True, vips.describe())
 
 
 def _journal(state: str) -> Check:

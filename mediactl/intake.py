@@ -206,8 +206,8 @@ class Intake:
         if row.root and os.path.normpath(here) != os.path.normpath(there) and os.path.lexists(there):
             place = os.path.join(batch.place, row.name)
             raise UsageError(
-                f"{shown(here)} and {shown(there)} would both be written to {shown(place)}; give each an --out of its own,"
-                " or use --keep-root to put each folder's own name in front"
+                f"{shown(here)} and {shown(there)} would both be written to {shown(place)}; give each an"
+                " --out of its own, or use --keep-root to put each folder's own name in front"
             )
 
 

@@ -56,7 +56,7 @@ class Planner:
         return self._plans[digest]
 
     def require_encoders(self, kind: Kind, recipe: Recipe) -> None:
-        """Raise UsageError or MachineBlocked, once and now, where the hundredth job would fail for want of an encoder."""
+        """Raise UsageError or MachineBlocked now, where the hundredth job would fail for want of an encoder."""
         asked = (recipe.digest(), kind)
         if kind is Kind.IMAGE or asked in self._checked:
             return

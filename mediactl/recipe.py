@@ -154,8 +154,8 @@ def parse(text: str, origin: str) -> Recipe:
         for number, output in enumerate(recipe.outputs(kind)):
             if output.file_name in seen:
                 raise UsageError(
-                    f"{shown(origin)}: {kind.value} outputs {seen[output.file_name]} and {number} would both be written to"
-                    f" {output.file_name!r}; give one of them another name"
+                    f"{shown(origin)}: {kind.value} outputs {seen[output.file_name]} and {number} would both be written"
+                    f" to {output.file_name!r}; give one of them another name"
                 )
             seen[output.file_name] = number
     if not any(recipe.outputs(kind) for kind in Kind):

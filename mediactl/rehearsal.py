@@ -26,7 +26,7 @@ from mediactl.ui.lines import count, duration, size
 ENOUGH = 5
 """Measured jobs of a kind from which their median is believed."""
 FALLBACK = {"image": (0.05, 25e-9), "video": (1.0, 600e-9), "audio": (0.2, 100e-9)}
-"""Kind -> (seconds a source, seconds a byte) of one core, before anything was measured: two cores of 2024, recipe web."""
+"""Kind -> (seconds a source, seconds a byte) of one core of 2024, recipe web, before anything was measured."""
 
 
 def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> Iterator[str]:

@@ -59,8 +59,9 @@ _AUDIO_BRANDS = {b"M4A ", b"M4B ", b"F4A "}
 
 EXTENSIONS: dict[str, Kind] = {
     **dict.fromkeys(
-        "jpg jpeg jpe jfif png apng gif webp avif heic heif tif tiff bmp dib jp2 j2k jpf jpx jxl svg svgz psd psb ico icns"
-        " dds blp sgi rgb bw tga fli flc pcx ppm pgm pbm pnm exr hdr dng cr2 cr3 nef arw orf rw2 raf pef srw pdf eps".split(),
+        "jpg jpeg jpe jfif png apng gif webp avif heic heif tif tiff bmp dib jp2 j2k jpf jpx jxl svg svgz psd psb"
+        " ico icns dds blp sgi rgb bw tga fli flc pcx ppm pgm pbm pnm exr hdr dng cr2 cr3 nef arw orf rw2 raf pef srw"
+        " pdf eps".split(),
         Kind.IMAGE,
     ),
     **dict.fromkeys(
@@ -75,7 +76,7 @@ EXTENSIONS: dict[str, Kind] = {
 
 
 def sniff(head: bytes, name: bytes) -> tuple[Kind, str] | None:
-    """Kind and format of a file from its first bytes; ("...", "unknown") when only its name promises media, else None."""
+    """Kind and format of a file by its first bytes; format "unknown" when only its name promises media; else None."""
     return _by_content(head) or _by_name(name)
 
 

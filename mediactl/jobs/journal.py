@@ -167,7 +167,8 @@ class Journal:
                 self._connection.execute("ROLLBACK")
             if isinstance(error, apsw.BusyError):
                 raise MachineBlocked(
-                    f"journal in {shown(self.state)} is held by another process that does not go on; end it and run again"
+                    f"journal in {shown(self.state)} is held by another process that does not go on;"
+                    " end it and run again"
                 ) from None
             raise MachineBlocked(
                 f"journal in {shown(self.state)} cannot be written: {error}; free some space and run again"
@@ -283,7 +284,7 @@ class Journal:
         return orphans
 
     def waiting(self) -> tuple[float | None, bool, bool]:
-        """Time of the next retry (None: there is none), whether jobs are ready, whether other runs have running ones."""
+        """Time of the next retry (None: there is none), whether jobs are ready, whether other runs work on some."""
         row = self._run("waiting", (self.run,)).fetchone()
         assert row is not None
         return row[0], bool(row[1]), bool(row[2])
@@ -309,7 +310,7 @@ def make_state_folder(state: str) -> None:
 
 
 def _went_down(path: str) -> bool:
-    """Whether a large journal may be torn: the machine restarted since a run that did not end in order, or one met damage."""
+    """Whether a large journal may be torn: a run did not end in order and the machine restarted, or one met damage."""
     if os.path.exists(path + SUSPECT):
         return True
     if not os.path.exists(path) or os.stat(path).st_size <= database.SMALL:

@@ -111,7 +111,7 @@ def _check_kept(task: MakeTask, folder: _Folder) -> dict[str, OutputFile]:
 
 
 def _link(target: Target, there: dict[str, OutputFile], reuse: tuple[Reuse, ...], folder: _Folder) -> None:
-    """Put the target there as a link of a file with the same key: of this asset, or of a twin, which is hashed first."""
+    """Put the target there as a link of a file with the same key: of this asset, or of a twin, hashed first."""
     for file in there.values():
         if file.artefact.key == target.key:
             there[target.name] = folder.stage_link(folder.current(file.artefact.name), file.artefact, target)

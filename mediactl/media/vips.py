@@ -88,3 +88,10 @@ def reason(error: Exception) -> str:
     line = "".join(character for character in line if character.isprintable())[:200].rstrip(". ")
     # Libraries write sentences; ours goes on after a colon. Names in capitals stay (JPEG, EXIF).
     return line if line[1:2].isupper() else line[:1].lower() + line[1:]
+
+
+def describe() -> str:
+    """Version of libvips and the formats that it reads here, for ``doctor``."""
+    version = ".".join(str(pyvips.version(part)) for part in range(3))
+    formats = [name for name, operation in LOADERS.items() if pyvips.type_find("VipsOperation", operation)]
+    return f"{version}, reads {', '.join(formats)}"

@@ -15,7 +15,6 @@ import msgspec
 from mediactl.model import Reuse, Verdict
 from mediactl.pool.messages import Answer, Frames, FromWorker, Run, decode_from_worker, frame
 
-
 _HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mediactl.pool.worker import main; main(sys.argv[2:])"
 """With -P, not -m: the current folder is full of strangers' files and must not be imported from."""

@@ -1,4 +1,4 @@
-"""Plain lines: for pipes, cron and CI. No escape codes; a few lines for a run, and one for each thing that went wrong."""
+"""Plain lines: for pipes, cron and CI. No escape codes; a few lines a run, and one for each thing that went wrong."""
 
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ class Lines:
         if event.name == "summary":
             return ending(fields)
         if event.name == "run.started":
-            return f"mediactl {fields['version']}: recipe {fields['recipe']}, {count(fields['workers'], 'worker')}, to {fields['out']}"
+            workers = count(fields["workers"], "worker")
+            return f"mediactl {fields['version']}: recipe {fields['recipe']}, {workers}, to {fields['out']}"
         if event.name == "tick" and self._clock() >= self._next:
             self._next = self._clock() + NEXT_LINES
             fraction = self._tally.fraction

@@ -1,1 +1,1 @@
-"""Uploads in parts that resume. So far the part arithmetic; the store and the command come with it in a later version."""
+"""Uploads in parts that resume. So far the part arithmetic; store and command come in a later version."""
