@@ -204,7 +204,7 @@ def status(out: bytes, state: str | None, as_json: bool) -> None:
 
 @cli.command()
 @_places
-@click.option("--state-is", "wanted", type=click.Choice(JOB_STATES), default=None, help="Only jobs in this state.")
+@click.option("--only", "wanted", type=click.Choice(JOB_STATES), default=None, help="Only jobs in this state.")
 @click.option("--limit", type=click.IntRange(min=1), default=None, help="At most so many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def jobs(out: bytes, state: str | None, wanted: str | None, limit: int | None, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from mediactl.files import shown
 from mediactl.jobs import database, history, owners
 from mediactl.jobs.priority import due
 from mediactl.jobs.sources import Sources
-from mediactl.jobs.states import MAX_CRASHES, MAX_FAILURES, State, retry_delay
+from mediactl.jobs.states import MAX_CRASHES, MAX_FAILURES, RETRY_CAP, State, retry_delay
 from mediactl.model import NewJob, Usage, Verdict
 
 FILE = "journal.db"
@@ -212,7 +212,7 @@ class Journal:
 
     def wake(self) -> None:
         """Let retries whose time has come be claimed."""
-        self._run("wake", (self._clock(),))
+        self._run("wake", (self._clock(), RETRY_CAP))
 
     def finish(self, job: int, attempt: int, state: State, reason: str = "") -> bool:
         """running -> done, rejected or cancelled. False: the answer was stale, nothing changed."""

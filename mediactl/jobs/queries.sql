@@ -11,8 +11,10 @@ ON CONFLICT (key) DO UPDATE SET
 WHERE state NOT IN ('ready', 'running');
 
 -- name: wake
--- Retries whose time has come stand in the line again.
-UPDATE jobs SET run_after = NULL WHERE state = 'ready' AND run_after IS NOT NULL AND run_after <= ?1;
+-- Retries whose time has come stand in the line again; those that would wait longer than any does, too: the clock was
+-- set back.
+UPDATE jobs SET run_after = NULL
+WHERE state = 'ready' AND run_after IS NOT NULL AND (run_after <= ?1 OR run_after > ?1 + ?2);
 
 -- name: candidates
 -- In due order; a job whose content another job is working on waits, so that equal sources are computed once.
@@ -133,10 +135,11 @@ SELECT name, role, media_type, bytes, sha256, key, width, height, duration, mtim
 FROM artefacts WHERE source = ? ORDER BY ordinal;
 
 -- name: twins
--- Artefacts made from the same content elsewhere in OUT.
+-- Artefacts made from the same content elsewhere in OUT, one a key: any will do, and there may be thousands.
 SELECT a.name, a.role, a.media_type, a.bytes, a.sha256, a.key, a.width, a.height, a.duration, s.folder, s.name
 FROM sources AS s JOIN artefacts AS a ON a.source = s.id
-WHERE s.digest = ?1 AND s.id <> ?2 AND a.mtime_ns <> 0;
+WHERE s.digest = ?1 AND s.id <> ?2 AND a.mtime_ns <> 0
+GROUP BY a.key;
 
 -- name: waiting
 SELECT

@@ -27,8 +27,6 @@ _KEPT_TAGS = ("title", "artist", "album", "album_artist", "composer", "genre", "
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """Samples a second that every AAC decoder knows (ISO/IEC 14496-3, table 1.18, up to what browsers are tested with)."""
 _OPUS_RATE = 48_000
-_FILLED = "aresample=async=1:first_pts=0"
-"""Gaps become silence and overlaps are cut, so that the sound stays with the picture; it begins at 0."""
 _ENCODED = 0.95
 
 
@@ -42,8 +40,11 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
     if found.sound is None:
         raise RejectedInput("has no sound track that can be decoded")
     places = {target.name: temporary(target.name) for target in targets}
-    stream = ffmpeg.source(fd, task.threads)[str(found.sound.index)]
-    outputs = [_output(stream, found.sound, found.info, target, places[target.name], task) for target in targets]
+    streams = filled(ffmpeg.source(fd, task.threads), found.sound, len(targets))
+    outputs = [
+        _output(stream, found.sound, found.info, target, places[target.name], task)
+        for stream, target in zip(streams, targets, strict=True)
+    ]
     try:
         complaints = ffmpeg.run(
             ffmpeg.arguments(*outputs, threads=task.threads),
@@ -54,14 +55,27 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
             report=lambda fraction: report(fraction * _ENCODED),
         )
     except ffmpeg.FfmpegFailed as error:
-        raise error.judged() from error
+        raise tracks.judged(error, fd, task.limits) from error
     drafts, warnings = [], left_out(found)
-    if len(complaints) >= tracks.DAMAGED:
+    damaged = len(complaints) >= tracks.DAMAGED
+    if damaged:
         warnings.append("parts of the recording are damaged and may sound wrong")
     for number, target in enumerate(targets, 1):
-        drafts.append(_verified(target, found.sound, places[target.name], task, warnings))
+        drafts.append(_verified(target, found.sound, places[target.name], task, damaged, warnings))
         report(_ENCODED + (1 - _ENCODED) * number / len(targets))
     return Drafts(tuple(drafts), "", tuple(dict.fromkeys(filter(None, warnings))))
+
+
+def filled(source: Any, sound: Sound, count: int) -> list[Any]:
+    """The sound track of an ffmpeg-python input, ``count`` times: it begins at 0, gaps are silence, overlaps are cut.
+
+    All of it is one filter graph: given two (``-af`` for each output), ffmpeg 9 deadlocks on some sounds with gaps.
+    """
+    stream = source[str(sound.index)].filter("aresample", **{"async": 1, "first_pts": 0})
+    if count == 1:
+        return [stream]
+    split = stream.filter_multi_output("asplit", count)
+    return [split.stream(number) for number in range(count)]
 
 
 def options(encoder: str, bitrate: int, channels: int, sound: Sound) -> dict[str, Any]:
@@ -71,7 +85,6 @@ def options(encoder: str, bitrate: int, channels: int, sound: Sound) -> dict[str
         "b:a": f"{bitrate}k",
         "ac": channels,
         "ar": _OPUS_RATE if encoder == "libopus" else _aac_rate(sound.track.sample_rate),
-        "af": _FILLED,
         "flags:a": "+bitexact",
     }
     if sound.track.language:
@@ -107,7 +120,7 @@ def _aac_rate(rate: int) -> int:
     return next((known for known in _AAC_RATES if known >= rate), _AAC_RATES[-1])
 
 
-def _verified(target: Target, sound: Sound, place: bytes, task: MakeTask, warnings: list[str]) -> Draft:
+def _verified(target: Target, sound: Sound, place: bytes, task: MakeTask, damaged: bool, warnings: list[str]) -> Draft:
     """The draft of a sound file, after it was opened again: codec, channels, duration, first and last frames."""
     _, codec, muxer, media_type = FORMATS[str(target.params["format"])]
     fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
@@ -122,5 +135,5 @@ def _verified(target: Target, sound: Sound, place: bytes, task: MakeTask, warnin
         raise JobFailed(f"{target.name}: came out with {made.sound.track.channels} channels")
     if not streamable:
         raise JobFailed(f"{target.name}: came out with its index at the end")
-    warnings.append(lengths.compared("the recording", sound.end, made.sound.end, 0.0))
+    warnings.append(lengths.compared("the recording", sound.end, made.sound.end, 0.0, damaged))
     return Draft(target, place, media_type, duration=made.info.duration)

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mediactl.errors import JobFailed, MachineBlocked, MediactlError, RejectedInput, UsageError
+from mediactl.errors import JobFailed, MachineBlocked, UsageError
 from mediactl.files import shown
 from mediactl.media.execute import Report
 from mediactl.media.versions import bundled_ffmpeg, series
@@ -62,9 +62,10 @@ class FfmpegFailed(JobFailed):
         self.add_note(f"command: {command}")
         self.add_note(f"stderr: {stderr}")
 
-    def judged(self) -> MediactlError:
-        """RejectedInput when the exit code blames the source, else this error itself."""
-        return RejectedInput(f"cannot be decoded: {telling(self.stderr)}") if self.status in _INPUT_FAULTS else self
+    @property
+    def blames_input(self) -> bool:
+        """Whether the exit code alone says that the source is at fault."""
+        return self.status in _INPUT_FAULTS
 
 
 def find(configured: str | None = None) -> str:
@@ -166,7 +167,8 @@ def run(
             preexec_fn=_dies_with_parent(),
         )
     except OSError as error:
-        raise MachineBlocked(f"ffmpeg cannot be started: {shown(argv[0])}: {error.strerror}") from error
+        culprit = shown(error.filename or argv[0])  # The binary, or the folder to start it in.
+        raise MachineBlocked(f"ffmpeg cannot be started: {culprit}: {error.strerror}") from error
     with child, selectors.DefaultSelector() as selector:
         assert child.stdout is not None
         assert child.stderr is not None

@@ -22,6 +22,8 @@ _UNCLAIMING = {"mpegts", "mpeg", "ogg"}
 """Containers without a header that says how long they should be; cut off, they are merely shorter."""
 _EXACT = {"flac", "wv", "tta", "ape", "aiff", "w64", "wav", "au", "caf"}
 """Containers whose header counts samples."""
+_INDEPENDENT = {"matroska", "mov"}
+"""Containers whose claimed duration libav takes from the header alone, and not from the size of the file."""
 _SIZE_SLACK = 1 << 10
 """Bytes that a header may claim too many: padding, and sizes that count themselves."""
 _UNKNOWN_SIZE = 0x7FFF_FF00
@@ -102,13 +104,14 @@ def ends(
     real = max(found.values(), default=0.0)
     warning = ""
     if declared and declared > size + _SIZE_SLACK:
-        raise _cut_off(real, claimed, size / declared)
+        if not names & _INDEPENDENT or claimed - real > 2 * TOLERANCE:
+            raise _cut_off(real, claimed, size / declared)
+        warning = "the file is shorter than it says, but its content goes on to the end"
     if claimed and names & _GUESSING:
         if abs(real - claimed) <= 2 * TOLERANCE:
             found = dict.fromkeys(wanted, claimed)  # Exact to the sample: it leaves out encoder padding.
     elif claimed - real > 2 * TOLERANCE and not names & _UNCLAIMING:
-        # Live recorders round, and write their header before they know.
-        if names & _EXACT or claimed - real > min(1.0, max(0.2, claimed / 20)):
+        if names & _EXACT or claimed - real > _slack(claimed):
             raise _cut_off(real, claimed, 1.0)
         warning = f"its header says {claimed:.2f} s, but its content ends after {real:.2f} s"
     return {index: found.get(index, 0.0) for index in wanted}, warning
@@ -133,14 +136,15 @@ def packet_ends(container: InputContainer, rate: float | None) -> dict[int, floa
     return found
 
 
-def compared(what: str, wanted: float, made: float, frame: float) -> str:
+def compared(what: str, wanted: float, made: float, frame: float, damaged: bool) -> str:
     """A warning when an output's track lasts longer than the source's, else "" (seconds; ``frame`` is one frame's).
 
-    Raises RejectedInput when it is shorter: ffmpeg ends well even if the source could be decoded only in part.
+    Raises RejectedInput when it is shorter: ffmpeg ends well even if the source could be decoded only in part. Of a
+    source that ffmpeg called ``damaged`` the last moments may be missing.
     """
-    tolerance = max(TOLERANCE, frame) + 0.001
+    tolerance = (_slack(wanted) if damaged else max(TOLERANCE, frame)) + 0.001
     if wanted - made > tolerance:
-        raise RejectedInput(f"{what} is broken after {made:.1f} s of {wanted:.1f} s: the rest cannot be decoded")
+        raise RejectedInput(f"{what} is broken after {_of(made, wanted)}: the rest cannot be decoded")
     return f"{what} lasts {made:.2f} s, its header says {wanted:.2f} s" if made - wanted > tolerance else ""
 
 
@@ -164,9 +168,20 @@ def _check_index(stream: Any, size: int) -> None:
 
 
 def _cut_off(real: float, claimed: float, share: float) -> RejectedInput:
-    whole = f" of {claimed:.1f} s" if claimed - real > TOLERANCE else ""
-    part = f" ({share:.0%} of it is there)" if not whole and share < 0.995 else ""
-    return RejectedInput(f"broken after {real:.1f} s{whole}: the end of the file is missing{part}")
+    after, part = _of(real, claimed), ""
+    if claimed - real <= TOLERANCE:  # Claimed by the size of what is left.
+        after, part = f"{real:.1f} s", f" ({share:.0%} of it is there)"
+    return RejectedInput(f"broken after {after}: the end of the file is missing{part}")
+
+
+def _of(part: float, whole: float) -> str:
+    digits = 1 if whole - part >= 0.1 else 2
+    return f"{part:.{digits}f} s of {whole:.{digits}f} s"
+
+
+def _slack(claimed: float) -> float:
+    """Seconds that may be missing at the end of what is claimed: live recorders round, and write headers too early."""
+    return min(1.0, max(0.2, claimed / 20))
 
 
 def _mp3_size(fd: int, head: bytes) -> int | None:

@@ -19,9 +19,8 @@ import msgspec
 from av.container import InputContainer
 from av.stream import Disposition
 
-from mediactl.errors import JobFailed, RejectedInput
-from mediactl.media import lengths
-from mediactl.media.ffmpeg import DEMUXERS, PROTOCOLS
+from mediactl.errors import JobFailed, MediactlError, RejectedInput
+from mediactl.media import ffmpeg, lengths
 from mediactl.model import AudioTrack, Limits, MediaInfo, VideoTrack
 
 HDR = {16: "PQ", 18: "HLG"}
@@ -49,6 +48,10 @@ _TAGS = {
 _TAG_LENGTH = 500
 _PEEKED = 1_000
 """Packets within which every playable track must have shown a frame."""
+_JUDGED = 3_000
+"""Packets that are decoded to tell whether a source is broken."""
+_USUAL_CHANNELS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24})
+"""Numbers of channels that av_channel_layout_default (libavutil/channel_layout.c) knows a layout for."""
 _SKIPPED = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -98,15 +101,19 @@ def inspect(fd: int, format: str, limits: Limits) -> Tracks:
     """Like ``probe``, with what rendering needs. The descriptor's position is left anywhere."""
     with opened(fd, limits) as container:
         media = [stream for stream in container.streams if stream.type in ("video", "audio")]
-        films = [stream for stream in media if stream.type == "video" and not stream.disposition & _SKIPPED]
-        sounds = [stream for stream in media if stream.type == "audio"]
+        known = [stream for stream in media if stream.codec_context]
+        films = [stream for stream in known if stream.type == "video" and not stream.disposition & _SKIPPED]
+        sounds = [stream for stream in known if stream.type == "audio"]
         for stream in films:
             _check_pixels(stream, limits)
         frames = _first_frames(container, [*films, *sounds])
+        for stream in sounds:
+            if stream.index in frames and not _mixable(frames[stream.index]):
+                del frames[stream.index]
         film = _best([stream for stream in films if stream.index in frames])
         sound = _best([stream for stream in sounds if stream.index in frames])
         if film is None and (sound is None or any(stream.frames != 0 for stream in films)):
-            raise RejectedInput(_unplayable([*films, *sounds]))
+            raise RejectedInput(_unplayable(media))
         rate = _rate(film) if film else None
         _check_duration((container.duration or 0) / 1e6, limits)
         chosen = [stream for stream in (film, sound) if stream]
@@ -123,7 +130,7 @@ def inspect(fd: int, format: str, limits: Limits) -> Tracks:
             height=video.height if video else None,
             duration=round(duration, 6),
             video=video,
-            audio=tuple(_audio(stream, ends.get(stream.index)) for stream in sounds),
+            audio=tuple(_audio(each, ends.get(each.index)) for each in media if each.type == "audio"),
             subtitles=tuple(_codec(stream) for stream in container.streams if stream.type == "subtitle"),
             tags=_tags(container, sound),
             warnings=(warning,) if warning else (),
@@ -156,6 +163,13 @@ def reinspect(fd: int, name: str, limits: Limits) -> Tracks:
     return made
 
 
+def judged(error: ffmpeg.FfmpegFailed, fd: int, limits: Limits) -> MediactlError:
+    """RejectedInput when ffmpeg failed for a source that is broken, else the error itself, which is worth a retry."""
+    if error.status > 0 and (error.blames_input or _damaged(fd, limits)):
+        return RejectedInput(f"cannot be decoded: {ffmpeg.telling(error.stderr)}")
+    return error
+
+
 @contextmanager
 def opened(fd: int, limits: Limits | None = None) -> Iterator[InputContainer]:
     """A container opened from a descriptor, at its start, which can open nothing else.
@@ -163,7 +177,7 @@ def opened(fd: int, limits: Limits | None = None) -> Iterator[InputContainer]:
     Raises RejectedInput when it is none of the containers that are allowed, or broken at its beginning; libav errors
     inside the block become RejectedInput as well, errors of the disk JobFailed.
     """
-    options = {"fd": str(fd), "protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS}
+    options = {"fd": str(fd), "protocol_whitelist": ffmpeg.PROTOCOLS, "format_whitelist": ffmpeg.DEMUXERS}
     if limits:
         options["max_pixels"] = str(limits.pixels)
     try:
@@ -193,6 +207,26 @@ def _first_frames(container: InputContainer, streams: list[Any]) -> dict[int, An
         if len(frames) == len(streams) or number >= _PEEKED:
             break
     return frames
+
+
+def _damaged(fd: int, limits: Limits) -> bool:
+    """Whether a decoder stumbles within the first packets."""
+    with opened(fd, limits) as container:
+        media = [stream for stream in container.streams if stream.type in ("video", "audio") and stream.codec_context]
+        for number, packet in enumerate(container.demux(*media)):
+            try:
+                packet.decode()
+            except av.FFmpegError:
+                return True
+            if number >= _JUDGED:
+                break
+    return False
+
+
+def _mixable(frame: Any) -> bool:
+    """Whether libav can mix a sound down: what channels it has is said, or there is a usual layout of so many."""
+    unsaid = frame.layout.name == f"{frame.layout.nb_channels} channels"
+    return not unsaid or frame.layout.nb_channels in _USUAL_CHANNELS
 
 
 def _best(streams: list[Any]) -> Any:
@@ -294,6 +328,9 @@ def _unplayable(streams: list[Any]) -> str:
     codecs = sorted({_codec(stream) for stream in streams})
     if not codecs:
         return "has no playable track: neither a film nor sound is in it"
+    channels = {stream.codec_context.channels for stream in streams if stream.type == "audio" and stream.codec_context}
+    if len(streams) == 1 and channels and not channels & _USUAL_CHANNELS:
+        return f"has {channels.pop()} sound channels and does not say which is which: they cannot be mixed"
     return f"has no playable track: nothing can be decoded of {', '.join(codecs)}"
 
 

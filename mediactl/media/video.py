@@ -73,7 +73,8 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
             rate=found.picture.rate,
             report=lambda fraction: report(fraction * _ENCODED),
         )
-        drafts, warnings, placeholder = [], _warnings(found, task, complaints), ""
+        damaged = len(complaints) >= tracks.DAMAGED
+        drafts, warnings, placeholder = [], _warnings(found, task, damaged), ""
         for number, target in enumerate(targets, 1):
             place = places[target.name]
             if target.operation == "poster":
@@ -81,10 +82,10 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
                 if not (task.placeholder or placeholder):
                     placeholder = _placeholder(stills[target.name])
             else:
-                drafts.append(_verified(target, found, place, task, warnings))
+                drafts.append(_verified(target, found, place, task, damaged, warnings))
             report(_ENCODED + (1 - _ENCODED) * number / len(targets))
     except ffmpeg.FfmpegFailed as error:
-        raise error.judged() from error
+        raise tracks.judged(error, fd, task.limits) from error
     finally:
         for path in stills.values():
             remove_if_there(path)
@@ -103,12 +104,15 @@ def _outputs(
     """The ffmpeg-python output nodes of one run."""
     source = ffmpeg.source(fd, task.threads, max_pixels=task.limits.pixels)
     branches = _prepared(source[str(picture.index)], found, picture, len(targets))
+    heard = [target.name for target in targets if found.sound and target.params.get("audio")]
+    sounds = audio.filled(source, found.sound, len(heard)) if found.sound and heard else []
     outputs = []
     for target, branch in zip(targets, branches, strict=True):
         if target.operation == "poster":
             outputs.append(_poster_output(branch, picture, target, stills[target.name], task.limits))
         else:
-            outputs.append(_rendition(source, branch, found, picture, target, places[target.name], task))
+            sound = sounds[heard.index(target.name)] if target.name in heard else None
+            outputs.append(_rendition(branch, sound, found, picture, target, places[target.name], task))
     return outputs
 
 
@@ -160,7 +164,7 @@ def _is_wide(picture: Picture) -> bool:
 
 
 def _rendition(
-    source: Any, branch: Any, found: Tracks, picture: Picture, target: Target, place: bytes, task: MakeTask
+    branch: Any, sound: Any, found: Tracks, picture: Picture, target: Target, place: bytes, task: MakeTask
 ) -> Any:
     params = target.params
     streams = [_scaled(branch, picture, int(params["width"]), int(params["height"]))]
@@ -175,8 +179,8 @@ def _rendition(
         "force_key_frames": _KEY_FRAMES,
         "flags:v": "+bitexact",
     }
-    if params["audio"] and found.sound:
-        streams.append(source[str(found.sound.index)])
+    if sound and found.sound:
+        streams.append(sound)
         channels = min(2, found.sound.track.channels)
         options |= audio.options("aac", int(params["audio_bitrate"]), channels, found.sound)
     return ffmpeg.output(streams, place, "mp4", task.limits, movflags="+faststart", **options)
@@ -217,7 +221,7 @@ def _placeholder(still: bytes) -> str:
     return placeholder_of(still)
 
 
-def _verified(target: Target, found: Tracks, place: bytes, task: MakeTask, warnings: list[str]) -> Draft:
+def _verified(target: Target, found: Tracks, place: bytes, task: MakeTask, damaged: bool, warnings: list[str]) -> Draft:
     """The draft of a rendition, after it was opened again: size, tracks, durations, first and last frames."""
     params, fd = target.params, os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -234,14 +238,14 @@ def _verified(target: Target, found: Tracks, place: bytes, task: MakeTask, warni
         )
     if not streamable:
         raise JobFailed(f"{target.name}: came out with its index at the end")
-    rate = found.picture.rate
-    warnings.append(lengths.compared("the film", found.picture.end, made.picture.end, 1 / rate if rate else 0.0))
+    frame = 1 / found.picture.rate if found.picture.rate else 0.0
+    warnings.append(lengths.compared("the film", found.picture.end, made.picture.end, frame, damaged))
     if found.sound and made.sound:
-        warnings.append(lengths.compared("the sound", found.sound.end, made.sound.end, 0.0))
+        warnings.append(lengths.compared("the sound", found.sound.end, made.sound.end, 0.0, damaged))
     return Draft(target, place, "video/mp4", video.width, video.height, made.info.duration)
 
 
-def _warnings(found: Tracks, task: MakeTask, complaints: list[str]) -> list[str]:
+def _warnings(found: Tracks, task: MakeTask, damaged: bool) -> list[str]:
     """What the whole asset lost, whatever of it is made in this run."""
     warnings = []
     if found.picture and found.picture.transfer in HDR:
@@ -252,6 +256,6 @@ def _warnings(found: Tracks, task: MakeTask, complaints: list[str]) -> list[str]
             warnings.append(f"high dynamic range ({name}) looks dull: this ffmpeg has no zscale filter to map it")
     if any(target.operation == "video" for target in task.targets):
         warnings += audio.left_out(found)
-    if len(complaints) >= tracks.DAMAGED:
+    if damaged:
         warnings.append("parts of the film are damaged and may look or sound wrong")
     return warnings

@@ -54,10 +54,15 @@ def asset(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_samples_are_processed_and_the_bad_ones_rejected_with_a_reason(mediactl: CommandLine, samples: Path) -> None:
+def test_the_samples_are_processed_and_the_bad_ones_rejected_with_a_reason(
+    mediactl: CommandLine, samples: Path
+) -> None:
     first = mediactl("process", samples, "--json")
     assert first.code == 1, first.err
-    assert {event["path"] for event in first.events if event["event"] == "job.rejected"} == {"truncated.jpg", "notes.jpg"}
+    assert {event["path"] for event in first.events if event["event"] == "job.rejected"} == {
+        "truncated.jpg",
+        "notes.jpg",
+    }
     summary = first.summary
     assert summary["done"] == summary["sources"] - 2
     assert summary["quarantined"] == summary["unfinished"] == 0
@@ -186,7 +191,9 @@ def test_equal_sources_are_computed_once(mediactl: CommandLine, small: str) -> N
     )
 
 
-def test_a_moved_source_is_linked_not_encoded_and_prune_removes_the_old_place(mediactl: CommandLine, small: str) -> None:
+def test_a_moved_source_is_linked_not_encoded_and_prune_removes_the_old_place(
+    mediactl: CommandLine, small: str
+) -> None:
     picture(mediactl.folder / "in/old.jpg")
     assert mediactl("process", "in", "--recipe", small).code == 0
     (mediactl.folder / "in/old.jpg").rename(mediactl.folder / "in/new.jpg")
@@ -203,7 +210,15 @@ def test_a_moved_source_is_linked_not_encoded_and_prune_removes_the_old_place(me
 
 @pytest.mark.parametrize(
     "name",
-    [b"with space.jpg", b"-x[red].jpg", b"new\nline.jpg", b"%03d.jpg", b"caf\xe9.jpg", b"\xe2\x80\xaeevil.jpg", b"a[page=1].jpg"],
+    [
+        b"with space.jpg",
+        b"-x[red].jpg",
+        b"new\nline.jpg",
+        b"%03d.jpg",
+        b"caf\xe9.jpg",
+        b"\xe2\x80\xaeevil.jpg",
+        b"a[page=1].jpg",
+    ],
 )
 def test_any_name_that_linux_allows_is_processed_and_shown_safely(
     mediactl: CommandLine, small: str, name: bytes
@@ -218,7 +233,9 @@ def test_any_name_that_linux_allows_is_processed_and_shown_safely(
     assert mediactl("process", "in", "--recipe", small, "--json").summary["jobs"] == 0
 
 
-def test_bad_files_end_rejected_and_their_neighbours_never_notice(mediactl: CommandLine, small: str, samples: Path) -> None:
+def test_bad_files_end_rejected_and_their_neighbours_never_notice(
+    mediactl: CommandLine, small: str, samples: Path
+) -> None:
     picture(mediactl.folder / "in/good.jpg")
     (mediactl.folder / "in/empty.jpg").touch()
     (mediactl.folder / "in/text.mp4").write_text("#EXTM3U\n/etc/passwd\n")
@@ -371,7 +388,7 @@ def test_a_stopped_job_can_be_shown_retried_and_cancelled(mediactl: CommandLine,
     (mediactl.folder / "in").mkdir()
     (mediactl.folder / "in/bad.jpg").write_text("text")
     assert mediactl("process", "in", "--recipe", small).code == 1
-    listed = mediactl("jobs", "--state-is", "rejected", "--json")
+    listed = mediactl("jobs", "--only", "rejected", "--json")
     job = json.loads(listed.out)
     assert (job["path"], job["state"]) == ("bad.jpg", "rejected")
     assert "rejected: is no image" in mediactl("show", "bad.jpg").out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import wave
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -118,6 +119,21 @@ def test_six_channels_and_high_rates_become_stereo_that_every_browser_plays(tmp_
     source = make(tmp_path / "a.wav", "-f", "lavfi", "-i", "sine=440:d=1:r=96000", "-ac", "6", "-c:a", "pcm_f32le")
     made = render(source)
     assert [decoded(file) for file in made.files] == [("aac", 2, 48_000), ("opus", 2, 48_000)]
+
+
+def test_sound_without_known_channels_is_refused_with_their_number(tmp_path: Path) -> None:
+    source = tmp_path / "many.wav"
+    with wave.open(str(source), "wb") as file:
+        file.setparams((11, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(11 * 2 * 8000))
+    with pytest.raises(RejectedInput, match="has 11 sound channels"):
+        render(source)
+
+
+def test_a_gap_becomes_silence(tmp_path: Path) -> None:
+    source = make(tmp_path / "a.mka", *TONE, "-af", "aselect='lt(t,0.4)+gt(t,1.1)'", "-c:a", "libvorbis")
+    for file in render(source).files:
+        assert decoded_length(file) == pytest.approx(1.5, abs=0.05)
 
 
 def test_tags_are_kept_and_nothing_in_them_is_an_option(tmp_path: Path) -> None:

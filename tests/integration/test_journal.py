@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import apsw
 import pytest
-from journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, put, record
+from journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, put
 
-from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import MAX_CRASHES, MAX_FAILURES, RETRY_BASE, RETRY_CAP, State
-from mediactl.model import Made, MediaInfo, Priority, Usage, Verdict
+from mediactl.model import Priority
 
 Answer = Callable[[Journal, int, int], object]
 
@@ -128,10 +127,12 @@ def test_a_retry_that_waits_stays_as_it_is_when_it_is_added_again(journal: Journ
 
 
 @pytest.mark.parametrize("ended", ["done", "cancelled", "rejected", "quarantined"])
-def test_a_job_that_ended_and_is_asked_for_again_starts_afresh(journal: Journal, rows: Rows, ended: str) -> None:
+def test_a_job_that_ended_and_is_asked_for_again_starts_afresh(
+    journal: Journal, rows: Rows, clock: Clock, ended: str
+) -> None:
     put(journal, new_job("a", priority=Priority.LOW))
     while rows.state("a") == "ready":
-        journal_clock(journal).advance(RETRY_CAP)
+        clock.advance(RETRY_CAP)
         with journal.transaction():
             journal.wake()
         found = claim_one(journal)
@@ -146,13 +147,6 @@ def test_a_job_that_ended_and_is_asked_for_again_starts_afresh(journal: Journal,
     assert (job.state, job.failures, job.crashes, job.reason, job.priority) == ("ready", 0, 0, "", Priority.HIGH)
     again = claim_one(journal)
     assert (again.payload, again.attempt) == (b"new", found.attempt + 1)
-
-
-def journal_clock(journal: Journal) -> Clock:
-    """The clock that a journal was opened with."""
-    clock = journal._clock
-    assert isinstance(clock, Clock)
-    return clock
 
 
 def test_a_job_is_quarantined_after_its_last_failure_and_waits_longer_each_time(
@@ -180,6 +174,17 @@ def test_a_job_is_quarantined_after_its_last_failure_and_waits_longer_each_time(
         with journal.transaction():
             journal.wake()
     assert claim(journal, 1, "quick", "heavy", "alone") == []
+
+
+def test_a_clock_that_was_set_back_does_not_make_a_retry_wait_for_it(journal: Journal, clock: Clock) -> None:
+    put(journal, new_job("a"))
+    found = claim_one(journal)
+    with journal.transaction():
+        journal.fail(found.id, found.attempt, "no luck")
+    clock.advance(-24 * 3600.0)
+    with journal.transaction():
+        journal.wake()
+    assert claim_one(journal).id == found.id
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.25, 0.999999])
@@ -262,35 +267,6 @@ def test_what_waits_can_be_cancelled_and_what_runs_is_left_to_finish(journal: Jo
     assert rows.sources() == {"cancelled": 1}
 
 
-def test_an_attempt_is_one_row_of_history_and_feeds_predictions_when_done(journal: Journal, rows: Rows) -> None:
-    put(journal, new_job("a", kind="image", format="jpeg", size=1000))
-    found = claim_one(journal)
-    with journal.transaction():
-        journal.interrupt(found.id, found.attempt, "stopped")
-        record(journal, found, Verdict.INTERRUPTED)
-    found = claim_one(journal)
-    with journal.transaction():
-        journal.finish(found.id, found.attempt, State.DONE)
-        journal.record(found, Verdict.DONE, "", Usage(2.0, 1.5, 10**6), 77)
-    first, second = rows.attempts("a")
-    assert (first.outcome, first.attempt, first.run) == ("interrupted", 1, journal.run)
-    assert (second.outcome, second.wall, second.cpu, second.peak_memory, second.worker) == ("done", 2.0, 1.5, 10**6, 77)
-    assert journal.measured(2) == {}
-    ((bucket, count),) = journal.measured(1)["image"]
-    assert (bucket, count) == (41, 1)
-
-
-def test_a_done_source_names_its_artefacts_and_needs_what_proves_it(journal: Journal, rows: Rows) -> None:
-    with journal.transaction():
-        source = journal.sources.put(a_source(), "recipe", "plan", "pending")
-    with pytest.raises(apsw.ConstraintError), journal.transaction():
-        journal.sources.set_state(source, "done", "")
-    with journal.transaction():
-        journal.sources.probed(source, "digest", MediaInfo(format="jpeg", width=3, height=2))
-        journal.sources.done(source, Made(folder_mtime_ns=5), "plan")
-    assert rows.sources() == {"done": 1}
-
-
 def test_a_transaction_that_raises_leaves_nothing(journal: Journal, rows: Rows) -> None:
     put(journal, new_job("a"))
     with pytest.raises(RuntimeError), journal.transaction():
@@ -298,33 +274,3 @@ def test_a_transaction_that_raises_leaves_nothing(journal: Journal, rows: Rows) 
         journal.claim(("quick",), 5)
         raise RuntimeError
     assert rows.jobs() == {"ready": 1}
-
-
-def claimed_keys(found: list[Claim]) -> list[str]:
-    """Keys in the order of the claim."""
-    return [each.key for each in found]
-
-
-def test_claims_go_by_due_time_over_all_lanes(journal: Journal, clock: Clock) -> None:
-    put(journal, new_job("slow", priority=Priority.LOW), new_job("film", lane="heavy"), new_job("photo"))
-    put(journal, new_job("cloud", lane="network", priority=Priority.URGENT))
-    put(journal, new_job("now", lane="heavy", priority=Priority.URGENT))
-    wanted = [new_job(name).key for name in ("now", "film", "photo", "slow")]
-    assert claimed_keys(claim(journal, 9)) == wanted
-
-
-def test_no_more_is_claimed_than_there_is_room_for(journal: Journal) -> None:
-    put(journal, *(new_job(number, lane=("quick", "heavy")[number % 2]) for number in range(6)))
-    assert claimed_keys(claim(journal, 4)) == [new_job(number).key for number in range(4)]
-    assert claimed_keys(claim(journal, 4)) == [new_job(number).key for number in (4, 5)]
-
-
-def test_equal_content_is_never_worked_on_twice_at_once(journal: Journal, rows: Rows, tmp_path: Path) -> None:
-    put(journal, *(new_job(name, content="same") for name in "abc"), new_job("d", content="other"))
-    first = claim(journal, 9)
-    assert claimed_keys(first) == [new_job("a").key, new_job("d").key]
-    with opened(tmp_path) as other:
-        assert claim(other, 9) == []
-    with journal.transaction():
-        journal.finish(first[0].id, first[0].attempt, State.DONE)
-    assert claimed_keys(claim(journal, 9)) == [new_job("b").key]

@@ -1,0 +1,71 @@
+"""What README and docs show works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from conftest import ROOT, CommandLine
+
+from mediactl import recipe
+from mediactl.cli import cli
+
+
+def blocks(file: Path, language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", file.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def command_lines() -> list[str]:
+    """Every mediactl command that README shows; "a | b" stands for several."""
+    lines = [
+        line.split("#")[0].split("<")[0].strip()
+        for block in blocks(ROOT / "README.md", "sh")
+        for line in block.splitlines()
+    ]
+    commands: list[str] = []
+    for line in lines:
+        if line.startswith("mediactl "):
+            first, *others = line.removeprefix("mediactl ").split(" | ")
+            commands += [first, *others]
+    return commands
+
+
+def test_readme_has_exactly_two_set_up_commands_of_one_line_each() -> None:
+    lines = [line for block in blocks(ROOT / "README.md", "sh") for line in block.splitlines()]
+    set_up = [line for line in lines if line.startswith("python3 -m venv")]
+    assert len(set_up) == 2
+    assert set_up[0].endswith("mediactl process samples")
+    assert set_up[1].endswith("pytest")
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_the_commands_in_readme_parse(line: str) -> None:
+    name, *arguments = shlex.split(line)
+    command = cli.commands[name]
+    context = command.make_context(name, [*arguments], parent=click.Context(cli))
+    assert context.params is not None
+
+
+def test_the_recipe_in_the_docs_is_sound() -> None:
+    (text,) = blocks(ROOT / "docs" / "recipes.md", "toml")
+    assert recipe.parse(text, "docs/recipes.md").name == "gallery"
+
+
+def test_every_event_that_a_run_tells_is_in_the_docs_with_its_fields(mediactl: CommandLine, samples: Path) -> None:
+    table = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", (ROOT / "docs" / "events.md").read_text(), re.MULTILINE))
+    common = {"event", "time"}
+    told = mediactl("process", samples, "--json").events + mediactl("process", samples, "--json").events
+    assert {"run.started", "plan", "job.done", "job.rejected", "summary"} <= {event["event"] for event in told}
+    for event in told:
+        documented = set(re.findall(r"`(\w+)`", table[event["event"]])) | common
+        if event["event"].startswith("job."):
+            documented |= {"job", "kind", "path", "source_kind", "bytes"}
+        assert set(event) <= documented, event
+    for event in told:
+        if event["event"] == "summary":
+            parts = ("up_to_date", "done", "rejected", "quarantined", "unfinished")
+            assert event["sources"] == sum(event[part] for part in parts)

@@ -1,0 +1,49 @@
+"""Jobs that misbehave in ways that ``pool.synthetic`` does not know; run by real workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mediactl.model import Reuse
+from mediactl.pool import synthetic
+
+EXECUTE = "odd_jobs:execute"
+
+
+def execute(
+    kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, report: Callable[[float], None]
+) -> dict[str, Any]:
+    """Do what the payload says, in this order; other kinds are synthetic's.
+
+    {"note": file, "report": true, "child": file, "wait": fifo, "once": file, "echo": anything}: append start and end to a
+    file; tell progress; leave a process behind, its id in the file; wait until the FIFO was written to; hang unless this
+    file is there, and make it; give back.
+    """
+    if kind != "odd":
+        return synthetic.execute(kind, payload, reuse, token, report)
+    what = json.loads(payload)
+    started = time.monotonic_ns()
+    if "child" in what:
+        child = os.fork()
+        while not child:
+            signal.pause()
+        with open(what["child"], "a") as file:
+            print(os.getpid(), child, file=file)
+    if "report" in what:
+        report(0.5)
+    if "wait" in what:
+        with open(what["wait"], "rb") as fifo:
+            fifo.read()
+    if "once" in what and not os.path.exists(what["once"]):
+        with open(what["once"], "x"):
+            pass
+        signal.pause()
+    if "note" in what:
+        with open(what["note"], "a") as file:
+            print(what.get("name"), started, time.monotonic_ns(), file=file)
+    return {"echo": what.get("echo")}

@@ -1,0 +1,127 @@
+"""A pool on a real journal, with jobs that do nothing but what a test wants. As a program: a supervisor to be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import odd_jobs
+from journals import new_job, opened, put
+
+from mediactl import recipe
+from mediactl.backlog import JournalBacklog
+from mediactl.jobs.journal import Journal
+from mediactl.model import Event, NewJob
+from mediactl.planner import Planner
+from mediactl.pool.process import Assignment
+from mediactl.pool.supervisor import Ended, Stopped, Supervisor, worker_environment
+from mediactl.settings import Settings
+
+HERE = Path(__file__).resolve().parent
+PATHS = f"{HERE.parent}:{HERE}"
+
+
+def odd(name: str | int, **what: Any) -> NewJob:
+    """A job of ``odd_jobs``; the limits and lane of it may be given with an underscore in front."""
+    fields = {key[1:]: what.pop(key) for key in list(what) if key.startswith("_")}
+    return new_job(name, kind="odd", payload=json.dumps({"name": name, **what}, default=str).encode(), **fields)
+
+
+class NoIntake:
+    """All is taken in, unless a test overrides this."""
+
+    def step(self) -> bool:
+        """True while there is more."""
+        return False
+
+    def summary(self) -> dict[str, object]:
+        """Of no interest."""
+        return {}
+
+
+class Recording(JournalBacklog):
+    """Keeps every answer."""
+
+    answers: list[Ended]
+
+    def exchange(self, ended: Sequence[Ended], room: int, alone: bool) -> list[Assignment]:
+        """Settle and claim."""
+        self.answers.extend(ended)
+        return super().exchange(ended, room, alone)
+
+
+class Pool:
+    """A journal in a folder, a backlog on it, and a supervisor. Events are kept."""
+
+    def __init__(self, folder: Path, journal: Journal, log: int, **options: Any) -> None:
+        self.events: list[Event] = []
+        self.journal = journal
+        self.on_event: Callable[[Event], object] = lambda _: None
+        self.intake: NoIntake = options.pop("intake", None) or NoIntake()
+        wanted = Settings(sources=(), out=os.fsencode(folder / "out"), state=str(folder))
+        planner = Planner(wanted, recipe.load("web"), {}, journal)
+        self.backlog = Recording(journal, planner, self.intake, wanted.out, self._take, time.monotonic)
+        self.backlog.answers = []
+        call = options.pop("call", odd_jobs.EXECUTE)
+        environment = worker_environment({**os.environ, "PYTHONPATH": PATHS})
+        options.setdefault("workers", 2)
+        self.supervisor = Supervisor(call, self.backlog, token=journal.run, environment=environment, log=log, **options)
+
+    def _take(self, event: Event) -> None:
+        if event.name != "tick":
+            self.events.append(event)
+        self.on_event(event)
+
+    def names(self) -> list[str]:
+        """Names of the events so far."""
+        return [event.name for event in self.events]
+
+
+def run_pool(
+    folder: Path, *jobs: NewJob, prepare: Callable[[Pool], object] = lambda _: None, **options: Any
+) -> tuple[Stopped, Pool]:
+    """Work the jobs off; retries need not wait."""
+    with ExitStack() as stack:
+        journal = stack.enter_context(opened(folder, time.time, random=lambda: 0.0))
+        put(journal, *jobs)
+        log = stack.enter_context(open(folder / "log", "ab"))
+        pool = Pool(folder, journal, log.fileno(), **options)
+        prepare(pool)
+        return pool.supervisor.run(), pool
+
+
+def has_died(pid: int, timeout: float = 30.0) -> bool:
+    """Wait, without polling, until a process has ended."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], timeout)[0])
+    finally:
+        os.close(fd)
+
+
+def main() -> None:
+    """Run what waits in the journal of a folder; print events, last why it stopped: FOLDER, options as JSON."""
+
+    def say(event: Event) -> None:
+        if event.name != "tick":
+            print(json.dumps({"event": event.name, **event.fields}), flush=True)
+
+    def prepare(pool: Pool) -> None:
+        pool.on_event = say
+
+    stopped, _ = run_pool(Path(sys.argv[1]), prepare=prepare, **json.loads(sys.argv[2]))
+    print(json.dumps({"event": "stopped", "why": stopped.name}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
