@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -26,7 +26,10 @@ class ContenderError(Exception):
 
 
 class Cost(NamedTuple):
-    """What one run of a program took, all its descendants included (but peak_mib: its largest process alone)."""
+    """What one run of a program took, all its descendants included (but peak_mib: its largest process alone).
+
+    `stdout` is the end of what it printed.
+    """
 
     seconds: float
     cpu: float
@@ -60,12 +63,16 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, good: S
                 seconds = time.perf_counter() - start
                 code = child.returncode = os.waitstatus_to_exitcode(status)
                 peak = used.ru_maxrss / 1024
-        out.seek(0)
-        err.seek(0)
         if code not in good:
-            tail = err.read().decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+            tail = last(err).splitlines()[-1:] or ["no message"]
             raise ContenderError(f"exit code {code}: {tail[0][:160]}")
-        return Cost(seconds, cpu, peak, out.read().decode(errors="replace"))
+        return Cost(seconds, cpu, peak, last(out))
+
+
+def last(file: IO[bytes]) -> str:
+    """The last 16 KiB. Never all of it: a child's peak memory, as Linux counts it, is never below its parent's."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - 16_384))
+    return file.read().decode(errors="replace").strip()
 
 
 def stop_tidily() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,9 +21,9 @@ def execute(
 ) -> dict[str, Any]:
     """Do what the payload says, in this order; other kinds are synthetic's.
 
-    {"note": file, "report": true, "child": file, "wait": fifo, "once": file, "echo": anything}: append start and end to a
-    file; tell progress; leave a process behind, its id in the file; wait until the FIFO was written to; hang unless this
-    file is there, and make it; give back.
+    {"note": file, "report": true, "child": file, "wait": fifo, "once": file, "garble": true, "echo": anything}: append
+    start and end to a file; tell progress; leave a process behind, its id in the file; wait until the FIFO was written
+    to; hang unless this file is there, and make it; write nonsense into the pipe; give back.
     """
     if kind != "odd":
         return synthetic.execute(kind, payload, reuse, token, report)
@@ -43,6 +44,8 @@ def execute(
         with open(what["once"], "x"):
             pass
         signal.pause()
+    if "garble" in what:
+        os.write(int(sys.argv[3]), b"\xff" * 100)
     if "note" in what:
         with open(what["note"], "a") as file:
             print(what.get("name"), started, time.monotonic_ns(), file=file)

@@ -1,4 +1,4 @@
-"""A pool on a real journal, with jobs that do nothing but what a test wants. As a program: a supervisor to be killed."""
+"""A pool on a real journal, with jobs that do nothing but what a test wants. Run as a program: a supervisor to kill."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
     drafts: list[Draft] = []
     for target in sorted(ladder.values(), key=_rank):
         params = params_of(target)
-        if len(drafts) == len(todo):
-            break
+        if len(drafts) == len(todo) and task.placeholder:
+            break  # A placeholder is always that of the smallest of all.
         if params.animated and source.moves:
             if target.key in todo:
                 drafts.append(_save_animation(source, todo[target.key], params, temporary(todo[target.key].name)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import av
@@ -117,11 +118,22 @@ def ends(
     return {index: found.get(index, 0.0) for index in wanted}, warning
 
 
+def packets(container: InputContainer, *streams: Any) -> Iterator[Any]:
+    """The packets of these streams (of all, without any), flushing ones at the end.
+
+    PyAV's flush fails when a stream has appeared in the middle of the file, as MPEG-TS and FLV may have it.
+    """
+    try:
+        yield from container.demux(*streams)
+    except IndexError:
+        return
+
+
 def packet_ends(container: InputContainer, rate: float | None) -> dict[int, float]:
     """Seconds, counted as the container does, at which the last packet of each stream ends; absent: it had none."""
     found: dict[int, float] = {}
     try:
-        for packet in container.demux():
+        for packet in packets(container):
             stamp = packet.pts if packet.pts is not None else packet.dts
             if stamp is None or packet.time_base is None:
                 continue
@@ -170,7 +182,7 @@ def _check_index(stream: Any, size: int) -> None:
 def _cut_off(real: float, claimed: float, share: float) -> RejectedInput:
     after, part = _of(real, claimed), ""
     if claimed - real <= TOLERANCE:  # Claimed by the size of what is left.
-        after, part = f"{real:.1f} s", f" ({share:.0%} of it is there)"
+        after, part = f"{real:.1f} s", f" ({int(share * 100)} % of it is there)"
     return RejectedInput(f"broken after {after}: the end of the file is missing{part}")
 
 

@@ -77,7 +77,8 @@ def _waves(channel: list[float], width: int, height: int, nx: int, ny: int) -> t
     scale = max(map(abs, waves))
     if scale < 1e-6:  # one plain colour: what is left are rounding errors, which differ between machines
         return mean, [0] * len(waves), 0.0
-    return mean, [_round(15 * (0.5 + 0.5 / scale * wave)) for wave in waves], scale
+    # A wave that is not there lies between two steps, where rounding errors would decide.
+    return mean, [_round(15 * (0.5 + 0.5 / scale * wave) + 1e-6) for wave in waves], scale
 
 
 def _round(value: float) -> int:

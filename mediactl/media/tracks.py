@@ -153,7 +153,7 @@ def reinspect(fd: int, name: str, limits: Limits) -> Tracks:
             chosen = [container.streams[track.index] for track in (made.picture, made.sound) if track]
             container.seek(int(max(0.0, (made.info.duration or 0.0) - lengths.TOLERANCE) * 1e6))
             missing = {stream.index for stream in chosen}
-            for packet in container.demux(*chosen):
+            for packet in lengths.packets(container, *chosen):
                 if packet.decode():
                     missing.discard(packet.stream.index)
     except RejectedInput as error:
@@ -195,7 +195,7 @@ def _first_frames(container: InputContainer, streams: list[Any]) -> dict[int, An
     frames: dict[int, Any] = {}
     if not streams:
         return frames
-    for number, packet in enumerate(container.demux(*streams)):
+    for number, packet in enumerate(lengths.packets(container, *streams)):
         index = packet.stream.index
         if index not in frames:
             try:
@@ -213,7 +213,7 @@ def _damaged(fd: int, limits: Limits) -> bool:
     """Whether a decoder stumbles within the first packets."""
     with opened(fd, limits) as container:
         media = [stream for stream in container.streams if stream.type in ("video", "audio") and stream.codec_context]
-        for number, packet in enumerate(container.demux(*media)):
+        for number, packet in enumerate(lengths.packets(container, *media)):
             try:
                 packet.decode()
             except av.FFmpegError:

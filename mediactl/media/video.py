@@ -123,7 +123,7 @@ def _prepared(stream: Any, found: Tracks, picture: Picture, count: int) -> list[
     """
     video = found.info.video
     lines = min(video.width, video.height) if video else 0
-    guess = _BT709 if lines >= _HIGH_DEFINITION else _BT470BG if lines in _PAL else _SMPTE170M
+    guess = _BT709 if lines >= _HIGH_DEFINITION or picture.rgb else _BT470BG if lines in _PAL else _SMPTE170M
     guess = _BT2020 if picture.transfer in HDR else guess
     tags: dict[str, int] = {}
     if picture.primaries == _UNKNOWN:
@@ -146,7 +146,8 @@ def _scaled(stream: Any, picture: Picture, width: int, height: int) -> Any:
     """The film at exactly this size, square pixels, 8 bit, BT.709 or BT.601 in limited range."""
     size = {"w": width, "h": height, "flags": _SCALER}
     if _is_wide(picture) and "zscale" in ffmpeg.filters():
-        stream = stream.filter("scale", **size).filter("format", "yuv420p10le")
+        matrix = {"out_color_matrix": "bt2020"} if picture.rgb else {}
+        stream = stream.filter("scale", **size, **matrix).filter("format", "yuv420p10le")
         if picture.transfer in HDR:
             stream = stream.filter("zscale", transfer="linear", npl=_PEAK).filter("format", "gbrpf32le")
             stream = stream.filter("zscale", primaries="bt709").filter("tonemap", tonemap="hable", desat=0)

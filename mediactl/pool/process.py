@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import msgspec
 
 from mediactl.model import Reuse, Verdict
-from mediactl.pool.messages import Answer, Frames, FromWorker, Run, decode_from_worker, frame
+from mediactl.pool.messages import Frames, FromWorker, Run, decode_from_worker, frame
 
 _HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mediactl.pool.worker import main; main(sys.argv[2:])"
@@ -88,10 +88,11 @@ class Worker:
                 messages.extend(decode_from_worker(body) for body in self._frames.feed(data))
         except BlockingIOError:
             return messages
-        except (OSError, ValueError, msgspec.DecodeError):
-            pass  # a reset or a torn frame: gone, like a clean end of the stream
-        # Answers that came before the end count: the work was done.
-        return messages if any(isinstance(message, Answer) for message in messages) else None
+        except ValueError:
+            return None  # a torn stream: nothing that it says is believed
+        except OSError:
+            pass  # a reset: gone, like a clean end of the stream
+        return messages or None  # what came before the end counts; the next call finds the end alone
 
     def kill(self) -> None:
         """SIGKILL its whole process group."""

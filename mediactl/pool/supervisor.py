@@ -157,13 +157,14 @@ class Supervisor:
 
     def _exchange(self, room: int) -> int:
         ended, self._ended = self._ended, []
-        alone = not self._busy() and not self._waiting
-        taken = self._backlog.exchange(ended, room, alone)
-        self._waiting.extend(taken)
         for end in ended:
             if end.verdict is Verdict.BLOCKED:
                 self.blocked_by = end.reason
                 self._stop(Stopped.BLOCKED)
+        room = 0 if self._stopping else room
+        alone = not self._busy() and not self._waiting
+        taken = self._backlog.exchange(ended, room, alone)
+        self._waiting.extend(taken)
         return len(taken)
 
     def _wait(self, wakeup: socket.socket, timeout: float) -> None:
@@ -192,6 +193,8 @@ class Supervisor:
 
     def _answered(self, worker: Worker, answer: Answer) -> None:
         assignment = worker.sent.popleft()  # answers come in the order of the jobs
+        if worker.verdict is not None:  # it was killed, but had answered: that verdict was not for the next job
+            worker.verdict = (Verdict.INTERRUPTED, "its worker was killed")
         worker.started = time.monotonic()
         worker.last_kind = assignment.kind
         mean = self._means.get(assignment.kind, answer.usage.wall)

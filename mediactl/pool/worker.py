@@ -37,7 +37,11 @@ def main(arguments: list[str]) -> None:
     """Serve the pipe until it closes."""
     call_name, fd, token, parent = arguments
     _die_with(int(parent))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # sent to all at once by terminals and systemd: the supervisor's to heed
+        signal.signal(number, signal.SIG_IGN)
     module, _, function = call_name.partition(":")
     call: Call = getattr(importlib.import_module(module), function)
     with socket.socket(fileno=int(fd)) as pipe:

@@ -97,6 +97,14 @@ def test_a_job_that_never_works_out_is_quarantined_with_its_reason(
     ]
 
 
+def test_a_worker_that_talks_nonsense_is_not_believed(tmp_path: Path) -> None:
+    stopped, _ = run_pool(tmp_path, odd("bad", garble=True), *(odd(number) for number in range(20)))
+    assert stopped is Stopped.COMPLETE
+    rows = Rows(tmp_path)
+    assert rows.jobs() == {"done": 20, "quarantined": 1}
+    assert rows.job("bad").crashes == MAX_CRASHES
+
+
 def test_a_bad_input_is_rejected_at_once(tmp_path: Path) -> None:
     _, pool = run_pool(tmp_path, new_job("bad", kind="reject"))
     assert "job.rejected" in pool.names()
@@ -127,13 +135,13 @@ def test_a_job_behind_one_that_answers_at_its_time_limit_is_not_blamed(tmp_path:
     os.mkfifo(tmp_path / "fifo")
     quick = [odd(number) for number in range(40)]
     late = odd("late", report=True, wait=tmp_path / "fifo", _time_limit=0.5)
-    behind = odd("behind", once=tmp_path / "once")
+    behind = odd("behind", once=tmp_path / "once", _time_limit=10.0)
 
     def be_slow(pool: Pool) -> None:
         def let_it_end(event: Event) -> None:
             if event.name == "job.progress":
-                with open(tmp_path / "fifo", "wb"):
-                    time.sleep(0.5)  # not to wait for something: for the limit to pass
+                open(tmp_path / "fifo", "wb").close()
+                time.sleep(0.5)  # waits for nothing: the limit passes
 
         pool.on_event = let_it_end
 

@@ -1,4 +1,4 @@
-"""Sources follow their jobs: whatever ends how, in any order, a source is pending while something is to be done for it."""
+"""Sources follow their jobs: whatever ends how, a source is pending while something is to be done for it."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Machine(RuleBasedStateMachine):
         """A scan finds a file for which nothing is under way."""
         name = self.file(number).name.encode()
         under_way = self.query(
-            "SELECT 1 FROM jobs JOIN sources AS s ON s.id = source WHERE s.name = ? AND jobs.state IN ('ready', 'running')",
+            "SELECT 1 FROM jobs AS j JOIN sources AS s ON s.id = j.source WHERE s.name = ? AND j.state IN ('ready', 'running')",
             name,
         )
         if under_way or not self.file(number).exists():
@@ -137,7 +137,11 @@ class Machine(RuleBasedStateMachine):
         ids = {each.job for each in over}
         here.held = [each for each in here.held if each.job not in ids]
         if verdict is Verdict.CHANGED:
-            for name, *_ in [row for job in ids for row in self.query("SELECT name FROM sources WHERE id = (SELECT source FROM jobs WHERE id = ?)", job)]:
+            for name, *_ in [
+                row
+                for job in ids
+                for row in self.query("SELECT name FROM sources WHERE id = (SELECT source FROM jobs WHERE id = ?)", job)
+            ]:
                 assert isinstance(name, bytes)
                 self.changes[name] += 1
         here.held += here.backlog.exchange(ended, room, alone=not here.held)
@@ -175,7 +179,8 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "rows"):
             return
         counts = self.query(
-            "SELECT name, state, (SELECT count(*) FROM jobs WHERE source = s.id AND state IN ('ready', 'running')) FROM sources AS s"
+            "SELECT name, state, (SELECT count(*) FROM jobs AS j WHERE source = s.id AND j.state IN ('ready', 'running'))"
+            " FROM sources AS s"
         )
         for name, state, live in counts:
             assert isinstance(name, bytes)
@@ -191,7 +196,9 @@ class Machine(RuleBasedStateMachine):
         if hasattr(self, "rows"):
             wanted = sorted(output.file_name for output in WEB.image)
             for (source,) in self.query("SELECT id FROM sources WHERE state = 'done'"):
-                assert [row[0] for row in self.query("SELECT name FROM artefacts WHERE source = ? ORDER BY name", source)] == sorted(wanted)
+                assert [
+                    row[0] for row in self.query("SELECT name FROM artefacts WHERE source = ? ORDER BY name", source)
+                ] == sorted(wanted)
 
     @invariant()
     def a_run_holds_what_it_claimed(self) -> None:

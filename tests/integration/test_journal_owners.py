@@ -1,4 +1,4 @@
-"""Who works on what, when several processes share one journal: by locks that die with their process, never by a clock."""
+"""Who works on what, when several processes share one journal: by locks that die with them, never by a clock."""
 
 from __future__ import annotations
 
@@ -28,16 +28,24 @@ def say(*words):
 
 with opened(state) as journal:
 """
-CLAIM_TWO = OPEN + """
+CLAIM_TWO = (
+    OPEN
+    + """
     say(journal.run, *(each.id for each in claim(journal, 2)))
     sys.stdin.read()
 """
-CLAIM_WITH_CHILD = OPEN + """
+)
+CLAIM_WITH_CHILD = (
+    OPEN
+    + """
     child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"])
     say(child.pid, *(each.id for each in claim(journal, 2)))
     sys.stdin.read()
 """
-DRAIN = OPEN + """
+)
+DRAIN = (
+    OPEN
+    + """
     say("ready")
     sys.stdin.readline()
     while found := claim(journal, 3):
@@ -46,12 +54,16 @@ DRAIN = OPEN + """
                 assert journal.finish(each.id, each.attempt, State.DONE)
         say(*(each.id for each in found))
 """
-DIE_IN_TRANSACTION = OPEN + """
+)
+DIE_IN_TRANSACTION = (
+    OPEN
+    + """
     with journal.transaction():
         claim_ = journal.claim(("quick",), 1)
         assert journal.finish(claim_[0].id, claim_[0].attempt, State.DONE)
         os.kill(os.getpid(), 9)
 """
+)
 
 
 class Processes:
@@ -131,7 +143,12 @@ def test_the_jobs_of_a_killed_process_are_had_at_once_and_those_of_a_living_one_
     (number,) = [number for number in range(4) if rows.job(number).id == int(jobs[0])]
     job, (attempt,) = rows.job(number), rows.attempts(number)
     assert (job.attempt, job.interruptions, job.failures, job.crashes) == (2, 1, 0, 0)
-    assert (attempt.attempt, attempt.outcome, attempt.reason, attempt.run) == (1, "interrupted", "its run was killed", owner)
+    assert (attempt.attempt, attempt.outcome, attempt.reason, attempt.run) == (
+        1,
+        "interrupted",
+        "its run was killed",
+        owner,
+    )
 
 
 def test_a_child_that_outlives_its_owner_does_not_keep_its_jobs(tmp_path: Path, processes: Processes) -> None:

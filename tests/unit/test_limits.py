@@ -29,7 +29,9 @@ def test_a_version_2_quota_is_read_in_cores(tmp_path: Path, content: str, expect
 
 
 def test_the_smallest_quota_of_all_groups_above_counts(tmp_path: Path) -> None:
-    found = quota(tmp_path, "0::/a/b/c\n", a___max="400000 100000", a__b___max="100000 100000", a__b__c___max="max 100000")
+    found = quota(
+        tmp_path, "0::/a/b/c\n", a___max="400000 100000", a__b___max="100000 100000", a__b__c___max="max 100000"
+    )
     assert found == 1.0
 
 

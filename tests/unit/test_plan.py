@@ -27,8 +27,13 @@ VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
 WEB = recipe.load("web")
 PHOTO = MediaInfo(format="jpeg", width=4000, height=3000)
 FILM = MediaInfo(
-    format="mp4", width=1920, height=1080, duration=10.0, video=VideoTrack("h264", 1920, 1080), audio=(AudioTrack("aac", 2, 48000),)
-)  # fmt: skip
+    format="mp4",
+    width=1920,
+    height=1080,
+    duration=10.0,
+    video=VideoTrack("h264", 1920, 1080),
+    audio=(AudioTrack("aac", 2, 48000),),
+)
 SONG = MediaInfo(format="mp3", duration=180.0, audio=(AudioTrack("mp3", 2, 44100),))
 
 
@@ -75,7 +80,9 @@ def test_an_image_that_fits_is_left_as_large_as_it_is() -> None:
 @given(st.integers(1, 8000), st.integers(1, 8000))
 def test_a_film_gets_even_sides_that_are_at_most_a_pixel_larger(width: int, height: int) -> None:
     film = msgspec.structs.replace(FILM, width=width, height=height)
-    params = next(each.params for each in plan.targets(WEB, Kind.VIDEO, film, "aa", VERSIONS) if each.operation == "video")
+    params = next(
+        each.params for each in plan.targets(WEB, Kind.VIDEO, film, "aa", VERSIONS) if each.operation == "video"
+    )
     made = int(params["width"]), int(params["height"])
     assert all(each % 2 == 0 and each >= 2 for each in made)
     assert made[0] <= width + 1
@@ -172,9 +179,7 @@ def test_mono_sound_stays_mono_and_takes_fewer_bits() -> None:
 
 def test_only_webp_keeps_an_animation() -> None:
     moving = msgspec.structs.replace(PHOTO, frames=20)
-    both = recipe.parse(
-        'name = "mine"\n[[image]]\nname = "a"\n[[image]]\nname = "b"\nformat = "jpeg"\n', "mine.toml"
-    )
+    both = recipe.parse('name = "mine"\n[[image]]\nname = "a"\n[[image]]\nname = "b"\nformat = "jpeg"\n', "mine.toml")
     assert [each.params["animated"] for each in plan.targets(both, Kind.IMAGE, moving, "aa", VERSIONS)] == [True, False]
 
 

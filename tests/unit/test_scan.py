@@ -35,7 +35,9 @@ def walk(root: Path, *never: Path, prefix: bytes = b"", follow: bool = False) ->
 def paths(found: list[scan.Batch | scan.Trouble]) -> list[bytes]:
     """Paths of all files, relative to the root; troubles fail the test."""
     assert not [each for each in found if isinstance(each, scan.Trouble)], found
-    return [os.path.join(each.folder, entry[0]) for each in found if isinstance(each, scan.Batch) for entry in each.files]
+    return [
+        os.path.join(each.folder, entry[0]) for each in found if isinstance(each, scan.Batch) for entry in each.files
+    ]
 
 
 def troubles(found: list[scan.Batch | scan.Trouble]) -> list[tuple[bytes, str]]:
@@ -169,7 +171,12 @@ def test_a_single_file_stands_at_its_own_name_and_links_to_it_are_followed(tmp_p
     plant(tmp_path, "real.jpg")
     (tmp_path / "link.jpg").symlink_to("real.jpg")
     direct = scan.single(os.fsencode(tmp_path / "real.jpg"), prefix=b"")
-    assert (direct.root, direct.files[0][0], direct.place, direct.rename) == (os.fsencode(tmp_path), b"real.jpg", b"", None)
+    assert (direct.root, direct.files[0][0], direct.place, direct.rename) == (
+        os.fsencode(tmp_path),
+        b"real.jpg",
+        b"",
+        None,
+    )
     linked = scan.single(os.fsencode(tmp_path / "link.jpg"), prefix=b"mine")
     assert (linked.files, linked.place, linked.rename) == (direct.files, b"mine", b"link.jpg")
 
@@ -192,13 +199,22 @@ def batch(root: bytes, folder: bytes, place: bytes, *names: bytes) -> scan.Batch
 
 def test_a_file_that_was_named_twice_is_taken_once() -> None:
     trouble = scan.Trouble(b"x", "y")
-    twice = [batch(b"/r", b"", b"", b"a", b"b"), trouble, batch(b"/r", b"", b"", b"b", b"c"), batch(b"/r", b"", b"", b"a")]
+    twice = [
+        batch(b"/r", b"", b"", b"a", b"b"),
+        trouble,
+        batch(b"/r", b"", b"", b"b", b"c"),
+        batch(b"/r", b"", b"", b"a"),
+    ]
     assert scan.without_repeats(twice) == [twice[0], trouble, batch(b"/r", b"", b"", b"c")]
 
 
 @pytest.mark.parametrize(
     "second",
-    [batch(b"/two", b"x", b"x", b"a.jpg"), batch(b"/two", b"x/a.jpg", b"x/a.jpg", b"b"), batch(b"/two", b"", b"", b"x")],
+    [
+        batch(b"/two", b"x", b"x", b"a.jpg"),
+        batch(b"/two", b"x/a.jpg", b"x/a.jpg", b"b"),
+        batch(b"/two", b"", b"", b"x"),
+    ],
 )
 def test_two_files_that_would_meet_at_one_place_are_refused_by_name(second: scan.Batch) -> None:
     first = batch(b"/one", b"x", b"x", b"a.jpg")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediactl.sniff import HEAD, sniff
 from mediactl.model import Kind
+from mediactl.sniff import HEAD, sniff
 
 JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0"
 ADTS = b"\xff\xf1\x50\x80\x02\x1f\xfc"

@@ -1,0 +1,117 @@
+"""mediactl's half of benchmarks/queue.py: empty jobs through the real journal and the real pool."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mediactl import recipe
+from mediactl.backlog import JournalBacklog
+from mediactl.jobs.journal import Journal
+from mediactl.model import Event, NewJob, Reuse
+from mediactl.planner import Planner
+from mediactl.pool.supervisor import Supervisor, worker_environment
+from mediactl.settings import Settings
+
+EXECUTE = "benchmarks.mediactl_queue:execute"
+
+
+def execute(
+    kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, report: Callable[[float], None]
+) -> dict[str, float]:
+    """Nothing for "empty"; for "stamp", the milliseconds since the time in the payload go into the file named there."""
+    if kind == "stamp":
+        at, _, path = payload.partition(b" ")
+        Path(os.fsdecode(path)).write_text(f"{(time.monotonic() - float(at)) * 1000}\n")
+    return {}
+
+
+class Nothing:
+    """An intake of nothing: all jobs are in the journal already."""
+
+    def step(self) -> bool:
+        """Nothing more comes."""
+        return False
+
+    def summary(self) -> dict[str, object]:
+        """Nothing came."""
+        return {}
+
+
+class OneByOne(Nothing):
+    """An intake of one job at a time, the next when the last one left its stamp."""
+
+    def __init__(self, journal: Journal, stamp: Path, tries: int) -> None:
+        self.journal, self.stamp, self.tries = journal, stamp, tries
+        self.waits: list[float] = []
+        self.sent = 0
+        self.quiet_until = 0.0
+
+    def step(self) -> bool:
+        """Add a job while nothing runs."""
+        if self.sent > len(self.waits):
+            if not self.stamp.exists() or not (text := self.stamp.read_text()).endswith("\n"):
+                return True
+            self.waits.append(float(text))
+            self.stamp.unlink()
+            self.quiet_until = time.monotonic() + 0.01
+        if len(self.waits) == self.tries:
+            return False
+        if time.monotonic() >= self.quiet_until:
+            self.sent += 1
+            payload = f"{time.monotonic()} {self.stamp}".encode()
+            with self.journal.transaction():
+                self.journal.add([NewJob(key=f"stamp-{self.sent}", kind="stamp", payload=payload)])
+        return True
+
+
+def run(journal: Journal, intake: Nothing, folder: str, workers: int, tell: Callable[[Event], None]) -> None:
+    """Work a journal off with so many workers."""
+    settings = Settings(sources=(), out=folder.encode(), state=folder)
+    planner = Planner(settings, recipe.load("web"), {}, journal)
+    backlog = JournalBacklog(journal, planner, intake, folder.encode(), tell, time.monotonic)
+    pool = Supervisor(
+        EXECUTE, backlog, workers=workers, token=journal.run, environment=worker_environment(os.environ), log=2
+    )
+    pool.run()
+
+
+def measure(jobs: int, workers: int, tries: int) -> dict[str, float]:
+    """Rates of adding and of draining (jobs a second, first to last settled), CPU of the supervisor (microseconds a
+    job), and the median wait of one job that comes while nothing runs (milliseconds)."""
+    with tempfile.TemporaryDirectory(prefix="mediactl-bench-") as folder:
+        with Journal.open(folder, clock=time.time, random=random.random, version="benchmark") as journal:
+            new = [
+                NewJob(key=hashlib.sha256(b"%d" % number).hexdigest()[:32], kind="empty", payload=b"{}")
+                for number in range(jobs)
+            ]
+            start = time.perf_counter()
+            with journal.transaction():
+                journal.add(new)
+            added = time.perf_counter() - start
+            settled: list[float] = []
+
+            def tell(event: Event) -> None:
+                if event.name == "job.done":
+                    settled.append(time.perf_counter())
+
+            cpu = time.process_time()
+            run(journal, Nothing(), folder, workers, tell)
+            cpu = time.process_time() - cpu
+            if len(settled) != jobs:
+                raise RuntimeError(f"{len(settled)} of {jobs} jobs were done")
+            first = settled.count(settled[0])
+            intake = OneByOne(journal, Path(folder) / "stamp", tries)
+            run(journal, intake, folder, workers, lambda event: None)
+    waits = sorted(intake.waits)
+    return {
+        "rate": (jobs - first) / (settled[-1] - settled[0]),
+        "idle_ms": waits[len(waits) // 2],
+        "add_rate": jobs / added,
+        "cpu_us": cpu / jobs * 1e6,
+    }

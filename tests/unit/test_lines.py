@@ -1,0 +1,126 @@
+"""Plain lines for pipes, cron and CI."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from mediactl.model import Event
+from mediactl.ui.lines import FIRST_LINE, NEXT_LINES, Lines, count, duration, ending, size
+
+SUMMARY: dict[str, Any] = dict.fromkeys(
+    "sources up_to_date done rejected quarantined unfinished ignored troubles jobs artefacts uploaded bytes_in"
+    " bytes_out bytes_sent elapsed_s exit_code".split(),
+    0,
+)
+
+
+class Drawn:
+    """Lines into a string, at a time that the test sets."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self.now = 0.0
+        self._out = io.StringIO()
+        self._lines = Lines(self._out, lambda: self.now, quiet=quiet, verbose=verbose)
+
+    def __call__(self, name: str, **fields: object) -> str:
+        """What an event adds."""
+        before = len(self._out.getvalue())
+        self._lines.take(Event(name, fields))
+        return self._out.getvalue()[before:]
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (4_200_000, "4.2 MB"), (999_600, "1 MB"), (12_345_678_901, "12.3 GB")],
+)
+def test_sizes_are_told_for_a_person(number: int, told: str) -> None:
+    assert size(number) == told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.04, "0.0 s"), (3.21, "3.2 s"), (245, "4 min 05 s"), (3599.6, "1 h 00 min"), (7800, "2 h 10 min")],
+)
+def test_durations_are_told_for_a_person(seconds: float, told: str) -> None:
+    assert duration(seconds) == told
+
+
+def test_one_is_not_many() -> None:
+    assert [count(number, "file") for number in (0, 1, 1200)] == ["0 files", "1 file", "1,200 files"]
+    assert count(2, "box", "boxes") == "2 boxes"
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "nothing to do: no images, videos or sound found in 0.0 s"),
+        ({"sources": 3, "up_to_date": 3}, "nothing to do: 3 sources, 3 up to date in 0.0 s"),
+        (
+            {"sources": 2, "done": 1, "jobs": 2, "artefacts": 3, "bytes_in": 2000, "bytes_out": 1000, "unfinished": 1},
+            "1 source done, 3 files made (2 kB -> 1 kB), 1 unfinished in 0.0 s",
+        ),
+        (
+            {"sources": 3, "up_to_date": 1, "rejected": 1, "quarantined": 1, "jobs": 2, "ignored": 1, "troubles": 2},
+            "0 sources done, 0 files made (0 B -> 0 B), 1 up to date, 1 rejected, 1 quarantined; 1 other file ignored;"
+            " 2 things could not be read in 0.0 s",
+        ),
+    ],
+)
+def test_the_end_is_told_in_one_sentence(fields: dict[str, int], told: str) -> None:
+    assert ending({**SUMMARY, **fields}) == told
+
+
+PROBLEMS = [
+    ("job.rejected", {"job": "k", "path": "a.jpg", "reason": "is broken"}, "rejected: a.jpg: is broken\n"),
+    ("job.quarantined", {"job": "k", "path": "a.jpg", "reason": "no luck"}, "quarantined: a.jpg: no luck\n"),
+    ("job.rejected", {"job": "k", "reason": "is broken"}, "rejected: k: is broken\n"),
+    ("scan.trouble", {"path": "x", "reason": "cannot be read"}, "x: cannot be read\n"),
+]
+
+
+@pytest.mark.parametrize(("name", "fields", "line"), PROBLEMS)
+def test_what_went_wrong_is_told_always(name: str, fields: dict[str, object], line: str) -> None:
+    for quiet in (False, True):
+        drawn = Drawn(quiet=quiet)
+        if name != "scan.trouble":
+            fields = {**fields, "kind": "image"}
+        assert drawn(name, **fields) == line
+
+
+def test_quiet_tells_nothing_else_and_verbose_each_file() -> None:
+    fields: dict[str, Any] = {
+        "job": "k", "kind": "image", "source_kind": "image", "bytes": 5, "path": "a.jpg",
+        "outputs": ["w1.webp", "w2.webp"], "seconds": 0.1, "warnings": ["lost its sound"], "made": 2, "bytes_in": 1, "bytes_out": 1,
+    }  # fmt: skip
+    assert Drawn()("job.done", **fields) == ""
+    assert Drawn(verbose=True)("job.done", **fields) == "done: a.jpg: w1.webp, w2.webp in 0.1 s; lost its sound\n"
+    assert Drawn(verbose=True)("source.ignored", path="x", reason="empty file") == "ignored: x: empty file\n"
+    assert Drawn()("source.ignored", path="x", reason="empty file") == ""
+    assert Drawn(quiet=True)("summary", **SUMMARY) == ""
+    assert Drawn()("summary", **SUMMARY).startswith("nothing to do")
+
+
+def test_a_long_run_says_how_far_it_is_once_in_a_while() -> None:
+    drawn = Drawn()
+    drawn.now = FIRST_LINE - 0.1
+    assert drawn("tick", running=1) == ""
+    drawn.now = FIRST_LINE
+    assert drawn("tick", running=1) != ""
+    assert drawn("tick", running=1) == ""
+    drawn.now = FIRST_LINE + NEXT_LINES
+    assert drawn("tick", running=1).endswith("\n")
+    assert Drawn(quiet=True)("tick", running=1) == ""
+
+
+def test_no_line_holds_an_escape_code() -> None:
+    drawn = Drawn(verbose=True)
+    drawn.now = FIRST_LINE
+    text = (
+        "".join(drawn(name, **{**fields, "kind": "image"}) for name, fields, _ in PROBLEMS if name != "scan.trouble")
+        + drawn("tick", running=1)
+        + drawn("summary", **SUMMARY)
+    )
+    assert "\x1b" not in text
