@@ -1,4 +1,4 @@
-"""The Celery application that queue_rate.py measures: late acknowledgement, one task ahead, results ignored.
+"""The Celery application that queue.py measures: late acknowledgement, one task ahead, results ignored.
 
 Settings that lose no task when a worker dies, as mediactl loses none: anything else would be another race.
 """

@@ -9,12 +9,15 @@ time, mediactl compares it with its journal and looks whether the outputs are th
 
 from __future__ import annotations
 
+import sys
+
+sys.path[0] = __file__.rpartition("/benchmarks/")[0]  # the folder itself would hide Python's own queue module
+
 import argparse
 import json
 import random
 import shutil
 import struct
-import sys
 import tempfile
 import time
 import zlib
@@ -23,7 +26,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from measure import MEDIACTL, ContenderError, Cost, absences, middle, ratio, run, stop_tidily, table, take_turns
+from benchmarks.measure import (
+    MEDIACTL,
+    ContenderError,
+    Cost,
+    absences,
+    middle,
+    ratio,
+    run,
+    stop_tidily,
+    table,
+    take_turns,
+)
 
 RECIPE = """
 name = "bench"

@@ -7,17 +7,21 @@ journal is opened, so that it shares nothing with it, and ends when its pipe doe
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import struct
 from collections.abc import Iterable
 
 import msgspec
 
+from mediactl.errors import MachineBlocked
+
 Question = tuple[int, bytes, int, bytes]
 """(source id, place, folder_mtime_ns, msgpack of the outputs' (name, size, mtime_ns))."""
 
 BATCH = 512
 """Questions sent together."""
+_DIED = "the process that checks outputs was killed; run again"
 _LENGTH = struct.Struct("!I")
 _questions = msgspec.msgpack.Decoder(list[Question])
 _outputs = msgspec.msgpack.Decoder(tuple[tuple[bytes, int, int], ...])
@@ -89,7 +93,10 @@ class OutputCheck:
         # Answers are taken before each question, so that the two never wait for one another with full pipes.
         self._receive(socket.MSG_DONTWAIT)
         body = msgspec.msgpack.encode(self._pending)
-        self._pipe.sendall(_LENGTH.pack(len(body)) + body)
+        try:
+            self._pipe.sendall(_LENGTH.pack(len(body)) + body)
+        except OSError:
+            raise MachineBlocked(_DIED) from None
         self._unanswered += 1
         self._pending.clear()
 
@@ -99,8 +106,10 @@ class OutputCheck:
                 data = self._pipe.recv(1 << 16, flags)
             except BlockingIOError:
                 return
+            except ConnectionError:
+                data = b""
             if not data:
-                raise ChildProcessError("the process that checks outputs died; run again")
+                raise MachineBlocked(_DIED)
             self._buffer += data
             while len(self._buffer) >= _LENGTH.size:
                 (length,) = _LENGTH.unpack_from(self._buffer)
@@ -116,6 +125,8 @@ class OutputCheck:
 def _serve(pipe: socket.socket, out: bytes) -> None:
     status = 1
     try:
+        for number in (signal.SIGINT, signal.SIGTERM):  # terminals and systemd send them to all: the parent's to heed
+            signal.signal(number, signal.SIG_IGN)
         while header := pipe.recv(_LENGTH.size, socket.MSG_WAITALL):
             body = pipe.recv(_LENGTH.unpack(header)[0], socket.MSG_WAITALL)
             answer = msgspec.msgpack.encode(stale(out, _questions.decode(body)))

@@ -133,9 +133,9 @@ class _Source:
 
 
 def _save_animation(source: _Source, target: Target, params: Params, file: bytes) -> Draft:
-    strip = source.animation(params.width, params.height)
     try:
         # Frames are decoded while they are encoded, so what fails here is most likely the source.
+        strip = source.animation(params.width, params.height)
         data = encode(strip, params)
     except FAILURES as error:
         raise broken(error) from None

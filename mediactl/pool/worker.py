@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     for number in (
         signal.SIGINT,
         signal.SIGTERM,
-    ):  # sent to all at once by terminals and systemd: the supervisor's to heed
+    ):  # terminals and systemd send them to all: the supervisor's to heed
         signal.signal(number, signal.SIG_IGN)
     module, _, function = call_name.partition(":")
     call: Call = getattr(importlib.import_module(module), function)

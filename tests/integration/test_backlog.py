@@ -104,14 +104,15 @@ class Machine(RuleBasedStateMachine):
 
     def query(self, statement: str, *bindings: object) -> list[tuple[object, ...]]:
         """Rows as they are on disk."""
-        return self.rows.connection.execute(statement, bindings).fetchall()  # type: ignore[arg-type]
+        return self.rows.connection.execute(statement, bindings).fetchall()
 
     @rule(run=st.sampled_from(RUNS), number=st.sampled_from(SOURCES), priority=st.sampled_from(Priority))
     def take_in(self, run: int, number: int, priority: Priority) -> None:
         """A scan finds a file for which nothing is under way."""
         name = self.file(number).name.encode()
         under_way = self.query(
-            "SELECT 1 FROM jobs AS j JOIN sources AS s ON s.id = j.source WHERE s.name = ? AND j.state IN ('ready', 'running')",
+            "SELECT 1 FROM jobs AS j JOIN sources AS s ON s.id = j.source"
+            " WHERE s.name = ? AND j.state IN ('ready', 'running')",
             name,
         )
         if under_way or not self.file(number).exists():
@@ -179,7 +180,8 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "rows"):
             return
         counts = self.query(
-            "SELECT name, state, (SELECT count(*) FROM jobs AS j WHERE source = s.id AND j.state IN ('ready', 'running'))"
+            "SELECT name, state,"
+            " (SELECT count(*) FROM jobs AS j WHERE j.source = s.id AND j.state IN ('ready', 'running'))"
             " FROM sources AS s"
         )
         for name, state, live in counts:

@@ -164,6 +164,7 @@ def test_a_job_is_quarantined_after_its_last_failure_and_waits_longer_each_time(
             assert state is State.QUARANTINED
             assert job.run_after is None
             break
+        assert job.run_after is not None
         assert job.run_after == clock.now + 0.5 * min(RETRY_CAP, RETRY_BASE * 4 ** (number - 1))
         assert claim(journal) == []
         clock.advance(job.run_after - clock.now - 0.001)

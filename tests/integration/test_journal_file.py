@@ -110,7 +110,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "bytes flipped in the middle": lambda path: overwrite(path, 0.4, 20_000, b"\x5a"),
     "torn to half": lambda path: os.truncate(path, path.stat().st_size // 2),
     "torn within a page": lambda path: os.truncate(path, path.stat().st_size - 1000),
-    "another program's": lambda path: (path.unlink(), sqlite3.connect(path).executescript("CREATE TABLE x (y);")),
+    "another program's": lambda path: sqlite3.connect(path).executescript("PRAGMA application_id = 7;"),
 }
 
 

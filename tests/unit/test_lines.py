@@ -93,7 +93,8 @@ def test_what_went_wrong_is_told_always(name: str, fields: dict[str, object], li
 def test_quiet_tells_nothing_else_and_verbose_each_file() -> None:
     fields: dict[str, Any] = {
         "job": "k", "kind": "image", "source_kind": "image", "bytes": 5, "path": "a.jpg",
-        "outputs": ["w1.webp", "w2.webp"], "seconds": 0.1, "warnings": ["lost its sound"], "made": 2, "bytes_in": 1, "bytes_out": 1,
+        "outputs": ["w1.webp", "w2.webp"], "seconds": 0.1, "warnings": ["lost its sound"],
+        "made": 2, "bytes_in": 1, "bytes_out": 1,
     }  # fmt: skip
     assert Drawn()("job.done", **fields) == ""
     assert Drawn(verbose=True)("job.done", **fields) == "done: a.jpg: w1.webp, w2.webp in 0.1 s; lost its sound\n"

@@ -19,7 +19,7 @@ from mediactl.pool.messages import (
     frame,
 )
 
-MESSAGES = [
+MESSAGES: list[Hello | Progress | Answer] = [
     Hello(),
     Progress(1, 2, 0.5),
     Answer(1, 2, Verdict.REJECTED, "is no ☀ image\n", b"\0\xff", Usage(1.0, 2.0, 3)),
@@ -59,7 +59,8 @@ def test_a_stream_torn_at_random_gives_the_same_messages() -> None:
     chance = random.Random(seed)
     stream = b"".join(map(frame, MESSAGES * 50))
     for _ in range(20):
-        frames, bodies, at = Frames(), [], 0
+        frames, at = Frames(), 0
+        bodies: list[bytes] = []
         while at < len(stream):
             size = chance.choice((1, 3, 7, 100, 1000))
             bodies += frames.feed(stream[at : at + size])

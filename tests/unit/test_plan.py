@@ -16,6 +16,7 @@ from mediactl.model import (
     Limits,
     MakeTask,
     MediaInfo,
+    NewJob,
     OutputFile,
     Priority,
     Source,
@@ -91,7 +92,7 @@ def test_a_film_gets_even_sides_that_are_at_most_a_pixel_larger(width: int, heig
 
 
 def test_equal_params_have_equal_keys_in_every_run_and_order() -> None:
-    forwards = {"width": 3, "format": "webp", "animated": False}
+    forwards: dict[str, int | float | str | bool] = {"width": 3, "format": "webp", "animated": False}
     backwards = dict(reversed(forwards.items()))
     assert plan.key("aa", "image", forwards, VERSIONS) == plan.key("aa", "image", backwards, VERSIONS)
     # A change of this constant makes every output of every user anew.
@@ -183,7 +184,7 @@ def test_only_webp_keeps_an_animation() -> None:
     assert [each.params["animated"] for each in plan.targets(both, Kind.IMAGE, moving, "aa", VERSIONS)] == [True, False]
 
 
-def make(wanted: tuple[Target, ...], keep: tuple[OutputFile, ...] = (), source: Source | None = None) -> plan.NewJob:
+def make(wanted: tuple[Target, ...], keep: tuple[OutputFile, ...] = (), source: Source | None = None) -> NewJob:
     """The job that makes these of a photo."""
     return plan.make_job(
         source or a_source(), 1, "aa", PHOTO, WEB, wanted, keep, "", b"/out", 2, Priority.HIGH

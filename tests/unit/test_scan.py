@@ -199,7 +199,7 @@ def batch(root: bytes, folder: bytes, place: bytes, *names: bytes) -> scan.Batch
 
 def test_a_file_that_was_named_twice_is_taken_once() -> None:
     trouble = scan.Trouble(b"x", "y")
-    twice = [
+    twice: list[scan.Batch | scan.Trouble] = [
         batch(b"/r", b"", b"", b"a", b"b"),
         trouble,
         batch(b"/r", b"", b"", b"b", b"c"),

@@ -7,10 +7,13 @@ everything in memory. All jobs are put in the queue first; the time taken is the
   celery, redis  PyPI: pip install celery redis
   redis-server   Debian and Ubuntu: apt install redis-server
 
-(This file is not called queue.py: beside the other scripts, that would hide Python's own module of the name.)
 """
 
 from __future__ import annotations
+
+import sys
+
+sys.path[0] = __file__.rpartition("/benchmarks/")[0]  # the folder itself would hide Python's own queue module
 
 import argparse
 import contextlib
@@ -19,7 +22,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,19 +29,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measure import ContenderError, absences, middle, ratio, stop_tidily, table, take_turns
+from benchmarks.measure import ROOT, ContenderError, absences, middle, ratio, stop_tidily, table, take_turns
+from benchmarks.mediactl_queue import measure as mediactl
 
-HERE = Path(__file__).resolve().parent
 PATIENCE = 120.0
-
-
-def mediactl_rate(jobs: int, workers: int) -> dict[str, float]:
-    """Drain `jobs` empty jobs from a journal with `workers` workers.
-
-    Returns ``rate`` (jobs a second, from the first claim to the last settled) and ``idle_ms`` (the median time from
-    adding one job while nothing runs until its function begins).
-    """
-    raise NotImplementedError("the mediactl half of this benchmark is not written yet")
 
 
 def until(true: Callable[[], bool], what: str, pause: float = 0.002) -> None:
@@ -55,7 +48,7 @@ def until(true: Callable[[], bool], what: str, pause: float = 0.002) -> None:
 def started(command: list[str], folder: Path, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A program that runs in the background, its output in the folder, and is ended with the block."""
     with (folder / f"{Path(command[0]).name}.log").open("ab") as log:
-        child = subprocess.Popen(command, stdout=log, stderr=log, cwd=HERE, env={**os.environ, **(env or {})})
+        child = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env={**os.environ, **(env or {})})
     try:
         yield child
     finally:
@@ -81,15 +74,18 @@ class CeleryPeer:
     def rate(self, jobs: int) -> dict[str, float]:
         """Fill the queue while the worker looks away, then time how long it takes to empty it."""
         self.app.control.cancel_consumer("celery", reply=True, limit=1, timeout=5)
+        start = time.monotonic()
         with self.app.producer_pool.acquire(block=True) as producer:
             for _ in range(jobs):
                 self.tasks.nothing.apply_async(producer=producer)
+        filled = time.monotonic() - start
         if self.left() != jobs:
             raise ContenderError(f"{self.left()} of {jobs} tasks are in the queue")
         start = time.monotonic()
         self.app.control.add_consumer("celery", reply=False)
         until(lambda: self.left() == 0, "the queue to drain", 0.01)
-        return {"rate": jobs / (time.monotonic() - start), "idle_ms": self.idle_ms(100)}
+        drained = time.monotonic() - start
+        return {"rate": jobs / drained, "idle_ms": self.idle_ms(100), "add_rate": jobs / filled, "cpu_us": 0.0}
 
     def idle_ms(self, tries: int) -> float:
         """Median time from sending a task to an idle worker until it begins."""
@@ -123,10 +119,10 @@ def celery_peer(workers: int) -> Iterator[CeleryPeer | str]:
         stack.enter_context(started(["redis-server", *options], folder))
         until(lambda: listening(int(port)), "redis-server", 0.05)
 
-        import celery_peer as tasks  # reads the broker's address when it is imported
+        from benchmarks import celery_peer as tasks  # reads the broker's address when it is imported
 
         words = ["--concurrency", str(workers), "--pool", "prefork", "--loglevel", "error"]
-        worker = [sys.executable, "-m", "celery", "-A", "celery_peer", "worker", *words]
+        worker = [sys.executable, "-m", "celery", "-A", "benchmarks.celery_peer", "worker", *words]
         stack.enter_context(started(worker, folder, {"MEDIACTL_BENCH_BROKER": broker}))
         until(lambda: bool(tasks.app.control.ping(timeout=0.5)), "the Celery worker", 0.1)
         yield CeleryPeer(tasks.app, tasks, folder)
@@ -147,7 +143,7 @@ def main() -> None:
     options = parser.parse_args()
     stop_tidily()
     contenders: dict[str, Callable[[], dict[str, float]]] = {}
-    contenders["mediactl"] = partial(mediactl_rate, options.jobs, options.workers)
+    contenders["mediactl"] = partial(mediactl, options.jobs, options.workers, 100)
     missing: dict[str, str] = {}
     with celery_peer(options.workers) as peer:
         if isinstance(peer, str):
@@ -156,13 +152,19 @@ def main() -> None:
             contenders["Celery and Redis"] = partial(peer.rate, options.jobs)
         results, failures = take_turns(contenders, options.rounds)
     figures = {
-        name: [middle([result[key] for result in rounds]) for key in ("rate", "idle_ms")]
+        name: [middle([result[key] for result in rounds]) for key in ("rate", "idle_ms", "add_rate", "cpu_us")]
         for name, rounds in results.items()
     }
     base = figures.get("Celery and Redis", [0.0])[0]
-    rows = [[name, f"{rate:.0f}", ratio(rate, base), f"{idle:.2f}"] for name, (rate, idle) in figures.items()]
+    rows = [
+        [name, f"{rate:.0f}", ratio(rate, base), f"{idle:.2f}", f"{add:.0f}", f"{cpu:.0f}" if cpu else "-"]
+        for name, (rate, idle, add, cpu) in figures.items()
+    ]
     print(f"{options.jobs} empty jobs, {options.workers} workers, medians of {options.rounds} rounds\n")
-    print(table(["", "jobs/s", "x Celery", "idle p50 ms"], rows) + absences({**missing, **failures}))
+    print(
+        table(["", "jobs/s", "x Celery", "idle p50 ms", "added/s", "supervisor us/job"], rows)
+        + absences({**missing, **failures})
+    )
 
 
 if __name__ == "__main__":

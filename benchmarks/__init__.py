@@ -1,0 +1,1 @@
+"""Measurements against peers, each in one run; see README.md."""
