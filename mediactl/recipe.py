@@ -23,8 +23,9 @@ Quality = Annotated[int, msgspec.Meta(ge=1, le=100)]
 ImageFormat = Literal["webp", "jpeg", "png", "avif"]
 
 DEFAULT_QUALITY = {"webp": 80, "jpeg": 80, "png": 100, "avif": 60}
-DEFAULT_EFFORT = {"webp": 2, "jpeg": 0, "png": 6, "avif": 2}
-"""WebP: effort 2 takes a third of effort 4's time for 4 % more bytes (design, section 6)."""
+DEFAULT_EFFORT = {"webp": 2, "jpeg": 0, "png": 6, "avif": 1}
+"""Measured on ten photos at 1600 px: WebP effort 2 takes 57 ms for 146 kB, effort 4 140 ms for 141 kB; AVIF effort 1
+237 ms, effort 2 497 ms for the same bytes; JPEG effort 0 (fixed tables) 4 ms for 234 kB, effort 1 11 ms for 230 kB."""
 EXTENSIONS = {"webp": "webp", "jpeg": "jpg", "png": "png", "avif": "avif", "mp4": "mp4", "m4a": "m4a", "opus": "opus"}
 
 

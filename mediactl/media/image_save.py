@@ -40,8 +40,9 @@ def encode(picture: Picture, params: Params) -> bytes:
     """The file's bytes: the same for the same pixels. Nothing but pixels is in them, no EXIF, place or profile.
 
     Effort is each encoder's own scale, cut off at its end: JPEG 0 fixed Huffman tables, 1 to 4 optimised ones (2 %
-    fewer bytes for twice the time), from 5 on trellis quantisation and progressive scans; PNG zlib's level; WebP and
-    AVIF libwebp's method and libvips' effort. PNG quality under 100 means a palette. Raises one of ``vips.FAILURES``.
+    fewer bytes for 2.5 times the time), from 5 on trellis quantisation and progressive scans; PNG zlib's level; WebP
+    and AVIF libwebp's method and libvips' effort. PNG quality under 100 means a palette. Raises one of
+    ``vips.FAILURES``.
     """
     quality, effort = params.quality, params.effort
     if params.format == "webp":

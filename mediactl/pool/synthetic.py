@@ -17,7 +17,7 @@ EXECUTE = "mediactl.pool.synthetic:execute"
 def execute(
     kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, report: Callable[[float], None]
 ) -> dict[str, object]:
-    """Do what the kind says: "empty", "fail", "reject", "block", "crash", "exit", "hang"; "sleep", "cpu" ({"seconds"})."""
+    """Do what the kind says: empty, fail, reject, block, crash, exit, hang; sleep, cpu ({"seconds"})."""
     if kind == "empty":
         return {}
     seconds = float(json.loads(payload or b"{}").get("seconds", 0.0))

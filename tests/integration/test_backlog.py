@@ -20,7 +20,19 @@ from mediactl import recipe
 from mediactl.backlog import MAX_CHANGES, JournalBacklog
 from mediactl.files import fingerprint
 from mediactl.jobs.journal import Journal
-from mediactl.model import Artefact, Event, Kind, Made, MakeTask, MediaInfo, OutputFile, Priority, Source, Verdict
+from mediactl.model import (
+    Artefact,
+    Event,
+    Kind,
+    Made,
+    MakeTask,
+    MediaInfo,
+    OutputFile,
+    Priority,
+    ProbeTask,
+    Source,
+    Verdict,
+)
 from mediactl.planner import Planner
 from mediactl.pool.process import Assignment
 from mediactl.pool.supervisor import Ended
@@ -28,9 +40,10 @@ from mediactl.settings import Settings
 
 WEB = recipe.load("web")
 VERSIONS = {"image": "1", "ffmpeg": "1"}
-SOURCES = range(4)
+SOURCES = range(3)
 RUNS = range(2)
-LIVE = ("ready", "running")
+VERDICTS = (*Verdict, *[Verdict.DONE] * 6, *[Verdict.FAILED, Verdict.CRASHED, Verdict.CHANGED] * 2)
+DISTURBANCES = ("edit", "edit", "remove", "kill", "retry", "retry", "cancel")
 FAST = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
@@ -56,6 +69,7 @@ class Run:
         wanted = Settings(sources=(), out=out, state=str(folder / "state"))
         self.planner = Planner(wanted, WEB, VERSIONS, self.journal)
         self.held: list[Assignment] = []
+        self.changes: Counter[bytes] = Counter()
         self.events: list[Event] = []
         # Its clock runs, so that it looks for dead runs at every turn.
         ticks = itertools.count(0.0, 1.0)
@@ -76,6 +90,13 @@ def result_of(assignment: Assignment) -> bytes:
     return msgspec.msgpack.encode(Made(files=files, made=len(files), folder_mtime_ns=7))
 
 
+def source_of(assignment: Assignment) -> Source:
+    """The source that a job was made for."""
+    if assignment.kind == "probe":
+        return msgspec.json.decode(assignment.payload, type=ProbeTask).source
+    return msgspec.json.decode(assignment.payload, type=MakeTask).source
+
+
 class Machine(RuleBasedStateMachine):
     """Two runs on one folder of files, which come, change and go."""
 
@@ -86,9 +107,13 @@ class Machine(RuleBasedStateMachine):
         self.clock = Clock()
         self.runs = [Run(self.folder, self.clock) for _ in RUNS]
         self.rows = Rows(self.folder / "state")
-        self.changes: Counter[bytes] = Counter()
+        self.given_up: set[bytes] = set()
+        """Files that changed too often for one run."""
+        self.made: dict[bytes, int] = {}
+        """Place -> mtime of the file that its artefacts were made from."""
         for number in SOURCES:
             self.file(number).write_bytes(b"content")
+        self.scan(0, Priority.NORMAL)
 
     def teardown(self) -> None:
         """Leave nothing in memory."""
@@ -106,73 +131,90 @@ class Machine(RuleBasedStateMachine):
         """Rows as they are on disk."""
         return self.rows.connection.execute(statement, bindings).fetchall()
 
-    @rule(run=st.sampled_from(RUNS), number=st.sampled_from(SOURCES), priority=st.sampled_from(Priority))
-    def take_in(self, run: int, number: int, priority: Priority) -> None:
-        """A scan finds a file for which nothing is under way."""
-        name = self.file(number).name.encode()
-        under_way = self.query(
-            "SELECT 1 FROM jobs AS j JOIN sources AS s ON s.id = j.source"
-            " WHERE s.name = ? AND j.state IN ('ready', 'running')",
-            name,
-        )
-        if under_way or not self.file(number).exists():
-            return
-        mark = fingerprint(self.file(number).stat())
-        source = Source(os.fsencode(self.folder), name, name, mark, Kind.IMAGE, "jpeg")
+    @rule(run=st.sampled_from(RUNS), priority=st.sampled_from(Priority))
+    def scan(self, run: int, priority: Priority) -> None:
+        """Files are found for which nothing is under way."""
         here = self.runs[run]
-        with here.journal.transaction():
-            plan = here.planner.plans(WEB)["image"]
-            row = here.journal.sources.put(source, here.planner.keep(WEB), plan, "pending")
-            here.journal.sources.mark_mine([row])
-            assert here.journal.add([here.planner.probe_job(source, row, WEB, priority)]) == 1
-        self.changes[name] = 0
+        for number in SOURCES:
+            name = self.file(number).name.encode()
+            under_way = self.query(
+                "SELECT 1 FROM jobs AS j JOIN sources AS s ON s.id = j.source"
+                " WHERE s.name = ? AND j.state IN ('ready', 'running')",
+                name,
+            )
+            if under_way or not self.file(number).exists():
+                continue
+            mark = fingerprint(self.file(number).stat())
+            source = Source(os.fsencode(self.folder), name, name, mark, Kind.IMAGE, "jpeg")
+            with here.journal.transaction():
+                plan = here.planner.plans(WEB)["image"]
+                row = here.journal.sources.put(source, here.planner.keep(WEB), plan, "pending")
+                here.journal.sources.mark_mine([row])
+                assert here.journal.add([here.planner.probe_job(source, row, WEB, priority)]) == 1
+            self.given_up.discard(name)
 
-    @rule(data=st.data(), run=st.sampled_from(RUNS), room=st.integers(0, 3), verdict=st.sampled_from(Verdict))
-    def exchange(self, data: st.DataObject, run: int, room: int, verdict: Verdict) -> None:
-        """Some of a run's jobs end, each in some way, and it takes new ones."""
+    @rule(
+        data=st.data(),
+        run=st.sampled_from(RUNS),
+        room=st.integers(1, 3),
+        turns=st.integers(1, 4),
+        verdict=st.sampled_from(VERDICTS),
+    )
+    def work(self, data: st.DataObject, run: int, room: int, turns: int, verdict: Verdict) -> None:
+        """For some turns, jobs of a run end and it takes new ones; retries need not wait."""
         here = self.runs[run]
-        over = data.draw(st.lists(st.sampled_from(here.held), unique_by=lambda each: each.job)) if here.held else []
-        ended = [
-            Ended(each, verdict, "why", result_of(each) if verdict is Verdict.DONE else b"", worker=1) for each in over
-        ]
-        ids = {each.job for each in over}
-        here.held = [each for each in here.held if each.job not in ids]
+        for _ in range(turns):
+            self.clock.advance(100.0)
+            count = data.draw(st.integers(1, len(here.held))) if here.held else 0
+            over, here.held = here.held[:count], here.held[count:]
+            ended = [self.end(here, each, verdict) for each in over]
+            here.held += here.backlog.exchange(ended, room, alone=not here.held)
+            for each in ended:
+                if each.verdict is Verdict.CHANGED:
+                    self.is_known_as_it_is_now(each.assignment)
+
+    def end(self, here: Run, assignment: Assignment, verdict: Verdict) -> Ended:
+        """An answer. Workers notice themselves that a source is not the one that was planned."""
+        source = source_of(assignment)
+        mtime_ns = self.mtime_ns(source.path)
+        if verdict is Verdict.DONE and mtime_ns != source.fingerprint.mtime_ns:
+            verdict = Verdict.CHANGED
         if verdict is Verdict.CHANGED:
-            for name, *_ in [
-                row
-                for job in ids
-                for row in self.query("SELECT name FROM sources WHERE id = (SELECT source FROM jobs WHERE id = ?)", job)
-            ]:
-                assert isinstance(name, bytes)
-                self.changes[name] += 1
-        here.held += here.backlog.exchange(ended, room, alone=not here.held)
+            here.changes[source.path] += 1
+            if here.changes[source.path] >= MAX_CHANGES:
+                self.given_up.add(source.path)
+        if verdict is Verdict.DONE and assignment.kind != "probe":
+            self.made[source.path] = mtime_ns
+        return Ended(assignment, verdict, "why", result_of(assignment) if verdict is Verdict.DONE else b"", worker=1)
 
-    @rule(number=st.sampled_from(SOURCES), how=st.sampled_from(["touched", "removed", "back"]))
-    def a_file_changes(self, number: int, how: str) -> None:
-        """Its owner edits or removes a file."""
-        if how == "removed":
-            self.file(number).unlink(missing_ok=True)
-        else:
-            self.file(number).touch()
+    def is_known_as_it_is_now(self, assignment: Assignment) -> None:
+        """What the journal says of a source that was found to have changed."""
+        path = source_of(assignment).path
+        ((known, state),) = self.query("SELECT mtime_ns, state FROM sources WHERE name = ?", path)
+        assert known == self.mtime_ns(path) or (state, self.mtime_ns(path)) == ("cancelled", 0)
 
-    @rule(run=st.sampled_from(RUNS), what=st.sampled_from(["retry", "cancel", "wait"]), pick=st.integers(0, 20))
-    def a_person_acts(self, run: int, what: str, pick: int) -> None:
-        """By hand, or by waiting."""
-        self.clock.advance(100.0)
-        jobs = self.query("SELECT id FROM jobs ORDER BY id")
+    def mtime_ns(self, name: bytes) -> int:
+        """When a file was written to; 0 when it is gone."""
+        path = self.folder / name.decode()
+        return path.stat().st_mtime_ns if path.exists() else 0
+
+    @rule(run=st.sampled_from(RUNS), what=st.sampled_from(DISTURBANCES), pick=st.integers(0, 20))
+    def something_happens(self, run: int, what: str, pick: int) -> None:
+        """A file is edited, removed or put back; a job is retried or cancelled; a run is killed, a new one begins."""
         journal = self.runs[run].journal
-        if jobs and what != "wait":
+        jobs = self.query("SELECT id FROM jobs ORDER BY id")
+        if what == "remove":
+            self.file(pick % len(SOURCES)).unlink(missing_ok=True)
+        elif what == "edit":
+            self.file(pick % len(SOURCES)).touch()
+        elif what == "kill":
+            self.runs[run].stack.close()
+            self.runs[run] = Run(self.folder, self.clock)
+        elif jobs:
             job = jobs[pick % len(jobs)][0]
             assert isinstance(job, int)
             with journal.transaction():
                 _ = journal.cancel(job) if what == "cancel" else journal.retry(job)
-
-    @rule(run=st.sampled_from(RUNS))
-    def die(self, run: int) -> None:
-        """A run is killed; another one begins."""
-        self.runs[run].stack.close()
-        self.runs[run] = Run(self.folder, self.clock)
-        self.changes.clear()
 
     @invariant()
     def a_source_is_pending_while_something_is_to_be_done_for_it(self) -> None:
@@ -190,14 +232,16 @@ class Machine(RuleBasedStateMachine):
             if live:
                 assert state == "pending", (name, state)
             elif state == "pending":
-                assert self.changes[name] >= MAX_CHANGES or not self.changes, name
+                assert name in self.given_up
 
     @invariant()
     def a_done_source_names_all_its_artefacts(self) -> None:
         """And nothing else."""
         if hasattr(self, "rows"):
             wanted = sorted(output.file_name for output in WEB.image)
-            for (source,) in self.query("SELECT id FROM sources WHERE state = 'done'"):
+            for source, name, mtime_ns in self.query("SELECT id, name, mtime_ns FROM sources WHERE state = 'done'"):
+                assert isinstance(name, bytes)
+                assert mtime_ns == self.made[name], "it is done as it was, not as it is"
                 assert [
                     row[0] for row in self.query("SELECT name FROM artefacts WHERE source = ? ORDER BY name", source)
                 ] == sorted(wanted)
@@ -212,7 +256,7 @@ class Machine(RuleBasedStateMachine):
 
 
 Machine.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=120,
     stateful_step_count=40,
     derandomize=True,  # the same runs every time, here and in CI
     deadline=None,
