@@ -33,7 +33,11 @@ SELECT attempt, outcome, reason, ended_at, wall, cpu, peak_memory, worker, run, 
 FROM attempts WHERE job = ? ORDER BY attempt;
 
 -- name: all_sources
-SELECT id, root, path, folder, name FROM sources WHERE root <> x'' AND state <> 'ignored' ORDER BY folder, name;
+-- But for those that are worked on: a run must find the rows of what it has claimed.
+SELECT id, root, path, folder, name FROM sources AS s
+WHERE root <> x'' AND state <> 'ignored'
+  AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.source = s.id AND j.state = 'running')
+ORDER BY folder, name;
 
 -- name: artefact_names
 SELECT name FROM artefacts WHERE source = ?;

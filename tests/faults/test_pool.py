@@ -218,21 +218,30 @@ def test_a_job_of_the_lane_alone_runs_while_nothing_else_does(tmp_path: Path) ->
 
     class Late(NoIntake):
         pool: Pool
+        turns: int | None = None
 
         def step(self) -> bool:
-            if "job.progress" not in self.pool.names():
+            if self.turns is None and "job.progress" in self.pool.names():
+                self.turns = 0
+                with self.pool.journal.transaction():
+                    self.pool.journal.add(odd(f"late {number}", note=note) for number in range(6))
+            if self.turns is None or self.turns < 10:
                 return True
-            with self.pool.journal.transaction():
-                self.pool.journal.add(odd(f"late {number}", note=note) for number in range(6))
             with open(fifo, "wb"):
                 return False
 
+        def count_turns(self, event: Event) -> None:
+            if event.name == "tick" and self.turns is not None:
+                self.turns += 1
+
     intake = Late()
+
+    def introduce(pool: Pool) -> None:
+        intake.pool, pool.on_event = pool, intake.count_turns
+
     first = [odd(number, note=note) for number in range(6)]
     alone = odd("alone", note=note, report=True, wait=fifo, _lane="alone")
-    stopped, _ = run_pool(
-        tmp_path, alone, *first, intake=intake, prepare=lambda pool: setattr(intake, "pool", pool), workers=3
-    )
+    stopped, _ = run_pool(tmp_path, alone, *first, intake=intake, prepare=introduce, workers=3)
     assert stopped is Stopped.COMPLETE
     spans = {
         name: (int(start), int(end))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 from journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, put
 
@@ -42,6 +43,12 @@ def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
 def rows(journal: Journal, tmp_path: Path) -> Rows:
     """What its file says."""
     return Rows(tmp_path)
+
+
+def test_its_sqlite_has_no_wal_reset_bug() -> None:
+    """Fixed in 3.51.3: see docs/decisions/0002-apsw.md. The standard library's may be older."""
+    version = tuple(map(int, apsw.sqlite_lib_version().split(".")))
+    assert version >= (3, 51, 3)
 
 
 @every_answer

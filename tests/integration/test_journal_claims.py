@@ -9,6 +9,7 @@ import apsw
 import pytest
 from journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, put, record
 
+from mediactl.jobs import report
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.states import State
 from mediactl.model import Artefact, Made, MediaInfo, OutputFile, Priority, Usage, Verdict
@@ -117,3 +118,13 @@ def test_of_many_sources_with_equal_content_each_artefact_is_offered_once(journa
     assert sorted(each.key for each in offered) == ["key of a", "key of b"]
     assert all(each.file.startswith(b"/out/twins/") for each in offered)
     assert journal.sources.twins(last, "another", b"/out") == ()
+
+
+def test_a_source_that_is_gone_is_told_unless_it_is_worked_on(journal: Journal, tmp_path: Path) -> None:
+    with journal.transaction():
+        for name in (b"a.jpg", b"b.jpg"):
+            row = journal.sources.put(a_source(name), "", "", "pending")
+            journal.add([new_job(name.decode(), source=row)])
+    claim_one(journal)
+    with report.read(str(tmp_path)) as rows:
+        assert [(file, place, names) for _, file, place, names in rows.gone()] == [(b"/photos/b.jpg", b"b.jpg", [])]

@@ -35,12 +35,6 @@ def test_the_journal_is_synced_at_every_commit_and_writes_ahead(tmp_path: Path) 
         assert journal._connection.pragma("foreign_keys") == 1
 
 
-def test_its_sqlite_has_no_wal_reset_bug() -> None:
-    """Fixed in 3.51.3: see docs/decisions/0002-apsw.md. The standard library's may be older."""
-    version = tuple(map(int, apsw.sqlite_lib_version().split(".")))
-    assert version >= (3, 51, 3)
-
-
 def test_its_folder_is_its_owners_alone(tmp_path: Path) -> None:
     with opened(tmp_path / "deep" / "state"):
         assert (tmp_path / "deep" / "state").stat().st_mode & 0o777 == 0o700

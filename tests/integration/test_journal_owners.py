@@ -38,7 +38,7 @@ CLAIM_TWO = (
 CLAIM_WITH_CHILD = (
     OPEN
     + """
-    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"])
+    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], close_fds=False)
     say(child.pid, *(each.id for each in claim(journal, 2)))
     sys.stdin.read()
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from journals import REPEATABLE
 
 from mediactl import files
 from mediactl.files import TEMPORARY, shown, sweep_temporaries, write_durably
@@ -43,11 +44,13 @@ def test_a_lone_surrogate_in_text_is_shown_escaped() -> None:
     assert shown("a\ud800b\udcffc") == "a\\ud800b\\xffc"
 
 
+@REPEATABLE
 @given(st.binary())
 def test_any_name_that_linux_allows_is_shown_on_one_printable_line(name: bytes) -> None:
     assert shown(name).isprintable()
 
 
+@REPEATABLE
 @given(st.text(st.characters(codec=None)))
 def test_any_text_is_shown_on_one_printable_line_that_can_be_encoded(text: str) -> None:
     assert shown(text).isprintable()

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from journals import REPEATABLE
 
 from mediactl.jobs.history import GROWTH, bucket, quantile, size_bucket
 
@@ -18,6 +19,7 @@ def test_nothing_measured_predicts_nothing() -> None:
     assert quantile([(3, 0)], 0.5) is None
 
 
+@REPEATABLE
 @given(st.lists(seconds, min_size=1, max_size=50), st.floats(0.01, 1.0))
 def test_a_quantile_is_never_too_low_and_at_most_a_bucket_too_high(durations: list[float], q: float) -> None:
     found = quantile(Counter(map(bucket, durations)).items(), q)
@@ -30,12 +32,14 @@ def test_a_quantile_is_never_too_low_and_at_most_a_bucket_too_high(durations: li
     assert found * 1.000001 >= true
 
 
+@REPEATABLE
 @given(st.lists(seconds, min_size=1, max_size=30), st.lists(seconds, min_size=1, max_size=30))
 def test_two_histograms_add_up_to_that_of_both(one: list[float], other: list[float]) -> None:
     merged = Counter(map(bucket, one)) + Counter(map(bucket, other))
     assert merged == Counter(map(bucket, one + other))
 
 
+@REPEATABLE
 @given(seconds, seconds)
 def test_longer_durations_are_never_in_lower_buckets(one: float, other: float) -> None:
     assert (bucket(one) <= bucket(other)) if one <= other else (bucket(one) >= bucket(other))

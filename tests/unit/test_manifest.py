@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from journals import REPEATABLE
 
 from mediactl import manifest, scan
 from mediactl.model import Priority
@@ -162,7 +163,8 @@ def test_undecodable_names_travel_as_lone_surrogates_or_as_bytes(folder: Path) -
         assert rows(folder, content, name) == ["caf\udce9.jpg"], name
 
 
+@REPEATABLE
 @given(st.binary(max_size=200), st.sampled_from(["m.jsonl", "m.csv", "m.txt", "-"]))
 def test_any_bytes_are_read_to_the_end_without_harm(content: bytes, name: str) -> None:
-    found = rows(Path("/proc/self/fdinfo"), content, name)
+    found = rows(Path("/no/such/folder"), content, name)
     assert all(each.startswith("! line ") for each in found)

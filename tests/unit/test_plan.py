@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from journals import REPEATABLE
 
 from mediactl import plan, recipe
 from mediactl.model import (
@@ -59,6 +60,7 @@ def a_source(**changes: object) -> Source:
 side = st.integers(1, 20_000)
 
 
+@REPEATABLE
 @given(side, side, st.none() | side, st.none() | side, side)
 def test_fitting_never_enlarges_never_overflows_and_keeps_the_shape(
     width: int, height: int, box_width: int | None, box_height: int | None, longest: int
@@ -78,6 +80,7 @@ def test_an_image_that_fits_is_left_as_large_as_it_is() -> None:
     assert plan.fit(16_000, 1, 100, None, 16_383) == (100, 1)
 
 
+@REPEATABLE
 @given(st.integers(1, 8000), st.integers(1, 8000))
 def test_a_film_gets_even_sides_that_are_at_most_a_pixel_larger(width: int, height: int) -> None:
     film = msgspec.structs.replace(FILM, width=width, height=height)

@@ -7,6 +7,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from journals import REPEATABLE
 
 from mediactl.model import Kind
 from mediactl.sniff import HEAD, sniff
@@ -129,6 +130,7 @@ def test_no_content_takes_long_to_look_at(head: bytes) -> None:
     assert time.process_time() - start < 0.5
 
 
+@REPEATABLE
 @given(st.binary(max_size=300), st.binary(max_size=20))
 def test_any_content_and_name_gets_an_answer(head: bytes, name: bytes) -> None:
     assert sniff(head, name) is None or isinstance(sniff(head, name), tuple)
