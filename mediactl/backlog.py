@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from mediactl import files
+from mediactl import files, sniff
 from mediactl.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
@@ -159,8 +159,8 @@ class JournalBacklog:
             self._probed(claim, made)
             return True
         row = self._journal.sources.get(claim.source)
-        recipe = self._planner.with_digest(row.recipe)
-        self._journal.sources.done(claim.source, made, self._planner.plans(recipe)[row.source.kind.value])
+        if row.plan == claim.plan:  # else it was planned anew meanwhile, and that plan's job will say "done"
+            self._journal.sources.done(claim.source, made, claim.plan)
         self._tell(
             "job.done", claim, seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
             peak_memory=end.usage.peak_memory, made=made.made, bytes_in=row.source.fingerprint.size,
@@ -172,9 +172,11 @@ class JournalBacklog:
     def _probed(self, claim: Claim, made: Made) -> None:
         """A probe's successor: the job that makes what is missing, added in the same transaction."""
         assert claim.source is not None and made.info is not None
-        self._journal.sources.probed(claim.source, made.digest, made.info)
+        before = self._journal.sources.get(claim.source)
+        recipe = self._planner.with_digest(before.recipe)
+        plan = self._planner.plans(recipe)[before.source.kind.value]
+        self._journal.sources.probed(claim.source, made.digest, made.info, plan)
         row = self._journal.sources.get(claim.source)
-        recipe = self._planner.with_digest(row.recipe)
         job = self._planner.make_job(
             claim.source, row.source, made.digest, made.info, recipe, row.placeholder, Priority(claim.priority)
         )
@@ -193,11 +195,12 @@ class JournalBacklog:
         self._changes[claim.source] += 1
         try:
             mark = fingerprint(os.stat(row.source.file))
+            named = sniff.sniff(sniff.head(row.source.file), row.source.path) or (row.source.kind, "unknown")
         except OSError:
             self._source_state(claim, "cancelled", "was removed before it was done")
             self._tell("job.cancelled", claim, reason="its source was removed")
             return True
-        source = msgspec.structs.replace(row.source, fingerprint=mark)
+        source = msgspec.structs.replace(row.source, fingerprint=mark, kind=named[0], format=named[1])
         self._journal.sources.put(source, row.recipe, row.plan, "pending", reason)
         if self._changes[claim.source] < MAX_CHANGES:
             recipe = self._planner.with_digest(row.recipe)

@@ -272,7 +272,9 @@ def prune(out: bytes, state: str | None, yes: bool) -> None:
     from mediactl import upkeep
     from mediactl.files import shown
 
-    removed = upkeep.removed_sources(_state(out, state))
+    removed, unmounted = upkeep.removed_sources(_state(out, state))
+    for root, number in unmounted.items():
+        _say(f"{shown(root)} is gone as a whole, with {number} sources: left alone, for a disk may not be mounted")
     for _, file, place, names in removed:
         click.echo(f"{shown(file)} is gone: {shown(place)} ({len(names) + 1} files)")
     if not removed:

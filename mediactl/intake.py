@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -58,6 +59,7 @@ class Intake:
             self.troubles += 1
             self._emit(Event("scan.trouble", {"path": shown(batch.name), "reason": batch.message}))
             return True
+        self.found += len(batch.files)
         self._take(batch)
         self._make_again(self._check.stale())
         return True
@@ -76,7 +78,7 @@ class Intake:
         sources = self._journal.sources
         recipe = self._planner.named(batch.recipe)
         plans = self._planner.plans(recipe)
-        rows = sources.known(batch.place)
+        rows = self._rows(batch)
         new: list[tuple[scan.Entry, str]] = []
         again: dict[str, list[int]] = {"recipe changed": [], "encoder changed": []}
         for entry in batch.files:
@@ -106,9 +108,8 @@ class Intake:
                     self.settled[state] += 1
                 else:
                     new.append((entry, "recipe changed"))
-        self.found += len(batch.files)
         if new:
-            self._add_new(batch, recipe, plans, new)
+            self._add_new(batch, recipe, plans, new, rows)
         for why, numbers in again.items():
             if numbers:
                 self._make(numbers, recipe, why)
@@ -119,18 +120,28 @@ class Intake:
         recipe: Recipe,
         plans: dict[str, str],
         new: list[tuple[scan.Entry, str]],
+        rows: dict[bytes, tuple[Any, ...]],
     ) -> None:
-        """Files that have to be read: a probe job each, unless they are no media."""
+        """Files that have to be read: a probe job each, unless they are no media.
+
+        ``rows`` are those that this was decided by. What another run has changed since is looked at once more.
+        """
         seen = [(self._source(batch, entry), reason) for entry, reason in new]
         for source, why_not in (pair for pair, _ in seen):
             if why_not is None:
                 self._planner.require_encoders(source.kind, recipe)
         priority = self._settings.priority if batch.priority is None else batch.priority
+        overtaken: list[scan.Entry] = []
         with self._journal.transaction():
             sources = self._journal.sources
             digest = self._planner.keep(recipe)
             jobs: list[NewJob] = []
-            for (source, why_not), reason in seen:
+            now = self._rows(batch)
+            for ((source, why_not), reason), (entry, _) in zip(seen, new, strict=True):
+                name = os.path.basename(source.place)
+                if now.get(name) != rows.get(name):
+                    overtaken.append(entry)
+                    continue
                 if why_not is None and not recipe.outputs(source.kind) and source.kind is not Kind.VIDEO:
                     why_not = f"recipe {recipe.name!r} makes nothing of {source.kind.value} files"
                     sources.put(source, digest, plans[source.kind.value], "ignored", why_not)
@@ -145,6 +156,15 @@ class Intake:
                 self.settled["ignored"] += 1
                 self._emit(Event("source.ignored", {"path": shown(source.path), "reason": why_not}))
             self._journal.add(jobs)
+        if overtaken:
+            self._take(msgspec.structs.replace(batch, files=overtaken))
+
+    def _rows(self, batch: scan.Batch) -> dict[bytes, tuple[Any, ...]]:
+        """What the journal knows of a batch's files, by name; of a whole folder, or of one file in it."""
+        if len(batch.files) > 1:
+            return self._journal.sources.known(batch.place)
+        name = batch.files[0][0] if batch.rename is None else batch.rename
+        return self._journal.sources.known_one(batch.place, name)
 
     def _make_again(self, rows: Iterable[int]) -> None:
         """Done sources whose outputs are not as they were left."""
@@ -159,8 +179,13 @@ class Intake:
             for number in rows:
                 row = self._journal.sources.get(number)
                 chosen = recipe or self._planner.with_digest(row.recipe)
-                digest = self._planner.keep(chosen)
                 planned = self._planner.plans(chosen)[row.source.kind.value]
+                if row.state != "done" or (recipe is not None and row.plan == planned):
+                    # Another run was quicker: its job is ours to wait for, or it is done already.
+                    self._journal.sources.mark_mine([number])
+                    continue
+                self._planner.require_encoders(row.source.kind, chosen)
+                digest = self._planner.keep(chosen)
                 self._journal.sources.put(row.source, digest, planned, "pending")
                 self._journal.sources.mark_mine([number])
                 assert row.digest is not None and row.info is not None  # CHECKed by the schema for done rows
@@ -190,7 +215,7 @@ class Intake:
             format="unknown",
         )
         try:
-            head = _head(source.file)
+            head = sniff.head(source.file)
         except OSError:
             found = sniff.sniff(b"", name) or (Kind.IMAGE, "unknown")
             return msgspec.structs.replace(source, kind=found[0], format="unreadable"), None  # told by its probe
@@ -209,11 +234,3 @@ class Intake:
                 f"{shown(here)} and {shown(there)} would both be written to {shown(place)}; give each an"
                 " --out of its own, or use --keep-root to put each folder's own name in front"
             )
-
-
-def _head(path: bytes) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        return os.read(fd, sniff.HEAD)
-    finally:
-        os.close(fd)

@@ -7,6 +7,7 @@ Sizes are bytes, durations seconds, dimensions pixels *as shown* (after rotation
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -172,13 +173,13 @@ class Reuse(msgspec.Struct, frozen=True):
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a source may cost at most; checked from its header, before anything is decoded."""
 
-    pixels: int = 300_000_000
+    pixels: Annotated[int, msgspec.Meta(ge=1)] = 300_000_000
     """Pixels of one frame. The largest phone sensors make 200 MP."""
-    frames: int = 3_000
+    frames: Annotated[int, msgspec.Meta(ge=1)] = 3_000
     """Frames of an animated image."""
-    animation_pixels: int = 1_500_000_000
+    animation_pixels: Annotated[int, msgspec.Meta(ge=1)] = 1_500_000_000
     """Pixels of all frames of an animated image together."""
-    duration: float = 6 * 3600.0
+    duration: Annotated[float, msgspec.Meta(gt=0)] = 6 * 3600.0
     """Seconds of a film or a recording."""
 
 
@@ -204,6 +205,8 @@ class NewJob(msgspec.Struct, frozen=True):
     """When it is due, in seconds since 1970; None: its priority's slack from now."""
     time_limit: float = 600.0
     """Seconds after which its worker is killed."""
+    plan: str = ""
+    """Plan digest that its targets follow from."""
 
 
 class ProbeTask(msgspec.Struct, frozen=True):

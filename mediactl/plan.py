@@ -8,8 +8,6 @@ from collections.abc import Mapping
 import msgspec
 
 from mediactl.model import (
-    Artefact,
-    Fingerprint,
     Kind,
     Limits,
     MakeTask,
@@ -163,17 +161,6 @@ def make_limit(kind: Kind, info: MediaInfo) -> float:
     if kind is Kind.IMAGE:
         return 60.0 + work / 250_000
     return 120.0 + work / 1000 * (20.0 if kind is Kind.VIDEO else 2.0)
-
-
-def unchanged(row_mark: tuple[int, int, int, int], mark: Fingerprint) -> bool:
-    """Whether a source is, by stat, the one that the journal knows."""
-    return row_mark == (mark.size, mark.mtime_ns, mark.ctime_ns, mark.inode)
-
-
-def missing(wanted: tuple[Target, ...], have: tuple[Artefact, ...]) -> tuple[Target, ...]:
-    """Targets for which no artefact of that name and key is there."""
-    there = {(artefact.name, artefact.key) for artefact in have}
-    return tuple(target for target in wanted if (target.name, target.key) not in there)
 
 
 def fit(width: int, height: int, box_width: int | None, box_height: int | None, longest: int) -> tuple[int, int]:

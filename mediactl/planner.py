@@ -90,7 +90,8 @@ class Planner:
         targets = plan.targets(recipe, source.kind, info, digest, self._versions)
         if not targets:
             return None
-        return plan.make_job(
+        job = plan.make_job(
             source, row, digest, info, recipe, targets, self._journal.sources.artefacts(row), placeholder,
             self._settings.out, self._settings.jobs, priority,
         )  # fmt: skip
+        return msgspec.structs.replace(job, plan=self.plans(recipe)[source.kind.value])

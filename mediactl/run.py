@@ -68,11 +68,17 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
         )  # fmt: skip
         tell(Event("run.started", {"run": journal.run, "version": __version__, "recipe": chosen.name,
                                    "out": shown(settings.out), "workers": settings.jobs}))  # fmt: skip
-        stopped = pool.run()
+        try:
+            stopped = pool.run()
+        except MachineBlocked as error:  # the journal's own disk: what runs was given up, the next run takes it over
+            stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
         summary = sum_up(stopped, intake, journal, tally, time.monotonic() - started, strict=settings.strict)
         if stopped is not Stopped.COMPLETE:
             tell(Event("run.stopped", {"reason": pool.blocked_by or stopped.value}))
-        journal.end(summary.exit_code)
+        try:
+            journal.end(summary.exit_code)
+        except MachineBlocked:
+            pass  # told already; a run without an end is looked at by the next one
     tell(Event("summary", msgspec.structs.asdict(summary)))
     return summary
 
@@ -122,7 +128,7 @@ def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[sc
     listed = [_open_source(settings, source, stdin) for source in settings.sources]
     if len(listed) == 1 and os.path.isdir(settings.sources[0]):
         return listed[0]
-    found = [each for batches in listed for each in batches]
+    found = [_outside_out(each, settings.out) for batches in listed for each in batches]
     if settings.strict:
         for each in found:
             if isinstance(each, scan.Trouble):
@@ -150,6 +156,15 @@ def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) 
         return manifest.read(content, source, os.path.dirname(path), allow_outside=settings.allow_outside)
     prefix = os.path.basename(os.path.dirname(path)) if settings.keep_root else b""
     return iter([scan.single(path, prefix=prefix)])
+
+
+def _outside_out(found: scan.Batch | scan.Trouble, out: bytes) -> scan.Batch | scan.Trouble:
+    """A manifest's row may name a file in OUT; outputs are never sources."""
+    if isinstance(found, scan.Batch) and len(found.files) == 1:
+        file = os.path.join(found.root, found.folder, found.files[0][0])
+        if os.path.realpath(file).startswith(os.path.realpath(out) + b"/"):
+            return scan.Trouble(file, "lies inside the output folder; outputs are never sources")
+    return found
 
 
 def _refuse_inside_out(path: bytes, source: bytes, settings: Settings) -> None:

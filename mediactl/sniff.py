@@ -6,6 +6,7 @@ film; this one names just what mediactl reads, or refuses by name.
 
 from __future__ import annotations
 
+import os
 import re
 
 from mediactl.model import Kind
@@ -65,7 +66,7 @@ EXTENSIONS: dict[str, Kind] = {
         Kind.IMAGE,
     ),
     **dict.fromkeys(
-        "mp4 m4v mov qt mkv webm avi wmv asf flv f4v mpg mpeg m2v vob ts mts m2ts 3gp 3g2 ogv mxf divx".split(),
+        "mp4 m4v mov qt mkv webm avi wmv asf flv f4v mpg mpeg m2v vob m2ts 3gp 3g2 ogv mxf divx".split(),
         Kind.VIDEO,
     ),
     **dict.fromkeys(
@@ -73,6 +74,15 @@ EXTENSIONS: dict[str, Kind] = {
     ),
 }
 """Names that promise media: such a file is told as rejected when it is none, not passed over."""
+
+
+def head(path: bytes) -> bytes:
+    """The first bytes of a file; a pipe that took its place is not waited for. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return os.read(fd, HEAD)
+    finally:
+        os.close(fd)
 
 
 def sniff(head: bytes, name: bytes) -> tuple[Kind, str] | None:

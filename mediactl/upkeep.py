@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,13 +37,28 @@ def cancel(state: str, what: bytes | None) -> list[str]:
         return [job.key for job in jobs if journal.cancel(job.id)]
 
 
-def removed_sources(state: str) -> list[tuple[int, bytes, bytes, list[str]]]:
-    """(id, file, place, artefact names) of sources whose file is gone."""
+Gone = tuple[int, bytes, bytes, list[str]]
+"""(id, file, place, artefact names) of a source whose file is gone."""
+
+
+def removed_sources(state: str) -> tuple[list[Gone], Counter[bytes]]:
+    """Sources whose file is gone; and, apart, how many lay in each folder that is gone as a whole.
+
+    Of the latter nobody can tell whether they were removed or a disk is not mounted, so they are never pruned
+    with the others.
+    """
+    removed: list[Gone] = []
+    unmounted: Counter[bytes] = Counter()
     with report.read(state) as rows:
-        return list(rows.gone())
+        for root, gone in rows.gone():
+            if os.path.isdir(root):
+                removed.append(gone)
+            else:
+                unmounted[root] += 1
+    return removed, unmounted
 
 
-def prune(state: str, out: bytes, removed: list[tuple[int, bytes, bytes, list[str]]]) -> int:
+def prune(state: str, out: bytes, removed: list[Gone]) -> int:
     """Remove the outputs of removed sources, then forget them; return the number of files.
 
     Only files that the journal names are removed, and folders that are empty then. Killed in between, the rest is

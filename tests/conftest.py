@@ -90,11 +90,11 @@ def mediactl(tmp_path: Path) -> CommandLine:
 
 
 @pytest.fixture(scope="session")
-def corpus() -> Iterator[Path]:
+def corpus() -> Path:
     """The folder of real media; tests that want it are skipped where it is not."""
     if not (CORPUS / "photos").is_dir():
         pytest.skip(f"no corpus of real media at {CORPUS} (MEDIACTL_CORPUS)")
-    yield CORPUS
+    return CORPUS
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import apsw
 
-from mediactl.errors import MachineBlocked, MediactlError
+from mediactl.errors import MachineBlocked, MediactlError, UsageError
 from mediactl.files import shown
 
 VERSION = 1
@@ -39,7 +39,7 @@ class Damaged(MediactlError):
     """The journal's file is not a sound database."""
 
 
-class TooNew(MachineBlocked):
+class TooNew(UsageError):
     """The journal was written by a newer mediactl."""
 
 

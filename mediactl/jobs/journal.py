@@ -42,6 +42,7 @@ class Claim(msgspec.Struct, frozen=True):
     due: float
     attempt: int
     time_limit: float
+    plan: str
 
 
 class Journal:
@@ -186,6 +187,7 @@ class Journal:
                 (
                     job.key, job.kind, job.lane, job.source, job.content, job.format, job.size, job.payload,
                     int(job.priority), now, due(now, job.priority) if job.due is None else job.due, job.time_limit,
+                    job.plan,
                 )
                 for job in jobs
             ),

@@ -2,10 +2,10 @@
 
 -- name: add
 -- Idempotent: a job that waits or runs stays as it is; a finished one that is asked for again starts afresh.
-INSERT INTO jobs (key, kind, lane, source, content, format, size, payload, priority, enqueued_at, due, time_limit)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+INSERT INTO jobs (key, kind, lane, source, content, format, size, payload, priority, enqueued_at, due, time_limit, plan)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
 ON CONFLICT (key) DO UPDATE SET
-    state = 'ready', payload = excluded.payload, source = excluded.source, priority = excluded.priority,
+    state = 'ready', payload = excluded.payload, plan = excluded.plan, source = excluded.source, priority = excluded.priority,
     enqueued_at = excluded.enqueued_at, due = excluded.due, time_limit = excluded.time_limit, lane = excluded.lane,
     failures = 0, crashes = 0, interruptions = 0, reason = ''
 WHERE state NOT IN ('ready', 'running');
@@ -28,7 +28,7 @@ ORDER BY due, id LIMIT ?2;
 -- Compare-and-set: ready -> running.
 UPDATE jobs SET state = 'running', owner = ?2, attempt = attempt + 1, started_at = ?3
 WHERE id = ?1 AND state = 'ready' AND run_after IS NULL
-RETURNING id, key, kind, lane, source, content, format, size, payload, priority, due, attempt, time_limit;
+RETURNING id, key, kind, lane, source, content, format, size, payload, priority, due, attempt, time_limit, plan;
 
 -- name: finish
 -- Compare-and-set on (job, attempt, running, owner): a stale worker's answer changes no row.
@@ -115,7 +115,7 @@ FROM sources WHERE id = ?;
 UPDATE sources SET state = ?2, reason = ?3 WHERE id = ?1;
 
 -- name: source_probed
-UPDATE sources SET digest = ?2, info = ?3, placeholder = CASE WHEN digest IS ?2 THEN placeholder ELSE '' END WHERE id = ?1;
+UPDATE sources SET digest = ?2, info = ?3, plan = ?4, placeholder = CASE WHEN digest IS ?2 THEN placeholder ELSE '' END WHERE id = ?1;
 
 -- name: source_done
 -- "done" is committed only after every output is durable under its final name.

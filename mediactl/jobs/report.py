@@ -106,13 +106,13 @@ class Report:
         """The history of a job."""
         return [Attempt(*row) for row in self._run("attempts", job)]
 
-    def gone(self) -> Iterator[tuple[int, bytes, bytes, list[str]]]:
-        """(id, file, place, artefact names) of every source whose file is no longer there."""
+    def gone(self) -> Iterator[tuple[bytes, tuple[int, bytes, bytes, list[str]]]]:
+        """Of every source whose file is no longer there: its root, and (id, file, place, artefact names)."""
         for source, root, path, folder, name in self._run("all_sources").fetchall():
             file = os.path.join(root, path)
             if not os.path.lexists(file):
                 names = [row[0] for row in self._run("artefact_names", source)]
-                yield source, file, os.path.join(folder, name), names
+                yield root, (source, file, os.path.join(folder, name), names)
 
     def delete_source(self, source: int) -> None:
         """Forget a source with its jobs and history; only on a journal opened for writing."""

@@ -72,6 +72,7 @@ CREATE TABLE jobs (
     format        TEXT NOT NULL DEFAULT '',   -- with size, what its duration is predicted from
     size          INTEGER NOT NULL DEFAULT 0,
     payload       BLOB NOT NULL,
+    plan          TEXT NOT NULL DEFAULT '',   -- what a make job's targets follow from, as in sources
     priority      INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 4),
     enqueued_at   REAL NOT NULL,
     due           REAL NOT NULL,              -- enqueued_at + slack of the priority: what claims go by

@@ -61,10 +61,9 @@ class Sources:
         """Rows (in the order of ``Known``) of the sources whose place lies directly in this folder, by name."""
         return {row[1]: row for row in self._run("known", (folder,))}
 
-    def known_one(self, place: bytes) -> Known | None:
-        """The source at one place."""
-        row = self._run("known_one", os.path.split(place)).fetchone()
-        return None if row is None else Known(*row)
+    def known_one(self, folder: bytes, name: bytes) -> dict[bytes, tuple[Any, ...]]:
+        """The same for one of them."""
+        return {row[1]: row for row in self._run("known_one", (folder, name))}
 
     def put(self, source: Source, recipe: str, plan: str, state: str, reason: str = "") -> int:
         """Add or replace what stands at a place; its digest, info and artefacts stay until a job replaces them."""
@@ -119,9 +118,9 @@ class Sources:
         """Set a source's state; "done" is set by ``done`` alone."""
         self._run("source_state", (source, state, reason))
 
-    def probed(self, source: int, digest: str, info: MediaInfo) -> None:
-        """Keep what probing found."""
-        self._run("source_probed", (source, digest, msgspec.json.encode(info)))
+    def probed(self, source: int, digest: str, info: MediaInfo, plan: str) -> None:
+        """Keep what probing found, and the plan that its successor is made by."""
+        self._run("source_probed", (source, digest, msgspec.json.encode(info), plan))
 
     def done(self, source: int, made: Made, plan: str) -> None:
         """Everything that ``made`` names is durable: the source is done, for this plan."""

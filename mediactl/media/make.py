@@ -15,7 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from mediactl import asset, files
-from mediactl.errors import MachineBlocked
+from mediactl.errors import JobFailed
 from mediactl.files import shown
 from mediactl.media.drafts import Draft, Drafts
 from mediactl.media.probe import check_unchanged, open_source
@@ -25,7 +25,7 @@ Report = Callable[[float], None]
 
 
 def make(task: MakeTask, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> Made:
-    """Complete an asset. Raises RejectedInput, SourceChanged, JobFailed, MachineBlocked, and OSError on writing."""
+    """Complete an asset. Raises RejectedInput, SourceChanged, JobFailed, and OSError on writing."""
     fd = open_source(task.source)
     try:
         folder = _Folder(task, token)
@@ -207,7 +207,8 @@ class _Folder:
         for name, temporary in self._staged.items():
             os.rename(temporary, self.path(name))
         # Nothing may touch the folder after its time is read, so temporaries go first.
-        files.sweep_temporaries(self._place, self._token)
+        # Those of others too: whoever works on a source is alone with it, so theirs are a dead run's.
+        files.sweep_temporaries(self._place)
         files.fsync_folder(self._place)
         for folder in self._new_folders:
             files.fsync_folder(os.path.dirname(folder))
@@ -225,16 +226,12 @@ class _Folder:
     def _prepare(self) -> None:
         if self._ready:
             return
-        try:
-            self._new_folders = files.make_folders(self._place)
-        except (FileExistsError, NotADirectoryError):
-            raise MachineBlocked(
-                f"{shown(self._place)}: a file stands where a folder is needed; move it away"
-            ) from None
         # A link planted in OUT must not lead us out of it.
         real = os.path.realpath(self._place)
         if not real.startswith(os.path.realpath(self._out) + b"/"):
-            raise MachineBlocked(
-                f"{shown(self._place)} leads out of the output folder, to {shown(real)}; remove the link"
-            )
+            raise JobFailed(f"{shown(self._place)} leads out of the output folder, to {shown(real)}; remove the link")
+        try:
+            self._new_folders = files.make_folders(self._place)
+        except (FileExistsError, NotADirectoryError):
+            raise JobFailed(f"{shown(self._place)}: a file stands where a folder is needed; move it away") from None
         self._ready = True

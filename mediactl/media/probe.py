@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
-from mediactl.errors import RejectedInput, SourceChanged
+from mediactl.errors import JobFailed, RejectedInput, SourceChanged
 from mediactl.files import digest_fd, fingerprint, shown
 from mediactl.media.cache import ProbeCache, Remembered
 from mediactl.model import Kind, Made, MediaInfo, ProbeTask, Source
@@ -13,6 +14,9 @@ from mediactl.model import Kind, Made, MediaInfo, ProbeTask, Source
 FINE_TICK = 0.02
 COARSE_TICK = 2.0
 """Seconds. The kernel stamps files by its tick (4 to 10 ms); some file systems (FAT) by 2 s."""
+
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.ENODEV})
+"""What makes a file unreadable for good; other errors (a disk's, too many open files) may pass."""
 
 _caches: dict[bytes, ProbeCache] = {}
 
@@ -49,7 +53,9 @@ def open_source(source: Source) -> int:
     except FileNotFoundError:
         raise SourceChanged("was removed after it was found") from None
     except OSError as error:
-        raise RejectedInput(f"cannot be read: {error.strerror}") from None
+        if error.errno in _REFUSED:
+            raise RejectedInput(f"cannot be read: {error.strerror}") from None
+        raise JobFailed(f"cannot be opened: {error.strerror}") from None
     try:
         check_unchanged(fd, source)
     except BaseException:

@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pyvips
 import pytest
+import pyvips
 from conftest import CommandLine
 
 SMALL = """
@@ -399,3 +399,45 @@ def test_a_stopped_job_can_be_shown_retried_and_cancelled(mediactl: CommandLine,
     assert mediactl("process", "in", "--recipe", small, "--json").summary["rejected"] == 1
     assert "1 rejected" in mediactl("status").out
     assert json.loads(mediactl("status", "--json").out)["sources"] == {"rejected": 1}
+
+
+def test_prune_leaves_a_folder_alone_that_is_gone_as_a_whole(mediactl: CommandLine, small: str) -> None:
+    picture(mediactl.folder / "in/a.jpg")
+    assert mediactl("process", "in", "--recipe", small).code == 0
+    (mediactl.folder / "in").rename(mediactl.folder / "elsewhere")
+    run = mediactl("prune", "--yes")
+    assert run.out == "nothing to prune\n"
+    assert "a disk may not be mounted" in run.err
+    assert (mediactl.folder / "derived/a.jpg/w50.webp").exists()
+
+
+def test_a_manifest_cannot_make_an_output_a_source(mediactl: CommandLine, small: str) -> None:
+    picture(mediactl.folder / "in/a.jpg")
+    assert mediactl("process", "in", "--recipe", small).code == 0
+    (mediactl.folder / "list.txt").write_text("derived/a.jpg/w100.webp\nin/a.jpg\n")
+    run = mediactl("process", "list.txt", "--recipe", small)
+    assert run.code == 1
+    assert "inside the output folder" in run.out
+    assert not (mediactl.folder / "derived/derived").exists()
+
+
+def test_a_file_in_the_way_of_an_asset_stops_that_asset_alone(mediactl: CommandLine, small: str) -> None:
+    picture(mediactl.folder / "in/a.jpg", 1)
+    picture(mediactl.folder / "in/b.jpg", 2)
+    (mediactl.folder / "derived").mkdir()
+    (mediactl.folder / "derived/a.jpg").write_text("in the way")
+    run = mediactl("process", "in", "--recipe", small, "--json")
+    assert run.code == 1
+    assert (run.summary["done"], run.summary["quarantined"]) == (1, 1)
+    assert "move it away" in next(event["reason"] for event in run.events if event["event"] == "job.quarantined")
+    assert (mediactl.folder / "derived/a.jpg").read_text() == "in the way"
+
+
+def test_a_link_planted_in_out_leads_nothing_outside(mediactl: CommandLine, small: str) -> None:
+    picture(mediactl.folder / "in/trip/a.jpg")
+    (mediactl.folder / "outside").mkdir()
+    (mediactl.folder / "derived").mkdir()
+    (mediactl.folder / "derived/trip").symlink_to(mediactl.folder / "outside")
+    run = mediactl("process", "in", "--recipe", small, "--json")
+    assert (run.code, run.summary["quarantined"]) == (1, 1)
+    assert not list((mediactl.folder / "outside").iterdir())

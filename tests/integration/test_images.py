@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from conftest import CORPUS
 from PIL import ExifTags, Image, ImageCms, ImageDraw
 from PIL.TiffImagePlugin import IFDRational
 
@@ -29,7 +30,6 @@ from mediactl.media.vips import pyvips
 from mediactl.model import Kind, Limits, MakeTask, MediaInfo, Source, Target
 from mediactl.recipe import ImageFormat, ImageOutput, Recipe
 from mediactl.sniff import HEAD, sniff
-from tests.conftest import CORPUS
 
 VERSIONS = {"image": "test", "ffmpeg": "test"}
 WIDE_GAMUT = "p3.png"
@@ -698,7 +698,7 @@ def in_a_process(path: Path, folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-P", "-c", WORKER, path, folder],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(root), str(root / "tests")))},
         capture_output=True,
         timeout=60,
     )

@@ -82,7 +82,7 @@ def test_a_done_source_names_its_artefacts_and_needs_what_proves_it(journal: Jou
     with pytest.raises(apsw.ConstraintError), journal.transaction():
         journal.sources.set_state(source, "done", "")
     with journal.transaction():
-        journal.sources.probed(source, "digest", MediaInfo(format="jpeg", width=3, height=2))
+        journal.sources.probed(source, "digest", MediaInfo(format="jpeg", width=3, height=2), "plan")
         journal.sources.done(source, Made(folder_mtime_ns=5), "plan")
     assert rows.sources() == {"done": 1}
 
@@ -110,10 +110,10 @@ def test_of_many_sources_with_equal_content_each_artefact_is_offered_once(journa
     with journal.transaction():
         for number in range(50):
             twin = journal.sources.put(a_source(b"twins/%d" % number), "", "", "pending")
-            journal.sources.probed(twin, "digest", info)
+            journal.sources.probed(twin, "digest", info, "")
             journal.sources.done(twin, Made(files=files), "")
         last = journal.sources.put(a_source(b"last"), "", "", "pending")
-        journal.sources.probed(last, "digest", info)
+        journal.sources.probed(last, "digest", info, "")
     offered = journal.sources.twins(last, "digest", b"/out")
     assert sorted(each.key for each in offered) == ["key of a", "key of b"]
     assert all(each.file.startswith(b"/out/twins/") for each in offered)
@@ -127,4 +127,6 @@ def test_a_source_that_is_gone_is_told_unless_it_is_worked_on(journal: Journal, 
             journal.add([new_job(name.decode(), source=row)])
     claim_one(journal)
     with report.read(str(tmp_path)) as rows:
-        assert [(file, place, names) for _, file, place, names in rows.gone()] == [(b"/photos/b.jpg", b"b.jpg", [])]
+        assert [(file, place, names) for _, (_, file, place, names) in rows.gone()] == [
+            (b"/photos/b.jpg", b"b.jpg", [])
+        ]
