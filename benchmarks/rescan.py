@@ -39,15 +39,6 @@ from benchmarks.measure import (
     take_turns,
 )
 
-RECIPE = """
-name = "bench"
-
-[[image]]
-name = "w320"
-format = "webp"
-width = 320
-"""
-
 
 class Result(NamedTuple):
     """One contender's one round; jobs is what mediactl says that it ran."""
@@ -90,7 +81,7 @@ def summary(stdout: str) -> dict[str, Any]:
 def mediactl(work: Path) -> Result:
     """mediactl over the tree, as it stands."""
     words = [*MEDIACTL, "process", str(work / "tree"), "--out", str(work / "out"), "--json"]
-    cost = run([*words, "--recipe", str(work / "bench.toml")], env={"XDG_CACHE_HOME": str(work / "cache")})
+    cost = run(words, env={"XDG_CACHE_HOME": str(work / "cache")})
     return Result(cost, str(summary(cost.stdout).get("jobs", "?")))
 
 
@@ -110,7 +101,6 @@ def prepare(work: Path, count: int) -> str:
         plant(work / "tree", count)
         shutil.copytree(work / "tree", work / "mirror")
         made.write_text(str(count))
-    (work / "bench.toml").write_text(RECIPE)
     print("making sure that mediactl's outputs are complete ...", file=sys.stderr, flush=True)
     start = time.perf_counter()
     try:
