@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from mediactl import files, sniff
+from mediactl.effort import seconds_of
 from mediactl.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.prediction import Class
 from mediactl.jobs.priority import successor_due
 from mediactl.jobs.states import State
 from mediactl.model import Event, Made, Priority, Reuse, Verdict
@@ -59,21 +61,26 @@ class JournalBacklog:
         self._claims: dict[int, Claim] = {}
         self._changes: Counter[int] = Counter()
         self._events: list[Event] = []
+        self._moves: list[tuple[Class, str]] = []
+        """Classes of jobs that were found to belong in another lane, and which."""
         self._next_reclaim = 0.0
         self._planned = False
 
     # -- what the pool asks ----------------------------------------------------------------------------------------
 
-    def exchange(self, ended: Sequence[Ended], room: int, alone: bool) -> list[Assignment]:
+    def exchange(self, ended: Sequence[Ended], room: Mapping[str, int], alone: bool) -> list[Assignment]:
         """Settle what ended and claim what there is room for; one commit."""
         self._reclaim()
         with self._journal.transaction():
             for end in ended:
                 self._settle(end)
+            for like, lane in self._moves:
+                self._journal.move_lane(like, lane)
+            self._moves.clear()
             assignments: list[Assignment] = []
-            if room:
+            if any(room.values()):
                 self._journal.wake()
-                claims = self._journal.claim(LANES, room)
+                claims = [claim for lane in LANES for claim in self._journal.claim((lane,), room.get(lane, 0))]
                 if not claims and alone and not ended:
                     claims = self._journal.claim(("alone",), 1)
                 assignments = [self._assignment(claim) for claim in claims]
@@ -105,6 +112,12 @@ class JournalBacklog:
         if claim is not None:
             self._emit(Event("job.progress", {**self._head(claim), "fraction": round(fraction, 4)}))
 
+    def overran(self, job: int, seconds: float) -> None:
+        """A job of the quick lane runs for so long already: those like it are heavy until measured otherwise."""
+        claim = self._claims.get(job)
+        if claim is not None:
+            self._learn(claim, lambda like: self._journal.predictor.overran(like, seconds))
+
     def tick(self, running: int) -> None:
         """Let the display move on."""
         self._emit(Event("tick", {"running": running}))
@@ -119,6 +132,19 @@ class JournalBacklog:
             files.sweep_temporaries(os.path.join(self._out, place), self._journal.run.encode())
         if self._transition(claim, end):
             self._journal.record(claim, end.verdict, end.reason, end.usage, end.worker)
+            if end.verdict is Verdict.DONE:
+                self._learn(claim, lambda like: self._journal.predictor.learn(like, end.usage.wall))
+
+    def _learn(self, claim: Claim, tell: Callable[[Class], None]) -> None:
+        """Tell the predictor something of a class of jobs; what waits of it changes lanes if that changes the lane."""
+        predictor = self._journal.predictor
+        like = predictor.class_of(claim.kind, claim.format, claim.size)
+        guess = seconds_of(claim.kind, claim.size) / claim.cores
+        before = predictor.lane(like, guess)
+        tell(like)
+        after = predictor.lane(like, guess)
+        if after != before:
+            self._moves.append((like, after))
 
     def _transition(self, claim: Claim, end: Ended) -> bool:
         job, attempt, reason = claim.id, claim.attempt, end.reason
@@ -216,7 +242,16 @@ class JournalBacklog:
         if claim.content is not None and claim.source is not None:
             reuse = self._journal.sources.twins(claim.source, claim.content, self._out)
         return Assignment(
-            claim.id, claim.attempt, claim.kind, claim.payload, reuse, claim.time_limit, claim.lane == "alone"
+            claim.id,
+            claim.attempt,
+            claim.kind,
+            claim.payload,
+            reuse,
+            claim.time_limit,
+            claim.lane,
+            claim.cores,
+            claim.stall_limit,
+            claim.lane == "alone",
         )
 
     def _reclaim(self) -> None:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mediactl import __version__
+from mediactl.cli_journal import PRIORITIES, Path, places, state_folder
+from mediactl.cli_journal import register as register_journal_commands
 from mediactl.errors import ExitCode, MediactlError
 
 if TYPE_CHECKING:
     from mediactl.model import Event
     from mediactl.settings import Settings
-
-PRIORITIES = ("urgent", "high", "normal", "low", "backfill")
-JOB_STATES = ("ready", "running", "done", "rejected", "quarantined", "cancelled")
 
 
 def main() -> NoReturn:
@@ -62,16 +61,6 @@ def _configured(context: click.Context, _parameter: click.Parameter, value: str 
     return value
 
 
-class Path(click.ParamType[bytes]):
-    """A path as bytes, exactly as it was typed."""
-
-    name = "path"
-
-    def convert(self, value: Any, _parameter: click.Parameter | None, _context: click.Context | None) -> bytes:
-        """Bytes of the argument."""
-        return value if isinstance(value, bytes) else os.fsencode(value)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="mediactl %(version)s")
 @click.option("--config", callback=_configured, is_eager=True, expose_value=False, metavar="FILE",
@@ -83,19 +72,12 @@ def cli() -> None:
     """
 
 
-def _places(function: Callable[..., Any]) -> Callable[..., Any]:
-    out = click.option("--out", type=Path(), default="derived", show_default=True, help="Output folder.")
-    state = click.option("--state", default=None, metavar="DIR", help="Journal's folder.  [default: OUT/.mediactl]")
-    return out(state(function))
-
-
-def _state(out: bytes, state: str | None) -> str:
-    return os.path.abspath(state) if state else os.fsdecode(os.path.join(os.path.abspath(out), b".mediactl"))
+register_journal_commands(cli)
 
 
 @cli.command()
 @click.argument("sources", nargs=-1, required=True, type=Path(), metavar="SOURCE...")
-@_places
+@places
 @click.option("--recipe", default="web", show_default=True, help="Built-in recipe, or a .toml file.")
 @click.option("--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True,
               help="How urgent these sources are.")  # fmt: skip
@@ -116,6 +98,11 @@ def _state(out: bytes, state: str | None) -> str:
               help="Seconds that running jobs get after Ctrl-C or SIGTERM.")  # fmt: skip
 @click.option("--max-duration", type=click.FloatRange(min=0), default=None, metavar="S",
               help="Stop cleanly after so many seconds; run again to go on.")  # fmt: skip
+@click.option(
+    "--lane", "lanes", multiple=True, metavar="NAME=N", help="At most N jobs of a lane (quick, heavy) at once."
+)
+@click.option("--drain-file", default=None, metavar="PATH", help="Leave, as on SIGTERM, when this file appears.")
+@click.option("--drain-url", default=None, metavar="URL", help="Leave when this address answers 200.")
 @click.option("--ffmpeg", default=None, metavar="FILE", help="ffmpeg to use.  [default: the one that came along]")
 def process(sources: tuple[bytes, ...], out: bytes, state: str | None, **flags: Any) -> int:
     """Make the outputs of every SOURCE complete.
@@ -132,7 +119,7 @@ def process(sources: tuple[bytes, ...], out: bytes, state: str | None, **flags: 
     settings = Settings(
         sources=sources,
         out=os.path.abspath(out),
-        state=_state(out, state),
+        state=state_folder(out, state),
         recipe=flags["recipe"],
         priority=Priority[flags["priority"].upper()],
         jobs=flags["jobs"] or available_cores(),
@@ -142,6 +129,9 @@ def process(sources: tuple[bytes, ...], out: bytes, state: str | None, **flags: 
         allow_outside=flags["allow_outside"],
         grace=flags["grace"],
         max_duration=flags["max_duration"],
+        lane_limits=_lane_limits(flags["lanes"]),
+        drain_file=flags["drain_file"],
+        drain_url=flags["drain_url"],
         cache=cache_folder(os.environ),
         environment=environment,
     )
@@ -158,6 +148,16 @@ def process(sources: tuple[bytes, ...], out: bytes, state: str | None, **flags: 
         return run(settings, take, sys.stdin.buffer.read).exit_code
     finally:
         close()
+
+
+def _lane_limits(texts: tuple[str, ...]) -> dict[str, int]:
+    limits: dict[str, int] = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        if name not in ("quick", "heavy") or not number.isdigit() or int(number) < 1:
+            raise click.UsageError(f"--lane {text}: must be quick=N or heavy=N, N at least 1")
+        limits[name] = int(number)
+    return limits
 
 
 def _display(
@@ -182,107 +182,6 @@ def _display(
 
         display = Lines(sys.stdout, time.monotonic, quiet=quiet, verbose=verbose)
     return display.take, display.close
-
-
-@cli.command()
-@_places
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def status(out: bytes, state: str | None, as_json: bool) -> None:
-    """Sources and jobs by state, what waits and for how long, and who is at work."""
-    import time
-
-    from mediactl import inspect
-    from mediactl.jobs import report
-
-    with report.read(_state(out, state)) as rows:
-        if as_json:
-            _echo_json(inspect.status_json(rows, time.time()))
-        else:
-            for line in inspect.status(rows, time.time()):
-                click.echo(line)
-
-
-@cli.command()
-@_places
-@click.option("--only", "wanted", type=click.Choice(JOB_STATES), default=None, help="Only jobs in this state.")
-@click.option("--limit", type=click.IntRange(min=1), default=None, help="At most so many.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def jobs(out: bytes, state: str | None, wanted: str | None, limit: int | None, as_json: bool) -> None:
-    """List jobs."""
-    from mediactl import inspect
-    from mediactl.jobs import report
-
-    with report.read(_state(out, state)) as rows:
-        for job in rows.listed(wanted, limit or -1):
-            if as_json:
-                _echo_json(inspect.job_json(job))
-            else:
-                click.echo(inspect.job_line(job))
-
-
-@cli.command()
-@click.argument("job", type=Path())
-@_places
-def show(job: bytes, out: bytes, state: str | None) -> None:
-    """All that is known of a JOB: its key (the start is enough), or its source's path."""
-    from mediactl import inspect
-    from mediactl.jobs import report
-
-    with report.read(_state(out, state)) as rows:
-        for line in inspect.show(rows, job):
-            click.echo(line)
-
-
-@cli.command()
-@click.argument("job", type=Path(), required=False)
-@click.option("--all", "everything", is_flag=True, help="All rejected and quarantined jobs.")
-@_places
-def retry(job: bytes | None, everything: bool, out: bytes, state: str | None) -> None:
-    """Let a stopped JOB (key or path) be tried again by the next run."""
-    from mediactl import upkeep
-
-    _one_or_all(job, everything)
-    keys = upkeep.retry(_state(out, state), job)
-    click.echo(f"{len(keys)} ready again" if keys else "nothing to retry")
-
-
-@cli.command()
-@click.argument("job", type=Path(), required=False)
-@click.option("--all", "everything", is_flag=True, help="All jobs that wait.")
-@_places
-def cancel(job: bytes | None, everything: bool, out: bytes, state: str | None) -> None:
-    """Cancel a JOB (key or path) that waits. One that runs is left to finish."""
-    from mediactl import upkeep
-
-    _one_or_all(job, everything)
-    keys = upkeep.cancel(_state(out, state), job)
-    click.echo(f"{len(keys)} cancelled" if keys else "nothing to cancel")
-
-
-def _one_or_all(job: bytes | None, everything: bool) -> None:
-    if (job is None) != everything:
-        raise click.UsageError("name one JOB, or use --all")
-
-
-@cli.command()
-@_places
-@click.option("-y", "--yes", is_flag=True, help="Remove them.")
-def prune(out: bytes, state: str | None, yes: bool) -> None:
-    """List the outputs of sources that are gone; with --yes, remove them."""
-    from mediactl import upkeep
-    from mediactl.files import shown
-
-    removed, unmounted = upkeep.removed_sources(_state(out, state))
-    for root, number in unmounted.items():
-        _say(f"{shown(root)} is gone as a whole, with {number} sources: left alone, for a disk may not be mounted")
-    for _, file, place, names in removed:
-        click.echo(f"{shown(file)} is gone: {shown(place)} ({len(names) + 1} files)")
-    if not removed:
-        click.echo("nothing to prune")
-    elif yes:
-        click.echo(f"{upkeep.prune(_state(out, state), os.path.abspath(out), removed)} files removed")
-    else:
-        click.echo(f"{len(removed)} sources are gone; --yes removes their outputs")
 
 
 @cli.group()
@@ -321,7 +220,7 @@ def recipe_check(file: str) -> None:
 
 
 @cli.command()
-@_places
+@places
 @click.option("--ffmpeg", default=None, metavar="FILE", help="ffmpeg to look at.")
 def doctor(out: bytes, state: str | None, ffmpeg: str | None) -> int:
     """Look at ffmpeg, libvips, the journal, free space and cores."""
@@ -329,7 +228,7 @@ def doctor(out: bytes, state: str | None, ffmpeg: str | None) -> int:
 
     environment = {**os.environ, **({"MEDIACTL_FFMPEG": ffmpeg} if ffmpeg else {})}
     good = True
-    for check in doctor_.checks(os.path.abspath(out), _state(out, state), environment):
+    for check in doctor_.checks(os.path.abspath(out), state_folder(out, state), environment):
         good = good and check.ok
         click.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name:<8}  {check.text}")
     return ExitCode.COMPLETE if good else ExitCode.BAD_SOURCES
@@ -344,9 +243,3 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None  # the choices above are click's own
     click.echo(found(cli, {}, "mediactl", "_MEDIACTL_COMPLETE").source())
-
-
-def _echo_json(value: object) -> None:
-    import json
-
-    click.echo(json.dumps(value))

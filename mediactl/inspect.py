@@ -10,6 +10,8 @@ import msgspec
 
 from mediactl.errors import UsageError
 from mediactl.files import shown
+from mediactl.jobs import history
+from mediactl.jobs.prediction import QUANTILE, QUICK_SECONDS
 from mediactl.jobs.report import JobRow, Report
 from mediactl.model import Priority
 from mediactl.ui.lines import duration
@@ -89,6 +91,51 @@ def show(report: Report, what: bytes) -> Iterator[str]:
                 f" ({attempt.wall:.2f} s, cpu {attempt.cpu:.2f} s, {attempt.peak_memory / 1e6:.0f} MB)"
             )
         yield ""
+
+
+def why(report: Report, what: bytes, now: float) -> Iterator[str]:
+    """One sentence a job: what it waits for, or why it ended. Raises UsageError."""
+    for job in find(report, what):
+        yield f"{job.kind} job {job.key[:12]} {_why(report, job, now)}"
+
+
+def _why(report: Report, job: JobRow, now: float) -> str:
+    last = report.attempts(job.id)[-1:]
+    if job.state == "ready" and job.run_after is not None and job.run_after > now:
+        return f"waits {duration(job.run_after - now)} for its next attempt, because the last one failed: {job.reason}"
+    if job.state == "ready" and job.lane == "alone":
+        return f"waits until nothing else runs, because it took its worker down {job.crashes} times: {job.reason}"
+    if job.state == "ready":
+        ahead = report.ahead(job)
+        behind = f"behind {ahead:,} that are due before it" if ahead else "first in line"
+        runs = "" if report.living_runs() else "; no run is going on: start one with `mediactl process`"
+        return f"waits in lane {job.lane}, {behind} (priority {Priority(job.priority).name.lower()}){runs}"
+    if job.state == "running":
+        return "is being worked on"
+    if job.state == "done":
+        took = f" in {duration(last[0].wall)}" if last else ""
+        return f"is done{took}, at attempt {job.attempt}"
+    again = "; `mediactl retry` lets it be tried again"
+    if job.state == "rejected":
+        return f"was rejected, for its source {job.reason}{again}, and so does a change of the file"
+    if job.state == "quarantined":
+        counted = f"{job.failures} failures and {job.crashes} crashes"
+        return f"was given up after {counted}, the last being: {job.reason}{again}"
+    return f"was cancelled{again}"
+
+
+def lanes(report: Report) -> Iterator[str]:
+    """What runs in which lane, and why: classes of jobs with what was measured of them."""
+    yield f"{'job':<8} {'format':<10} {'work up to':>14}  {'lane':<6} {'done':>8} {'p50':>10} {'p90':>10}"
+    for row in report.classes():
+        (operation, format_, bucket), counts = row
+        middle, most = (history.quantile(counts, q) or 0.0 for q in (0.5, QUANTILE))
+        total = sum(count for _, count in counts)
+        lane = "quick" if most <= QUICK_SECONDS else "heavy"
+        size = history.sizes_of(bucket)[1]
+        times = f"{duration(middle):>10} {duration(most):>10}"
+        yield f"{operation:<8} {format_:<10} {size:>14,}  {lane:<6} {total:>8,} {times}"
+    yield f"A class is quick while nine of ten take {QUICK_SECONDS:.0f} s at most; work is pixels, milliseconds or bytes."
 
 
 def find(report: Report, what: bytes) -> list[JobRow]:

@@ -207,6 +207,10 @@ class NewJob(msgspec.Struct, frozen=True):
     """Seconds after which its worker is killed."""
     plan: str = ""
     """Plan digest that its targets follow from."""
+    cores: int = 1
+    """Cores that it keeps busy."""
+    stall_limit: float | None = None
+    """Seconds without progress after which its worker is killed; None: it tells no progress."""
 
 
 class ProbeTask(msgspec.Struct, frozen=True):

@@ -34,6 +34,8 @@ MAX_SIDE = {"webp": 16_383, "jpeg": 65_535, "png": 1_000_000, "avif": 65_535}
 DEFAULT_AUDIO_BITRATE = {"m4a": 128, "opus": 96}
 """kbit/s for two channels; Opus at 96 is judged as good as AAC at 128 in public listening tests."""
 
+STALL_LIMIT = 180.0
+"""Seconds that a film may be worked on without its media time advancing; seen at most 20 s on two loaded cores."""
 PROBE_LIMIT = 60.0
 """Seconds, before its bytes are counted."""
 SLOWEST_DISK = 5e6
@@ -136,7 +138,8 @@ def make_job(
         key=_digest("make", source.place, digest, [(target.name, target.key) for target in wanted], source.fingerprint),
         kind=kind.value,
         payload=msgspec.json.encode(task),
-        lane="heavy" if kind is Kind.VIDEO else "quick",
+        cores=threads if kind is Kind.VIDEO else 1,
+        stall_limit=STALL_LIMIT if kind is Kind.VIDEO else None,
         source=row,
         content=digest,
         format=info.format,

@@ -6,10 +6,14 @@ import msgspec
 
 from mediactl import plan
 from mediactl import recipe as recipes
+from mediactl.effort import seconds_of
 from mediactl.jobs.journal import Journal
 from mediactl.model import Kind, MediaInfo, NewJob, Priority, Source
 from mediactl.recipe import Recipe
 from mediactl.settings import Settings
+
+MAX_THREADS = 4
+"""Cores that one transcode gets: beyond it x264 at 720p gains little, and several films side by side gain more."""
 
 
 class Planner:
@@ -92,6 +96,14 @@ class Planner:
             return None
         job = plan.make_job(
             source, row, digest, info, recipe, targets, self._journal.sources.artefacts(row), placeholder,
-            self._settings.out, self._settings.jobs, priority,
+            self._settings.out, min(MAX_THREADS, self._settings.jobs), priority,
         )  # fmt: skip
-        return msgspec.structs.replace(job, plan=self.plans(recipe)[source.kind.value])
+        predictor = self._journal.predictor
+        like = predictor.class_of(job.kind, job.format, job.size)
+        guess = seconds_of(job.kind, job.size) / job.cores
+        return msgspec.structs.replace(
+            job,
+            plan=self.plans(recipe)[source.kind.value],
+            lane=predictor.lane(like, guess),
+            time_limit=predictor.limit(like, job.time_limit),
+        )

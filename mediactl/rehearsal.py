@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 from mediactl import __version__, recipe
 from mediactl.adopt import adopt
+from mediactl.effort import SECONDS_A_BYTE
 from mediactl.intake import Intake
 from mediactl.jobs import history
 from mediactl.jobs.journal import Journal
@@ -25,8 +26,8 @@ from mediactl.ui.lines import count, duration, size
 
 ENOUGH = 5
 """Measured jobs of a kind from which their median is believed."""
-FALLBACK = {"image": (0.05, 25e-9), "video": (1.0, 600e-9), "audio": (0.2, 100e-9)}
-"""Kind -> (seconds a source, seconds a byte) of one core of 2024, recipe web, before anything was measured."""
+SECONDS_A_SOURCE = {"image": 0.05, "video": 1.0, "audio": 0.2}
+"""What each source takes whatever its size."""
 
 
 def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> Iterator[str]:
@@ -56,8 +57,8 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
                     kind, bytes_in = str(event.fields["kind"]), int(str(event.fields["bytes"]))
                     counts[kind] += 1
                     total_bytes += bytes_in
-                    base, each = FALLBACK[kind]
-                    seconds += medians.get(kind) or base + each * bytes_in
+                    guess = SECONDS_A_SOURCE[kind] + SECONDS_A_BYTE[kind] * bytes_in
+                    seconds += medians.get(kind) or guess
                 if as_json:
                     yield json.dumps({"event": event.name, **event.fields})
                 elif event.name == "source.planned":

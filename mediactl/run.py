@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 
 import msgspec
 
-from mediactl import __version__, manifest, recipe, scan
+from mediactl import __version__, leaving, manifest, recipe, scan
 from mediactl.adopt import adopt
 from mediactl.backlog import JournalBacklog, take_over
 from mediactl.errors import ExitCode, MachineBlocked, UsageError
@@ -64,7 +64,8 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
         pool = Supervisor(
             EXECUTE, backlog, workers=settings.jobs, token=journal.run,
             environment=worker_environment(settings.environment), log=log,
-            grace=settings.grace, max_duration=settings.max_duration,
+            grace=settings.grace, max_duration=settings.max_duration, lane_limits=settings.lane_limits,
+            leave=leaving.watch(settings.drain_file, settings.drain_url),
         )  # fmt: skip
         tell(Event("run.started", {"run": journal.run, "version": __version__, "recipe": chosen.name,
                                    "out": shown(settings.out), "workers": settings.jobs}))  # fmt: skip

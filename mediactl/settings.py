@@ -37,6 +37,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that running jobs get after the first signal."""
     max_duration: float | None = None
     """Seconds after which the run stops early."""
+    lane_limits: Mapping[str, int] = {}
+    """Lane -> jobs of it that may run at once."""
+    drain_file: str | None = None
+    drain_url: str | None = None
+    """A file whose appearance, and an address whose answer 200, means: leave this machine."""
     cache: bytes | None = None
     environment: Mapping[str, str] = {}
     """What workers inherit."""

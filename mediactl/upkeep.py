@@ -13,6 +13,7 @@ from mediactl import __version__, asset, files
 from mediactl.inspect import find
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal
+from mediactl.model import Priority
 
 
 def retry(state: str, what: bytes | None) -> list[str]:
@@ -35,6 +36,14 @@ def cancel(state: str, what: bytes | None) -> list[str]:
         jobs = find(rows, what) if what is not None else list(rows.listed("ready", -1))
     with _journal(state) as journal, journal.transaction():
         return [job.key for job in jobs if journal.cancel(job.id)]
+
+
+def bump(state: str, what: bytes, priority: Priority) -> list[str]:
+    """Give waiting jobs another priority; returns their keys. Raises UsageError."""
+    with report.read(state) as rows:
+        jobs = find(rows, what)
+    with _journal(state) as journal, journal.transaction():
+        return [job.key for job in jobs if journal.bump(job.id, priority)]
 
 
 Gone = tuple[int, bytes, bytes, list[str]]

@@ -7,7 +7,7 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Recording(JournalBacklog):
 
     answers: list[Ended]
 
-    def exchange(self, ended: Sequence[Ended], room: int, alone: bool) -> list[Assignment]:
+    def exchange(self, ended: Sequence[Ended], room: Mapping[str, int], alone: bool) -> list[Assignment]:
         """Settle and claim."""
         self.answers.extend(ended)
         return super().exchange(ended, room, alone)

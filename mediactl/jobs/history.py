@@ -20,6 +20,11 @@ def size_bucket(size: int) -> int:
     return max(size, 1).bit_length() // 2
 
 
+def sizes_of(bucket_: int) -> tuple[int, int]:
+    """The sizes of a size bucket: from, and up to (not included)."""
+    return (0 if bucket_ == 0 else 1 << (2 * bucket_ - 1)), 1 << (2 * bucket_ + 1)
+
+
 def quantile(counts: Iterable[tuple[int, int]], q: float) -> float | None:
     """The q-quantile in seconds of (bucket, count) pairs, None when there are none; the bucket's upper edge."""
     ordered = sorted(counts)

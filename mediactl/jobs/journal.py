@@ -16,10 +16,11 @@ from mediactl import files
 from mediactl.errors import MachineBlocked
 from mediactl.files import shown
 from mediactl.jobs import database, history, owners
-from mediactl.jobs.priority import due
+from mediactl.jobs.prediction import HEAVY, QUICK, Class, Predictor
+from mediactl.jobs.priority import SLACK, due
 from mediactl.jobs.sources import Sources
 from mediactl.jobs.states import MAX_CRASHES, MAX_FAILURES, RETRY_CAP, State, retry_delay
-from mediactl.model import NewJob, Usage, Verdict
+from mediactl.model import NewJob, Priority, Usage, Verdict
 
 FILE = "journal.db"
 SUSPECT = ".suspect"
@@ -43,6 +44,8 @@ class Claim(msgspec.Struct, frozen=True):
     attempt: int
     time_limit: float
     plan: str
+    cores: int
+    stall_limit: float | None
 
 
 class Journal:
@@ -72,6 +75,7 @@ class Journal:
         self._sql = database.statements()
         self._durations: Counter[tuple[str, str, int, int]] = Counter()
         self.sources = Sources(connection)
+        self.predictor = Predictor(lambda like: self._run("durations", like).fetchall())
         self._run("make_mine", ())
 
     @classmethod
@@ -187,7 +191,7 @@ class Journal:
                 (
                     job.key, job.kind, job.lane, job.source, job.content, job.format, job.size, job.payload,
                     int(job.priority), now, due(now, job.priority) if job.due is None else job.due, job.time_limit,
-                    job.plan,
+                    job.plan, job.cores, job.stall_limit,
                 )
                 for job in jobs
             ),
@@ -262,6 +266,19 @@ class Journal:
         if verdict is Verdict.DONE:
             size = history.size_bucket(claim.size)
             self._durations[(claim.kind, claim.format, size, history.bucket(usage.wall))] += 1
+
+    def bump(self, job: int, priority: Priority) -> bool:
+        """Give a ready job another priority: it is due as if it had been enqueued with it."""
+        self._run("bump", (job, int(priority), SLACK[priority]))
+        return self._connection.changes() == 1
+
+    def move_lane(self, like: Class, lane: str) -> int:
+        """Move the ready jobs of a class to another lane; how many there were."""
+        kind, format_, bucket = like
+        low, high = history.sizes_of(bucket)
+        other = HEAVY if lane == QUICK else QUICK
+        self._run("move_lane", (kind, format_, low, lane, other, high))
+        return self._connection.changes()
 
     def measured(self, enough: int) -> dict[str, list[tuple[int, int]]]:
         """Job kind -> histogram of its durations, for kinds with at least so many measured."""

@@ -2,10 +2,12 @@
 
 -- name: add
 -- Idempotent: a job that waits or runs stays as it is; a finished one that is asked for again starts afresh.
-INSERT INTO jobs (key, kind, lane, source, content, format, size, payload, priority, enqueued_at, due, time_limit, plan)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+INSERT INTO jobs (key, kind, lane, source, content, format, size, payload, priority, enqueued_at, due, time_limit, plan,
+    cores, stall_limit)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
 ON CONFLICT (key) DO UPDATE SET
-    state = 'ready', payload = excluded.payload, plan = excluded.plan, source = excluded.source, priority = excluded.priority,
+    state = 'ready', payload = excluded.payload, plan = excluded.plan,
+    cores = excluded.cores, stall_limit = excluded.stall_limit, source = excluded.source, priority = excluded.priority,
     enqueued_at = excluded.enqueued_at, due = excluded.due, time_limit = excluded.time_limit, lane = excluded.lane,
     failures = 0, crashes = 0, interruptions = 0, reason = ''
 WHERE state NOT IN ('ready', 'running');
@@ -28,7 +30,8 @@ ORDER BY due, id LIMIT ?2;
 -- Compare-and-set: ready -> running.
 UPDATE jobs SET state = 'running', owner = ?2, attempt = attempt + 1, started_at = ?3
 WHERE id = ?1 AND state = 'ready' AND run_after IS NULL
-RETURNING id, key, kind, lane, source, content, format, size, payload, priority, due, attempt, time_limit, plan;
+RETURNING id, key, kind, lane, source, content, format, size, payload, priority, due, attempt, time_limit, plan, cores,
+    stall_limit;
 
 -- name: finish
 -- Compare-and-set on (job, attempt, running, owner): a stale worker's answer changes no row.
@@ -85,6 +88,16 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: duration
 INSERT INTO durations (operation, format, size_bucket, bucket, count) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT DO UPDATE SET count = count + excluded.count;
+
+-- name: durations
+SELECT bucket, count FROM durations WHERE operation = ? AND format = ? AND size_bucket = ?;
+
+-- name: move_lane
+-- What waits of a class of jobs follows what was learnt of it.
+UPDATE jobs SET lane = ?4 WHERE state = 'ready' AND lane = ?5 AND kind = ?1 AND format = ?2 AND size >= ?3 AND size < ?6;
+
+-- name: bump
+UPDATE jobs SET priority = ?2, due = enqueued_at + ?3 WHERE id = ?1 AND state = 'ready';
 
 -- name: measured
 SELECT operation, bucket, sum(count) FROM durations GROUP BY operation, bucket;

@@ -14,6 +14,7 @@ from mediactl.errors import UsageError
 from mediactl.files import shown
 from mediactl.jobs import database, owners
 from mediactl.jobs.journal import FILE
+from mediactl.jobs.prediction import Class
 
 
 class JobRow(msgspec.Struct, frozen=True):
@@ -101,6 +102,17 @@ class Report:
         is_key = len(text) >= 8 and all(each in "0123456789abcdef" for each in text)
         folder, name = os.path.split(what)
         return [JobRow(*row) for row in self._run("find", text if is_key else "", folder, name, what)]
+
+    def ahead(self, job: JobRow) -> int:
+        """How many waiting jobs of its lane are due before a waiting job."""
+        return int(self._run("ahead", job.lane, job.due, job.id).fetchone()[0])
+
+    def classes(self) -> list[tuple[Class, list[tuple[int, int]]]]:
+        """Every class of jobs that was measured, with its histogram of durations."""
+        found: dict[Class, list[tuple[int, int]]] = {}
+        for operation, format_, size_bucket, bucket, count in self._run("classes"):
+            found.setdefault((operation, format_, size_bucket), []).append((bucket, count))
+        return list(found.items())
 
     def attempts(self, job: int) -> list[Attempt]:
         """The history of a job."""

@@ -44,3 +44,9 @@ SELECT name FROM artefacts WHERE source = ?;
 
 -- name: delete_source
 DELETE FROM sources WHERE id = ?;
+
+-- name: ahead
+SELECT count(*) FROM jobs WHERE lane = ?1 AND state = 'ready' AND run_after IS NULL AND (due, id) < (?2, ?3);
+
+-- name: classes
+SELECT operation, format, size_bucket, bucket, count FROM durations ORDER BY operation, format, size_bucket, bucket;

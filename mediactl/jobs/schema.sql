@@ -78,6 +78,8 @@ CREATE TABLE jobs (
     due           REAL NOT NULL,              -- enqueued_at + slack of the priority: what claims go by
     run_after     REAL,                       -- a retry's earliest time
     time_limit    REAL NOT NULL CHECK (time_limit > 0),
+    stall_limit   REAL,                       -- seconds without progress that it may take
+    cores         INTEGER NOT NULL DEFAULT 1, -- that it keeps busy
     state         TEXT NOT NULL DEFAULT 'ready'
                   CHECK (state IN ('ready', 'running', 'done', 'rejected', 'quarantined', 'cancelled')),
     owner         TEXT REFERENCES runs (id),

@@ -30,6 +30,10 @@ class Assignment(msgspec.Struct, frozen=True):
     reuse: tuple[Reuse, ...]
     time_limit: float
     """Seconds of wall time after which the worker is killed."""
+    lane: str = "quick"
+    cores: int = 1
+    stall_limit: float | None = None
+    """Seconds without progress after which the worker is killed; None: it tells no progress."""
     alone: bool = False
     """Runs while nothing else does."""
 
@@ -60,6 +64,13 @@ class Worker:
         self.verdict: tuple[Verdict, str] | None = None
         """What the job becomes that it is killed for."""
         self.last_kind: str | None = None
+        self.lane = "quick"
+        self.done = 0
+        self.worn = False
+        """Whether it is to be replaced when it is idle."""
+        self.fraction = 0.0
+        self.advanced = 0.0
+        """Monotonic time of the last sign of progress of the first of ``sent``."""
         self._frames = Frames()
         self._unsent = bytearray()
 
@@ -93,6 +104,11 @@ class Worker:
         except OSError:
             pass  # a reset: gone, like a clean end of the stream
         return messages or None  # what came before the end counts; the next call finds the end alone
+
+    def stalled(self, now: float) -> bool:
+        """Whether its job, one that tells progress, has told none for longer than it may."""
+        limit = self.sent[0].stall_limit if self.sent and self.verdict is None else None
+        return limit is not None and now - self.advanced > limit
 
     def kill(self) -> None:
         """SIGKILL its whole process group."""

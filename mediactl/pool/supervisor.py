@@ -8,17 +8,19 @@ from __future__ import annotations
 import selectors
 import signal
 import socket
+import sys
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
 
 from mediactl.errors import MediactlError
 from mediactl.model import Usage, Verdict
+from mediactl.pool.crew import Crew
 from mediactl.pool.messages import Answer, Progress
 from mediactl.pool.process import Assignment, Worker
 
@@ -32,8 +34,6 @@ MAX_STARTS = 3
 """Workers that may die one after the other before they said hello; then something is wrong with the installation."""
 CLOSE_TIMEOUT = 2.0
 """Seconds that an idle worker gets to end by itself."""
-DEPTHS = ((0.002, 32), (0.01, 8), (0.03, 4), (0.15, 2))
-"""(mean seconds, jobs in a worker's pipe): short jobs are sent a few ahead, so that commits are not waited for."""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -51,8 +51,8 @@ class Ended(msgspec.Struct, frozen=True):
 class Backlog(Protocol):
     """Where jobs come from and go to."""
 
-    def exchange(self, ended: Sequence[Ended], room: int, alone: bool) -> Sequence[Assignment]:
-        """Settle attempts and take up to ``room`` jobs; on disk when it returns. ``alone``: nothing runs now."""
+    def exchange(self, ended: Sequence[Ended], room: Mapping[str, int], alone: bool) -> Sequence[Assignment]:
+        """Settle attempts and take jobs, so many a lane; on disk when it returns. ``alone``: nothing runs now."""
 
     def plan(self) -> bool:
         """Do a small piece of planning; True while there is more."""
@@ -63,6 +63,9 @@ class Backlog(Protocol):
     def progress(self, job: int, fraction: float) -> None:
         """A running job is so far along."""
 
+    def overran(self, job: int, seconds: float) -> None:
+        """A job of the quick lane runs for so long already."""
+
     def tick(self, running: int) -> None:
         """Called several times a second."""
 
@@ -72,6 +75,7 @@ class Stopped(Enum):
 
     COMPLETE = "complete"
     ASKED = "asked to stop"
+    LEAVE = "this machine is to be left"
     TIME_UP = "the time of --max-duration is up"
     BLOCKED = "blocked"
 
@@ -80,7 +84,8 @@ class Supervisor:
     """Runs the jobs of a backlog in worker processes.
 
     ``call`` names the workers' function ("module:function"); ``token`` marks their temporary files; ``log`` is a file
-    descriptor for whatever they print. ``grace`` and ``max_duration`` are seconds.
+    descriptor for whatever they print. ``grace`` and ``max_duration`` are seconds. ``lane_limits`` caps the jobs of
+    a lane that run at once; ``leave``, asked many times a second, tells that the machine is to be left.
     """
 
     def __init__(
@@ -94,20 +99,20 @@ class Supervisor:
         log: int,
         grace: float = 25.0,
         max_duration: float | None = None,
+        lane_limits: Mapping[str, int] = MappingProxyType({}),
+        leave: Callable[[], bool] = lambda: False,
     ) -> None:
         self._call = call
         self._backlog = backlog
-        self._size = workers
+        self._leave = leave
         self._token = token
         self._environment = environment
         self._log = log
         self._grace = grace
         self._end = None if max_duration is None else time.monotonic() + max_duration
         self._selector = selectors.DefaultSelector()
-        self._workers: dict[socket.socket, Worker] = {}
-        self._waiting: deque[Assignment] = deque()
+        self._crew = Crew(workers, self._start, lane_limits)
         self._ended: list[Ended] = []
-        self._means: dict[str, float] = {}
         self._failed_starts = 0
         self._planning = True
         self._signals = 0
@@ -128,16 +133,16 @@ class Supervisor:
                 while True:
                     if self._planning and not self._stopping:
                         self._plan()
-                    room = 0 if self._stopping else self._room()
-                    if self._ended or (room and time.monotonic() >= next_look):
+                    room = {} if self._stopping else self._crew.room()
+                    if self._ended or (any(room.values()) and time.monotonic() >= next_look):
                         taken = self._exchange(room)
                         # With nothing to take, ask again after a while, or at once after the next answer.
                         next_look = 0.0 if taken or self._ended else time.monotonic() + IDLE_TICK
                     if self._planning:
                         next_look = 0.0
                     self._hand_out()
-                    busy = self._busy()
-                    if not busy and not self._ended and not self._waiting:
+                    busy = self._crew.busy()
+                    if not busy and not self._ended and not any(self._crew.waiting.values()):
                         if self._stopping:
                             return self._stopping
                         if next_look and not self._planning and self._backlog.complete():
@@ -155,16 +160,16 @@ class Supervisor:
         while self._planning and time.monotonic() < until:
             self._planning = self._backlog.plan()
 
-    def _exchange(self, room: int) -> int:
+    def _exchange(self, room: Mapping[str, int]) -> int:
         ended, self._ended = self._ended, []
         for end in ended:
             if end.verdict is Verdict.BLOCKED:
                 self.blocked_by = end.reason
                 self._stop(Stopped.BLOCKED)
-        room = 0 if self._stopping else room
-        alone = not self._busy() and not self._waiting
+        room = {} if self._stopping else room
+        alone = not self._crew.busy() and not any(self._crew.waiting.values())
         taken = self._backlog.exchange(ended, room, alone)
-        self._waiting.extend(taken)
+        self._crew.add(taken)
         return len(taken)
 
     def _wait(self, wakeup: socket.socket, timeout: float) -> None:
@@ -187,6 +192,8 @@ class Supervisor:
             if isinstance(message, Answer):
                 self._answered(worker, message)
             elif isinstance(message, Progress):
+                if message.fraction > worker.fraction:
+                    worker.fraction, worker.advanced = message.fraction, time.monotonic()
                 self._backlog.progress(message.job, message.fraction)
             else:
                 self._failed_starts, worker.greeted = 0, True
@@ -195,16 +202,15 @@ class Supervisor:
         assignment = worker.sent.popleft()  # answers come in the order of the jobs
         if worker.verdict is not None:  # it was killed, but had answered: that verdict was not for the next job
             worker.verdict = (Verdict.INTERRUPTED, "its worker was killed")
-        worker.started = time.monotonic()
-        worker.last_kind = assignment.kind
-        mean = self._means.get(assignment.kind, answer.usage.wall)
-        self._means[assignment.kind] = mean + 0.2 * (answer.usage.wall - mean)
+        worker.started = worker.advanced = time.monotonic()
+        worker.fraction = 0.0
+        self._crew.answered(worker, assignment, answer.usage.wall, answer.usage.peak_memory)
         self._ended.append(Ended(assignment, answer.verdict, answer.reason, answer.result, answer.usage, worker.pid))
 
     def _lost(self, worker: Worker) -> None:
         """A worker died: its first job is to blame, if anything is; those behind it only waited."""
         self._selector.unregister(worker.pipe)
-        del self._workers[worker.pipe]
+        del self._crew.workers[worker.pipe]
         how = worker.bury()
         if not worker.greeted and worker.verdict is None:
             self._failed_starts += 1
@@ -225,74 +231,45 @@ class Supervisor:
             self._stop(Stopped.ASKED)
         elif self._end is not None and now >= self._end and self._stopping is None:
             self._stop(Stopped.TIME_UP)
+        elif self._stopping is None and self._leave():
+            self._stop(Stopped.LEAVE)
         if self._stopping and (self._signals > 1 or now >= self._deadline):
-            for worker in self._workers.values():
+            for worker in self._crew.workers.values():
                 if worker.sent and worker.verdict is None:
                     worker.verdict = (Verdict.INTERRUPTED, "stopped before it was done")
                     worker.kill()
-        for worker in self._workers.values():
+        for worker in self._crew.workers.values():
             if worker.sent and worker.verdict is None and now - worker.started > worker.sent[0].time_limit:
                 limit = worker.sent[0].time_limit
                 worker.verdict = (Verdict.TIMED_OUT, f"took longer than its limit of {limit:.0f} s")
                 worker.kill()
+            elif worker.stalled(now):
+                worker.verdict = (Verdict.TIMED_OUT, f"made no progress for {now - worker.advanced:.0f} s")
+                worker.kill()
+        for assignment, seconds in self._crew.overrunning(now):
+            self._backlog.overran(assignment.job, seconds)
+        for worker in self._crew.spare():
+            self._selector.unregister(worker.pipe)
+            del self._crew.workers[worker.pipe]
+            worker.close(CLOSE_TIMEOUT)
 
     # -- workers ---------------------------------------------------------------------------------------------------
 
-    def _depth(self, worker: Worker, kind: str | None = None) -> int:
-        """How many jobs may stand in a worker's pipe, given those there and one more of this kind."""
-        kinds = {assignment.kind for assignment in worker.sent}
-        if kind is not None:
-            kinds.add(kind)
-        elif not kinds and worker.last_kind is not None:
-            kinds.add(worker.last_kind)
-        return min((self._depth_of(each) for each in kinds), default=1)
-
-    def _depth_of(self, kind: str) -> int:
-        mean = self._means.get(kind)
-        if mean is None:
-            return 1
-        return next((depth for limit, depth in DEPTHS if mean < limit), 1)
-
-    def _room(self) -> int:
-        if any(assignment.alone for assignment in self._waiting):
-            return 0
-        if any(assignment.alone for worker in self._workers.values() for assignment in worker.sent):
-            return 0
-        free = sum(max(0, self._depth(worker) - len(worker.sent)) for worker in self._workers.values())
-        return max(0, free + self._size - len(self._workers) - len(self._waiting))
-
     def _hand_out(self) -> None:
-        """Give waiting jobs to the emptiest workers, in order; start workers while there are more jobs than workers."""
         if self._stopping:
-            self._ended.extend(
-                Ended(assignment, Verdict.INTERRUPTED, "stopped before it began") for assignment in self._waiting
-            )
-            self._waiting.clear()
-        given: set[Worker] = set()
-        while self._waiting:
-            assignment = self._waiting[0]
-            worker = min(self._workers.values(), key=_load, default=None)
-            if (worker is None or worker.sent) and len(self._workers) < self._size:
-                worker = self._start()
-            if worker is None or (worker.sent and len(worker.sent) >= self._depth(worker, assignment.kind)):
-                break
-            self._waiting.popleft()
-            if not worker.sent:
-                worker.started = time.monotonic()
-            worker.queue(assignment)
-            given.add(worker)
-        for worker in given:
+            for queue in self._crew.waiting.values():
+                self._ended.extend(
+                    Ended(assignment, Verdict.INTERRUPTED, "stopped before it began") for assignment in queue
+                )
+                queue.clear()
+        for worker in self._crew.hand_out(time.monotonic()):
             if worker.flush():
                 self._selector.modify(worker.pipe, selectors.EVENT_READ | selectors.EVENT_WRITE, worker)
 
     def _start(self) -> Worker:
         worker = Worker(self._call, self._token, self._environment, self._log)
-        self._workers[worker.pipe] = worker
         self._selector.register(worker.pipe, selectors.EVENT_READ, worker)
         return worker
-
-    def _busy(self) -> int:
-        return sum(1 for worker in self._workers.values() if worker.sent)
 
     # -- stopping --------------------------------------------------------------------------------------------------
 
@@ -304,19 +281,19 @@ class Supervisor:
     def _close(self) -> None:
         """Leave no worker behind. Busy ones (an error is on its way out) are killed, their jobs stay claimed by this
         run, whose lock is about to fall: the next run takes them."""
-        for worker in self._workers.values():
+        for worker in self._crew.workers.values():
             if worker.sent:
                 worker.kill()
                 worker.bury()
-        for worker in self._workers.values():
+        for worker in self._crew.workers.values():
             if not worker.sent:
                 worker.close(CLOSE_TIMEOUT)
-        self._workers.clear()
+        self._crew.workers.clear()
         self._selector.close()
 
     @contextmanager
     def _signal_handlers(self) -> Iterator[socket.socket]:
-        """Count SIGINT and SIGTERM, and wake the loop for them."""
+        """Count SIGINT and SIGTERM (and SIGHUP, at a terminal), and wake the loop for them."""
 
         def count(_number: int, _frame: object) -> None:
             self._signals += 1
@@ -325,7 +302,12 @@ class Supervisor:
         for end in (ours, theirs):
             end.setblocking(False)
         old_fd = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        old = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = [signal.SIGINT, signal.SIGTERM]
+        if sys.stdin is not None and sys.stdin.isatty() and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            heard.append(signal.SIGHUP)  # the terminal that somebody watched is gone: stop in order
+        old = {number: signal.signal(number, count) for number in heard}
+        if signal.SIGHUP not in old:
+            old[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # detached: it means nothing to us
         try:
             yield ours
         finally:
@@ -339,7 +321,3 @@ class Supervisor:
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What workers inherit: the parent's variables, with native libraries kept to one thread each."""
     return {**environment, "VIPS_CONCURRENCY": "1", "PYTHONUNBUFFERED": "1"}
-
-
-def _load(worker: Worker) -> int:
-    return len(worker.sent)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from mediactl.effort import SECONDS_A_BYTE, seconds_of
 from mediactl.model import Event
 
 
@@ -138,12 +139,3 @@ class Tally:
         )
         part = sum(self._sizes.get(job, 0.0) * fraction for job, (_, fraction) in self.running.items())
         return min(1.0, (self.work_done + part) / (self.work_known + guessed))
-
-
-SECONDS_A_BYTE = {"image": 25e-9, "video": 600e-9, "audio": 100e-9}
-"""Guess before a source of a kind was probed, of one core: camera JPEGs, phone films, MP3s."""
-
-
-def seconds_of(kind: str, size: int) -> float:
-    """Rough seconds of one core for a job: 25 MP of image, 60 s of sound, or 3 s of 720p film in a second."""
-    return {"image": size / 25e6, "audio": size / 60e3}.get(kind, size / 3e3)

@@ -168,7 +168,7 @@ class Machine(RuleBasedStateMachine):
             count = data.draw(st.integers(1, len(here.held))) if here.held else 0
             over, here.held = here.held[:count], here.held[count:]
             ended = [self.end(here, each, verdict) for each in over]
-            here.held += here.backlog.exchange(ended, room, alone=not here.held)
+            here.held += here.backlog.exchange(ended, {"quick": room, "heavy": room}, alone=not here.held)
             for each in ended:
                 if each.verdict is Verdict.CHANGED:
                     self.is_known_as_it_is_now(each.assignment)

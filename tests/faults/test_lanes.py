@@ -1,0 +1,166 @@
+"""Lanes under load: heavy work never keeps quick work waiting, and what is heavy is learnt."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import CommandLine
+from journals import Rows, new_job
+from pools import Pool, run_pool
+
+from mediactl import leaving
+from mediactl.jobs.prediction import QUICK_SECONDS, Predictor
+from mediactl.model import Event, NewJob
+from mediactl.pool import synthetic
+from mediactl.pool.crew import NICENESS
+from mediactl.pool.supervisor import Stopped
+
+
+def sleeps(count: int, seconds: float, lane: str, name: str, **fields: object) -> list[NewJob]:
+    """Some jobs that take so long."""
+    payload = json.dumps({"seconds": seconds}).encode()
+    return [
+        new_job(f"{name} {number}", kind="sleep", format=name, lane=lane, payload=payload, **fields)
+        for number in range(count)
+    ]
+
+
+def test_quick_jobs_go_on_while_every_core_is_held_by_heavy_ones(tmp_path: Path) -> None:
+    """Two heavy jobs hold both cores until all quick ones are done: were a slot not kept for these, none would be."""
+    hang = [new_job(f"heavy {number}", kind="hang", lane="heavy", time_limit=60.0) for number in range(2)]
+    niced: list[int] = []
+
+    def prepare(pool: Pool) -> None:
+        def look(event: Event) -> None:
+            if event.name == "job.done" and pool.names().count("job.done") == 50:
+                niced.extend(sorted(child.nice() for child in psutil.Process().children()))
+                for child in psutil.Process().children():
+                    if child.nice() == NICENESS:
+                        child.kill()
+
+        pool.on_event = look
+
+    run_pool(tmp_path, *hang, *[new_job(f"quick {n}", kind="empty") for n in range(50)], call=synthetic.EXECUTE,
+             prepare=prepare, max_duration=20.0, grace=0.0)  # fmt: skip
+    assert niced == [0, NICENESS, NICENESS]
+    jobs = Rows(tmp_path)
+    assert [jobs.job(f"quick {number}").state for number in range(50)] == ["done"] * 50
+
+
+def test_heavy_jobs_run_side_by_side_only_as_far_as_there_are_cores(tmp_path: Path) -> None:
+    at_once: list[int] = []
+
+    def prepare(pool: Pool) -> None:
+        def look(event: Event) -> None:
+            if event.name == "tick":
+                at_once.append(event.fields["running"])  # type: ignore[arg-type]
+
+        pool.on_event = look
+
+    jobs = sleeps(4, 0.2, "heavy", "whole machine", cores=2)
+    stopped, _ = run_pool(tmp_path, *jobs, call=synthetic.EXECUTE, prepare=prepare)
+    assert stopped is Stopped.COMPLETE
+    assert max(at_once) == 1
+
+
+def test_a_class_of_jobs_that_overruns_leaves_the_quick_lane(tmp_path: Path) -> None:
+    slow = sleeps(3, QUICK_SECONDS + 0.5, "quick", "slow")
+    stopped, _ = run_pool(tmp_path, *slow, *sleeps(20, 0.001, "quick", "fast"), call=synthetic.EXECUTE)
+    assert stopped is Stopped.COMPLETE
+    rows = Rows(tmp_path)
+    assert rows.job("slow 2").lane == "heavy"
+    assert rows.job("fast 19").lane == "quick"
+
+
+def test_a_job_without_progress_is_stopped_by_its_stall_limit(tmp_path: Path) -> None:
+    stalled = new_job("stalled", kind="hang", lane="heavy", stall_limit=0.2, time_limit=100.0)
+    stopped, _ = run_pool(tmp_path, stalled, call=synthetic.EXECUTE)
+    assert stopped is Stopped.COMPLETE
+    assert Rows(tmp_path).job("stalled").state == "quarantined"
+    assert "made no progress" in Rows(tmp_path).job("stalled").reason
+
+
+def test_a_prediction_believes_the_guess_until_some_were_measured() -> None:
+    predictor = Predictor(lambda like: ())
+    like = predictor.class_of("image", "jpeg", 12_000_000)
+    assert predictor.lane(like, guess=0.5) == "quick"
+    predictor.overran(like, 3.0)
+    assert predictor.lane(like, guess=0.5) == "heavy"
+    for _ in range(10):
+        predictor.learn(like, 0.1)
+    assert predictor.lane(like, guess=0.5) == "quick"
+    assert 0.1 <= predictor.seconds(like, 9.0) <= 0.13
+
+
+def test_limits_are_learnt_within_bounds() -> None:
+    predictor = Predictor(lambda like: ((0, 1000),))
+    like = predictor.class_of("image", "jpeg", 12_000_000)
+    assert predictor.limit(like, 500.0) == pytest.approx(50.0)
+    assert predictor.limit(like, 100.0) == pytest.approx(30.0)
+
+
+def test_a_file_that_appears_means_leave(tmp_path: Path) -> None:
+    sign = tmp_path / "leave"
+    assert not leaving.watch(str(sign), None)()
+    sign.touch()
+    assert leaving.watch(str(sign), None)()
+
+
+def test_an_address_that_answers_200_means_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaving, "URL_INTERVAL", 0.01)
+    asked = threading.Event()
+
+    class Notice(BaseHTTPRequestHandler):
+        codes = [404, 500, 200]
+
+        def do_GET(self) -> None:
+            self.send_response(self.codes.pop(0) if self.codes else 200)
+            self.end_headers()
+            if not self.codes:
+                asked.set()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Notice)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    leave = leaving.watch(None, f"http://127.0.0.1:{server.server_port}/")
+    assert asked.wait(20)
+    server.shutdown()
+    while not leave():
+        threading.Event().wait(0.01)
+    assert leave()
+
+
+def test_a_drain_file_stops_a_run_with_75_and_the_next_goes_on(mediactl: CommandLine, samples: Path) -> None:
+    sign = mediactl.folder / "leave"
+    sign.touch()
+    run = mediactl("process", samples, "--drain-file", sign, "--json")
+    assert run.code == 75
+    assert run.summary["quarantined"] == 0
+    sign.unlink()
+    again = mediactl("process", samples, "--drain-file", sign, "--json")
+    assert (again.code, again.summary["unfinished"]) == (1, 0)
+
+
+def test_why_and_bump_and_lanes_speak_of_what_waits(mediactl: CommandLine, samples: Path) -> None:
+    sign = mediactl.folder / "leave"
+    sign.touch()
+    mediactl("process", samples, "--priority", "backfill", "--drain-file", sign)
+    sign.unlink()
+    waits = mediactl("why", "pines.jpg").out
+    if "waits in lane" in waits:
+        assert "priority backfill" in waits
+        assert "no run is going on" in waits
+        assert mediactl("bump", "pines.jpg", "--priority", "urgent").out == "1 now urgent\n"
+        assert "first in line (priority urgent)" in mediactl("why", "pines.jpg").out
+    assert mediactl("process", samples).code == 1
+    assert "is done in" in mediactl("why", "pines.jpg").out
+    assert "was rejected, for its source is no image" in mediactl("why", "notes.jpg").out
+    assert "image" in mediactl("lanes").out
+    assert mediactl("process", samples, "--lane", "heavy=none").code == 2
