@@ -135,7 +135,7 @@ def lanes(report: Report) -> Iterator[str]:
         size = history.sizes_of(bucket)[1]
         times = f"{duration(middle):>10} {duration(most):>10}"
         yield f"{operation:<8} {format_:<10} {size:>14,}  {lane:<6} {total:>8,} {times}"
-    yield f"A class is quick while nine of ten take {QUICK_SECONDS:.0f} s at most; work is pixels, milliseconds or bytes."
+    yield f"A class is quick while nine of ten take {QUICK_SECONDS:.0f} s at most. Work: pixels, milliseconds or bytes."
 
 
 def find(report: Report, what: bytes) -> list[JobRow]:

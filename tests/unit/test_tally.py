@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mediactl.effort import seconds_of
 from mediactl.model import Event
-from mediactl.ui.tally import Tally, seconds_of
+from mediactl.ui.tally import Tally
 
 
 def told(*events: tuple[str, dict[str, object]]) -> Tally:
