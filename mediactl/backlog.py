@@ -251,6 +251,7 @@ class JournalBacklog:
             claim.lane,
             claim.cores,
             claim.stall_limit,
+            claim.memory_limit,
             claim.lane == "alone",
         )
 

@@ -235,6 +235,25 @@ def doctor(out: bytes, state: str | None, ffmpeg: str | None) -> int:
 
 
 @cli.command()
+@click.option("--seconds", type=click.FloatRange(min=1), default=20.0, show_default=True, help="About how long.")
+@click.option("--number", type=click.IntRange(min=1), default=None, help="How many jobs, instead.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, another mix.")
+@click.option("-j", "--jobs", "workers", type=click.IntRange(min=1), default=None, help="Worker processes.")
+@click.option("--json", "as_json", is_flag=True, help="End with one event, selftest.")
+def selftest(seconds: float, number: int | None, seed: int, workers: int | None, as_json: bool) -> int:
+    """Try journal and pool on this machine, with jobs that crash, hang, stall and hog; nothing of yours is touched."""
+    from mediactl import selftest as selftest_
+    from mediactl.pool.limits import available_cores
+
+    many = number or int(seconds * selftest_.JOBS_A_SECOND)
+    say: Callable[[str], None] = (lambda line: None) if as_json else click.echo
+    result = selftest_.run(many, seed, workers or available_cores(), say)
+    for line in selftest_.lines(result, as_json=as_json):
+        click.echo(line)
+    return ExitCode.OURS if result.invariants["violated"] else ExitCode.COMPLETE
+
+
+@cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print a completion script: put `source <(mediactl completion bash)` into your .bashrc."""

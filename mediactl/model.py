@@ -211,6 +211,8 @@ class NewJob(msgspec.Struct, frozen=True):
     """Cores that it keeps busy."""
     stall_limit: float | None = None
     """Seconds without progress after which its worker is killed; None: it tells no progress."""
+    memory_limit: int | None = None
+    """Bytes that its worker and what that started may take together; None: what there is."""
 
 
 class ProbeTask(msgspec.Struct, frozen=True):

@@ -46,6 +46,7 @@ class Claim(msgspec.Struct, frozen=True):
     plan: str
     cores: int
     stall_limit: float | None
+    memory_limit: int | None
 
 
 class Journal:
@@ -191,7 +192,7 @@ class Journal:
                 (
                     job.key, job.kind, job.lane, job.source, job.content, job.format, job.size, job.payload,
                     int(job.priority), now, due(now, job.priority) if job.due is None else job.due, job.time_limit,
-                    job.plan, job.cores, job.stall_limit,
+                    job.plan, job.cores, job.stall_limit, job.memory_limit,
                 )
                 for job in jobs
             ),

@@ -3,11 +3,11 @@
 -- name: add
 -- Idempotent: a job that waits or runs stays as it is; a finished one that is asked for again starts afresh.
 INSERT INTO jobs (key, kind, lane, source, content, format, size, payload, priority, enqueued_at, due, time_limit, plan,
-    cores, stall_limit)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+    cores, stall_limit, memory_limit)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
 ON CONFLICT (key) DO UPDATE SET
     state = 'ready', payload = excluded.payload, plan = excluded.plan,
-    cores = excluded.cores, stall_limit = excluded.stall_limit, source = excluded.source, priority = excluded.priority,
+    cores = excluded.cores, stall_limit = excluded.stall_limit, memory_limit = excluded.memory_limit, source = excluded.source, priority = excluded.priority,
     enqueued_at = excluded.enqueued_at, due = excluded.due, time_limit = excluded.time_limit, lane = excluded.lane,
     failures = 0, crashes = 0, interruptions = 0, reason = ''
 WHERE state NOT IN ('ready', 'running');
@@ -31,7 +31,7 @@ ORDER BY due, id LIMIT ?2;
 UPDATE jobs SET state = 'running', owner = ?2, attempt = attempt + 1, started_at = ?3
 WHERE id = ?1 AND state = 'ready' AND run_after IS NULL
 RETURNING id, key, kind, lane, source, content, format, size, payload, priority, due, attempt, time_limit, plan, cores,
-    stall_limit;
+    stall_limit, memory_limit;
 
 -- name: finish
 -- Compare-and-set on (job, attempt, running, owner): a stale worker's answer changes no row.

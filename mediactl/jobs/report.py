@@ -15,6 +15,7 @@ from mediactl.files import shown
 from mediactl.jobs import database, owners
 from mediactl.jobs.journal import FILE
 from mediactl.jobs.prediction import Class
+from mediactl.model import Priority
 
 
 class JobRow(msgspec.Struct, frozen=True):
@@ -113,6 +114,20 @@ class Report:
         for operation, format_, size_bucket, bucket, count in self._run("classes"):
             found.setdefault((operation, format_, size_bucket), []).append((bucket, count))
         return list(found.items())
+
+    def waits(self) -> dict[str, list[float]]:
+        """ "priority/lane" -> seconds that each job waited from being added until its first attempt began."""
+        return self._grouped("waits")
+
+    def runs(self) -> dict[str, list[float]]:
+        """ "priority/lane" -> seconds that each attempt ran."""
+        return self._grouped("durations")
+
+    def _grouped(self, query: str) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {}
+        for priority, lane, seconds in self._run(query):
+            found.setdefault(f"{Priority(priority).name.lower()}/{lane}", []).append(seconds)
+        return found
 
     def attempts(self, job: int) -> list[Attempt]:
         """The history of a job."""

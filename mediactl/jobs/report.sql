@@ -50,3 +50,10 @@ SELECT count(*) FROM jobs WHERE lane = ?1 AND state = 'ready' AND run_after IS N
 
 -- name: classes
 SELECT operation, format, size_bucket, bucket, count FROM durations ORDER BY operation, format, size_bucket, bucket;
+
+-- name: waits
+SELECT j.priority, j.lane, max(0.0, a.ended_at - a.wall - j.enqueued_at) FROM jobs AS j JOIN attempts AS a ON a.job = j.id
+WHERE a.attempt = 1;
+
+-- name: durations
+SELECT j.priority, j.lane, a.wall FROM jobs AS j JOIN attempts AS a ON a.job = j.id;

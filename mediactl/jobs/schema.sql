@@ -80,6 +80,7 @@ CREATE TABLE jobs (
     time_limit    REAL NOT NULL CHECK (time_limit > 0),
     stall_limit   REAL,                       -- seconds without progress that it may take
     cores         INTEGER NOT NULL DEFAULT 1, -- that it keeps busy
+    memory_limit  INTEGER,                    -- bytes that its worker may take
     state         TEXT NOT NULL DEFAULT 'ready'
                   CHECK (state IN ('ready', 'running', 'done', 'rejected', 'quarantined', 'cancelled')),
     owner         TEXT REFERENCES runs (id),

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 
 import msgspec
+import psutil
 
 from mediactl.model import Reuse, Verdict
 from mediactl.pool.messages import Frames, FromWorker, Run, decode_from_worker, frame
@@ -34,6 +35,8 @@ class Assignment(msgspec.Struct, frozen=True):
     cores: int = 1
     stall_limit: float | None = None
     """Seconds without progress after which the worker is killed; None: it tells no progress."""
+    memory_limit: int | None = None
+    """Bytes of the worker and its children together, above which it is killed."""
     alone: bool = False
     """Runs while nothing else does."""
 
@@ -109,6 +112,14 @@ class Worker:
         """Whether its job, one that tells progress, has told none for longer than it may."""
         limit = self.sent[0].stall_limit if self.sent and self.verdict is None else None
         return limit is not None and now - self.advanced > limit
+
+    def memory(self) -> int:
+        """Bytes in use by the worker and what it started; 0 when it is gone."""
+        try:
+            own = psutil.Process(self.pid)
+            return sum(each.memory_info().rss for each in (own, *own.children(recursive=True)))
+        except psutil.Error:
+            return 0
 
     def kill(self) -> None:
         """SIGKILL its whole process group."""

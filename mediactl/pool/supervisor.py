@@ -32,6 +32,8 @@ SLICE = 0.005
 """Seconds of planning between two looks at the pipes."""
 MAX_STARTS = 3
 """Workers that may die one after the other before they said hello; then something is wrong with the installation."""
+WEIGHING_INTERVAL = 0.25
+"""Seconds between two looks at the memory of workers: a runaway decoder takes about 1 GB in that time."""
 CLOSE_TIMEOUT = 2.0
 """Seconds that an idle worker gets to end by itself."""
 
@@ -118,6 +120,7 @@ class Supervisor:
         self._signals = 0
         self._stopping: Stopped | None = None
         self._deadline = 0.0
+        self._next_weighing = 0.0
         self.blocked_by = ""
 
     def run(self) -> Stopped:
@@ -246,12 +249,23 @@ class Supervisor:
             elif worker.stalled(now):
                 worker.verdict = (Verdict.TIMED_OUT, f"made no progress for {now - worker.advanced:.0f} s")
                 worker.kill()
+        if now >= self._next_weighing:
+            self._next_weighing = now + WEIGHING_INTERVAL
+            self._weigh()
         for assignment, seconds in self._crew.overrunning(now):
             self._backlog.overran(assignment.job, seconds)
         for worker in self._crew.spare():
             self._selector.unregister(worker.pipe)
             del self._crew.workers[worker.pipe]
             worker.close(CLOSE_TIMEOUT)
+
+    def _weigh(self) -> None:
+        for worker in self._crew.workers.values():
+            limit = worker.sent[0].memory_limit if worker.sent and worker.verdict is None else None
+            if limit is not None and (used := worker.memory()) > limit:
+                text = f"took {used >> 20} MiB of memory, more than its limit of {limit >> 20} MiB"
+                worker.verdict = (Verdict.CRASHED, text)
+                worker.kill()
 
     # -- workers ---------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ EXECUTE = "mediactl.pool.synthetic:execute"
 def execute(
     kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, report: Callable[[float], None]
 ) -> dict[str, object]:
-    """Do what the kind says: empty, fail, reject, block, crash, exit, hang; sleep, cpu ({"seconds"})."""
+    """Do what the kind says: empty, fail, reject, block, crash, exit, hang, stall, hog; sleep, cpu ({"seconds"})."""
     if kind == "empty":
         return {}
     seconds = float(json.loads(payload or b"{}").get("seconds", 0.0))
@@ -37,6 +37,15 @@ def execute(
         os.kill(os.getpid(), signal.SIGSEGV)
     elif kind == "exit":
         os._exit(3)
+    elif kind == "hog":
+        hoard = []
+        while True:
+            hoard.append(os.urandom(1 << 20) * 16)
+            time.sleep(0.01)
+    elif kind == "stall":
+        report(0.5)
+        while True:
+            signal.pause()
     elif kind == "hang":
         while True:
             signal.pause()
