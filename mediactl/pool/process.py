@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Mapping
 
 import msgspec
-import psutil
 
 from mediactl.model import Reuse, Verdict
 from mediactl.pool.messages import Frames, FromWorker, Run, decode_from_worker, frame
@@ -115,6 +114,8 @@ class Worker:
 
     def memory(self) -> int:
         """Bytes in use by the worker and what it started; 0 when it is gone."""
+        import psutil  # here, for a run that finds nothing to do has no use for it
+
         try:
             own = psutil.Process(self.pid)
             return sum(each.memory_info().rss for each in (own, *own.children(recursive=True)))
