@@ -81,7 +81,7 @@ class JournalBacklog:
             if any(room.values()):
                 self._journal.wake()
                 claims = [claim for lane in LANES for claim in self._journal.claim((lane,), room.get(lane, 0))]
-                if not claims and alone and not ended:
+                if not claims and alone:
                     claims = self._journal.claim(("alone",), 1)
                 assignments = [self._assignment(claim) for claim in claims]
         events, self._events = self._events, []

@@ -154,7 +154,7 @@ def _lane_limits(texts: tuple[str, ...]) -> dict[str, int]:
     limits: dict[str, int] = {}
     for text in texts:
         name, _, number = text.partition("=")
-        if name not in ("quick", "heavy") or not number.isdigit() or int(number) < 1:
+        if name not in ("quick", "heavy") or not number.isdecimal() or int(number) < 1:
             raise click.UsageError(f"--lane {text}: must be quick=N or heavy=N, N at least 1")
         limits[name] = int(number)
     return limits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import threading
 import time
@@ -45,5 +46,5 @@ def _poll(url: str, asked: threading.Event) -> None:
             with urllib.request.urlopen(url, timeout=URL_TIMEOUT) as answer:
                 if answer.status == 200:
                     asked.set()
-        except (OSError, ValueError):
+        except (OSError, ValueError, http.client.HTTPException):
             continue  # 404 is what clouds answer while there is no notice; unreachable is no notice either

@@ -11,6 +11,9 @@ QUICK, HEAVY = "quick", "heavy"
 QUICK_SECONDS = 2.0
 """A job predicted to take longer is heavy: what a person would wait for an urgent thumbnail behind it."""
 QUANTILE = 0.9
+CALM = 0.95
+"""The quantile by which a heavy class is found quick again: on the edge, it would change lanes with every few jobs, and
+all that waits of it each time."""
 ENOUGH = 3
 """Measured jobs of a class from which they are believed more than the guess."""
 
@@ -30,6 +33,7 @@ class Predictor:
         self._load = load
         self._counts: dict[Class, Counter[int]] = {}
         self._overruns: dict[Class, float] = {}
+        self._heavy: set[Class] = set()
 
     @staticmethod
     def class_of(kind: str, format_: str, size: int) -> Class:
@@ -39,17 +43,22 @@ class Predictor:
     def seconds(self, like: Class, guess: float) -> float:
         """Seconds that nine of ten jobs of a class take at most; the guess while too few were measured.
 
-        A class of which one was seen to run for long is not believed to be shorter until it was measured.
+        Of a class found heavy, nineteen of twenty. A class of which one was seen to run for long is not believed to be
+        shorter until it was measured.
         """
         counts = self._known(like)
         if counts.total() < ENOUGH:
             return max(guess, self._overruns.get(like, 0.0))
-        found = history.quantile(counts.items(), QUANTILE)
+        found = history.quantile(counts.items(), CALM if like in self._heavy else QUANTILE)
         return guess if found is None else found
 
     def lane(self, like: Class, guess: float) -> str:
         """The lane for jobs of a class."""
-        return QUICK if self.seconds(like, guess) <= QUICK_SECONDS else HEAVY
+        if self.seconds(like, guess) <= QUICK_SECONDS:
+            self._heavy.discard(like)
+            return QUICK
+        self._heavy.add(like)
+        return HEAVY
 
     def limit(self, like: Class, guess: float) -> float:
         """Seconds after which a job of a class is stopped: a multiple of what 99 of 100 took, within bounds.

@@ -16,6 +16,9 @@ from mediactl.pool.process import Assignment, Worker
 QUICK, HEAVY = "quick", "heavy"
 OVERRUN = 2.0
 """Seconds after which a quick worker's job counts as heavy, so that quick gets another worker."""
+HEAVY_A_CORE = 2
+"""Busy heavy workers a core from which overrunning gets quick no further worker: a disk that stalls makes every job
+overrun, and must not end in hundreds of processes."""
 NICENESS = 10
 DEPTHS = ((0.002, 32), (0.01, 8), (0.03, 4), (0.15, 2))
 """(mean seconds, jobs in a worker's pipe): short jobs are sent a few ahead, so that commits are not waited for."""
@@ -74,11 +77,14 @@ class Crew:
         worker.worn = worker.done >= MAX_JOBS or peak_memory >= MAX_MEMORY
 
     def overrunning(self, now: float) -> list[tuple[Assignment, float]]:
-        """Jobs of quick workers that turn out to be long; their workers are heavy ones from now on."""
+        """Jobs of quick workers that turn out to be long; their workers are heavy ones from now on, within bounds."""
         found = []
+        heavy = sum(1 for worker in self.workers.values() if worker.sent and worker.lane == HEAVY)
         for worker in self.workers.values():
-            if worker.lane == QUICK and worker.sent and now - worker.started > OVERRUN:
-                lower_priority(worker)
+            if worker.lane == QUICK and worker.sent and worker.greeted and now - worker.started > OVERRUN:
+                if heavy < HEAVY_A_CORE * self._size:
+                    heavy += 1
+                    lower_priority(worker)
                 found.append((worker.sent[0], now - worker.started))
         return found
 
@@ -165,7 +171,8 @@ def lower_priority(worker: Worker) -> None:
     """Make a worker a heavy one: whatever it starts from now on yields to quick work."""
     worker.lane = HEAVY
     try:
-        os.setpriority(os.PRIO_PROCESS, worker.pid, NICENESS)
+        own = os.getpriority(os.PRIO_PROCESS, 0)  # started by nice: it may not, and should not, go below that
+        os.setpriority(os.PRIO_PROCESS, worker.pid, min(19, own + NICENESS))
     except ProcessLookupError:
         return  # it died; reading from it will say so
 

@@ -70,10 +70,10 @@ class Worker:
         self.done = 0
         self.worn = False
         """Whether it is to be replaced when it is idle."""
-        self.fraction = 0.0
         self.advanced = 0.0
         """Monotonic time of the last sign of progress of the first of ``sent``."""
         self._frames = Frames()
+        self._torn = False
         self._unsent = bytearray()
 
     def queue(self, assignment: Assignment) -> None:
@@ -96,13 +96,16 @@ class Worker:
     def receive(self) -> list[FromWorker] | None:
         """Messages that have arrived; None when the worker is gone."""
         messages: list[FromWorker] = []
+        if self._torn:
+            return None
         try:
             while data := self.pipe.recv(1 << 18):
                 messages.extend(decode_from_worker(body) for body in self._frames.feed(data))
         except BlockingIOError:
             return messages
         except ValueError:
-            return None  # a torn stream: nothing that it says is believed
+            self._torn = True  # nothing that it says from here on is believed
+            self.kill()
         except OSError:
             pass  # a reset: gone, like a clean end of the stream
         return messages or None  # what came before the end counts; the next call finds the end alone
@@ -117,10 +120,16 @@ class Worker:
         import psutil  # here, for a run that finds nothing to do has no use for it
 
         try:
-            own = psutil.Process(self.pid)
-            return sum(each.memory_info().rss for each in (own, *own.children(recursive=True)))
+            return sum(psutil.Process(pid).memory_info().rss for pid in psutil.pids() if self._is_ours(pid))
         except psutil.Error:
             return 0
+
+    def _is_ours(self, pid: int) -> bool:
+        """Whether a process is of this worker's group: cheap, where to ask each for its parent takes 20 us."""
+        try:
+            return os.getpgid(pid) == self.pid
+        except OSError:
+            return False
 
     def kill(self) -> None:
         """SIGKILL its whole process group."""

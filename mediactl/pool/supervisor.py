@@ -195,18 +195,18 @@ class Supervisor:
             if isinstance(message, Answer):
                 self._answered(worker, message)
             elif isinstance(message, Progress):
-                if message.fraction > worker.fraction:
-                    worker.fraction, worker.advanced = message.fraction, time.monotonic()
+                # Whatever it says: a film that is longer than its header told stays at the same fraction.
+                worker.advanced = time.monotonic()
                 self._backlog.progress(message.job, message.fraction)
             else:
                 self._failed_starts, worker.greeted = 0, True
+                worker.started = worker.advanced = time.monotonic()  # its own start is none of the job's time
 
     def _answered(self, worker: Worker, answer: Answer) -> None:
         assignment = worker.sent.popleft()  # answers come in the order of the jobs
         if worker.verdict is not None:  # it was killed, but had answered: that verdict was not for the next job
             worker.verdict = (Verdict.INTERRUPTED, "its worker was killed")
         worker.started = worker.advanced = time.monotonic()
-        worker.fraction = 0.0
         self._crew.answered(worker, assignment, answer.usage.wall, answer.usage.peak_memory)
         self._ended.append(Ended(assignment, answer.verdict, answer.reason, answer.result, answer.usage, worker.pid))
 
