@@ -1,4 +1,4 @@
-"""Files that survive a power cut: fingerprints, digests, durable writes, names safe to show."""
+"""Files: fingerprints, digests, forcing to disk, temporaries, names safe to show."""
 
 from __future__ import annotations
 
@@ -76,21 +76,6 @@ def make_folders(path: bytes) -> list[bytes]:
             if not os.path.isdir(folder):
                 raise
     return made
-
-
-def write_durably(path: bytes, content: bytes, token: bytes) -> None:
-    """Replace a file whole: temporary beside it, fsync, rename. The folder's own fsync is the caller's."""
-    temporary = os.path.join(os.path.dirname(path), TEMPORARY + token + b"-" + os.path.basename(path))
-    with removed_on_error(temporary):
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(fd, view) :]
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.rename(temporary, path)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from journals import REPEATABLE
 
 from mediactl import files
-from mediactl.files import TEMPORARY, shown, sweep_temporaries, write_durably
+from mediactl.files import TEMPORARY, shown, sweep_temporaries
 
 
 @pytest.mark.parametrize(
@@ -55,28 +55,6 @@ def test_any_name_that_linux_allows_is_shown_on_one_printable_line(name: bytes) 
 def test_any_text_is_shown_on_one_printable_line_that_can_be_encoded(text: str) -> None:
     assert shown(text).isprintable()
     shown(text).encode()
-
-
-def test_a_file_is_written_whole_under_its_name_alone(tmp_path: Path) -> None:
-    path = tmp_path / "asset.json"
-    path.write_bytes(b"old")
-    write_durably(os.fsencode(path), b"new" * 1_000_000, b"token")
-    assert path.read_bytes() == b"new" * 1_000_000
-    assert os.listdir(tmp_path) == ["asset.json"]
-
-
-def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    (tmp_path / "taken").mkdir()
-    with pytest.raises(OSError, match="[Dd]irectory"):
-        write_durably(os.fsencode(tmp_path / "taken"), b"content", b"token")
-    assert os.listdir(tmp_path) == ["taken"]
-    assert os.listdir(tmp_path / "taken") == []
-
-
-def test_a_write_into_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        write_durably(os.fsencode(tmp_path / "none" / "file"), b"content", b"token")
-    assert os.listdir(tmp_path) == []
 
 
 def test_what_was_begun_is_removed_when_the_block_raises_and_kept_when_it_does_not(tmp_path: Path) -> None:
