@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from mediactl.backlog import JournalBacklog
 from mediactl.jobs.journal import Journal
 from mediactl.model import Event, NewJob, Reuse
 from mediactl.planner import Planner
-from mediactl.pool.supervisor import Supervisor, worker_environment
+from mediactl.pool.process import worker_environment
+from mediactl.pool.supervisor import Supervisor
 from mediactl.settings import Settings
 
 EXECUTE = "benchmarks.mediactl_queue:execute"
@@ -34,7 +36,9 @@ def execute(
 class Nothing:
     """An intake of nothing: all jobs are in the journal already."""
 
-    def step(self) -> bool:
+    wakeup: socket.socket | None = None
+
+    def step(self) -> bool | None:
         """Nothing more comes."""
         return False
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -18,8 +19,7 @@ from mediactl.jobs.priority import successor_due
 from mediactl.jobs.states import State
 from mediactl.model import Event, Made, Priority, Reuse, Verdict
 from mediactl.planner import Planner
-from mediactl.pool.process import Assignment
-from mediactl.pool.supervisor import Ended
+from mediactl.pool.contract import Assignment, Ended, Planning, Room
 
 LANES = ("quick", "heavy")
 MAX_CHANGES = 3
@@ -33,8 +33,11 @@ _made = msgspec.msgpack.Decoder(Made)
 class Steps(Protocol):
     """Where sources come from, step by step (``intake.Intake``)."""
 
-    def step(self) -> bool:
-        """Take some in; False when all is taken in."""
+    wakeup: socket.socket | None
+    """Readable when there is something to take in after ``step`` found nothing for now."""
+
+    def step(self) -> bool | None:
+        """Take some in; None: nothing for now, False: all is taken in."""
 
     def summary(self) -> dict[str, object]:
         """Fields of the event "plan"."""
@@ -58,9 +61,12 @@ class JournalBacklog:
         self._out = out
         self._emit = emit
         self._clock = clock
-        self._claims: dict[int, Claim] = {}
+        self.wakeup = intake.wakeup
+        self._claims: dict[tuple[int, int], Claim] = {}
+        """By job and attempt: what was given back may run on for a moment, and its answer is nobody's."""
         self._changes: Counter[int] = Counter()
         self._events: list[Event] = []
+        self._lanes: dict[Class, str] = {}
         self._moves: list[tuple[Class, str]] = []
         """Classes of jobs that were found to belong in another lane, and which."""
         self._next_reclaim = 0.0
@@ -68,7 +74,7 @@ class JournalBacklog:
 
     # -- what the pool asks ----------------------------------------------------------------------------------------
 
-    def exchange(self, ended: Sequence[Ended], room: Mapping[str, int], alone: bool) -> list[Assignment]:
+    def exchange(self, ended: Sequence[Ended], room: Room, alone: bool) -> list[Assignment]:
         """Settle what ended and claim what there is room for; one commit."""
         self._reclaim()
         with self._journal.transaction():
@@ -77,25 +83,34 @@ class JournalBacklog:
             for like, lane in self._moves:
                 self._journal.move_lane(like, lane)
             self._moves.clear()
-            assignments: list[Assignment] = []
-            if any(room.values()):
-                self._journal.wake()
-                claims = [claim for lane in LANES for claim in self._journal.claim((lane,), room.get(lane, 0))]
-                if not claims and alone:
-                    claims = self._journal.claim(("alone",), 1)
-                assignments = [self._assignment(claim) for claim in claims]
+            assignments = [self._assignment(claim) for claim in self._claim(room, alone)] if room else []
         events, self._events = self._events, []
         for event in events:
             self._emit(event)
         return assignments
 
-    def plan(self) -> bool:
+    def _claim(self, room: Room, alone: bool) -> list[Claim]:
+        self._journal.wake()
+        if self._journal.alone_is_due():  # everything else waits, so that it is not passed over for ever
+            return self._journal.claim(("alone",), 1) if alone else []
+        kinds = dict(room.kinds)
+        claims = [claim for lane in LANES for claim in self._journal.claim((lane,), room.lanes.get(lane, 0), kinds)]
+        if room.overtaking:
+            claims += self._journal.claim(("quick",), room.overtaking, kinds, before=room.before)
+        return claims or (self._journal.claim(("alone",), 1) if alone else [])
+
+    def plan(self) -> Planning:
         """Take in the next batch of sources."""
+        before = self._journal.added
         more = self._intake.step()
         if not more and not self._planned:
             self._planned = True
             self._emit(Event("plan", self._intake.summary()))
-        return more
+        if more is None:
+            return Planning.QUIET
+        if not more:
+            return Planning.DONE
+        return Planning.ADDED if self._journal.added > before else Planning.MORE
 
     def complete(self) -> bool:
         """Whether nothing is left that this run could do or should wait for."""
@@ -106,17 +121,18 @@ class JournalBacklog:
         # Jobs of another living run on our sources: theirs to finish, ours should they die.
         return not (others and self._journal.sources.any_pending())
 
-    def progress(self, job: int, fraction: float) -> None:
+    def progress(self, job: int, attempt: int, fraction: float) -> None:
         """A running job is so far along."""
-        claim = self._claims.get(job)
+        claim = self._claims.get((job, attempt))
         if claim is not None:
             self._emit(Event("job.progress", {**self._head(claim), "fraction": round(fraction, 4)}))
 
-    def overran(self, job: int, seconds: float) -> None:
+    def overran(self, job: int, attempt: int, seconds: float) -> None:
         """A job of the quick lane runs for so long already: those like it are heavy until measured otherwise."""
-        claim = self._claims.get(job)
+        claim = self._claims.get((job, attempt))
         if claim is not None:
-            self._learn(claim, lambda like: self._journal.predictor.overran(like, seconds))
+            self._journal.predictor.overran(self._class(claim), seconds)
+            self._consider(claim)
 
     def tick(self, running: int) -> None:
         """Let the display move on."""
@@ -125,26 +141,31 @@ class JournalBacklog:
     # -- settling --------------------------------------------------------------------------------------------------
 
     def _settle(self, end: Ended) -> None:
-        claim = self._claims.pop(end.assignment.job)
+        claim = self._claims.pop((end.assignment.job, end.assignment.attempt), None)
+        if claim is None:
+            return  # it was given back before it answered
         if end.verdict in (Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED) and claim.source is not None:
             # Its worker is dead: what it left half done beside the outputs is nobody's.
             place = self._journal.sources.get(claim.source).source.place
             files.sweep_temporaries(os.path.join(self._out, place), self._journal.run.encode())
         if self._transition(claim, end):
             self._journal.record(claim, end.verdict, end.reason, end.usage, end.worker)
-            if end.verdict is Verdict.DONE:
-                self._learn(claim, lambda like: self._journal.predictor.learn(like, end.usage.wall))
+            if end.verdict is Verdict.DONE and self._journal.predictor.learn(self._class(claim), end.usage.wall):
+                self._consider(claim)
 
-    def _learn(self, claim: Claim, tell: Callable[[Class], None]) -> None:
-        """Tell the predictor something of a class of jobs; what waits of it changes lanes if that changes the lane."""
-        predictor = self._journal.predictor
-        like = predictor.class_of(claim.kind, claim.format, claim.size)
-        guess = seconds_of(claim.kind, claim.size) / claim.cores
-        before = predictor.lane(like, guess)
-        tell(like)
-        after = predictor.lane(like, guess)
-        if after != before:
-            self._moves.append((like, after))
+    def _consider(self, claim: Claim) -> None:
+        """Something was learnt of a class of jobs: what waits of it changes lanes if its lane is another one now."""
+        like = self._class(claim)
+        lane = self._predicted(claim, like)
+        if self._lanes[like] != lane:
+            self._lanes[like] = lane
+            self._moves.append((like, lane))
+
+    def _predicted(self, claim: Claim, like: Class) -> str:
+        return self._journal.predictor.lane(like, seconds_of(claim.kind, claim.size) / claim.cores)
+
+    def _class(self, claim: Claim) -> Class:
+        return self._journal.predictor.class_of(claim.kind, claim.format, claim.size)
 
     def _transition(self, claim: Claim, end: Ended) -> bool:
         job, attempt, reason = claim.id, claim.attempt, end.reason
@@ -163,14 +184,14 @@ class JournalBacklog:
         elif end.verdict is Verdict.CRASHED:
             state = self._journal.crash(job, attempt, reason)
         else:
-            if self._journal.interrupt(job, attempt, reason):
+            state = self._journal.interrupt(job, attempt, reason, begun=end.worker != 0)
+            if state is State.READY:
                 self._tell("job.interrupted", claim, reason=reason)
                 return True
-            return False
         if state is State.QUARANTINED:
             self._source_state(claim, "quarantined", reason)
             self._tell("job.quarantined", claim, reason=reason)
-        elif state is State.READY:
+        elif state is State.READY and end.verdict is not Verdict.INTERRUPTED:
             self._tell("job.retry", claim, reason=reason, attempt=attempt)
         return state is not None
 
@@ -237,7 +258,10 @@ class JournalBacklog:
     # -- claiming --------------------------------------------------------------------------------------------------
 
     def _assignment(self, claim: Claim) -> Assignment:
-        self._claims[claim.id] = claim
+        self._claims[claim.id, claim.attempt] = claim
+        like = self._class(claim)
+        if like not in self._lanes:
+            self._lanes[like] = self._predicted(claim, like)
         reuse: tuple[Reuse, ...] = ()
         if claim.content is not None and claim.source is not None:
             reuse = self._journal.sources.twins(claim.source, claim.content, self._out)
@@ -253,6 +277,9 @@ class JournalBacklog:
             claim.stall_limit,
             claim.memory_limit,
             claim.lane == "alone",
+            claim.due,
+            self._journal.predictor.expected(like),
+            claim.memory,
         )
 
     def _reclaim(self) -> None:

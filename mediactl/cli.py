@@ -98,9 +98,14 @@ register_journal_commands(cli)
               help="Seconds that running jobs get after Ctrl-C or SIGTERM.")  # fmt: skip
 @click.option("--max-duration", type=click.FloatRange(min=0), default=None, metavar="S",
               help="Stop cleanly after so many seconds; run again to go on.")  # fmt: skip
-@click.option(
-    "--lane", "lanes", multiple=True, metavar="NAME=N", help="At most N jobs of a lane (quick, heavy) at once."
-)
+@click.option("--lane", "lanes", multiple=True, metavar="NAME=N",
+              help="At most N jobs at once of a lane (quick, heavy) or kind (probe, image, video, audio).")  # fmt: skip
+@click.option("--memory", default=None, metavar="SIZE",
+              help="Start no job beyond this memory, as 6G.  [default: 3/4 of the machine's]")  # fmt: skip
+@click.option("--attempts", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
+              help="Failed attempts after which a job is given up.")  # fmt: skip
+@click.option("--retry-delay", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="S",
+              help="The first retry waits up to S seconds, each further one up to four times as long.")  # fmt: skip
 @click.option("--drain-file", default=None, metavar="PATH", help="Leave, as on SIGTERM, when this file appears.")
 @click.option("--drain-url", default=None, metavar="URL", help="Leave when this address answers 200.")
 @click.option("--ffmpeg", default=None, metavar="FILE", help="ffmpeg to use.  [default: the one that came along]")
@@ -110,7 +115,7 @@ def process(sources: tuple[bytes, ...], out: bytes, state: str | None, **flags: 
     SOURCE is a folder, a file, a manifest (.jsonl, .csv, .txt), or - for a manifest on standard input.
     """
     from mediactl.model import Priority
-    from mediactl.pool.limits import available_cores
+    from mediactl.pool.limits import available_cores, available_memory
     from mediactl.settings import Settings, cache_folder
 
     environment = dict(os.environ)
@@ -129,7 +134,10 @@ def process(sources: tuple[bytes, ...], out: bytes, state: str | None, **flags: 
         allow_outside=flags["allow_outside"],
         grace=flags["grace"],
         max_duration=flags["max_duration"],
-        lane_limits=_lane_limits(flags["lanes"]),
+        limits=_limits(flags["lanes"]),
+        memory=_size(flags["memory"]) if flags["memory"] else available_memory() * 3 // 4,
+        attempts=flags["attempts"],
+        retry_delay=flags["retry_delay"],
         drain_file=flags["drain_file"],
         drain_url=flags["drain_url"],
         cache=cache_folder(os.environ),
@@ -150,14 +158,27 @@ def process(sources: tuple[bytes, ...], out: bytes, state: str | None, **flags: 
         close()
 
 
-def _lane_limits(texts: tuple[str, ...]) -> dict[str, int]:
+LIMITED = ("quick", "heavy", "probe", "image", "video", "audio")
+
+
+def _limits(texts: tuple[str, ...]) -> dict[str, int]:
     limits: dict[str, int] = {}
     for text in texts:
         name, _, number = text.partition("=")
-        if name not in ("quick", "heavy") or not number.isdecimal() or int(number) < 1:
-            raise click.UsageError(f"--lane {text}: must be quick=N or heavy=N, N at least 1")
+        if name not in LIMITED or not number.isdecimal() or int(number) < 1:
+            raise click.UsageError(f"--lane {text}: must be NAME=N, NAME one of {', '.join(LIMITED)}, N at least 1")
         limits[name] = int(number)
     return limits
+
+
+def _size(text: str) -> int:
+    number, unit = text[:-1], text[-1:].upper()
+    if unit.isdigit():
+        number, unit = text, ""
+    factor = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}.get(unit)
+    if factor is None or not number.isdecimal() or not int(number):
+        raise click.UsageError(f"{text}: must be a number of bytes, or one with K, M, G or T behind it, as 6G")
+    return int(number) * factor
 
 
 def _display(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -42,6 +43,7 @@ class Intake:
         self._batches = batches
         self._check = check
         self._emit = emit
+        self.wakeup: socket.socket | None = None
         self.found = 0
         self.up_to_date = 0
         self.troubles = 0

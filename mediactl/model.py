@@ -204,7 +204,7 @@ class NewJob(msgspec.Struct, frozen=True):
     due: float | None = None
     """When it is due, in seconds since 1970; None: its priority's slack from now."""
     time_limit: float = 600.0
-    """Seconds after which its worker is killed."""
+    """Seconds after which it is stopped."""
     plan: str = ""
     """Plan digest that its targets follow from."""
     cores: int = 1
@@ -213,6 +213,8 @@ class NewJob(msgspec.Struct, frozen=True):
     """Seconds without progress after which its worker is killed; None: it tells no progress."""
     memory_limit: int | None = None
     """Bytes that its worker and what that started may take together; None: what there is."""
+    memory: int = 0
+    """Bytes that these are expected to take."""
 
 
 class ProbeTask(msgspec.Struct, frozen=True):

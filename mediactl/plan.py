@@ -140,6 +140,7 @@ def make_job(
         payload=msgspec.json.encode(task),
         cores=threads if kind is Kind.VIDEO else 1,
         memory_limit=memory_limit(kind, info),
+        memory=memory_of(kind, info),
         stall_limit=STALL_LIMIT if kind is Kind.VIDEO else None,
         source=row,
         content=digest,
@@ -174,6 +175,15 @@ def memory_limit(kind: Kind, info: MediaInfo) -> int:
     """
     pixels = (info.width or 1) * (info.height or 1)
     return (1 << 30) + pixels * (16 if kind is Kind.IMAGE else 256)
+
+
+def memory_of(kind: Kind, info: MediaInfo) -> int:
+    """Bytes that a make job is expected to take with its worker: what was measured, plus a quarter.
+
+    60 MB for a worker, 2.5 bytes a pixel of a photo (it is shrunk while it is decoded), 80 a pixel of a film.
+    """
+    pixels = (info.width or 1) * (info.height or 1)
+    return (80 << 20) + pixels * (3 if kind is Kind.IMAGE else 100)
 
 
 def fit(width: int, height: int, box_width: int | None, box_height: int | None, longest: int) -> tuple[int, int]:

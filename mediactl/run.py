@@ -24,11 +24,14 @@ from mediactl.files import shown
 from mediactl.intake import Intake
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.owners import dead_locks
+from mediactl.jobs.states import Patience
 from mediactl.media.versions import encoder_versions
 from mediactl.model import Event
 from mediactl.outputs import OutputCheck
 from mediactl.planner import Planner
-from mediactl.pool.supervisor import Stopped, Supervisor, worker_environment
+from mediactl.pool.contract import Stopped
+from mediactl.pool.process import worker_environment
+from mediactl.pool.supervisor import Supervisor
 from mediactl.settings import Settings
 from mediactl.ui.tally import Summary, Tally
 
@@ -64,8 +67,8 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
         pool = Supervisor(
             EXECUTE, backlog, workers=settings.jobs, token=journal.run,
             environment=worker_environment(settings.environment), log=log,
-            grace=settings.grace, max_duration=settings.max_duration, lane_limits=settings.lane_limits,
-            leave=leaving.watch(settings.drain_file, settings.drain_url),
+            grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
+            memory=settings.memory, leave=leaving.watch(settings.drain_file, settings.drain_url),
         )  # fmt: skip
         tell(Event("run.started", {"run": journal.run, "version": __version__, "recipe": chosen.name,
                                    "out": shown(settings.out), "workers": settings.jobs}))  # fmt: skip
@@ -201,7 +204,12 @@ def open_journal(settings: Settings, tell: Emit) -> Iterator[Journal]:
         adopted = adopt(journal, settings.out)
 
     with Journal.open(
-        settings.state, clock=time.time, random=random.random, version=__version__, rebuild=rebuild
+        settings.state,
+        clock=time.time,
+        random=random.random,
+        version=__version__,
+        rebuild=rebuild,
+        patience=Patience(failures=settings.attempts, base=settings.retry_delay),
     ) as journal:
         if journal.set_aside:
             tell(Event("journal.damaged", {"set_aside": shown(journal.set_aside), "adopted": adopted}))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 import tempfile
 import time
 from collections import Counter
@@ -21,11 +22,13 @@ from mediactl import __version__, recipe
 from mediactl.backlog import JournalBacklog
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal
-from mediactl.jobs.states import MAX_CRASHES, MAX_FAILURES
+from mediactl.jobs.states import PATIENCE
 from mediactl.model import Event, NewJob, Priority
 from mediactl.planner import Planner
 from mediactl.pool import synthetic
-from mediactl.pool.supervisor import Stopped, Supervisor, worker_environment
+from mediactl.pool.contract import Stopped
+from mediactl.pool.process import worker_environment
+from mediactl.pool.supervisor import Supervisor
 from mediactl.settings import Settings
 
 JOBS_A_SECOND = 200
@@ -58,6 +61,8 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class _NoIntake:
+    wakeup: socket.socket | None = None
+
     def step(self) -> bool:
         return False
 
@@ -149,7 +154,7 @@ def _violated(
             found.append(f"{job.kind} job {job.key} is {row.state}, not {expected}")
         elif expected == "done" and (row.failures or row.crashes):
             found.append(f"{job.kind} job {job.key} was blamed for {row.failures} failures and {row.crashes} crashes")
-        elif expected == "quarantined" and row.failures != MAX_FAILURES and row.crashes != MAX_CRASHES:
+        elif expected == "quarantined" and row.failures != PATIENCE.failures and row.crashes != PATIENCE.crashes:
             found.append(f"{job.kind} job {job.key} was given up after {row.failures} failures, {row.crashes} crashes")
     if events["job.done"] != sum(1 for job in jobs if job.kind not in ENDS):
         found.append("a job was told as done twice, or not at all")

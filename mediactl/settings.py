@@ -37,8 +37,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that running jobs get after the first signal."""
     max_duration: float | None = None
     """Seconds after which the run stops early."""
-    lane_limits: Mapping[str, int] = {}
-    """Lane -> jobs of it that may run at once."""
+    limits: Mapping[str, int] = {}
+    """Lane or kind -> jobs of it that may run at once."""
+    memory: int | None = None
+    """Bytes that running jobs are expected to take together, at most."""
+    attempts: int = 3
+    """Failed attempts after which a job is given up."""
+    retry_delay: float = 1.0
+    """Seconds that the first retry waits at most; each further one up to four times as long."""
     drain_file: str | None = None
     drain_url: str | None = None
     """A file whose appearance, and an address whose answer 200, means: leave this machine."""
@@ -55,6 +61,9 @@ class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     jobs: int | None = None
     grace: float | None = None
     max_duration: float | None = None
+    attempts: int | None = None
+    retry_delay: float | None = None
+    memory: str | None = None
     strict: bool | None = None
     quiet: bool | None = None
     keep_root: bool | None = None

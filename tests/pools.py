@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import select
+import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from mediactl.backlog import JournalBacklog
 from mediactl.jobs.journal import Journal
 from mediactl.model import Event, NewJob
 from mediactl.planner import Planner
-from mediactl.pool.process import Assignment
-from mediactl.pool.supervisor import Ended, Stopped, Supervisor, worker_environment
+from mediactl.pool.contract import Assignment, Ended, Room, Stopped
+from mediactl.pool.process import worker_environment
+from mediactl.pool.supervisor import Supervisor
 from mediactl.settings import Settings
 
 HERE = Path(__file__).resolve().parent
@@ -37,7 +39,9 @@ def odd(name: str | int, **what: Any) -> NewJob:
 class NoIntake:
     """All is taken in, unless a test overrides this."""
 
-    def step(self) -> bool:
+    wakeup: socket.socket | None = None
+
+    def step(self) -> bool | None:
         """True while there is more."""
         return False
 
@@ -51,7 +55,7 @@ class Recording(JournalBacklog):
 
     answers: list[Ended]
 
-    def exchange(self, ended: Sequence[Ended], room: Mapping[str, int], alone: bool) -> list[Assignment]:
+    def exchange(self, ended: Sequence[Ended], room: Room, alone: bool) -> list[Assignment]:
         """Settle and claim."""
         self.answers.extend(ended)
         return super().exchange(ended, room, alone)

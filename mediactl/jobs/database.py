@@ -17,7 +17,7 @@ import apsw
 from mediactl.errors import MachineBlocked, MediactlError, UsageError
 from mediactl.files import shown
 
-VERSION = 1
+VERSION = 2
 """Schema version, in the database's user_version."""
 APPLICATION_ID = 0x6D636A31
 """Marks the file as a mediactl journal ("mcj1")."""
@@ -31,7 +31,13 @@ NETWORK_FILESYSTEMS = frozenset(
 )
 """SQLite's WAL needs memory shared between its users, which these do not give."""
 
-MIGRATIONS: dict[int, str] = {}
+MIGRATIONS: dict[int, str] = {
+    1: """
+    ALTER TABLE jobs ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX jobs_due;
+    CREATE INDEX jobs_due ON jobs (lane, due, id, kind) WHERE state = 'ready' AND run_after IS NULL;
+    """,
+}
 """Version v -> SQL that makes v+1 of it."""
 
 

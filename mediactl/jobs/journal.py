@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,7 @@ from mediactl.jobs import database, history, owners
 from mediactl.jobs.prediction import HEAVY, QUICK, Class, Predictor
 from mediactl.jobs.priority import SLACK, due
 from mediactl.jobs.sources import Sources
-from mediactl.jobs.states import MAX_CRASHES, MAX_FAILURES, RETRY_CAP, State, retry_delay
+from mediactl.jobs.states import PATIENCE, Patience, State
 from mediactl.model import NewJob, Priority, Usage, Verdict
 
 FILE = "journal.db"
@@ -47,6 +48,7 @@ class Claim(msgspec.Struct, frozen=True):
     cores: int
     stall_limit: float | None
     memory_limit: int | None
+    memory: int
 
 
 class Journal:
@@ -64,6 +66,7 @@ class Journal:
         clock: Callable[[], float],
         random: Callable[[], float],
         version: str,
+        patience: Patience,
     ) -> None:
         self.state = state
         self.run = "rehearsal" if lock is None else lock.id
@@ -73,6 +76,9 @@ class Journal:
         self._clock = clock
         self._random = random
         self._version = version
+        self._patience = patience
+        self.added = 0
+        """Jobs that this run has added."""
         self._sql = database.statements()
         self._durations: Counter[tuple[str, str, int, int]] = Counter()
         self.sources = Sources(connection)
@@ -89,6 +95,7 @@ class Journal:
         random: Callable[[], float],
         version: str,
         rebuild: Callable[[Journal], None] | None = None,
+        patience: Patience = PATIENCE,
     ) -> Iterator[Journal]:
         """Open or make the journal in the folder ``state`` and hold it as a new run until the block ends.
 
@@ -111,7 +118,7 @@ class Journal:
                     aside = database.set_aside(path)
                     connection = database.open_database(path, check=False)
                 files.remove_if_there(os.fsencode(path + SUSPECT))
-                journal = cls(connection, state, lock, clock, random, version)
+                journal = cls(connection, state, lock, clock, random, version, patience)
                 journal.fresh, journal.set_aside = not journal._run("any_run", ()).get, aside
                 if journal.fresh and rebuild:
                     rebuild(journal)
@@ -141,7 +148,7 @@ class Journal:
         """A copy of the journal in memory (empty where there is none): do anything with it, nothing is touched."""
         connection = apsw.Connection(":memory:")
         fresh = not database.copy_into(connection, os.path.join(state, FILE))
-        journal = cls(connection, state, None, clock, random, version)
+        journal = cls(connection, state, None, clock, random, version, PATIENCE)
         journal.fresh = fresh
         with journal.transaction():
             journal._run("put_run", (journal.run, os.getpid(), owners.boot_id(), version, clock()))
@@ -192,22 +199,36 @@ class Journal:
                 (
                     job.key, job.kind, job.lane, job.source, job.content, job.format, job.size, job.payload,
                     int(job.priority), now, due(now, job.priority) if job.due is None else job.due, job.time_limit,
-                    job.plan, job.cores, job.stall_limit, job.memory_limit,
+                    job.plan, job.cores, job.stall_limit, job.memory_limit, job.memory,
                 )
                 for job in jobs
             ),
         )  # fmt: skip
-        return self._connection.total_changes() - before
+        added = self._connection.total_changes() - before
+        self.added += added
+        return added
 
-    def claim(self, lanes: Iterable[str], room: int) -> list[Claim]:
-        """Take up to ``room`` ready jobs of these lanes, in due order over all of them."""
+    def claim(
+        self, lanes: Iterable[str], room: int, kinds: dict[str, int] | None = None, before: float = math.inf
+    ) -> list[Claim]:
+        """Take up to ``room`` ready jobs of these lanes, in due order over all of them.
+
+        ``kinds`` caps how many of a kind are taken, and is counted down. Only jobs that are due before ``before``.
+        """
+        if not room:
+            return []
+        kinds = {} if kinds is None else kinds
+        full = [kind for kind, most in kinds.items() if not most]
         claims: list[Claim] = []
         contents: set[str] = set()
         now = self._clock()
-        candidates = heapq.merge(*(self._run("candidates", (lane, room)).fetchall() for lane in lanes))
-        for _, job, content in candidates:
-            if len(claims) >= room:
+        name, more = ("candidates_but", (msgspec.json.encode(full).decode(),)) if full else ("candidates", ())
+        candidates = heapq.merge(*(self._run(name, (lane, room, *more)).fetchall() for lane in lanes))
+        for due_, job, content, kind in candidates:
+            if len(claims) >= room or due_ >= before:
                 break
+            if not kinds.get(kind, 1):
+                continue
             if content is not None:
                 if content in contents:
                     continue  # its twin is in this very batch
@@ -215,11 +236,18 @@ class Journal:
             row = self._run("claim", (job, self.run, now)).fetchone()
             if row is not None:
                 claims.append(Claim(*row))
+                if kind in kinds:
+                    kinds[kind] -= 1
         return claims
+
+    def alone_is_due(self) -> bool:
+        """Whether a job that has to run alone has waited until it was due."""
+        due_at = self._run("alone", ()).get
+        return due_at is not None and due_at <= self._clock()
 
     def wake(self) -> None:
         """Let retries whose time has come be claimed."""
-        self._run("wake", (self._clock(), RETRY_CAP))
+        self._run("wake", (self._clock(), self._patience.cap))
 
     def finish(self, job: int, attempt: int, state: State, reason: str = "") -> bool:
         """running -> done, rejected or cancelled. False: the answer was stale, nothing changed."""
@@ -227,21 +255,23 @@ class Journal:
         return self._connection.changes() == 1
 
     def fail(self, job: int, attempt: int, reason: str) -> State | None:
-        """running -> ready after a while, or quarantined after MAX_FAILURES. None: the answer was stale."""
+        """running -> ready after a while, or quarantined for good. None: the answer was stale."""
         failures = self._connection.execute("SELECT failures FROM jobs WHERE id = ?", (job,)).get or 0
-        later = self._clock() + retry_delay(failures, self._random())
-        row = self._run("fail", (job, attempt, self.run, reason, MAX_FAILURES, later)).fetchone()
+        later = self._clock() + self._patience.delay(failures, self._random())
+        row = self._run("fail", (job, attempt, self.run, reason, self._patience.failures, later)).fetchone()
         return None if row is None else State(row[0])
 
     def crash(self, job: int, attempt: int, reason: str) -> State | None:
-        """running -> ready (the last time alone), or quarantined after MAX_CRASHES. None: the answer was stale."""
-        row = self._run("crash", (job, attempt, self.run, reason, MAX_CRASHES)).fetchone()
+        """running -> ready (the last time alone), or quarantined for good. None: the answer was stale."""
+        row = self._run("crash", (job, attempt, self.run, reason, self._patience.crashes)).fetchone()
         return None if row is None else State(row[0])
 
-    def interrupt(self, job: int, attempt: int, reason: str) -> bool:
-        """running -> ready, at no cost. False: the answer was stale."""
-        self._run("interrupt", (job, attempt, self.run, reason))
-        return self._connection.changes() == 1
+    def interrupt(self, job: int, attempt: int, reason: str, *, begun: bool = True) -> State | None:
+        """running -> ready, at no cost; quarantined if it was ``begun`` too often. None: the answer was stale."""
+        row = self._run(
+            "interrupt", (job, attempt, self.run, reason, int(begun), self._patience.interruptions)
+        ).fetchone()
+        return None if row is None else State(row[0])
 
     def retry(self, job: int) -> bool:
         """rejected, quarantined, cancelled or waiting for its next attempt -> ready now."""
@@ -294,8 +324,12 @@ class Journal:
         for (owner,) in self._run("owners", (self.run,)).fetchall():
             if not owners.is_alive(self.state, owner):
                 with self.transaction():
-                    for job, attempt, source in self._run("reclaim", (owner,)).fetchall():
+                    for job, attempt, source, state in self._run(
+                        "reclaim", (owner, self._patience.interruptions)
+                    ).fetchall():
                         orphans.append((owner, job, source))
+                        if state == State.QUARANTINED and source is not None:
+                            self.sources.set_state(source, "quarantined", "its run was killed too often")
                         self._run(
                             "attempt",
                             (job, attempt, owner, 0, Verdict.INTERRUPTED.value, "its run was killed", self._clock(),

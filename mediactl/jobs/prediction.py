@@ -26,12 +26,38 @@ Class = tuple[str, str, int]
 """(operation, format, size bucket): jobs that are alike."""
 
 
+class _Measured:
+    """A class's histogram, with its quantiles kept until enough was added to move them."""
+
+    def __init__(self, counts: Iterable[tuple[int, int]]) -> None:
+        self.counts = Counter(dict(counts))
+        self.total = self.counts.total()
+        self._kept: dict[float, float] = {}
+        self._stale_at = 0
+
+    def add(self, seconds: float) -> bool:
+        """One more; whether quantiles have to be read anew."""
+        self.counts[history.bucket(seconds)] += 1
+        self.total += 1
+        if self.total >= self._stale_at:
+            self._stale_at = self.total + self.total // 16
+            self._kept.clear()
+            return True
+        return False
+
+    def quantile(self, q: float) -> float:
+        """Of what was measured, one in sixteen may not be counted yet."""
+        if q not in self._kept:
+            self._kept[q] = history.quantile(self.counts.items(), q) or 0.0
+        return self._kept[q]
+
+
 class Predictor:
     """Durations by class: those in the journal, and those that this run adds."""
 
     def __init__(self, load: Callable[[Class], Iterable[tuple[int, int]]]) -> None:
         self._load = load
-        self._counts: dict[Class, Counter[int]] = {}
+        self._measured: dict[Class, _Measured] = {}
         self._overruns: dict[Class, float] = {}
         self._heavy: set[Class] = set()
 
@@ -40,17 +66,21 @@ class Predictor:
         """The class of a job."""
         return kind, format_, history.size_bucket(size)
 
-    def seconds(self, like: Class, guess: float) -> float:
-        """Seconds that nine of ten jobs of a class take at most; the guess while too few were measured.
+    def expected(self, like: Class) -> float | None:
+        """Seconds that nine of ten jobs of a class take at most; None while too few were measured."""
+        measured = self._known(like)
+        return measured.quantile(QUANTILE) if measured.total >= ENOUGH else None
 
-        Of a class found heavy, nineteen of twenty. A class of which one was seen to run for long is not believed to be
-        shorter until it was measured.
+    def seconds(self, like: Class, guess: float) -> float:
+        """What a class is expected to take, in seconds; the guess while too few were measured.
+
+        Of a class found heavy, what nineteen of twenty take. A class of which one was seen to run for long is not
+        believed to be shorter until it was measured.
         """
-        counts = self._known(like)
-        if counts.total() < ENOUGH:
+        measured = self._known(like)
+        if measured.total < ENOUGH:
             return max(guess, self._overruns.get(like, 0.0))
-        found = history.quantile(counts.items(), CALM if like in self._heavy else QUANTILE)
-        return guess if found is None else found
+        return measured.quantile(CALM if like in self._heavy else QUANTILE)
 
     def lane(self, like: Class, guess: float) -> str:
         """The lane for jobs of a class."""
@@ -66,21 +96,21 @@ class Predictor:
         ``guess`` while too few were measured, and what is learnt is never more than ten times below it: a machine
         that is busy today must not kill what it did quickly yesterday.
         """
-        counts = self._known(like)
-        if counts.total() < ENOUGH_FOR_LIMITS:
+        measured = self._known(like)
+        if measured.total < ENOUGH_FOR_LIMITS:
             return guess
-        slowest = history.quantile(counts.items(), 0.99) or 0.0
-        return max(LIMIT_FLOOR, guess / 10, min(guess * 10, LIMIT_FACTOR * slowest))
+        return max(LIMIT_FLOOR, guess / 10, min(guess * 10, LIMIT_FACTOR * measured.quantile(0.99)))
 
-    def learn(self, like: Class, seconds: float) -> None:
-        """A job of this class took so long."""
-        self._known(like)[history.bucket(seconds)] += 1
+    def learn(self, like: Class, seconds: float) -> bool:
+        """A job of this class took so long; whether its lane may be another one now."""
+        return self._known(like).add(seconds)
 
     def overran(self, like: Class, seconds: float) -> None:
         """A job of this class runs for so long already."""
         self._overruns[like] = max(seconds, self._overruns.get(like, 0.0))
 
-    def _known(self, like: Class) -> Counter[int]:
-        if like not in self._counts:
-            self._counts[like] = Counter(dict(self._load(like)))
-        return self._counts[like]
+    def _known(self, like: Class) -> _Measured:
+        found = self._measured.get(like)
+        if found is None:
+            found = self._measured[like] = _Measured(self._load(like))
+        return found

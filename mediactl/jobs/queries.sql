@@ -3,11 +3,12 @@
 -- name: add
 -- Idempotent: a job that waits or runs stays as it is; a finished one that is asked for again starts afresh.
 INSERT INTO jobs (key, kind, lane, source, content, format, size, payload, priority, enqueued_at, due, time_limit, plan,
-    cores, stall_limit, memory_limit)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+    cores, stall_limit, memory_limit, memory)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
 ON CONFLICT (key) DO UPDATE SET
     state = 'ready', payload = excluded.payload, plan = excluded.plan,
-    cores = excluded.cores, stall_limit = excluded.stall_limit, memory_limit = excluded.memory_limit, source = excluded.source, priority = excluded.priority,
+    cores = excluded.cores, stall_limit = excluded.stall_limit, memory_limit = excluded.memory_limit,
+    memory = excluded.memory, source = excluded.source, priority = excluded.priority,
     enqueued_at = excluded.enqueued_at, due = excluded.due, time_limit = excluded.time_limit, lane = excluded.lane,
     failures = 0, crashes = 0, interruptions = 0, reason = ''
 WHERE state NOT IN ('ready', 'running');
@@ -20,18 +21,30 @@ WHERE state = 'ready' AND run_after IS NOT NULL AND (run_after <= ?1 OR run_afte
 
 -- name: candidates
 -- In due order; a job whose content another job is working on waits, so that equal sources are computed once.
-SELECT due, id, content FROM jobs
+SELECT due, id, content, kind FROM jobs
 WHERE lane = ?1 AND state = 'ready' AND run_after IS NULL
   AND (content IS NULL OR NOT EXISTS (
       SELECT 1 FROM jobs AS other WHERE other.state = 'running' AND other.content = jobs.content))
 ORDER BY due, id LIMIT ?2;
+
+-- name: candidates_but
+-- The same without the kinds (a JSON list) of which no more may run.
+SELECT due, id, content, kind FROM jobs
+WHERE lane = ?1 AND state = 'ready' AND run_after IS NULL
+  AND kind NOT IN (SELECT value FROM json_each(?3))
+  AND (content IS NULL OR NOT EXISTS (
+      SELECT 1 FROM jobs AS other WHERE other.state = 'running' AND other.content = jobs.content))
+ORDER BY due, id LIMIT ?2;
+
+-- name: alone
+SELECT min(due) FROM jobs WHERE lane = 'alone' AND state = 'ready' AND run_after IS NULL;
 
 -- name: claim
 -- Compare-and-set: ready -> running.
 UPDATE jobs SET state = 'running', owner = ?2, attempt = attempt + 1, started_at = ?3
 WHERE id = ?1 AND state = 'ready' AND run_after IS NULL
 RETURNING id, key, kind, lane, source, content, format, size, payload, priority, due, attempt, time_limit, plan, cores,
-    stall_limit, memory_limit;
+    stall_limit, memory_limit, memory;
 
 -- name: finish
 -- Compare-and-set on (job, attempt, running, owner): a stale worker's answer changes no row.
@@ -56,15 +69,18 @@ WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3
 RETURNING state, crashes;
 
 -- name: interrupt
-UPDATE jobs SET state = 'ready', owner = NULL, started_at = NULL, interruptions = interruptions + 1, reason = ?4
-WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3;
+-- Free, but bounded; what had not begun (?5 = 0) is not counted.
+UPDATE jobs SET owner = NULL, started_at = NULL, interruptions = interruptions + ?5, reason = ?4,
+    state = CASE WHEN interruptions + ?5 >= ?6 THEN 'quarantined' ELSE 'ready' END
+WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3
+RETURNING state;
 
 -- name: reclaim
 -- Only for an owner whose lock was taken, so is dead.
-UPDATE jobs SET state = 'ready', owner = NULL, started_at = NULL, interruptions = interruptions + 1,
-    reason = 'its run was killed'
+UPDATE jobs SET owner = NULL, started_at = NULL, interruptions = interruptions + 1, reason = 'its run was killed',
+    state = CASE WHEN interruptions + 1 >= ?2 THEN 'quarantined' ELSE 'ready' END
 WHERE owner = ?1 AND state = 'running'
-RETURNING id, attempt, source;
+RETURNING id, attempt, source, state;
 
 -- name: owners
 SELECT DISTINCT owner FROM jobs WHERE state = 'running' AND owner <> ?1;

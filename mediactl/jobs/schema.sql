@@ -1,4 +1,4 @@
--- The journal, version 1. Paths are BLOBs: Linux names need not be text (CAST(name AS TEXT) shows them).
+-- The journal, version 2. Paths are BLOBs: Linux names need not be text (CAST(name AS TEXT) shows them).
 -- Times are seconds since 1970, durations seconds, sizes bytes.
 
 -- One row a `mediactl process`. It lives while runs/<id>.lock is locked; the clock decides nothing.
@@ -81,6 +81,7 @@ CREATE TABLE jobs (
     stall_limit   REAL,                       -- seconds without progress that it may take
     cores         INTEGER NOT NULL DEFAULT 1, -- that it keeps busy
     memory_limit  INTEGER,                    -- bytes that its worker may take
+    memory        INTEGER NOT NULL DEFAULT 0, -- bytes that it is expected to take
     state         TEXT NOT NULL DEFAULT 'ready'
                   CHECK (state IN ('ready', 'running', 'done', 'rejected', 'quarantined', 'cancelled')),
     owner         TEXT REFERENCES runs (id),
@@ -94,7 +95,7 @@ CREATE TABLE jobs (
     CHECK (run_after IS NULL OR state = 'ready')
 ) STRICT;
 -- Claims read these; delayed retries stand in another index, so that they are never in the way.
-CREATE INDEX jobs_due ON jobs (lane, due, id) WHERE state = 'ready' AND run_after IS NULL;
+CREATE INDEX jobs_due ON jobs (lane, due, id, kind) WHERE state = 'ready' AND run_after IS NULL;
 CREATE INDEX jobs_delayed ON jobs (run_after) WHERE state = 'ready' AND run_after IS NOT NULL;
 CREATE INDEX jobs_running ON jobs (owner) WHERE state = 'running';
 CREATE INDEX jobs_content ON jobs (content) WHERE state = 'running' AND content IS NOT NULL;

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-MAX_FAILURES = 3
-"""Failed attempts after which a job is quarantined."""
-MAX_CRASHES = 3
-"""Worker deaths after which a job is quarantined; before the last attempt it is moved to the lane "alone"."""
-RETRY_BASE = 1.0
-RETRY_CAP = 60.0
-"""Seconds: attempt n waits a random time up to min(cap, base * 4**n) (full jitter)."""
+import msgspec
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How often a job may go wrong before it is quarantined, and how long it waits in between."""
+
+    failures: int = 3
+    crashes: int = 3
+    """Worker deaths; before the last attempt the job is moved to the lane "alone"."""
+    interruptions: int = 20
+    """Times that it was begun and stopped from outside. Costs nothing, but a job that never comes to its end must not
+    be begun for ever: it may be what takes the whole run down each time."""
+    base: float = 1.0
+    cap: float = 60.0
+    """Seconds: attempt n waits a random time up to min(cap, base * 4**n) (full jitter)."""
+
+    def delay(self, failures: int, random: float) -> float:
+        """Seconds until the next attempt after so many failures; ``random`` is uniform in [0, 1)."""
+        return random * min(self.cap, self.base * 4.0 ** min(failures, 32))
+
+
+PATIENCE = Patience()
+"""What a journal has unless told otherwise."""
 
 
 class State(StrEnum):
@@ -32,8 +48,3 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.QUARANTINED: frozenset({State.READY}),
     State.CANCELLED: frozenset({State.READY}),
 }
-
-
-def retry_delay(failures: int, random: float) -> float:
-    """Seconds until the next attempt after so many failures; ``random`` is uniform in [0, 1)."""
-    return random * min(RETRY_CAP, RETRY_BASE * 4.0**failures)

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import deque
+from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from mediactl.pool.process import Assignment, Worker
+import msgspec
+
+from mediactl.model import Verdict
+from mediactl.pool.contract import Assignment, Room
+from mediactl.pool.messages import Answer
+from mediactl.pool.process import Worker
 
 QUICK, HEAVY = "quick", "heavy"
 OVERRUN = 2.0
@@ -21,60 +27,84 @@ HEAVY_A_CORE = 2
 overrun, and must not end in hundreds of processes."""
 NICENESS = 10
 DEPTHS = ((0.002, 32), (0.01, 8), (0.03, 4), (0.15, 2))
-"""(mean seconds, jobs in a worker's pipe): short jobs are sent a few ahead, so that commits are not waited for."""
+"""(expected seconds, jobs in a worker's pipe): short jobs are sent a few ahead, so that commits are not waited for."""
+OVERTAKING = 2
+"""Places in a pipe, beyond its depth, for jobs that are due before those in it."""
+OVERTAKING_LEAD = 5.0
+"""Seconds that they have to be due before: successors of a file begun earlier need not overtake."""
 MAX_JOBS = 20_000
 MAX_MEMORY = 1 << 30
 """Jobs, and bytes at its peak, after which a worker is replaced: what leaks or fragments goes with it."""
 
 
 class Crew:
-    """Workers, and the assignments that wait for one. ``limits`` caps how many jobs of a lane run at once."""
+    """Workers, and the assignments that wait for one.
 
-    def __init__(self, size: int, start: Callable[[], Worker], limits: Mapping[str, int]) -> None:
+    ``limits`` caps how many jobs of a lane or kind run at once; ``memory`` (bytes) what running jobs are expected to
+    take together: the one that does not fit waits, and the one that never would runs alone.
+    """
+
+    def __init__(self, size: int, start: Callable[[], Worker], limits: Mapping[str, int], memory: int | None) -> None:
         self._size = size
         self._start = start
         self._limits = limits
-        self._means: dict[str, float] = {}
+        self._memory = memory
+        self._expected: float | None = None
+        """Of the quick job that was answered last: what the next one is likely to take, for workers without any."""
         self.workers: dict[socket.socket, Worker] = {}
-        self.waiting: dict[str, deque[Assignment]] = {QUICK: deque(), HEAVY: deque()}
+        self.waiting: dict[str, list[Assignment]] = {QUICK: [], HEAVY: []}
+        """By lane, in due order."""
 
-    def room(self) -> dict[str, int]:
-        """Lane -> how many more jobs it can take now."""
+    def room(self, now: float) -> Room:
+        """How many more jobs can be taken now."""
         if any(assignment.alone for assignment in self._all()):
-            return {}
-        busy = [worker for worker in self.workers.values() if worker.sent and worker.lane == QUICK]
-        idle = [worker for worker in self.workers.values() if not worker.sent and worker.lane == QUICK]
+            return Room()
+        waiting = len(self.waiting[QUICK])
+        quick = [worker for worker in self.workers.values() if worker.lane == QUICK]
+        busy = [worker for worker in quick if worker.sent]
         unused = max(0, self._quick_slots() - len(busy))
-        quick = sum(max(0, self._depth(worker) - len(worker.sent)) for worker in busy)
-        quick += sum(self._depth(worker) for worker in idle[:unused]) + max(0, unused - len(idle))
+        free = sum(max(0, self._depth(worker, now) - len(worker.sent)) for worker in busy)
+        free += unused * depth_of(self._expected) if len(quick) > len(busy) else unused
         heavy = 0 if self.waiting[HEAVY] or self._heavy_cores() >= self._size else 1
         if sum(1 for worker in self.workers.values() if worker.sent and worker.lane == HEAVY) >= self._heavy_limit():
             heavy = 0
-        return {QUICK: max(0, quick - len(self.waiting[QUICK])), HEAVY: heavy}
+        overtaking, before = (0, 0.0) if waiting or free else self._overtaking(busy, now)
+        return Room({QUICK: max(0, free - waiting), HEAVY: heavy}, self._kinds(), overtaking, before)
 
     def add(self, assignments: Iterable[Assignment]) -> None:
         """Have these wait for a worker of their lane."""
         for assignment in assignments:
-            self.waiting[QUICK if assignment.lane == QUICK else HEAVY].append(assignment)
+            if self._memory is not None and assignment.memory > self._memory:
+                assignment = msgspec.structs.replace(assignment, alone=True)
+            insort(self.waiting[QUICK if assignment.lane == QUICK else HEAVY], assignment, key=_due)
 
     def hand_out(self, now: float) -> set[Worker]:
         """Give waiting jobs to workers as far as there is room; the workers that got something."""
         given: set[Worker] = set()
-        queue = self.waiting[QUICK]
-        while queue and (worker := self._quick_worker(queue[0])) is not None:
-            given.add(self._give(worker, queue.popleft(), now))
-        queue = self.waiting[HEAVY]
-        while queue and (worker := self._heavy_worker(queue[0])) is not None:
-            given.add(self._give(worker, queue.popleft(), now))
+        for lane, choose in ((QUICK, self._quick_worker), (HEAVY, self._heavy_worker)):
+            queue = self.waiting[lane]
+            while queue and (worker := choose(queue[0], now)) is not None:
+                given.add(self._give(worker, queue.pop(0), now))
         return given
 
-    def answered(self, worker: Worker, assignment: Assignment, seconds: float, peak_memory: int) -> None:
-        """Learn from an answer: how far ahead jobs of this kind are sent, and whether the worker is worn out."""
-        mean = self._means.get(assignment.kind, seconds)
-        self._means[assignment.kind] = mean + 0.2 * (seconds - mean)
-        worker.last_kind = assignment.kind
+    def answered(self, worker: Worker, assignment: Assignment, answer: Answer) -> None:
+        """Learn from an answer: how far ahead jobs are sent, and whether the worker is worn out.
+
+        One whose job was cut short is, too: what that job had started may still run in its process group.
+        """
+        if worker.lane == QUICK:
+            self._expected = assignment.expected
         worker.done += 1
-        worker.worn = worker.done >= MAX_JOBS or peak_memory >= MAX_MEMORY
+        worker.tainted = worker.tainted or answer.verdict is Verdict.TIMED_OUT
+        worker.worn = worker.tainted or worker.done >= MAX_JOBS or answer.usage.peak_memory >= MAX_MEMORY
+
+    def held_up(self, now: float) -> list[Worker]:
+        """Workers whose job holds up others behind it."""
+        return [worker for worker in self.workers.values() if len(worker.sent) > 1 and worker.held_up(now)]
+
+    def idle(self) -> bool:
+        """Whether a job that came now could begin at once."""
+        return self.busy() < self._size and not any(self.waiting.values())
 
     def overrunning(self, now: float) -> list[tuple[Assignment, float]]:
         """Jobs of quick workers that turn out to be long; their workers are heavy ones from now on, within bounds."""
@@ -100,28 +130,51 @@ class Crew:
 
     # -- who takes what --------------------------------------------------------------------------------------------
 
-    def _quick_worker(self, assignment: Assignment) -> Worker | None:
+    def _quick_worker(self, assignment: Assignment, now: float) -> Worker | None:
         quick = [worker for worker in self.workers.values() if worker.lane == QUICK and not worker.worn]
-        worker = min(quick, key=_load, default=None)
-        if (worker is not None and worker.sent) or worker is None:
-            busy = sum(1 for each in quick if each.sent)
-            if busy < self._quick_slots():
-                return self._hire(QUICK)
-        elif sum(1 for each in quick if each.sent) >= self._quick_slots():
-            # An idle one is there, but heavy work holds its core; the busy ones may take it behind theirs.
-            worker = min((each for each in quick if each.sent), key=_load, default=worker)
-        if worker is None or (worker.sent and len(worker.sent) >= self._depth(worker, assignment.kind)):
+        busy = [worker for worker in quick if worker.sent]
+        if assignment.alone and self.busy():
             return None
-        return worker
+        if len(busy) < self._quick_slots() and self._fits(assignment):
+            return next((worker for worker in quick if not worker.sent), None) or self._hire(QUICK)
+        # All are busy, or heavy work holds the core of those that are not: behind the job of another one.
+        best = min(busy, key=_load, default=None)
+        if best is None or best.held_up(now) or not self._fits(assignment, best):
+            return None
+        depth = min(self._depth(best, now), depth_of(assignment.expected))
+        if len(best.sent) > 1 and assignment.due < best.sent[-1].due - OVERTAKING_LEAD:
+            depth = self._depth(best, now) + OVERTAKING
+        return best if len(best.sent) < depth else None
 
-    def _heavy_worker(self, assignment: Assignment) -> Worker | None:
+    def _heavy_worker(self, assignment: Assignment, _now: float) -> Worker | None:
         used = self._heavy_cores()
-        if used and (assignment.alone or used + assignment.cores > self._size):
+        if used and used + assignment.cores > self._size:
+            return None
+        if (assignment.alone and self.busy()) or not self._fits(assignment):
             return None
         for worker in self.workers.values():
             if worker.lane == HEAVY and not worker.sent and not worker.worn:
                 return worker
         return self._hire(HEAVY)
+
+    def _fits(self, assignment: Assignment, behind: Worker | None = None) -> bool:
+        """Whether there is memory for it; always while nothing runs. Behind another job it needs only what is more."""
+        if self._memory is None or not self.busy():
+            return True
+        used = sum(_memory(worker) for worker in self.workers.values() if worker is not behind)
+        needed = assignment.memory if behind is None else max(assignment.memory, _memory(behind))
+        return used + needed <= self._memory
+
+    def _overtaking(self, busy: list[Worker], now: float) -> tuple[int, float]:
+        """How many jobs may be sent beyond the usual, and before when they have to be due for that."""
+        behind = [worker for worker in busy if len(worker.sent) > 1 and not worker.held_up(now)]
+        places = sum(max(0, self._depth(worker, now) + OVERTAKING - len(worker.sent)) for worker in behind)
+        last = max((worker.sent[-1].due for worker in behind), default=0.0)
+        return places, last - OVERTAKING_LEAD
+
+    def _kinds(self) -> dict[str, int]:
+        there = Counter(assignment.kind for assignment in self._all())
+        return {kind: max(0, most - there[kind]) for kind, most in self._limits.items() if kind not in (QUICK, HEAVY)}
 
     def _give(self, worker: Worker, assignment: Assignment, now: float) -> Worker:
         if not worker.sent:
@@ -145,20 +198,11 @@ class Crew:
     def _heavy_cores(self) -> int:
         return sum(worker.sent[0].cores for worker in self.workers.values() if worker.sent and worker.lane == HEAVY)
 
-    def _depth(self, worker: Worker, kind: str | None = None) -> int:
-        """How many jobs may stand in a worker's pipe, given those there and one more of this kind."""
-        kinds = {assignment.kind for assignment in worker.sent}
-        if kind is not None:
-            kinds.add(kind)
-        elif not kinds and worker.last_kind is not None:
-            kinds.add(worker.last_kind)
-        return min((self._depth_of(each) for each in kinds), default=1)
-
-    def _depth_of(self, kind: str) -> int:
-        mean = self._means.get(kind)
-        if mean is None:
-            return 1
-        return next((depth for limit, depth in DEPTHS if mean < limit), 1)
+    def _depth(self, worker: Worker, now: float) -> int:
+        """How many jobs may stand in a busy worker's pipe, given those that do."""
+        if worker.held_up(now):
+            return 0
+        return min(depth_of(assignment.expected) for assignment in worker.sent)
 
     def _all(self) -> Iterable[Assignment]:
         for queue in self.waiting.values():
@@ -177,5 +221,20 @@ def lower_priority(worker: Worker) -> None:
         return  # it died; reading from it will say so
 
 
+def depth_of(expected: float | None) -> int:
+    """How many jobs may stand in a pipe that are expected to take so many seconds each."""
+    if expected is None:
+        return 1
+    return next((depth for limit, depth in DEPTHS if expected < limit), 1)
+
+
 def _load(worker: Worker) -> int:
     return len(worker.sent)
+
+
+def _memory(worker: Worker) -> int:
+    return max((assignment.memory for assignment in worker.sent), default=0)
+
+
+def _due(assignment: Assignment) -> float:
+    return assignment.due

@@ -21,6 +21,15 @@ def cgroup_quota(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgr
     return min(quotas, default=None)
 
 
+def available_memory(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> int:
+    """Bytes that this process and its children may take: the machine's, or less if their cgroup says so."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for folder in _folders(root, membership):
+        limits.extend(int(text) for text in [_read(os.path.join(folder, "memory.max")).strip()] if text.isdigit())
+    text = _read(os.path.join(root, "memory", "memory.limit_in_bytes")).strip()  # cgroup v1
+    return min(limits + ([int(text)] if text.isdigit() else []))
+
+
 def _folders(root: str, membership: str) -> list[str]:
     path = _read(membership).rpartition("0::")[2].strip() or "/"
     folders = []

@@ -22,6 +22,16 @@ class Run(msgspec.Struct, frozen=True, tag=True, array_like=True):
     kind: str
     payload: bytes
     reuse: tuple[Reuse, ...] = ()
+    due: float = 0.0
+    """What is due first goes first, of what waits in the pipe."""
+    time_limit: float = 0.0
+    """Seconds after which it is to give up; 0: never."""
+
+
+class Recall(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """Supervisor -> worker: leave out these jobs, if they have not begun; no answer to them is wanted."""
+
+    jobs: tuple[int, ...]
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -46,16 +56,19 @@ class Answer(msgspec.Struct, frozen=True, tag=True, array_like=True):
     result: bytes
     """msgpack of what the callable returned; empty unless done."""
     usage: Usage
+    next: int = 0
+    """The job that it begins now; 0: the first that comes out of the pipe."""
 
 
 FromWorker = Hello | Progress | Answer
+ToWorker = Run | Recall
 
 _encoder = msgspec.msgpack.Encoder()
-decode_run = msgspec.msgpack.Decoder(Run).decode
+decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
 
 
-def frame(message: Run | Hello | Progress | Answer) -> bytes:
+def frame(message: ToWorker | FromWorker) -> bytes:
     """The bytes of a message on the pipe: length, then msgpack."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body

@@ -10,34 +10,19 @@ import sys
 from collections import deque
 from collections.abc import Mapping
 
-import msgspec
-
-from mediactl.model import Reuse, Verdict
-from mediactl.pool.messages import Frames, FromWorker, Run, decode_from_worker, frame
+from mediactl.model import Verdict
+from mediactl.pool.contract import Assignment
+from mediactl.pool.messages import Answer, Frames, FromWorker, Recall, Run, decode_from_worker, frame
 
 _HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mediactl.pool.worker import main; main(sys.argv[2:])"
 """With -P, not -m: the current folder is full of strangers' files and must not be imported from."""
 
 
-class Assignment(msgspec.Struct, frozen=True):
-    """A job for the pool: opaque but for what scheduling needs."""
-
-    job: int
-    attempt: int
-    kind: str
-    payload: bytes
-    reuse: tuple[Reuse, ...]
-    time_limit: float
-    """Seconds of wall time after which the worker is killed."""
-    lane: str = "quick"
-    cores: int = 1
-    stall_limit: float | None = None
-    """Seconds without progress after which the worker is killed; None: it tells no progress."""
-    memory_limit: int | None = None
-    """Bytes of the worker and its children together, above which it is killed."""
-    alone: bool = False
-    """Runs while nothing else does."""
+HELD_UP = 0.25
+"""Seconds that a quick job may hold up what waits behind it in the pipe; then that is given back."""
+HARD_EXTRA = 2.0
+"""Seconds that a worker gets, once a job's time is up, to end the job by itself; then it is killed."""
 
 
 class Worker:
@@ -65,11 +50,13 @@ class Worker:
         """Whether it has said that it is ready."""
         self.verdict: tuple[Verdict, str] | None = None
         """What the job becomes that it is killed for."""
-        self.last_kind: str | None = None
+        self._recalled: dict[int, Assignment] = {}
         self.lane = "quick"
         self.done = 0
         self.worn = False
         """Whether it is to be replaced when it is idle."""
+        self.tainted = False
+        """Whether a job was cut short in it."""
         self.advanced = 0.0
         """Monotonic time of the last sign of progress of the first of ``sent``."""
         self._frames = Frames()
@@ -79,8 +66,54 @@ class Worker:
     def queue(self, assignment: Assignment) -> None:
         """Put a job in line for it; ``flush`` sends what is in line."""
         self.sent.append(assignment)
-        run = Run(assignment.job, assignment.attempt, assignment.kind, assignment.payload, assignment.reuse)
-        self._unsent += frame(run)
+        self._unsent += frame(
+            Run(
+                assignment.job,
+                assignment.attempt,
+                assignment.kind,
+                assignment.payload,
+                assignment.reuse,
+                assignment.due,
+                assignment.time_limit,
+            )
+        )
+
+    def recall(self) -> list[Assignment]:
+        """Take back all but the job that it works on; ``flush`` sends the request.
+
+        One of them may have begun in this very moment. It will be answered, and nobody will want that answer.
+        """
+        back = list(self.sent)[1:]
+        if back:
+            self._recalled.update((assignment.job, assignment) for assignment in back)
+            self._unsent += frame(Recall(tuple(assignment.job for assignment in back)))
+            first = self.sent[0]
+            self.sent.clear()
+            self.sent.append(first)
+        return back
+
+    def answered(self, answer: Answer) -> Assignment:
+        """The assignment that an answer is to; the one that it works on next is put first. Raises ValueError when it
+        answers what it was never sent."""
+        found = self._pick(answer.job)
+        if found is None:
+            raise ValueError(f"an answer to job {answer.job}, which it was not sent")
+        if answer.next and (begun := self._pick(answer.next)) is not None:
+            self.sent.appendleft(begun)
+        if not self.sent:
+            self._recalled.clear()
+        return found
+
+    def _pick(self, job: int) -> Assignment | None:
+        for number, assignment in enumerate(self.sent):
+            if assignment.job == job:
+                del self.sent[number]
+                return assignment
+        return self._recalled.pop(job, None)
+
+    def held_up(self, now: float) -> bool:
+        """Whether its job takes longer than what may stand behind it should wait."""
+        return bool(self.sent) and self.greeted and now - self.started > HELD_UP
 
     def flush(self) -> bool:
         """Write what the pipe takes; tell whether something is left."""
@@ -109,6 +142,10 @@ class Worker:
         except OSError:
             pass  # a reset: gone, like a clean end of the stream
         return messages or None  # what came before the end counts; the next call finds the end alone
+
+    def overdue(self, now: float) -> bool:
+        """Whether its job has not ended though its time was up a while ago."""
+        return bool(self.sent) and self.verdict is None and now - self.started > self.sent[0].time_limit + HARD_EXTRA
 
     def stalled(self, now: float) -> bool:
         """Whether its job, one that tells progress, has told none for longer than it may."""
@@ -152,9 +189,17 @@ class Worker:
 
     def close(self, timeout: float) -> None:
         """Let an idle worker end by itself, by the end of its pipe; kill it after ``timeout`` seconds."""
+        if self.tainted:
+            self.bury()
+            return
         self.pipe.close()
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
             self._process.wait()
+
+
+def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What workers inherit: the parent's variables, with native libraries kept to one thread each."""
+    return {**environment, "VIPS_CONCURRENCY": "1", "PYTHONUNBUFFERED": "1"}

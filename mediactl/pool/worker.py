@@ -22,7 +22,7 @@ import msgspec
 
 from mediactl.errors import MachineBlocked, MediactlError, RejectedInput, SourceChanged
 from mediactl.model import Reuse, Usage, Verdict
-from mediactl.pool.messages import Answer, Frames, Hello, Progress, Run, decode_run, frame
+from mediactl.pool.messages import Answer, Frames, Hello, Progress, Run, decode_to_worker, frame
 
 Call = Callable[[str, bytes, tuple[Reuse, ...], bytes, Callable[[float], None]], Any]
 """(kind, payload, reuse, token, report) -> a value that msgpack can hold."""
@@ -49,16 +49,100 @@ def main(arguments: list[str]) -> None:
 
 
 def serve(pipe: socket.socket, call: Call, token: bytes) -> None:
-    """Answer every job that arrives, in order, until the other end closes."""
-    frames = Frames()
+    """Answer every job that arrives until the other end closes; of those that wait, what is due first goes first."""
+    inbox = Inbox(pipe)
+    alarm = Alarm()
     encode = msgspec.msgpack.Encoder().encode
     pipe.sendall(frame(Hello()))
-    while data := pipe.recv(1 << 20):
-        for body in frames.feed(data):
-            pipe.sendall(frame(_do(decode_run(body), call, token, pipe, encode)))
+    run = inbox.wait()
+    while run is not None:
+        answer = _do(run, call, token, pipe, encode, alarm)
+        following = inbox.next()
+        if following is not None:
+            answer = msgspec.structs.replace(answer, next=following.job)
+        pipe.sendall(frame(answer))
+        run = following or inbox.wait()
 
 
-def _do(run: Run, call: Call, token: bytes, pipe: socket.socket, encode: Callable[[Any], bytes]) -> Answer:
+class Inbox:
+    """What has come out of the pipe and was not begun."""
+
+    def __init__(self, pipe: socket.socket) -> None:
+        self._pipe = pipe
+        self._frames = Frames()
+        self._runs: list[Run] = []
+
+    def wait(self) -> Run | None:
+        """The first job to arrive: the supervisor counts on that order while nothing runs. None: the pipe is closed."""
+        while not self._runs:
+            data = self._pipe.recv(1 << 20)
+            if not data:
+                return None
+            self._take(data)
+        return self._runs.pop(0)
+
+    def next(self) -> Run | None:
+        """Of the jobs that are here by now, the one that is due first; None when there are none."""
+        try:
+            if data := self._pipe.recv(1 << 20, socket.MSG_DONTWAIT):
+                self._take(data)
+        except BlockingIOError:
+            pass
+        if not self._runs:
+            return None
+        first = min(range(len(self._runs)), key=lambda number: self._runs[number].due)
+        return self._runs.pop(first)
+
+    def _take(self, data: bytes) -> None:
+        for body in self._frames.feed(data):
+            message = decode_to_worker(body)
+            if isinstance(message, Run):
+                self._runs.append(message)
+            else:
+                self._runs = [run for run in self._runs if run.job not in message.jobs]
+
+
+class TimeUp(BaseException):
+    """A job's time is up. No Exception, so that no fallback of a job takes it for a fault of the file."""
+
+
+class Alarm:
+    """Raises TimeUp in the main thread after a job's time. Code that never comes back to Python is not reached by it:
+    for that, the supervisor kills."""
+
+    def __init__(self) -> None:
+        self._armed = self._held = self._rang = False
+        signal.signal(signal.SIGALRM, self._ring)
+
+    def arm(self, seconds: float) -> None:
+        """Begin to count."""
+        self._armed, self._rang = True, False
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def disarm(self) -> None:
+        """The job has ended."""
+        self._armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def send(self, pipe: socket.socket, data: bytes) -> None:
+        """Send all of a frame before time can be up: half a frame would take the worker down."""
+        self._held = True
+        pipe.sendall(data)
+        self._held = False
+        if self._rang:
+            raise TimeUp
+
+    def _ring(self, _number: int, _frame: object) -> None:
+        if self._armed and self._held:
+            self._rang = True
+        elif self._armed:
+            self._armed = False
+            raise TimeUp
+
+
+def _do(
+    run: Run, call: Call, token: bytes, pipe: socket.socket, encode: Callable[[Any], bytes], alarm: Alarm
+) -> Answer:
     last = 0.0
 
     def report(fraction: float) -> None:
@@ -66,12 +150,18 @@ def _do(run: Run, call: Call, token: bytes, pipe: socket.socket, encode: Callabl
         now = time.monotonic()
         if now - last >= PROGRESS_INTERVAL:
             last = now
-            pipe.sendall(frame(Progress(run.job, run.attempt, fraction)))
+            alarm.send(pipe, frame(Progress(run.job, run.attempt, fraction)))
 
     started, cpu = time.perf_counter(), _cpu()
     verdict, reason, result = Verdict.DONE, "", b""
     try:
-        result = encode(call(run.kind, run.payload, run.reuse, token, report))
+        try:
+            alarm.arm(run.time_limit)
+            result = encode(call(run.kind, run.payload, run.reuse, token, report))
+        finally:
+            alarm.disarm()
+    except TimeUp:
+        verdict, reason = Verdict.TIMED_OUT, f"took longer than its limit of {run.time_limit:.0f} s"
     except Exception as error:  # noqa: BLE001 - whatever a job raises is its verdict, never the worker's end
         verdict, reason = judge(error)
     usage = Usage(time.perf_counter() - started, _cpu() - cpu, _peak())

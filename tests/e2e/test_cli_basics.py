@@ -11,7 +11,7 @@ from conftest import CommandLine
 from journals import Rows, a_source, claim, claim_one, new_job, opened, put
 
 from mediactl import __version__
-from mediactl.jobs.states import MAX_FAILURES, State
+from mediactl.jobs.states import PATIENCE, State
 from mediactl.model import Priority
 
 
@@ -187,7 +187,7 @@ def state(mediactl: CommandLine) -> Path:
         with journal.transaction():
             journal.finish(found.id, found.attempt, State.DONE)
         put(journal, new_job("bad", source=rows[b"b\n.jpg"], kind="image"))
-        for _ in range(MAX_FAILURES):
+        for _ in range(PATIENCE.failures):
             journal._clock.advance(100.0)  # type: ignore[attr-defined]
             with journal.transaction():
                 journal.wake()
@@ -232,7 +232,7 @@ def test_a_job_is_shown_by_its_key_or_path(mediactl: CommandLine, state: Path, n
     assert result.code == 0
     assert f"job       {new_job('bad').key}" in result.out
     assert "state     quarantined: no luck" in result.out
-    assert f"counted   {MAX_FAILURES} failures, 0 crashes, 0 interruptions" in result.out
+    assert f"counted   {PATIENCE.failures} failures, 0 crashes, 0 interruptions" in result.out
 
 
 @pytest.mark.parametrize("command", ["show", "retry", "cancel"])

@@ -24,10 +24,10 @@ from mediactl import leaving
 from mediactl.jobs.prediction import QUICK_SECONDS, Predictor
 from mediactl.model import Event, NewJob
 from mediactl.pool import crew, supervisor, synthetic
+from mediactl.pool.contract import Stopped
 from mediactl.pool.crew import NICENESS
 from mediactl.pool.messages import Hello, frame
-from mediactl.pool.process import Worker
-from mediactl.pool.supervisor import Stopped, worker_environment
+from mediactl.pool.process import Worker, worker_environment
 
 
 def sleeps(count: int, seconds: float, lane: str, name: str, **fields: object) -> list[NewJob]:

@@ -11,7 +11,7 @@ from journals import Rows, new_job
 from pools import run_pool
 
 from mediactl.pool import synthetic
-from mediactl.pool.supervisor import Stopped
+from mediactl.pool.contract import Stopped
 
 
 def test_a_small_selftest_violates_nothing_and_tells_its_seed(mediactl: CommandLine) -> None:

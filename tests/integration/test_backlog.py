@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import socket
 import tempfile
 from collections import Counter
 from contextlib import ExitStack
@@ -34,8 +35,7 @@ from mediactl.model import (
     Verdict,
 )
 from mediactl.planner import Planner
-from mediactl.pool.process import Assignment
-from mediactl.pool.supervisor import Ended
+from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.settings import Settings
 
 WEB = recipe.load("web")
@@ -49,6 +49,8 @@ FAST = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 class NoIntake:
     """All is taken in."""
+
+    wakeup: socket.socket | None = None
 
     def step(self) -> bool:
         """Nothing is left."""
@@ -168,7 +170,7 @@ class Machine(RuleBasedStateMachine):
             count = data.draw(st.integers(1, len(here.held))) if here.held else 0
             over, here.held = here.held[:count], here.held[count:]
             ended = [self.end(here, each, verdict) for each in over]
-            here.held += here.backlog.exchange(ended, {"quick": room, "heavy": room}, alone=not here.held)
+            here.held += here.backlog.exchange(ended, Room({"quick": room, "heavy": room}), alone=not here.held)
             for each in ended:
                 if each.verdict is Verdict.CHANGED:
                     self.is_known_as_it_is_now(each.assignment)

@@ -10,7 +10,7 @@ import pytest
 from journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, put
 
 from mediactl.jobs.journal import Journal
-from mediactl.jobs.states import MAX_CRASHES, MAX_FAILURES, RETRY_BASE, RETRY_CAP, State
+from mediactl.jobs.states import PATIENCE, State
 from mediactl.model import Priority
 
 Answer = Callable[[Journal, int, int], object]
@@ -139,7 +139,7 @@ def test_a_job_that_ended_and_is_asked_for_again_starts_afresh(
 ) -> None:
     put(journal, new_job("a", priority=Priority.LOW))
     while rows.state("a") == "ready":
-        clock.advance(RETRY_CAP)
+        clock.advance(PATIENCE.cap)
         with journal.transaction():
             journal.wake()
         found = claim_one(journal)
@@ -160,19 +160,19 @@ def test_a_job_is_quarantined_after_its_last_failure_and_waits_longer_each_time(
     journal: Journal, rows: Rows, clock: Clock
 ) -> None:
     put(journal, new_job("a"))
-    for number in range(1, MAX_FAILURES + 1):
+    for number in range(1, PATIENCE.failures + 1):
         found = claim_one(journal)
         assert found.attempt == number
         with journal.transaction():
             state = journal.fail(found.id, found.attempt, f"failure {number}")
         job = rows.job("a")
         assert (job.state, job.failures, job.reason) == (state, number, f"failure {number}")
-        if number == MAX_FAILURES:
+        if number == PATIENCE.failures:
             assert state is State.QUARANTINED
             assert job.run_after is None
             break
         assert job.run_after is not None
-        assert job.run_after == clock.now + 0.5 * min(RETRY_CAP, RETRY_BASE * 4 ** (number - 1))
+        assert job.run_after == clock.now + 0.5 * min(PATIENCE.cap, PATIENCE.base * 4 ** (number - 1))
         assert claim(journal) == []
         clock.advance(job.run_after - clock.now - 0.001)
         with journal.transaction():
@@ -203,14 +203,14 @@ def test_a_retry_waits_a_random_part_of_its_bound(tmp_path: Path, chance: float)
         found = claim_one(journal)
         with journal.transaction():
             journal.fail(found.id, found.attempt, "no luck")
-        assert Rows(tmp_path).job("a").run_after == clock.now + chance * RETRY_BASE
-        assert journal.waiting() == (clock.now + chance * RETRY_BASE, False, False)
+        assert Rows(tmp_path).job("a").run_after == clock.now + chance * PATIENCE.base
+        assert journal.waiting() == (clock.now + chance * PATIENCE.base, False, False)
 
 
 def test_a_job_that_kills_workers_is_tried_alone_before_it_is_quarantined(journal: Journal, rows: Rows) -> None:
     put(journal, new_job("a"))
-    for number in range(1, MAX_CRASHES + 1):
-        last = number == MAX_CRASHES
+    for number in range(1, PATIENCE.crashes + 1):
+        last = number == PATIENCE.crashes
         assert len(claim(journal, 9)) == (0 if last else 1)
         found = claim_one(journal, "alone") if last else None
         job = rows.job("a")
@@ -218,8 +218,8 @@ def test_a_job_that_kills_workers_is_tried_alone_before_it_is_quarantined(journa
             state = journal.crash(job.id, job.attempt, "died")
         assert found is None or found.lane == "alone"
         assert state is (State.QUARANTINED if last else State.READY)
-        assert rows.job("a").lane == ("quick" if number < MAX_CRASHES - 1 else "alone")
-    assert (rows.job("a").crashes, rows.job("a").failures) == (MAX_CRASHES, 0)
+        assert rows.job("a").lane == ("quick" if number < PATIENCE.crashes - 1 else "alone")
+    assert (rows.job("a").crashes, rows.job("a").failures) == (PATIENCE.crashes, 0)
 
 
 def test_interruptions_never_count_towards_quarantine(journal: Journal, rows: Rows) -> None:

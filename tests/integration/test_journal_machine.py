@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from journals import Clock, Rows, new_job, opened, record
 
 from mediactl.jobs.journal import Claim, Journal
-from mediactl.jobs.states import MAX_CRASHES, MAX_FAILURES, TRANSITIONS, State
+from mediactl.jobs.states import PATIENCE, TRANSITIONS, State
 from mediactl.model import Priority, Verdict
 
 JOBS = range(6)
@@ -144,15 +144,15 @@ class Machine(RuleBasedStateMachine):
         each.end(State.READY)
         if verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
             each.failures += 1
-            if each.failures == MAX_FAILURES:
+            if each.failures == PATIENCE.failures:
                 each.end(State.QUARANTINED)
             else:
                 each.run_after = self.clock.now + 0.5 * 4.0 ** (each.failures - 1)
         elif verdict is Verdict.CRASHED:
             each.crashes += 1
-            if each.crashes == MAX_CRASHES:
+            if each.crashes == PATIENCE.crashes:
                 each.end(State.QUARANTINED)
-            elif each.crashes == MAX_CRASHES - 1:
+            elif each.crashes == PATIENCE.crashes - 1:
                 each.lane = "alone"
         elif verdict in (Verdict.INTERRUPTED, Verdict.BLOCKED):
             each.interruptions += 1

@@ -13,9 +13,10 @@ from mediactl.pool.messages import (
     Frames,
     Hello,
     Progress,
+    Recall,
     Run,
     decode_from_worker,
-    decode_run,
+    decode_to_worker,
     frame,
 )
 
@@ -34,8 +35,12 @@ def test_every_message_of_a_worker_arrives_as_it_was_sent() -> None:
 
 def test_a_job_arrives_as_it_was_sent() -> None:
     reuse = Reuse("key", b"/out/caf\xe9", Artefact("a.webp", "variant", "image/webp", 3, "sha", "key", width=2))
-    run = Run(7, 1, "image", b"{}\0\xff", (reuse,))
-    assert [decode_run(body) for body in Frames().feed(frame(run))] == [run]
+    run = Run(7, 1, "image", b"{}\0\xff", (reuse,), 1.5, 2.5)
+    assert [decode_to_worker(body) for body in Frames().feed(frame(run))] == [run]
+
+
+def test_what_is_taken_back_arrives_as_it_was_sent() -> None:
+    assert [decode_to_worker(body) for body in Frames().feed(frame(Recall((7, 8))))] == [Recall((7, 8))]
 
 
 def test_a_stream_torn_at_any_byte_gives_the_same_messages() -> None:
@@ -73,7 +78,7 @@ def test_a_message_of_a_megabyte_is_a_message() -> None:
     frames = Frames()
     stream = frame(run)
     bodies = [body for at in range(0, len(stream), 65_536) for body in frames.feed(stream[at : at + 65_536])]
-    assert [decode_run(body) for body in bodies] == [run]
+    assert [decode_to_worker(body) for body in bodies] == [run]
 
 
 def test_a_length_that_no_message_has_is_a_torn_stream() -> None:

@@ -1,0 +1,109 @@
+"""What the pool and its backlog say to each other: plain values, and the questions that the pool asks."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from mediactl.model import Reuse, Usage, Verdict
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """A job for the pool: opaque but for what scheduling needs."""
+
+    job: int
+    attempt: int
+    kind: str
+    payload: bytes
+    reuse: tuple[Reuse, ...]
+    time_limit: float
+    """Seconds of wall time after which it is asked to stop; some seconds later its worker is killed."""
+    lane: str = "quick"
+    cores: int = 1
+    stall_limit: float | None = None
+    """Seconds without progress after which the worker is killed; None: it tells no progress."""
+    memory_limit: int | None = None
+    """Bytes of the worker and its children together, above which it is killed."""
+    alone: bool = False
+    """Runs while nothing else does."""
+    due: float = 0.0
+    """Seconds since 1970; in a worker's pipe, what is due first goes first."""
+    expected: float | None = None
+    """Seconds that jobs like it were measured to take; None: too few were."""
+    memory: int = 0
+    """Bytes that it is expected to take at its peak, with its worker."""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """An attempt that ended, however it did."""
+
+    assignment: Assignment
+    verdict: Verdict
+    reason: str
+    result: bytes = b""
+    usage: Usage = Usage()
+    worker: int = 0
+    """Process id; 0: it never reached one, or was given back before it began."""
+
+
+class Room(msgspec.Struct, frozen=True):
+    """What the pool can take now."""
+
+    lanes: Mapping[str, int] = {}
+    """Lane -> jobs."""
+    kinds: Mapping[str, int] = {}
+    """Kind -> jobs of it at most, whatever the lane; kinds that are not named are free."""
+    overtaking: int = 0
+    """Quick jobs beyond that, if they are due before ``before``: they go before what waits in the pipes."""
+    before: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self.overtaking > 0 or any(self.lanes.values())
+
+
+class Planning(Enum):
+    """What a small piece of planning came to."""
+
+    MORE = "there is more to plan"
+    ADDED = "jobs were added, and there is more to plan"
+    QUIET = "there is nothing to plan now, but there may be later"
+    DONE = "all is planned"
+
+
+class Backlog(Protocol):
+    """Where jobs come from and go to."""
+
+    wakeup: socket.socket | None
+    """Readable when planning, QUIET before, has something to do again."""
+
+    def exchange(self, ended: Sequence[Ended], room: Room, alone: bool) -> Sequence[Assignment]:
+        """Settle attempts and take jobs; on disk when it returns. ``alone``: nothing runs now."""
+
+    def plan(self) -> Planning:
+        """Do a small piece of planning."""
+
+    def complete(self) -> bool:
+        """Asked when nothing is to be had: True ends the run, False asks again after a while."""
+
+    def progress(self, job: int, attempt: int, fraction: float) -> None:
+        """A running job is so far along."""
+
+    def overran(self, job: int, attempt: int, seconds: float) -> None:
+        """A job of the quick lane runs for so long already."""
+
+    def tick(self, running: int) -> None:
+        """Called several times a second."""
+
+
+class Stopped(Enum):
+    """Why the loop ended."""
+
+    COMPLETE = "complete"
+    ASKED = "asked to stop"
+    LEAVE = "this machine is to be left"
+    TIME_UP = "the time of --max-duration is up"
+    BLOCKED = "blocked"
