@@ -7,6 +7,7 @@ import os
 import random
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -48,30 +49,42 @@ class Nothing:
 
 
 class OneByOne(Nothing):
-    """An intake of one job at a time, the next when the last one left its stamp."""
+    """An intake of one job at a time, asked for by another thread, the next a moment after the last one was done."""
 
     def __init__(self, journal: Journal, stamp: Path, tries: int) -> None:
         self.journal, self.stamp, self.tries = journal, stamp, tries
         self.waits: list[float] = []
-        self.sent = 0
-        self.quiet_until = 0.0
+        self.done = threading.Semaphore(0)
+        self.wakeup, self._asking = socket.socketpair()
+        self.wakeup.setblocking(False)
+        threading.Thread(target=self._ask, daemon=True).start()
 
-    def step(self) -> bool:
-        """Add a job while nothing runs."""
-        if self.sent > len(self.waits):
-            if not self.stamp.exists() or not (text := self.stamp.read_text()).endswith("\n"):
-                return True
-            self.waits.append(float(text))
-            self.stamp.unlink()
-            self.quiet_until = time.monotonic() + 0.01
-        if len(self.waits) == self.tries:
+    def _ask(self) -> None:
+        for _ in range(self.tries):
+            time.sleep(0.01)
+            self._asking.send(b"%020d" % time.monotonic_ns())
+            self.done.acquire()
+        self._asking.close()
+
+    def step(self) -> bool | None:
+        """Add the job that was asked for, if one was."""
+        assert self.wakeup is not None
+        try:
+            asked = self.wakeup.recv(20)
+        except BlockingIOError:
+            return None
+        if not asked:
             return False
-        if time.monotonic() >= self.quiet_until:
-            self.sent += 1
-            payload = f"{time.monotonic()} {self.stamp}".encode()
-            with self.journal.transaction():
-                self.journal.add([NewJob(key=f"stamp-{self.sent}", kind="stamp", payload=payload)])
+        payload = f"{int(asked) / 1e9} {self.stamp}".encode()
+        with self.journal.transaction(durable=False):  # as an intake of files does: a scan finds it again
+            self.journal.add([NewJob(key=f"stamp-{len(self.waits)}", kind="stamp", payload=payload)])
         return True
+
+    def tell(self, event: Event) -> None:
+        """A job was done: its stamp is there."""
+        if event.name == "job.done":
+            self.waits.append(float(self.stamp.read_text()))
+            self.done.release()
 
 
 def run(journal: Journal, intake: Nothing, folder: str, workers: int, tell: Callable[[Event], None]) -> None:
@@ -111,7 +124,7 @@ def measure(jobs: int, workers: int, tries: int) -> dict[str, float]:
                 raise RuntimeError(f"{len(settled)} of {jobs} jobs were done")
             first = settled.count(settled[0])
             intake = OneByOne(journal, Path(folder) / "stamp", tries)
-            run(journal, intake, folder, workers, lambda event: None)
+            run(journal, intake, folder, workers, intake.tell)
     waits = sorted(intake.waits)
     return {
         "rate": (jobs - first) / (settled[-1] - settled[0]),

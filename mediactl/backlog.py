@@ -66,6 +66,8 @@ class JournalBacklog:
         """By job and attempt: what was given back may run on for a moment, and its answer is nobody's."""
         self._changes: Counter[int] = Counter()
         self._events: list[Event] = []
+        self._done_now: set[int] = set()
+        """Jobs that the exchange going on has found done."""
         self._lanes: dict[Class, str] = {}
         self._moves: list[tuple[Class, str]] = []
         """Classes of jobs that were found to belong in another lane, and which."""
@@ -77,7 +79,9 @@ class JournalBacklog:
     def exchange(self, ended: Sequence[Ended], room: Room, alone: bool) -> list[Assignment]:
         """Settle what ended and claim what there is room for; one commit."""
         self._reclaim()
-        with self._journal.transaction():
+        with self._journal.transaction(durable=bool(ended)):
+            done = [(end.assignment.job, end.assignment.attempt) for end in ended if end.verdict is Verdict.DONE]
+            self._done_now = self._journal.finish_done(done) if done else set()
             for end in ended:
                 self._settle(end)
             for like, lane in self._moves:
@@ -196,7 +200,7 @@ class JournalBacklog:
         return state is not None
 
     def _done(self, claim: Claim, end: Ended) -> bool:
-        if not self._journal.finish(claim.id, claim.attempt, State.DONE):
+        if claim.id not in self._done_now:
             return False
         if claim.source is None:
             self._tell("job.done", claim, seconds=round(end.usage.wall, 3))

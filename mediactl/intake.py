@@ -134,7 +134,7 @@ class Intake:
                 self._planner.require_encoders(source.kind, recipe)
         priority = self._settings.priority if batch.priority is None else batch.priority
         overtaken: list[scan.Entry] = []
-        with self._journal.transaction():
+        with self._journal.transaction(durable=False):
             sources = self._journal.sources
             digest = self._planner.keep(recipe)
             jobs: list[NewJob] = []
@@ -177,7 +177,7 @@ class Intake:
 
     def _make(self, rows: Iterable[int], recipe: Recipe | None, reason: str) -> None:
         """Sources that are known well enough to be made without reading them first."""
-        with self._journal.transaction():
+        with self._journal.transaction(durable=False):
             for number in rows:
                 row = self._journal.sources.get(number)
                 chosen = recipe or self._planner.with_digest(row.recipe)

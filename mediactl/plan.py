@@ -139,15 +139,15 @@ def make_job(
         kind=kind.value,
         payload=msgspec.json.encode(task),
         cores=threads if kind is Kind.VIDEO else 1,
-        memory_limit=memory_limit(kind, info),
+        memory_limit=memory_limit(kind, info) if recipe.run.memory_mib is None else recipe.run.memory_mib << 20,
         memory=memory_of(kind, info),
-        stall_limit=STALL_LIMIT if kind is Kind.VIDEO else None,
+        stall_limit=(recipe.run.stall_seconds or STALL_LIMIT) if kind is Kind.VIDEO else None,
         source=row,
         content=digest,
         format=info.format,
         size=work,
         priority=priority,
-        time_limit=make_limit(kind, info),
+        time_limit=recipe.run.seconds or make_limit(kind, info),
     )
 
 

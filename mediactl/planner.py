@@ -105,5 +105,5 @@ class Planner:
             job,
             plan=self.plans(recipe)[source.kind.value],
             lane=predictor.lane(like, guess),
-            time_limit=predictor.limit(like, job.time_limit),
+            time_limit=recipe.run.seconds or predictor.limit(like, job.time_limit),
         )

@@ -83,6 +83,18 @@ class AudioOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.name}.{EXTENSIONS[self.format]}"
 
 
+class RunLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one job of this recipe may take, where that is not to be learnt. No part of what is made: changing it makes
+    nothing anew."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Wall time of a job."""
+    stall_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Time that a film may be worked on without any progress."""
+    memory_mib: Annotated[int, msgspec.Meta(ge=64)] | None = None
+    """Memory of a worker with all that it started."""
+
+
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to derive. A kind without outputs is left alone (its sources count as ignored)."""
 
@@ -94,6 +106,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     poster: tuple[PosterOutput, ...] = ()
     audio: tuple[AudioOutput, ...] = ()
     limits: Limits = Limits()
+    run: RunLimits = RunLimits()
 
     def outputs(self, kind: Kind) -> tuple[ImageOutput | VideoOutput | AudioOutput, ...]:
         """The outputs that a source of this kind gets."""
@@ -170,6 +183,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "poster": PosterOutput,
     "audio": AudioOutput,
     "limits": Limits,
+    "run": RunLimits,
 }
 
 

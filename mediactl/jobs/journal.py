@@ -80,6 +80,7 @@ class Journal:
         self.added = 0
         """Jobs that this run has added."""
         self._sql = database.statements()
+        self._attempts: list[tuple[Any, ...]] = []
         self._durations: Counter[tuple[str, str, int, int]] = Counter()
         self.sources = Sources(connection)
         self.predictor = Predictor(lambda like: self._run("durations", like).fetchall())
@@ -163,13 +164,18 @@ class Journal:
             self._run("end_run", (self.run, self._clock(), exit_code))
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Everything inside is committed as one; on disk when the block has ended. Raises MachineBlocked: disk full."""
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """Everything inside is committed as one. Raises MachineBlocked: disk full.
+
+        It is on disk when the block has ended. Not ``durable``: any process sees it from then on, whatever dies, but
+        when the power fails it may be lost. That does for sources, jobs and claims, which the next scan finds again.
+        """
         try:
+            self._connection.pragma("synchronous", "full" if durable else "normal")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._flush_durations()
+                self._flush_history()
             except BaseException:
                 if self._connection.in_transaction:  # SQLite has already rolled back where it had to
                     self._connection.execute("ROLLBACK")
@@ -219,13 +225,12 @@ class Journal:
             return []
         kinds = {} if kinds is None else kinds
         full = [kind for kind, most in kinds.items() if not most]
-        claims: list[Claim] = []
+        wanted: list[int] = []
         contents: set[str] = set()
-        now = self._clock()
         name, more = ("candidates_but", (msgspec.json.encode(full).decode(),)) if full else ("candidates", ())
         candidates = heapq.merge(*(self._run(name, (lane, room, *more)).fetchall() for lane in lanes))
         for due_, job, content, kind in candidates:
-            if len(claims) >= room or due_ >= before:
+            if len(wanted) >= room or due_ >= before:
                 break
             if not kinds.get(kind, 1):
                 continue
@@ -233,12 +238,13 @@ class Journal:
                 if content in contents:
                     continue  # its twin is in this very batch
                 contents.add(content)
-            row = self._run("claim", (job, self.run, now)).fetchone()
-            if row is not None:
-                claims.append(Claim(*row))
-                if kind in kinds:
-                    kinds[kind] -= 1
-        return claims
+            wanted.append(job)
+            if kind in kinds:
+                kinds[kind] -= 1
+        if not wanted:
+            return []
+        rows = self._run("claim", (msgspec.json.encode(wanted).decode(), self.run, self._clock()))
+        return sorted((Claim(*row) for row in rows), key=_due)
 
     def alone_is_due(self) -> bool:
         """Whether a job that has to run alone has waited until it was due."""
@@ -253,6 +259,11 @@ class Journal:
         """running -> done, rejected or cancelled. False: the answer was stale, nothing changed."""
         self._run("finish", (job, attempt, self.run, state.value, reason))
         return self._connection.changes() == 1
+
+    def finish_done(self, ended: Iterable[tuple[int, int]]) -> set[int]:
+        """running -> done for these (job, attempt); the jobs whose answer was not stale."""
+        pairs = msgspec.json.encode(list(ended)).decode()
+        return {job for (job,) in self._run("finish_done", (pairs, self.run))}
 
     def fail(self, job: int, attempt: int, reason: str) -> State | None:
         """running -> ready after a while, or quarantined for good. None: the answer was stale."""
@@ -289,10 +300,9 @@ class Journal:
 
     def record(self, claim: Claim, verdict: Verdict, reason: str, usage: Usage, worker: int) -> None:
         """Add an attempt to the history; durations of done ones feed predictions."""
-        self._run(
-            "attempt",
+        self._attempts.append(
             (claim.id, claim.attempt, self.run, worker, verdict.value, reason, self._clock(), usage.wall, usage.cpu,
-             usage.peak_memory, self._version),
+             usage.peak_memory, self._version)
         )  # fmt: skip
         if verdict is Verdict.DONE:
             size = history.size_bucket(claim.size)
@@ -343,7 +353,9 @@ class Journal:
         assert row is not None
         return row[0], bool(row[1]), bool(row[2])
 
-    def _flush_durations(self) -> None:
+    def _flush_history(self) -> None:
+        self._connection.executemany(self._sql["attempt"], self._attempts)
+        self._attempts.clear()
         for key, count in self._durations.items():
             self._run("duration", (*key, count))
         self._durations.clear()
@@ -351,6 +363,10 @@ class Journal:
     def _run(self, name: str, bindings: tuple[Any, ...]) -> Any:
         """The cursor of a named statement; its columns are typed by the schema, not by apsw."""
         return self._connection.execute(self._sql[name], bindings)
+
+
+def _due(claim: Claim) -> tuple[float, int]:
+    return claim.due, claim.id
 
 
 def make_state_folder(state: str) -> None:

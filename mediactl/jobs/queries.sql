@@ -40,11 +40,19 @@ ORDER BY due, id LIMIT ?2;
 SELECT min(due) FROM jobs WHERE lane = 'alone' AND state = 'ready' AND run_after IS NULL;
 
 -- name: claim
--- Compare-and-set: ready -> running.
+-- Compare-and-set: ready -> running, for the jobs of a JSON list.
 UPDATE jobs SET state = 'running', owner = ?2, attempt = attempt + 1, started_at = ?3
-WHERE id = ?1 AND state = 'ready' AND run_after IS NULL
+WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'ready' AND run_after IS NULL
 RETURNING id, key, kind, lane, source, content, format, size, payload, priority, due, attempt, time_limit, plan, cores,
     stall_limit, memory_limit, memory;
+
+-- name: finish_done
+-- As "finish", for all of a JSON list of [job, attempt]; those that it changed. (The "+" keeps SQLite from starting at
+-- the index of what runs, where it would look through the list for each.)
+UPDATE jobs SET state = 'done', owner = NULL, started_at = NULL, reason = '', payload = x''
+FROM (SELECT value ->> 0 AS job, value ->> 1 AS attempt FROM json_each(?1)) AS ended
+WHERE jobs.id = ended.job AND jobs.attempt = ended.attempt AND +jobs.state = 'running' AND +jobs.owner = ?2
+RETURNING jobs.id;
 
 -- name: finish
 -- Compare-and-set on (job, attempt, running, owner): a stale worker's answer changes no row.

@@ -26,7 +26,7 @@ HEAVY_A_CORE = 2
 """Busy heavy workers a core from which overrunning gets quick no further worker: a disk that stalls makes every job
 overrun, and must not end in hundreds of processes."""
 NICENESS = 10
-DEPTHS = ((0.002, 32), (0.01, 8), (0.03, 4), (0.15, 2))
+DEPTHS = ((0.0005, 64), (0.002, 32), (0.01, 8), (0.03, 4), (0.15, 2))
 """(expected seconds, jobs in a worker's pipe): short jobs are sent a few ahead, so that commits are not waited for."""
 OVERTAKING = 2
 """Places in a pipe, beyond its depth, for jobs that are due before those in it."""
@@ -63,7 +63,9 @@ class Crew:
         quick = [worker for worker in self.workers.values() if worker.lane == QUICK]
         busy = [worker for worker in quick if worker.sent]
         unused = max(0, self._quick_slots() - len(busy))
-        free = sum(max(0, self._depth(worker, now) - len(worker.sent)) for worker in busy)
+        for worker in busy:
+            worker.depth = _depth(worker, now)
+        free = sum(max(0, worker.depth - len(worker.sent)) for worker in busy)
         free += unused * depth_of(self._expected) if len(quick) > len(busy) else unused
         heavy = 0 if self.waiting[HEAVY] or self._heavy_cores() >= self._size else 1
         if sum(1 for worker in self.workers.values() if worker.sent and worker.lane == HEAVY) >= self._heavy_limit():
@@ -141,9 +143,9 @@ class Crew:
         best = min(busy, key=_load, default=None)
         if best is None or best.held_up(now) or not self._fits(assignment, best):
             return None
-        depth = min(self._depth(best, now), depth_of(assignment.expected))
+        depth = min(best.depth, depth_of(assignment.expected))
         if len(best.sent) > 1 and assignment.due < best.sent[-1].due - OVERTAKING_LEAD:
-            depth = self._depth(best, now) + OVERTAKING
+            depth = best.depth + OVERTAKING
         return best if len(best.sent) < depth else None
 
     def _heavy_worker(self, assignment: Assignment, _now: float) -> Worker | None:
@@ -168,7 +170,7 @@ class Crew:
     def _overtaking(self, busy: list[Worker], now: float) -> tuple[int, float]:
         """How many jobs may be sent beyond the usual, and before when they have to be due for that."""
         behind = [worker for worker in busy if len(worker.sent) > 1 and not worker.held_up(now)]
-        places = sum(max(0, self._depth(worker, now) + OVERTAKING - len(worker.sent)) for worker in behind)
+        places = sum(max(0, worker.depth + OVERTAKING - len(worker.sent)) for worker in behind)
         last = max((worker.sent[-1].due for worker in behind), default=0.0)
         return places, last - OVERTAKING_LEAD
 
@@ -177,7 +179,11 @@ class Crew:
         return {kind: max(0, most - there[kind]) for kind, most in self._limits.items() if kind not in (QUICK, HEAVY)}
 
     def _give(self, worker: Worker, assignment: Assignment, now: float) -> Worker:
-        if not worker.sent:
+        depth = depth_of(assignment.expected)
+        if worker.sent:
+            worker.depth = min(worker.depth, depth)
+        else:
+            worker.depth = depth
             worker.started = worker.advanced = now
         worker.queue(assignment)
         return worker
@@ -197,12 +203,6 @@ class Crew:
 
     def _heavy_cores(self) -> int:
         return sum(worker.sent[0].cores for worker in self.workers.values() if worker.sent and worker.lane == HEAVY)
-
-    def _depth(self, worker: Worker, now: float) -> int:
-        """How many jobs may stand in a busy worker's pipe, given those that do."""
-        if worker.held_up(now):
-            return 0
-        return min(depth_of(assignment.expected) for assignment in worker.sent)
 
     def _all(self) -> Iterable[Assignment]:
         for queue in self.waiting.values():
@@ -225,7 +225,22 @@ def depth_of(expected: float | None) -> int:
     """How many jobs may stand in a pipe that are expected to take so many seconds each."""
     if expected is None:
         return 1
-    return next((depth for limit, depth in DEPTHS if expected < limit), 1)
+    for limit, depth in DEPTHS:
+        if expected < limit:
+            return depth
+    return 1
+
+
+def _depth(worker: Worker, now: float) -> int:
+    """How many jobs may stand in a busy worker's pipe, given those that do."""
+    if worker.held_up(now):
+        return 0
+    longest = 0.0
+    for assignment in worker.sent:
+        if assignment.expected is None:
+            return 1
+        longest = max(longest, assignment.expected)
+    return depth_of(longest)
 
 
 def _load(worker: Worker) -> int:

@@ -52,6 +52,8 @@ class Worker:
         """What the job becomes that it is killed for."""
         self._recalled: dict[int, Assignment] = {}
         self.lane = "quick"
+        self.depth = 1
+        """How many jobs may stand in its pipe while these do."""
         self.done = 0
         self.worn = False
         """Whether it is to be replaced when it is idle."""
