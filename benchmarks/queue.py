@@ -69,7 +69,10 @@ class CeleryPeer:
 
     def left(self) -> int:
         """Tasks that wait plus tasks handed out and not yet acknowledged."""
-        return int(self.redis.llen("celery")) + int(self.redis.hlen("unacked"))
+        waiting = sum(
+            int(self.redis.llen(name)) for name in ("celery", "celery\x06\x169")
+        )  # kombu's name for priority 9
+        return waiting + int(self.redis.hlen("unacked"))
 
     def rate(self, jobs: int) -> dict[str, float]:
         """Fill the queue while the worker looks away, then time how long it takes to empty it."""

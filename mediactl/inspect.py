@@ -11,7 +11,7 @@ import msgspec
 from mediactl.errors import UsageError
 from mediactl.files import shown
 from mediactl.jobs import history
-from mediactl.jobs.prediction import QUANTILE, QUICK_SECONDS
+from mediactl.jobs.prediction import ENOUGH, QUANTILE, QUICK_SECONDS
 from mediactl.jobs.report import JobRow, Report
 from mediactl.model import Priority
 from mediactl.ui.lines import duration
@@ -131,11 +131,14 @@ def lanes(report: Report) -> Iterator[str]:
         (operation, format_, bucket), counts = row
         middle, most = (history.quantile(counts, q) or 0.0 for q in (0.5, QUANTILE))
         total = sum(count for _, count in counts)
-        lane = "quick" if most <= QUICK_SECONDS else "heavy"
+        lane = "?" if total < ENOUGH else "quick" if most <= QUICK_SECONDS else "heavy"
         size = history.sizes_of(bucket)[1]
         times = f"{duration(middle):>10} {duration(most):>10}"
         yield f"{operation:<8} {format_:<10} {size:>14,}  {lane:<6} {total:>8,} {times}"
-    yield f"A class is quick while nine of ten take {QUICK_SECONDS:.0f} s at most. Work: pixels, milliseconds or bytes."
+    yield (
+        f"A class is quick while nine of ten take {QUICK_SECONDS:.0f} s at most; once heavy, when nineteen of twenty do;"
+        f" ? is guessed by its work until {ENOUGH} are measured. Work: pixels, milliseconds or bytes."
+    )
 
 
 def find(report: Report, what: bytes) -> list[JobRow]:

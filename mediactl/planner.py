@@ -8,6 +8,7 @@ from mediactl import plan
 from mediactl import recipe as recipes
 from mediactl.effort import seconds_of
 from mediactl.jobs.journal import Journal
+from mediactl.jobs.prediction import Predictor
 from mediactl.model import Kind, MediaInfo, NewJob, Priority, Source
 from mediactl.recipe import Recipe
 from mediactl.settings import Settings
@@ -78,7 +79,8 @@ class Planner:
 
     def probe_job(self, source: Source, row: int, recipe: Recipe, priority: Priority) -> NewJob:
         """The job that reads a source."""
-        return plan.probe_job(source, row, recipe.limits, self._settings.cache, priority)
+        job = plan.probe_job(source, row, recipe.limits, self._settings.cache, priority)
+        return in_lane(job, self._journal.predictor)
 
     def make_job(
         self,
@@ -99,11 +101,15 @@ class Planner:
             self._settings.out, min(MAX_THREADS, self._settings.jobs), priority,
         )  # fmt: skip
         predictor = self._journal.predictor
-        like = predictor.class_of(job.kind, job.format, job.size)
-        guess = seconds_of(job.kind, job.size) / job.cores
-        return msgspec.structs.replace(
-            job,
-            plan=self.plans(recipe)[source.kind.value],
-            lane=predictor.lane(like, guess),
-            time_limit=recipe.run.seconds or predictor.limit(like, job.time_limit),
+        limit = recipe.run.seconds or predictor.limit(
+            predictor.class_of(job.kind, job.format, job.size), job.time_limit
         )
+        job = msgspec.structs.replace(job, plan=self.plans(recipe)[source.kind.value], time_limit=limit)
+        return in_lane(job, predictor)
+
+
+def in_lane(job: NewJob, predictor: Predictor) -> NewJob:
+    """The job in the lane that jobs like it belong in, by what was measured or, at first, by a guess."""
+    like = predictor.class_of(job.kind, job.format, job.size)
+    lane = predictor.lane(like, seconds_of(job.kind, job.size) / job.cores)
+    return job if lane == job.lane else msgspec.structs.replace(job, lane=lane)

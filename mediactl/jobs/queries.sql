@@ -95,7 +95,7 @@ SELECT DISTINCT owner FROM jobs WHERE state = 'running' AND owner <> ?1;
 
 -- name: retry
 -- A stopped job whose source has moved on since (it is done, or has a newer job) is left as it is.
-UPDATE jobs SET state = 'ready', failures = 0, crashes = 0, reason = '', run_after = NULL,
+UPDATE jobs SET state = 'ready', failures = 0, crashes = 0, interruptions = 0, reason = '', run_after = NULL,
     lane = CASE lane WHEN 'alone' THEN 'heavy' ELSE lane END, enqueued_at = ?2, due = ?2
 WHERE id = ?1 AND (state = 'ready' AND run_after IS NOT NULL OR state IN ('rejected', 'quarantined', 'cancelled')
     AND (source IS NULL OR state = (SELECT s.state FROM sources AS s WHERE s.id = source)))

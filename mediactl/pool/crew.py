@@ -140,7 +140,10 @@ class Crew:
         if len(busy) < self._quick_slots() and self._fits(assignment):
             return next((worker for worker in quick if not worker.sent), None) or self._hire(QUICK)
         # All are busy, or heavy work holds the core of those that are not: behind the job of another one.
-        best = min(busy, key=_load, default=None)
+        if assignment.due < max((worker.sent[-1].due for worker in busy), default=0.0) - OVERTAKING_LEAD:
+            best = min(busy, key=_started, default=None)  # it will be the next job of whichever gets it
+        else:
+            best = min(busy, key=_load, default=None)
         if best is None or best.held_up(now) or not self._fits(assignment, best):
             return None
         depth = min(best.depth, depth_of(assignment.expected))
@@ -245,6 +248,10 @@ def _depth(worker: Worker, now: float) -> int:
 
 def _load(worker: Worker) -> int:
     return len(worker.sent)
+
+
+def _started(worker: Worker) -> float:
+    return worker.started
 
 
 def _memory(worker: Worker) -> int:

@@ -90,6 +90,7 @@ class Supervisor:
                 while True:
                     if not self._stopping and self._plan():
                         next_look = 0.0
+                        self._begin_new()
                     room = Room() if self._stopping else self._crew.room(time.monotonic())
                     if self._ended or (room and time.monotonic() >= next_look):
                         taken = self._exchange(room)
@@ -116,10 +117,20 @@ class Supervisor:
         added = False
         while self._planning is not Planning.DONE:
             self._planning = self._backlog.plan()
+            if self._planning is Planning.DONE and self._backlog.wakeup is not None:
+                self._selector.unregister(self._backlog.wakeup)  # it may be at its end, which is readable for ever
             added = added or self._planning is Planning.ADDED
             if not self._more_to_plan() or (added and self._crew.idle()) or time.monotonic() >= until:
                 break
         return added
+
+    def _begin_new(self) -> None:
+        """Hand out what was just added before answers are settled: that waits for the disk, urgent jobs need not."""
+        if self._ended and (room := self._crew.room(time.monotonic())):
+            ended, self._ended = self._ended, []
+            self._exchange(room)
+            self._hand_out()
+            self._ended = ended + self._ended
 
     def _more_to_plan(self) -> bool:
         return self._planning in (Planning.MORE, Planning.ADDED)
