@@ -104,8 +104,8 @@ register_journal_commands(cli)
               help="Start no job beyond this memory, as 6G.  [default: 3/4 of the machine's]")  # fmt: skip
 @click.option("--attempts", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
               help="Failed attempts after which a job is given up.")  # fmt: skip
-@click.option("--retry-delay", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="S",
-              help="The first retry waits up to S seconds, each further one up to four times as long.")  # fmt: skip
+@click.option("--retry-delay", type=click.FloatRange(min=0, max=3600), default=1.0, show_default=True, metavar="S",
+              help="The first retry waits up to S seconds, each further one up to 4 times as long.")  # fmt: skip
 @click.option("--drain-file", default=None, metavar="PATH", help="Leave, as on SIGTERM, when this file appears.")
 @click.option("--drain-url", default=None, metavar="URL", help="Leave when this address answers 200.")
 @click.option("--ffmpeg", default=None, metavar="FILE", help="ffmpeg to use.  [default: the one that came along]")
@@ -135,7 +135,7 @@ def process(sources: tuple[bytes, ...], out: bytes, state: str | None, **flags: 
         grace=flags["grace"],
         max_duration=flags["max_duration"],
         limits=_limits(flags["lanes"]),
-        memory=_size(flags["memory"]) if flags["memory"] else available_memory() * 3 // 4,
+        memory=_size(flags["memory"]) if flags["memory"] is not None else available_memory() * 3 // 4,
         attempts=flags["attempts"],
         retry_delay=flags["retry_delay"],
         drain_file=flags["drain_file"],

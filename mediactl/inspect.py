@@ -136,8 +136,8 @@ def lanes(report: Report) -> Iterator[str]:
         times = f"{duration(middle):>10} {duration(most):>10}"
         yield f"{operation:<8} {format_:<10} {size:>14,}  {lane:<6} {total:>8,} {times}"
     yield (
-        f"A class is quick while nine of ten take {QUICK_SECONDS:.0f} s at most; once heavy, when nineteen of twenty do;"
-        f" ? is guessed by its work until {ENOUGH} are measured. Work: pixels, milliseconds or bytes."
+        f"A class is quick while nine of ten take {QUICK_SECONDS:.0f} s at most; once heavy, when nineteen of twenty"
+        f" do; ? is guessed by its work until {ENOUGH} are measured. Work: pixels, milliseconds or bytes."
     )
 
 

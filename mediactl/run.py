@@ -209,7 +209,7 @@ def open_journal(settings: Settings, tell: Emit) -> Iterator[Journal]:
         random=random.random,
         version=__version__,
         rebuild=rebuild,
-        patience=Patience(failures=settings.attempts, base=settings.retry_delay),
+        patience=Patience(failures=settings.attempts, base=settings.retry_delay, cap=max(60.0, settings.retry_delay)),
     ) as journal:
         if journal.set_aside:
             tell(Event("journal.damaged", {"set_aside": shown(journal.set_aside), "adopted": adopted}))

@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from mediactl.jobs.journal import FILE, Claim, Journal
 from mediactl.jobs.report import Attempt, JobRow, Report
+from mediactl.jobs.states import PATIENCE, Patience
 from mediactl.model import Fingerprint, Kind, NewJob, Source, Usage, Verdict
 
 NOW = 1_800_000_000.0
@@ -53,9 +54,12 @@ def opened(
     clock: Callable[[], float] | None = None,
     random: Callable[[], float] = lambda: 0.5,
     rebuild: Callable[[Journal], None] | None = None,
+    patience: Patience = PATIENCE,
 ) -> Iterator[Journal]:
     """The journal in a folder, held as a run of its own."""
-    with Journal.open(str(folder), clock=clock or Clock(), random=random, version="test", rebuild=rebuild) as journal:
+    with Journal.open(
+        str(folder), clock=clock or Clock(), random=random, version="test", rebuild=rebuild, patience=patience
+    ) as journal:
         yield journal
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from mediactl.model import Reuse
 from mediactl.pool import synthetic
+from mediactl.pool import worker as this_worker
 
 EXECUTE = "odd_jobs:execute"
 
@@ -21,9 +22,10 @@ def execute(
 ) -> dict[str, Any]:
     """Do what the payload says, in this order; other kinds are synthetic's.
 
-    {"note": file, "report": true, "child": file, "wait": fifo, "once": file, "garble": true, "echo": anything}: append
-    start and end to a file; tell progress; leave a process behind, its id in the file; wait until the FIFO was written
-    to; hang unless this file is there, and make it; write nonsense into the pipe; give back.
+    {"note": file, "report": true, "child": file, "deaf": true, "seconds": some, "chatter": true, "wait": fifo,
+    "once": file, "garble": true, "echo": anything}: append start and end to a file; tell progress; leave a process
+    behind, its id in the file; hear no alarm; sleep; tell progress without end, as fast as it can; wait until the FIFO
+    was written to; hang unless this file is there, and make it; write nonsense into the pipe; give back.
     """
     if kind != "odd":
         return synthetic.execute(kind, payload, reuse, token, report)
@@ -37,6 +39,13 @@ def execute(
             print(os.getpid(), child, file=file)
     if "report" in what:
         report(0.5)
+    if "deaf" in what:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    time.sleep(what.get("seconds", 0.0))
+    if "chatter" in what:
+        this_worker.PROGRESS_INTERVAL = 0.0
+        while True:
+            report(0.5)
     if "wait" in what:
         with open(what["wait"], "rb") as fifo:
             fifo.read()

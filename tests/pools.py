@@ -19,6 +19,7 @@ from journals import new_job, opened, put
 from mediactl import recipe
 from mediactl.backlog import JournalBacklog
 from mediactl.jobs.journal import Journal
+from mediactl.jobs.states import PATIENCE, Patience
 from mediactl.model import Event, NewJob
 from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room, Stopped
@@ -34,6 +35,12 @@ def odd(name: str | int, **what: Any) -> NewJob:
     """A job of ``odd_jobs``; the limits and lane of it may be given with an underscore in front."""
     fields = {key[1:]: what.pop(key) for key in list(what) if key.startswith("_")}
     return new_job(name, kind="odd", payload=json.dumps({"name": name, **what}, default=str).encode(), **fields)
+
+
+def spans(note: Path) -> list[tuple[str, int, int]]:
+    """What jobs have noted: (name, start, end) in the order in which they ended."""
+    parts = (line.rsplit(" ", 2) for line in note.read_text().splitlines())
+    return [(name, int(start), int(end)) for name, start, end in parts]
 
 
 class NoIntake:
@@ -89,11 +96,15 @@ class Pool:
 
 
 def run_pool(
-    folder: Path, *jobs: NewJob, prepare: Callable[[Pool], object] = lambda _: None, **options: Any
+    folder: Path,
+    *jobs: NewJob,
+    prepare: Callable[[Pool], object] = lambda _: None,
+    patience: Patience = PATIENCE,
+    **options: Any,
 ) -> tuple[Stopped, Pool]:
     """Work the jobs off; retries need not wait."""
     with ExitStack() as stack:
-        journal = stack.enter_context(opened(folder, time.time, random=lambda: 0.0))
+        journal = stack.enter_context(opened(folder, time.time, random=lambda: 0.0, patience=patience))
         put(journal, *jobs)
         log = stack.enter_context(open(folder / "log", "ab"))
         pool = Pool(folder, journal, log.fileno(), **options)

@@ -33,6 +33,7 @@ NETWORK_FILESYSTEMS = frozenset(
 
 MIGRATIONS: dict[int, str] = {
     1: """
+    UPDATE jobs SET interruptions = 0; -- they had no bound, and counted jobs that had not begun
     ALTER TABLE jobs ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;
     DROP INDEX jobs_due;
     CREATE INDEX jobs_due ON jobs (lane, due, id, kind) WHERE state = 'ready' AND run_after IS NULL;
@@ -107,6 +108,10 @@ def _prepare(connection: apsw.Connection, path: str, check: bool) -> None:
         verdict = connection.execute("PRAGMA integrity_check(1)").get
         if verdict != "ok":
             raise Damaged(f"journal {shown(path)} is damaged: {verdict}")
+    _migrate(connection, found)
+
+
+def _migrate(connection: apsw.Connection, found: int) -> None:
     for version in range(found, VERSION):
         with connection:
             connection.execute(MIGRATIONS[version])
@@ -140,6 +145,7 @@ def copy_into(memory: apsw.Connection, path: str) -> bool:
             raise Damaged(f"journal {shown(path)} is damaged: {error}") from None
         if memory.pragma("user_version") > VERSION:
             raise TooNew(f"journal {shown(path)} was written by a newer mediactl: upgrade, or use another --state")
+        _migrate(memory, memory.pragma("user_version"))
     else:
         _create(memory)
     return found

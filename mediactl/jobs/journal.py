@@ -20,7 +20,7 @@ from mediactl.jobs import database, history, owners
 from mediactl.jobs.prediction import HEAVY, QUICK, Class, Predictor
 from mediactl.jobs.priority import SLACK, due
 from mediactl.jobs.sources import Sources
-from mediactl.jobs.states import PATIENCE, Patience, State
+from mediactl.jobs.states import LONGEST_DELAY, PATIENCE, Patience, State
 from mediactl.model import NewJob, Priority, Usage, Verdict
 
 FILE = "journal.db"
@@ -253,7 +253,7 @@ class Journal:
 
     def wake(self) -> None:
         """Let retries whose time has come be claimed."""
-        self._run("wake", (self._clock(), self._patience.cap))
+        self._run("wake", (self._clock(), LONGEST_DELAY))
 
     def finish(self, job: int, attempt: int, state: State, reason: str = "") -> bool:
         """running -> done, rejected or cancelled. False: the answer was stale, nothing changed."""

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
+LONGEST_DELAY = 3600.0
+"""Seconds that any retry waits at most, whoever set it; one that would wait longer saw the clock set back."""
+
 
 class Patience(msgspec.Struct, frozen=True):
     """How often a job may go wrong before it is quarantined, and how long it waits in between."""

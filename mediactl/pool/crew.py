@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -140,14 +141,14 @@ class Crew:
         if len(busy) < self._quick_slots() and self._fits(assignment):
             return next((worker for worker in quick if not worker.sent), None) or self._hire(QUICK)
         # All are busy, or heavy work holds the core of those that are not: behind the job of another one.
-        if assignment.due < max((worker.sent[-1].due for worker in busy), default=0.0) - OVERTAKING_LEAD:
+        if assignment.due < max(map(_last_due, busy), default=0.0) - OVERTAKING_LEAD:
             best = min(busy, key=_started, default=None)  # it will be the next job of whichever gets it
         else:
             best = min(busy, key=_load, default=None)
         if best is None or best.held_up(now) or not self._fits(assignment, best):
             return None
         depth = min(best.depth, depth_of(assignment.expected))
-        if len(best.sent) > 1 and assignment.due < best.sent[-1].due - OVERTAKING_LEAD:
+        if len(best.sent) > 1 and assignment.due < _last_due(best) - OVERTAKING_LEAD:
             depth = best.depth + OVERTAKING
         return best if len(best.sent) < depth else None
 
@@ -163,19 +164,25 @@ class Crew:
         return self._hire(HEAVY)
 
     def _fits(self, assignment: Assignment, behind: Worker | None = None) -> bool:
-        """Whether there is memory for it; always while nothing runs. Behind another job it needs only what is more."""
+        """Whether there is memory for it; always while nothing runs. Behind another job it needs only what is more.
+
+        A heavy job that is overdue has its memory kept free from whatever is due later, or small ones would keep it
+        waiting for ever.
+        """
         if self._memory is None or not self.busy():
             return True
         used = sum(_memory(worker) for worker in self.workers.values() if worker is not behind)
         needed = assignment.memory if behind is None else max(assignment.memory, _memory(behind))
+        first = next(iter(self.waiting[HEAVY]), None)
+        if first is not None and first is not assignment and first.due < assignment.due and first.due <= time.time():
+            needed += first.memory
         return used + needed <= self._memory
 
     def _overtaking(self, busy: list[Worker], now: float) -> tuple[int, float]:
         """How many jobs may be sent beyond the usual, and before when they have to be due for that."""
         behind = [worker for worker in busy if len(worker.sent) > 1 and not worker.held_up(now)]
         places = sum(max(0, worker.depth + OVERTAKING - len(worker.sent)) for worker in behind)
-        last = max((worker.sent[-1].due for worker in behind), default=0.0)
-        return places, last - OVERTAKING_LEAD
+        return places, max(map(_last_due, behind), default=0.0) - OVERTAKING_LEAD
 
     def _kinds(self) -> dict[str, int]:
         there = Counter(assignment.kind for assignment in self._all())
@@ -248,6 +255,10 @@ def _depth(worker: Worker, now: float) -> int:
 
 def _load(worker: Worker) -> int:
     return len(worker.sent)
+
+
+def _last_due(worker: Worker) -> float:
+    return max(assignment.due for assignment in worker.sent)
 
 
 def _started(worker: Worker) -> float:

@@ -21,6 +21,8 @@ _BOOT = "import sys; sys.path.append(sys.argv[1]); from mediactl.pool.worker imp
 
 HELD_UP = 0.25
 """Seconds that a quick job may hold up what waits behind it in the pipe; then that is given back."""
+START_LIMIT = 120.0
+"""Seconds that a worker may take to start: imports from a cold disk on a busy machine, many times over."""
 HARD_EXTRA = 2.0
 """Seconds that a worker gets, once a job's time is up, to end the job by itself; then it is killed."""
 
@@ -147,11 +149,17 @@ class Worker:
 
     def overdue(self, now: float) -> bool:
         """Whether its job has not ended though its time was up a while ago."""
-        return bool(self.sent) and self.verdict is None and now - self.started > self.sent[0].time_limit + HARD_EXTRA
+        if not self.sent or self.verdict is not None or not self.greeted:
+            return False
+        return now - self.started > self.sent[0].time_limit + HARD_EXTRA
+
+    def stuck(self, now: float) -> bool:
+        """Whether it has work and did not even start."""
+        return bool(self.sent) and not self.greeted and now - self.started > START_LIMIT
 
     def stalled(self, now: float) -> bool:
         """Whether its job, one that tells progress, has told none for longer than it may."""
-        limit = self.sent[0].stall_limit if self.sent and self.verdict is None else None
+        limit = self.sent[0].stall_limit if self.sent and self.verdict is None and self.greeted else None
         return limit is not None and now - self.advanced > limit
 
     def memory(self) -> int:

@@ -199,7 +199,7 @@ class Supervisor:
                 raise MediactlError(f"workers cannot start: {how}; see the newest log in the journal's folder")
         for number, assignment in enumerate(worker.sent):
             usage = Usage(wall=time.monotonic() - worker.started) if number == 0 else Usage()
-            if number == 0 and worker.verdict is not None:
+            if number == 0 and worker.verdict is not None and worker.greeted:
                 self._ended.append(Ended(assignment, *worker.verdict, usage=usage, worker=worker.pid))
             elif number == 0 and worker.greeted:
                 self._ended.append(Ended(assignment, Verdict.CRASHED, how, usage=usage, worker=worker.pid))
@@ -225,6 +225,8 @@ class Supervisor:
                 limit = worker.sent[0].time_limit
                 text = f"took longer than its limit of {limit:.0f} s, and had to be killed {HARD_EXTRA:.0f} s later"
                 worker.verdict = (Verdict.TIMED_OUT, text)
+                worker.kill()
+            elif worker.stuck(now):
                 worker.kill()
             elif worker.stalled(now):
                 worker.verdict = (Verdict.TIMED_OUT, f"made no progress for {now - worker.advanced:.0f} s")

@@ -1,4 +1,4 @@
-"""Cores that may really be used, from a kernel's files."""
+"""Cores and memory that may really be used, from a kernel's files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mediactl.pool.limits import available_cores, cgroup_quota
+from mediactl.pool.limits import available_cores, available_memory, cgroup_quota
+
+MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+GIB = 1 << 30
 
 
 def quota(root: Path, membership: str, **contents: str) -> float | None:
@@ -56,3 +59,42 @@ def test_at_least_one_core_and_never_more_than_affinity_allows(tmp_path: Path) -
     for content, expected in (("1000 100000", 1), ("150000 100000", min(2, allowed)), ("9900000 100000", allowed)):
         (tmp_path / "cpu.max").write_text(content)
         assert available_cores(str(tmp_path), str(tmp_path / "self")) == expected
+
+
+def memory(root: Path, membership: str, **contents: str) -> int:
+    """The memory that a tree of cgroup files gives; "a__b" stands for a/b/memory.max, "top" for that of the root."""
+    (root / "self").write_text(membership)
+    for name, content in contents.items():
+        folder = root / "fs" / ("" if name == "top" else name.replace("__", "/"))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "memory.max").write_text(content)
+    return available_memory(str(root / "fs"), str(root / "self"))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(f"{GIB}\n", GIB), ("max\n", MACHINE), ("", MACHINE), ("junk\n", MACHINE), (f"{MACHINE * 2}\n", MACHINE)],
+)
+def test_a_version_2_limit_of_memory_is_read_in_bytes(tmp_path: Path, content: str, expected: int) -> None:
+    assert memory(tmp_path, "0::/job\n", job=content) == expected
+
+
+def test_the_smallest_limit_of_memory_of_all_groups_above_counts(tmp_path: Path) -> None:
+    found = memory(tmp_path, "0::/a/b/c\n", a=f"{3 * GIB}", a__b=f"{GIB}\n", a__b__c="max\n", other="4096\n")
+    assert found == GIB
+
+
+def test_a_limit_of_memory_at_the_root_is_that_of_a_container(tmp_path: Path) -> None:
+    assert memory(tmp_path, "0::/\n", top=f"{GIB}\n") == GIB
+    assert memory(tmp_path, "0::/../../elsewhere\n") == GIB
+
+
+@pytest.mark.parametrize(("content", "expected"), [(f"{GIB}\n", GIB), ("9223372036854771712\n", MACHINE)])
+def test_a_version_1_limit_of_memory_is_read_in_bytes(tmp_path: Path, content: str, expected: int) -> None:
+    (tmp_path / "fs" / "memory").mkdir(parents=True)
+    (tmp_path / "fs" / "memory" / "memory.limit_in_bytes").write_text(content)
+    assert memory(tmp_path, "12:cpu,cpuacct:/docker/1\n3:memory:/docker/1\n") == expected
+
+
+def test_without_cgroups_it_is_the_memory_of_the_machine(tmp_path: Path) -> None:
+    assert available_memory(str(tmp_path), str(tmp_path / "none")) == MACHINE

@@ -1,0 +1,153 @@
+"""What a recipe says of a job's limits: put into its jobs, and no reason to make anything anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from journals import opened
+
+from mediactl import plan, recipe
+from mediactl.errors import UsageError
+from mediactl.jobs.journal import Journal
+from mediactl.model import (
+    AudioTrack,
+    Fingerprint,
+    Kind,
+    MediaInfo,
+    NewJob,
+    Priority,
+    Source,
+    Usage,
+    Verdict,
+    VideoTrack,
+)
+from mediactl.planner import Planner
+from mediactl.settings import Settings
+
+VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
+PLAIN = """
+name = "mine"
+[[image]]
+name = "w1"
+width = 100
+[[video]]
+name = "v"
+[[poster]]
+name = "p"
+[[audio]]
+name = "a"
+"""
+ALL = "[run]\nseconds = 12.5\nstall_seconds = 7\nmemory_mib = 200\n"
+INFO = {
+    Kind.IMAGE: MediaInfo(format="jpeg", width=4000, height=3000),
+    Kind.VIDEO: MediaInfo(format="mp4", width=1920, height=1080, duration=10.0, video=VideoTrack("h264", 1920, 1080)),
+    Kind.AUDIO: MediaInfo(format="mp3", duration=180.0, audio=(AudioTrack("mp3", 2, 44100),)),
+}
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    """An empty one."""
+    with opened(tmp_path) as journal:
+        yield journal
+
+
+def job_of(journal: Journal, kind: Kind, text: str) -> NewJob:
+    """The job that a recipe of this text gives for a source of this kind."""
+    source = Source(b"/photos", b"a", b"a", Fingerprint(100, 2, 3, 4), kind, INFO[kind].format)
+    chosen = recipe.parse(text, "mine.toml")
+    with journal.transaction():
+        row = journal.sources.put(source, chosen.digest(), "", "pending")
+    planner = Planner(Settings(sources=(), out=b"/out", state="/state", jobs=2), chosen, VERSIONS, journal)
+    job = planner.make_job(row, source, "d" * 64, INFO[kind], chosen, "", Priority.NORMAL)
+    assert job is not None
+    return job
+
+
+def test_it_is_parsed() -> None:
+    assert recipe.parse(PLAIN + ALL, "mine.toml").run == recipe.RunLimits(12.5, 7.0, 200)
+    assert recipe.parse(PLAIN, "mine.toml").run == recipe.RunLimits(None, None, None)
+    assert recipe.parse(PLAIN + "[run]\n", "mine.toml").run == recipe.RunLimits()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("second = 3\n", "mine.toml: run: unknown key 'second'; did you mean 'seconds'?"),
+        ("zzz = 3\n", "mine.toml: run: unknown key 'zzz'; known keys: seconds, stall_seconds, memory_mib"),
+        ("seconds = 0\n", "mine.toml: run.seconds: expected `float` > 0.0"),
+        ("stall_seconds = -1.0\n", "mine.toml: run.stall_seconds: expected `float` > 0.0"),
+        ("memory_mib = 63\n", "mine.toml: run.memory_mib: expected `int` >= 64"),
+        ("memory_mib = 64.5\n", "mine.toml: run.memory_mib: expected `int | null`, got `float`"),
+        ('seconds = "long"\n', "mine.toml: run.seconds: expected `float | null`, got `str`"),
+    ],
+)
+def test_what_is_wrong_in_it_is_told_with_its_place(text: str, told: str) -> None:
+    with pytest.raises(UsageError) as error:
+        recipe.parse(PLAIN + "[run]\n" + text, "mine.toml")
+    assert str(error.value) == told
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_it_changes_no_plan_and_so_makes_nothing_anew(journal: Journal, kind: Kind) -> None:
+    plain, limited = (recipe.parse(text, "mine.toml") for text in (PLAIN, PLAIN + ALL))
+    assert plan.plan_digest(plain, kind, VERSIONS) == plan.plan_digest(limited, kind, VERSIONS)
+    assert plain.digest() != limited.digest(), "the journal has to tell them apart"
+    one, other = job_of(journal, kind, PLAIN), job_of(journal, kind, PLAIN + ALL)
+    assert (one.key, one.plan, one.payload) == (other.key, other.plan, other.payload)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_it_is_put_into_the_jobs(journal: Journal, kind: Kind) -> None:
+    job, free = job_of(journal, kind, PLAIN + ALL), job_of(journal, kind, PLAIN)
+    assert (job.time_limit, job.memory_limit) == (12.5, 200 << 20)
+    assert job.stall_limit == (7.0 if kind is Kind.VIDEO else None)
+    assert free.time_limit > 12.5
+    assert free.memory_limit is not None and free.memory_limit >= 1 << 30
+    assert free.stall_limit == (plan.STALL_LIMIT if kind is Kind.VIDEO else None)
+    assert (job.memory, job.lane, job.cores) == (free.memory, free.lane, free.cores)
+
+
+def test_it_goes_before_what_was_learnt(journal: Journal) -> None:
+    free = job_of(journal, Kind.IMAGE, PLAIN)
+    like = journal.predictor.class_of(free.kind, free.format, free.size)
+    for _ in range(100):
+        journal.predictor.learn(like, 500.0)
+    assert job_of(journal, Kind.IMAGE, PLAIN).time_limit > free.time_limit
+    assert job_of(journal, Kind.IMAGE, PLAIN + ALL).time_limit == 12.5
+
+
+def test_it_survives_the_journal(journal: Journal) -> None:
+    limited = recipe.parse(PLAIN + ALL, "mine.toml")
+    planner = Planner(Settings(sources=(), out=b"/out", state="/state"), limited, VERSIONS, journal)
+    with journal.transaction():
+        journal.sources.put_recipe(limited.digest(), msgspec.json.encode(limited).decode())
+        journal.add([job_of_in(journal, planner, limited)])
+        (claim,) = journal.claim(("quick", "heavy"), 1)
+        journal.record(claim, Verdict.DONE, "", Usage(), 1)
+    assert (claim.time_limit, claim.memory_limit) == (12.5, 200 << 20)
+    plain = recipe.parse(PLAIN, "mine.toml")
+    other = Planner(Settings(sources=(), out=b"/out", state="/state"), plain, VERSIONS, journal)
+    assert other.with_digest(limited.digest()) == limited
+
+
+def test_a_recipe_that_an_older_mediactl_put_there_has_none(journal: Journal) -> None:
+    plain = recipe.parse(PLAIN, "mine.toml")
+    content = msgspec.json.decode(msgspec.json.encode(plain))
+    del content["run"]
+    with journal.transaction():
+        journal.sources.put_recipe("old", msgspec.json.encode(content).decode())
+    planner = Planner(Settings(sources=(), out=b"/out", state="/state"), recipe.load("web"), VERSIONS, journal)
+    assert planner.with_digest("old") == plain
+
+
+def job_of_in(journal: Journal, planner: Planner, chosen: recipe.Recipe) -> NewJob:
+    """A photo's job, in a transaction that is going on."""
+    source = Source(b"/photos", b"a", b"a", Fingerprint(100, 2, 3, 4), Kind.IMAGE, "jpeg")
+    row = journal.sources.put(source, chosen.digest(), "", "pending")
+    job = planner.make_job(row, source, "d" * 64, INFO[Kind.IMAGE], chosen, "", Priority.NORMAL)
+    assert job is not None
+    return job
