@@ -40,7 +40,7 @@ class Steps(Protocol):
         """Take some in; None: nothing for now, False: all is taken in."""
 
     def summary(self) -> dict[str, object]:
-        """Fields of the event "plan"."""
+        """Fields of the event "plan"; none while it is too early to tell."""
 
 
 class JournalBacklog:
@@ -107,9 +107,9 @@ class JournalBacklog:
         """Take in the next batch of sources."""
         before = self._journal.added
         more = self._intake.step()
-        if not more and not self._planned:
+        if not more and not self._planned and ((summary := self._intake.summary()) or more is False):
             self._planned = True
-            self._emit(Event("plan", self._intake.summary()))
+            self._emit(Event("plan", summary))
         if more is None:
             return Planning.QUIET
         if not more:
@@ -210,6 +210,7 @@ class JournalBacklog:
             self._probed(claim, made)
             return True
         row = self._journal.sources.get(claim.source)
+        self._changes.pop(claim.source, None)
         if row.plan == claim.plan:  # else it was planned anew meanwhile, and that plan's job will say "done"
             self._journal.sources.done(claim.source, made, claim.plan)
         self._tell(
@@ -251,11 +252,17 @@ class JournalBacklog:
             self._source_state(claim, "cancelled", "was removed before it was done")
             self._tell("job.cancelled", claim, reason="its source was removed")
             return True
+        known = row.source.fingerprint == mark
+        if known and (row.state != "pending" or self._journal.sources.has_live_job(claim.source)):
+            self._tell("job.changed", claim, reason=reason)  # a watch has taken it in anew already
+            return True
         source = msgspec.structs.replace(row.source, fingerprint=mark, kind=named[0], format=named[1])
         self._journal.sources.put(source, row.recipe, row.plan, "pending", reason)
         if self._changes[claim.source] < MAX_CHANGES:
             recipe = self._planner.with_digest(row.recipe)
             self._journal.add([self._planner.probe_job(source, claim.source, recipe, Priority(claim.priority))])
+        else:
+            del self._changes[claim.source]  # a watch takes it in again should it be found otherwise
         self._tell("job.changed", claim, reason=reason)
         return True
 
@@ -294,6 +301,7 @@ class JournalBacklog:
 
     def _source_state(self, claim: Claim, state: str, reason: str) -> None:
         if claim.source is not None:
+            self._changes.pop(claim.source, None)
             self._journal.sources.set_state(claim.source, state, reason)
 
     def _tell(self, name: str, claim: Claim, **fields: object) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mediactl import __version__
-from mediactl.cli_journal import PRIORITIES, Path, places, state_folder
+from mediactl.cli_journal import places, state_folder
 from mediactl.cli_journal import register as register_journal_commands
+from mediactl.cli_work import settings_of, work_options
 from mediactl.errors import ExitCode, MediactlError
 
 if TYPE_CHECKING:
@@ -76,114 +77,57 @@ register_journal_commands(cli)
 
 
 @cli.command()
-@click.argument("sources", nargs=-1, required=True, type=Path(), metavar="SOURCE...")
-@places
-@click.option("--recipe", default="web", show_default=True, help="Built-in recipe, or a .toml file.")
-@click.option("--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True,
-              help="How urgent these sources are.")  # fmt: skip
-@click.option(
-    "-j", "--jobs", type=click.IntRange(min=1), default=None, help="Worker processes.  [default: usable cores]"
-)
+@work_options("normal")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done and why; touch nothing.")
-@click.option("--json", "as_json", is_flag=True, help="NDJSON events on standard output.")
-@click.option("-q", "--quiet", is_flag=True, help="Print only what went wrong.")
-@click.option("-v", "--verbose", is_flag=True, help="Print each file, also what is ignored and why.")
 @click.option(
     "--strict", is_flag=True, help="Start nothing if a manifest has a bad row; exit 1 also for bad sources of old."
 )
-@click.option("--keep-root", is_flag=True, help="Put each SOURCE folder's own name in front of its outputs.")
-@click.option("--follow-symlinks", is_flag=True, help="Follow symbolic links inside folders.")
 @click.option("--allow-outside", is_flag=True, help="Let manifests name files outside their own folder.")
-@click.option("--grace", type=click.FloatRange(min=0), default=25.0, show_default=True, metavar="S",
-              help="Seconds that running jobs get after Ctrl-C or SIGTERM.")  # fmt: skip
-@click.option("--max-duration", type=click.FloatRange(min=0), default=None, metavar="S",
-              help="Stop cleanly after so many seconds; run again to go on.")  # fmt: skip
-@click.option("--lane", "lanes", multiple=True, metavar="NAME=N",
-              help="At most N jobs at once of a lane (quick, heavy) or kind (probe, image, video, audio).")  # fmt: skip
-@click.option("--memory", default=None, metavar="SIZE",
-              help="Start no job beyond this memory, as 6G.  [default: 3/4 of the machine's]")  # fmt: skip
-@click.option("--attempts", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
-              help="Failed attempts after which a job is given up.")  # fmt: skip
-@click.option("--retry-delay", type=click.FloatRange(min=0, max=3600), default=1.0, show_default=True, metavar="S",
-              help="The first retry waits up to S seconds, each further one up to 4 times as long.")  # fmt: skip
-@click.option("--drain-file", default=None, metavar="PATH", help="Leave, as on SIGTERM, when this file appears.")
-@click.option("--drain-url", default=None, metavar="URL", help="Leave when this address answers 200.")
-@click.option("--ffmpeg", default=None, metavar="FILE", help="ffmpeg to use.  [default: the one that came along]")
-def process(sources: tuple[bytes, ...], out: bytes, state: str | None, **flags: Any) -> int:
+def process(**flags: Any) -> int:
     """Make the outputs of every SOURCE complete.
 
     SOURCE is a folder, a file, a manifest (.jsonl, .csv, .txt), or - for a manifest on standard input.
     """
-    from mediactl.model import Priority
-    from mediactl.pool.limits import available_cores, available_memory
-    from mediactl.settings import Settings, cache_folder
-
-    environment = dict(os.environ)
-    if flags["ffmpeg"]:
-        environment["MEDIACTL_FFMPEG"] = os.path.abspath(flags["ffmpeg"]) if "/" in flags["ffmpeg"] else flags["ffmpeg"]
-    settings = Settings(
-        sources=sources,
-        out=os.path.abspath(out),
-        state=state_folder(out, state),
-        recipe=flags["recipe"],
-        priority=Priority[flags["priority"].upper()],
-        jobs=flags["jobs"] or available_cores(),
-        strict=flags["strict"],
-        keep_root=flags["keep_root"],
-        follow_symlinks=flags["follow_symlinks"],
-        allow_outside=flags["allow_outside"],
-        grace=flags["grace"],
-        max_duration=flags["max_duration"],
-        limits=_limits(flags["lanes"]),
-        memory=_size(flags["memory"]) if flags["memory"] is not None else available_memory() * 3 // 4,
-        attempts=flags["attempts"],
-        retry_delay=flags["retry_delay"],
-        drain_file=flags["drain_file"],
-        drain_url=flags["drain_url"],
-        cache=cache_folder(os.environ),
-        environment=environment,
-    )
+    settings = settings_of(flags)
     if flags["dry_run"]:
         from mediactl import rehearsal
 
         for line in rehearsal.lines(settings, sys.stdin.buffer.read, as_json=flags["as_json"]):
             click.echo(line)
         return ExitCode.COMPLETE
+    return _run(settings, flags)
+
+
+@cli.command()
+@work_options("backfill")
+@click.option("--settle", type=click.FloatRange(min=0.01), default=1.0, show_default=True, metavar="S",
+              help="Take a new file when its size has been still for S seconds.")  # fmt: skip
+@click.option("--poll", type=click.FloatRange(min=0.1), default=None, metavar="S",
+              help="Look at everything every S seconds: for NFS and SMB, which tell of no changes.")  # fmt: skip
+@click.option("--rescan", type=click.FloatRange(min=1), default=600.0, show_default=True, metavar="S",
+              help="Look at everything every S seconds all the same.")  # fmt: skip
+def watch(settle: float, poll: float | None, rescan: float, **flags: Any) -> int:
+    """Make the outputs of every SOURCE folder complete, then go on with whatever comes into it.
+
+    New files are urgent; --priority is for those that are there at the start. Ends on Ctrl-C or SIGTERM, with exit code
+    0 when nothing was left unfinished.
+    """
+    from mediactl.settings import Watching
+
+    return _run(settings_of(flags, Watching(settle, poll, rescan)), flags)
+
+
+def _run(settings: Settings, flags: dict[str, Any]) -> int:
     from mediactl.run import process as run
 
-    take, close = _display(settings, as_json=flags["as_json"], quiet=flags["quiet"], verbose=flags["verbose"])
+    take, close = _display(as_json=flags["as_json"], quiet=flags["quiet"], verbose=flags["verbose"])
     try:
         return run(settings, take, sys.stdin.buffer.read).exit_code
     finally:
         close()
 
 
-LIMITED = ("quick", "heavy", "probe", "image", "video", "audio")
-
-
-def _limits(texts: tuple[str, ...]) -> dict[str, int]:
-    limits: dict[str, int] = {}
-    for text in texts:
-        name, _, number = text.partition("=")
-        if name not in LIMITED or not number.isdecimal() or int(number) < 1:
-            raise click.UsageError(f"--lane {text}: must be NAME=N, NAME one of {', '.join(LIMITED)}, N at least 1")
-        limits[name] = int(number)
-    return limits
-
-
-def _size(text: str) -> int:
-    number, unit = text[:-1], text[-1:].upper()
-    if unit.isdigit():
-        number, unit = text, ""
-    factor = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}.get(unit)
-    if factor is None or not number.isdecimal() or not int(number):
-        raise click.UsageError(f"{text}: must be a number of bytes, or one with K, M, G or T behind it, as 6G")
-    return int(number) * factor
-
-
-def _display(
-    settings: Settings, *, as_json: bool, quiet: bool, verbose: bool
-) -> tuple[Callable[[Event], None], Callable[[], None]]:
+def _display(*, as_json: bool, quiet: bool, verbose: bool) -> tuple[Callable[[Event], None], Callable[[], None]]:
     """What draws the events: NDJSON, the live view on a terminal, plain lines elsewhere."""
     import time
 

@@ -6,7 +6,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,11 +21,18 @@ from mediactl.planner import Planner
 from mediactl.recipe import Recipe
 from mediactl.settings import Settings
 
+if TYPE_CHECKING:
+    from mediactl.watch import Watch
+
+FEW = 16
+"""Files of a folder that are looked up one by one: a watch finds few at a time, in folders of many."""
+
 
 class Intake:
-    """Takes sources in, batch by batch. ``step`` until it says that nothing is left.
+    """Takes sources in, batch by batch. ``step`` until it says that nothing is left; a ``watch`` never says so.
 
-    ``up_to_date`` counts sources that need nothing; ``settled`` those that ended before this run, by state.
+    ``up_to_date`` counts sources that need nothing; ``settled`` those that ended before this run, by state. In a watch,
+    which may meet a source many times, both are as ``recount`` left them.
     """
 
     def __init__(
@@ -33,9 +40,10 @@ class Intake:
         settings: Settings,
         journal: Journal,
         planner: Planner,
-        batches: Iterator[scan.Batch | scan.Trouble],
+        batches: Iterator[scan.Batch | scan.Trouble | None],
         check: OutputCheck,
         emit: Callable[[Event], None],
+        watch: Watch | None = None,
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -43,7 +51,8 @@ class Intake:
         self._batches = batches
         self._check = check
         self._emit = emit
-        self.wakeup: socket.socket | None = None
+        self._watch = watch
+        self.wakeup: socket.socket | None = None if watch is None else watch.wakeup
         self.found = 0
         self.up_to_date = 0
         self.troubles = 0
@@ -51,15 +60,14 @@ class Intake:
         self.reasons: Counter[str] = Counter()
         """Why work was planned: new, changed, recipe changed, encoder changed, missing output."""
 
-    def step(self) -> bool:
-        """Take in one batch; False when all is taken in."""
+    def step(self) -> bool | None:
+        """Take in one batch; False when all is taken in, None when it is for now."""
         batch = next(self._batches, None)
         if batch is None:
             self._make_again(self._check.finish())
-            return False
+            return False if self._watch is None else None
         if isinstance(batch, scan.Trouble):
-            self.troubles += 1
-            self._emit(Event("scan.trouble", {"path": shown(batch.name), "reason": batch.message}))
+            self._trouble(batch)
             return True
         self.found += len(batch.files)
         self._take(batch)
@@ -67,14 +75,35 @@ class Intake:
         return True
 
     def summary(self) -> dict[str, object]:
-        """Fields of the event "plan"."""
+        """Fields of the event "plan"; none while a watch has not seen all that was there at its start."""
+        found = self.found
+        if self._watch is not None:
+            if not self._watch.surveyed:
+                return {}
+            self.recount()
+            found = self.up_to_date + self.settled.total() + sum(self._journal.sources.mine().values())
         return {
-            "sources": self.found - self.settled["ignored"],
+            "sources": found - self.settled["ignored"],
             "up_to_date": self.up_to_date,
             "ignored": self.settled["ignored"],
             "planned": sum(self.reasons.values()),
             "reasons": dict(sorted(self.reasons.items())),
         }
+
+    @property
+    def watched(self) -> bool:
+        """Whether a watch has seen all that was there at its start."""
+        return self._watch is not None and self._watch.surveyed
+
+    def recount(self) -> None:
+        """Count the sources that a watch found and had nothing to do for, each once."""
+        if self._watch is not None:
+            self.settled = Counter(self._journal.sources.met())
+            self.up_to_date = self.settled.pop("done", 0)
+
+    def _trouble(self, trouble: scan.Trouble) -> None:
+        self.troubles += 1
+        self._emit(Event("scan.trouble", {"path": shown(trouble.name), "reason": trouble.message}))
 
     def _take(self, batch: scan.Batch) -> None:
         sources = self._journal.sources
@@ -83,33 +112,42 @@ class Intake:
         rows = self._rows(batch)
         new: list[tuple[scan.Entry, str]] = []
         again: dict[str, list[int]] = {"recipe changed": [], "encoder changed": []}
+        met: list[int] = []
         for entry in batch.files:
             name = entry[0] if batch.rename is None else batch.rename
             row = rows.get(name)
             if row is None:
                 new.append((entry, "new"))
             elif row[4:8] != entry[1:] or row[2] != batch.root:
-                self._refuse_if_taken(Known(*row), batch, entry)
-                new.append((entry, "adopted" if not row[5] else "changed"))
+                if not self._is_taken(Known(*row), batch, entry):
+                    new.append((entry, "adopted" if not row[5] else "changed"))
             else:
                 state, planned = row[8], plans.get(row[12], "")
                 if state == "done" and row[9] == planned:
-                    place = os.path.join(batch.place, name)
-                    self._check.ask((row[0], place, row[10], row[11]))
+                    if not batch.fresh:
+                        self._check.ask((row[0], os.path.join(batch.place, name), row[10], row[11]))
                     self.up_to_date += 1  # taken back should the check find it stale
+                    met.append(row[0])
                 elif state == "done":
                     same_recipe = row[9].partition(":")[0] == planned.partition(":")[0]
                     again["encoder changed" if same_recipe else "recipe changed"].append(row[0])
                 elif state == "pending":
                     if sources.has_live_job(row[0]):
-                        sources.mark_mine([row[0]])
-                        self._planned(row[3], row[12], row[4], "unfinished")
+                        if sources.mark_mine([row[0]]):
+                            self._planned(row[3], row[12], row[4], "unfinished")
                     else:
                         new.append((entry, "unfinished"))
                 elif row[9] == planned or not row[9]:
                     self.settled[state] += 1
+                    met.append(row[0])
                 else:
                     new.append((entry, "recipe changed"))
+        if self._watch is not None:
+            sources.mark_met(met)
+            if batch.fresh:
+                for entry, _ in new:
+                    self._watch.hold(batch, entry)
+                new.clear()
         if new:
             self._add_new(batch, recipe, plans, new, rows)
         for why, numbers in again.items():
@@ -146,9 +184,9 @@ class Intake:
                     continue
                 if why_not is None and not recipe.outputs(source.kind) and source.kind is not Kind.VIDEO:
                     why_not = f"recipe {recipe.name!r} makes nothing of {source.kind.value} files"
-                    sources.put(source, digest, plans[source.kind.value], "ignored", why_not)
+                    row = sources.put(source, digest, plans[source.kind.value], "ignored", why_not)
                 elif why_not is not None:
-                    sources.put_ignored(source, why_not)
+                    row = sources.put_ignored(source, why_not)
                 else:
                     row = sources.put(source, digest, plans[source.kind.value], "pending")
                     sources.mark_mine([row])
@@ -156,17 +194,21 @@ class Intake:
                     self._planned(source.path, source.kind.value, source.fingerprint.size, reason)
                     continue
                 self.settled["ignored"] += 1
+                if self._watch is not None:
+                    sources.mark_met([row])
                 self._emit(Event("source.ignored", {"path": shown(source.path), "reason": why_not}))
             self._journal.add(jobs)
         if overtaken:
             self._take(msgspec.structs.replace(batch, files=overtaken))
 
     def _rows(self, batch: scan.Batch) -> dict[bytes, tuple[Any, ...]]:
-        """What the journal knows of a batch's files, by name; of a whole folder, or of one file in it."""
-        if len(batch.files) > 1:
-            return self._journal.sources.known(batch.place)
-        name = batch.files[0][0] if batch.rename is None else batch.rename
-        return self._journal.sources.known_one(batch.place, name)
+        """What the journal knows of a batch's files, by name; of a whole folder, or of a few files in it."""
+        one = self._journal.sources.known_one
+        if len(batch.files) == 1:
+            return one(batch.place, batch.files[0][0] if batch.rename is None else batch.rename)
+        if self._watch is not None and not batch.fresh and len(batch.files) <= FEW:
+            return {name: row for entry in batch.files for name, row in one(batch.place, entry[0]).items()}
+        return self._journal.sources.known(batch.place)
 
     def _make_again(self, rows: Iterable[int]) -> None:
         """Done sources whose outputs are not as they were left."""
@@ -226,13 +268,19 @@ class Intake:
             return source, "empty file" if not head else "no image, video or sound"
         return msgspec.structs.replace(source, kind=named[0], format=named[1]), None
 
-    def _refuse_if_taken(self, row: Known, batch: scan.Batch, entry: scan.Entry) -> None:
-        """One place, two living sources: one of them would overwrite the other's outputs."""
+    def _is_taken(self, row: Known, batch: scan.Batch, entry: scan.Entry) -> bool:
+        """One place, two living sources: one of them would overwrite the other's outputs. Raises UsageError, but not in
+        a watch, which tells it once and goes on."""
         here = os.path.join(batch.root, batch.folder, entry[0])
         there = os.path.join(row.root, row.path)
-        if row.root and os.path.normpath(here) != os.path.normpath(there) and os.path.lexists(there):
-            place = os.path.join(batch.place, row.name)
-            raise UsageError(
-                f"{shown(here)} and {shown(there)} would both be written to {shown(place)}; give each an"
-                " --out of its own, or use --keep-root to put each folder's own name in front"
-            )
+        if not row.root or os.path.normpath(here) == os.path.normpath(there) or not os.path.lexists(there):
+            return False
+        message = (
+            f"{shown(here)} and {shown(there)} would both be written to {shown(os.path.join(batch.place, row.name))};"
+            " give each an --out of its own, or use --keep-root to put each folder's own name in front"
+        )
+        if self._watch is None:
+            raise UsageError(message)
+        if self._watch.tells(here):
+            self._trouble(scan.Trouble(here, message))
+        return True

@@ -49,7 +49,7 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
         planner = Planner(settings, chosen, encoder_versions(settings.environment.get("MEDIACTL_FFMPEG")), journal)
         intake = Intake(settings, journal, planner, batches, check, events.append)
         medians = {kind: history.quantile(each, 0.5) for kind, each in journal.measured(ENOUGH).items()}
-        more = True
+        more: bool | None = True
         while more:
             more = intake.step()
             for event in events:

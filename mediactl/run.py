@@ -1,4 +1,4 @@
-"""The whole story of one ``mediactl process``. Read this file first.
+"""The whole story of one ``mediactl process``, or ``watch``. Read this file first.
 
 scan -> plan -> journal.add -> claim -> pool -> media operation -> artefacts -> journal.settle -> asset.json -> summary
 
@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -35,6 +36,9 @@ from mediactl.pool.supervisor import Supervisor
 from mediactl.settings import Settings
 from mediactl.ui.tally import Summary, Tally
 
+if TYPE_CHECKING:
+    from mediactl.watch import Watch
+
 EXECUTE = "mediactl.media.execute:execute"
 """What workers call for each job."""
 
@@ -55,13 +59,14 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
 
     with ExitStack() as stack:
         chosen = recipe.load(settings.recipe)
-        batches = found_sources(settings, stdin)
+        watch = None if settings.watching is None else open_watch(settings, tell)
+        batches = found_sources(settings, stdin) if watch is None else watch
         make_out(settings.out)
         check = OutputCheck(settings.out)
         stack.callback(check.close)
         journal = stack.enter_context(open_journal(settings, tell))
         planner = Planner(settings, chosen, encoder_versions(settings.environment.get("MEDIACTL_FFMPEG")), journal)
-        intake = Intake(settings, journal, planner, batches, check, tell)
+        intake = Intake(settings, journal, planner, batches, check, tell, watch)
         backlog = JournalBacklog(journal, planner, intake, settings.out, tell, time.monotonic)
         log = stack.enter_context(worker_log(settings.state, journal.run))
         pool = Supervisor(
@@ -71,13 +76,17 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
             memory=settings.memory, leave=leaving.watch(settings.drain_file, settings.drain_url),
         )  # fmt: skip
         tell(Event("run.started", {"run": journal.run, "version": __version__, "recipe": chosen.name,
-                                   "out": shown(settings.out), "workers": settings.jobs}))  # fmt: skip
+                                   "out": shown(settings.out), "workers": settings.jobs,
+                                   "watching": watch is not None}))  # fmt: skip
+        if watch is not None:
+            stack.callback(watch.close)
+            watch.start()  # its threads; every fork is over
         try:
             stopped = pool.run()
         except MachineBlocked as error:  # the journal's own disk: what runs was given up, the next run takes it over
             stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
         summary = sum_up(stopped, intake, journal, tally, time.monotonic() - started, strict=settings.strict)
-        if stopped is not Stopped.COMPLETE:
+        if stopped is not Stopped.COMPLETE and summary.exit_code == ExitCode.STOPPED_EARLY:
             tell(Event("run.stopped", {"reason": pool.blocked_by or stopped.value}))
         try:
             journal.end(summary.exit_code)
@@ -90,15 +99,20 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
 def sum_up(
     stopped: Stopped, intake: Intake, journal: Journal, tally: Tally, elapsed: float, *, strict: bool
 ) -> Summary:
-    """How the sources stand now, and the exit code that follows."""
+    """How the sources stand now, and the exit code that follows: a watch that is stopped has done what it was asked to,
+    unless it leaves something unfinished."""
+    intake.recount()
     mine = journal.sources.mine()
     done, rejected, quarantined = (
         mine.get(state, 0) + intake.settled[state] for state in ("done", "rejected", "quarantined")
     )
     unfinished = sum(mine.get(state, 0) + intake.settled[state] for state in ("pending", "cancelled"))
     judged = strict or tally.jobs > 0
-    if stopped is not Stopped.COMPLETE or mine.get("pending", 0):
+    in_order = stopped is Stopped.COMPLETE or (intake.watched and stopped is not Stopped.BLOCKED)
+    if not in_order or mine.get("pending", 0):
         code = ExitCode.STOPPED_EARLY
+    elif intake.watched:
+        code = ExitCode.COMPLETE
     elif intake.troubles or (judged and rejected + quarantined):
         code = ExitCode.BAD_SOURCES
     else:
@@ -138,6 +152,20 @@ def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[sc
             if isinstance(each, scan.Trouble):
                 raise UsageError(f"{shown(each.name)}: {each.message} (--strict: nothing was started)")
     return iter(scan.without_repeats(found))
+
+
+def open_watch(settings: Settings, tell: Emit) -> Watch:
+    """A watch on the SOURCE folders, which does not see anything yet. Raises UsageError."""
+    from mediactl.watch import Watch  # loads watchfiles
+
+    found: dict[bytes, bytes] = {}
+    for source in settings.sources:
+        path = os.path.abspath(source)
+        if not os.path.isdir(path):
+            raise UsageError(f"{shown(source)}: not a folder; only folders can be watched")
+        _refuse_inside_out(path, source, settings)
+        found[path] = os.path.basename(path) if settings.keep_root else b""
+    return Watch(settings, found, tell, time.monotonic, time.time)
 
 
 def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) -> Iterator[scan.Batch | scan.Trouble]:

@@ -30,6 +30,8 @@ class Batch(msgspec.Struct, frozen=True):
     """Last component of the place, where it is not the file's own name (a batch of one file)."""
     priority: Priority | None = None
     recipe: str | None = None
+    fresh: bool = False
+    """Met by a look that was not the first: a file in it that is new may still be written to."""
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -39,14 +41,16 @@ class Trouble(msgspec.Struct, frozen=True):
     message: str
 
 
-def folder(root: bytes, *, prefix: bytes, never: frozenset[tuple[int, int]], follow: bool) -> Iterator[Batch | Trouble]:
-    """Walk a folder, in the order of names.
+def folder(
+    root: bytes, *, prefix: bytes, never: frozenset[tuple[int, int]], follow: bool, below: bytes = b""
+) -> Iterator[Batch | Trouble]:
+    """Walk a folder, or what lies in its folder ``below``, in the order of names.
 
     Hidden files are left out; symbolic links too, unless ``follow``. Folders whose (device, inode) is in ``never``
     (OUT and the journal's) are not entered, nor is any that is itself an output tree of mediactl's.
     """
     visited: set[tuple[int, int]] = set()
-    stack: list[bytes] = [b""]
+    stack: list[bytes] = [below]
     while stack:
         here = stack.pop()
         absolute = os.path.join(root, here) if here else root
@@ -84,6 +88,27 @@ def folder(root: bytes, *, prefix: bytes, never: frozenset[tuple[int, int]], fol
                         yield Batch(root, here, os.path.join(prefix, here) if here else prefix, files)
         except OSError as error:
             yield Trouble(absolute, f"cannot be read: {error.strerror}; skipped")
+
+
+def entered(root: bytes, folder: bytes, *, never: frozenset[tuple[int, int]]) -> bytes | None:
+    """The name, relative to ``root``, by which a walk that follows no links enters this folder; None: it does not.
+
+    That is another name than the one asked for where that one leads through a link to a folder inside ``root``.
+    Raises OSError when it is not there.
+    """
+    here = b""
+    for name in folder.split(b"/") if folder else ():
+        here = os.path.join(here, name)
+        absolute = os.path.join(root, here)
+        status = os.lstat(absolute)
+        if stat.S_ISLNK(status.st_mode):
+            real, top = os.path.realpath(os.path.join(root, folder)), os.path.realpath(root)
+            return entered(root, real[len(top) + 1 :], never=never) if real.startswith(top + b"/") else None
+        if name[:1] == b"." or not stat.S_ISDIR(status.st_mode) or (status.st_dev, status.st_ino) in never:
+            return None
+        if os.path.lexists(os.path.join(absolute, b".mediactl")):
+            return None
+    return folder
 
 
 def single(path: bytes, *, prefix: bytes) -> Batch:

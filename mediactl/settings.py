@@ -17,8 +17,19 @@ CONFIG = "mediactl.toml"
 """Read from the current folder. Keys are the long flags' names with "_" for "-"."""
 
 
+class Watching(msgspec.Struct, frozen=True):
+    """What one ``mediactl watch`` was asked for, all in seconds."""
+
+    settle: float = 1.0
+    """For so long size and mtime of a new file have to stay as they are before it is taken."""
+    poll: float | None = None
+    """Between two looks at everything, instead of being told of changes."""
+    rescan: float = 600.0
+    """Between two looks at everything, should a change not have been told."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one ``mediactl process`` was asked for. Paths are absolute."""
+    """What one ``mediactl process`` or ``watch`` was asked for. Paths are absolute."""
 
     sources: tuple[bytes, ...]
     """As named by the user; b"-" is a manifest on standard input."""
@@ -48,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_file: str | None = None
     drain_url: str | None = None
     """A file whose appearance, and an address whose answer 200, means: leave this machine."""
+    watching: Watching | None = None
+    """None: what is there is processed, and that is all."""
     cache: bytes | None = None
     environment: Mapping[str, str] = {}
     """What workers inherit."""
@@ -69,6 +82,9 @@ class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     keep_root: bool | None = None
     follow_symlinks: bool | None = None
     ffmpeg: str | None = None
+    settle: float | None = None
+    poll: float | None = None
+    rescan: float | None = None
 
 
 def read_config(path: str = CONFIG) -> dict[str, object]:

@@ -204,6 +204,7 @@ SELECT EXISTS (SELECT 1 FROM jobs WHERE source = ? AND state IN ('ready', 'runni
 
 -- name: make_mine
 CREATE TEMP TABLE IF NOT EXISTS mine (source INTEGER PRIMARY KEY);
+CREATE TEMP TABLE IF NOT EXISTS met (source INTEGER PRIMARY KEY);
 
 -- name: put_mine
 INSERT OR IGNORE INTO temp.mine (source) VALUES (?);
@@ -211,6 +212,14 @@ INSERT OR IGNORE INTO temp.mine (source) VALUES (?);
 -- name: mine
 -- How the sources stand that this run has to do with.
 SELECT s.state, count(*) FROM temp.mine AS m JOIN sources AS s ON s.id = m.source GROUP BY s.state;
+
+-- name: put_met
+INSERT OR IGNORE INTO temp.met (source) VALUES (?);
+
+-- name: met
+-- How the sources stand that a watch found, maybe many times, with nothing to be done for them.
+SELECT s.state, count(*) FROM temp.met AS m JOIN sources AS s ON s.id = m.source
+WHERE m.source NOT IN (SELECT source FROM temp.mine) GROUP BY s.state;
 
 -- name: mine_pending
 SELECT EXISTS (SELECT 1 FROM temp.mine AS m JOIN sources AS s ON s.id = m.source WHERE s.state = 'pending');

@@ -77,15 +77,17 @@ class Sources:
         assert row is not None
         return int(row[0])
 
-    def put_ignored(self, source: Source, reason: str) -> None:
+    def put_ignored(self, source: Source, reason: str) -> int:
         """Remember a file that is no media, so that it is not opened again while it stays as it is."""
         folder, name = os.path.split(source.place)
         mark = source.fingerprint
-        self._run(
+        row = self._run(
             "put_source",
             (folder, name, source.root, source.path, mark.size, mark.mtime_ns, mark.ctime_ns, mark.inode,
              "none", source.format, "", "", "ignored", reason),
-        )  # fmt: skip
+        ).fetchone()  # fmt: skip
+        assert row is not None
+        return int(row[0])
 
     def get(self, source: int) -> SourceRow:
         """A source by its id. Raises KeyError."""
@@ -173,9 +175,19 @@ class Sources:
         """Whether a job of this source waits or runs."""
         return bool(self._run("live_job", (source,)).fetchone()[0])
 
-    def mark_mine(self, sources: Iterable[int]) -> None:
-        """Remember, for this run only, that these sources are among those it was asked for."""
+    def mark_mine(self, sources: Iterable[int]) -> int:
+        """Remember, for this run only, that these sources are among those it was asked for; how many are so now."""
+        before = self._connection.total_changes()
         self._connection.executemany(self._sql["put_mine"], ((source,) for source in sources))
+        return self._connection.total_changes() - before
+
+    def mark_met(self, sources: Iterable[int]) -> None:
+        """Remember, for this run only, that these sources were found, with nothing to be done for them."""
+        self._connection.executemany(self._sql["put_met"], ((source,) for source in sources))
+
+    def met(self) -> dict[str, int]:
+        """State -> number, of the sources that were found and are not this run's."""
+        return dict(self._run("met", ()).fetchall())
 
     def mine(self) -> dict[str, int]:
         """State -> number, of the sources marked as this run's."""

@@ -11,6 +11,10 @@ from mediactl.ui.tally import Tally
 FIRST_LINE = 10.0
 NEXT_LINES = 60.0
 """Seconds after which a line says how far a run is, and between the next ones."""
+WATCH_LINES = 10.0
+"""Seconds between two lines of a watch about what it has done. They come when it rests, or after ``NEXT_LINES``."""
+NAMED = 3
+"""Sources that such a line names."""
 
 
 def size(count: float) -> str:
@@ -46,6 +50,8 @@ def problem(event: Event) -> str | None:
         return f"will be tried again: {fields.get('path', fields['job'])}: {fields['reason']}"
     if event.name == "scan.trouble":
         return f"{fields['path']}: {fields['reason']}"
+    if event.name == "watch.trouble":
+        return f"{fields['path']}: {fields['reason']}"
     if event.name == "journal.damaged":
         return (
             f"the journal was damaged; it was set aside as {fields['set_aside']} and rebuilt from"
@@ -66,6 +72,8 @@ def describe(event: Event) -> str | None:
         return f"done: {fields['path']}: {', '.join(fields['outputs'])} in {fields['seconds']} s{warnings}"
     if event.name == "source.ignored":
         return f"ignored: {fields['path']}: {fields['reason']}"
+    if event.name == "job.cancelled":
+        return f"removed before it was done: {fields.get('path', fields['job'])}"
     return None
 
 
@@ -102,6 +110,10 @@ class Lines:
         self._verbose = verbose
         self._tally = Tally()
         self._next = clock() + FIRST_LINE
+        self._watching = False
+        self._told = (0, 0, 0, 0, 0)
+        """A watch: what its last line has counted up to."""
+        self._names: list[str] = []
 
     def take(self, event: Event) -> None:
         """Draw one event."""
@@ -118,11 +130,43 @@ class Lines:
         if event.name == "summary":
             return ending(fields)
         if event.name == "run.started":
+            self._watching = fields["watching"]
+            self._next = self._clock()
             workers = count(fields["workers"], "worker")
             return f"mediactl {fields['version']}: recipe {fields['recipe']}, {workers}, to {fields['out']}"
-        if event.name == "tick" and self._clock() >= self._next:
+        if self._watching and (line := self._watched(event)):
+            return line
+        if event.name == "tick" and not self._watching and self._clock() >= self._next:
             self._next = self._clock() + NEXT_LINES
             fraction = self._tally.fraction
             done = f"{self._tally.assets:,} of {self._tally.found:,} sources done"
             return done if fraction is None else f"{done}, {100 * fraction:.0f} % of the work"
         return describe(event) if self._verbose else None
+
+    def _watched(self, event: Event) -> str | None:
+        """What a watch says of the good things: little, for it may run for months."""
+        fields: dict[str, Any] = event.fields
+        if event.name == "plan":
+            found = count(fields["sources"], "source")
+            return f"watching: {found} there, {fields['up_to_date']:,} up to date, {fields['planned']:,} to be done"
+        if event.name == "watch.resumed":
+            return f"{fields['path']}: is back"
+        tally = self._tally
+        if event.name == "job.done" and "made" in fields and len(self._names) < NAMED:
+            self._names.append(fields["path"])
+        if event.name != "tick" or self._clock() < self._next + (NEXT_LINES if fields["running"] else 0.0):
+            return None
+        now = (tally.assets, tally.artefacts, tally.bytes_in, tally.bytes_out, tally.removed)
+        sources, made, bytes_in, bytes_out, removed = (new - old for new, old in zip(now, self._told, strict=True))
+        if not (sources or removed):
+            return None
+        self._next = self._clock() + WATCH_LINES
+        more = f" and {sources - len(self._names):,} more" if sources > len(self._names) else ""
+        parts = []
+        if sources:
+            parts.append(f"done: {', '.join(self._names)}{more}: {count(made, 'file')} made")
+            parts.append(f"({size(bytes_in)} -> {size(bytes_out)})")
+        if removed:
+            parts.append(f"{count(removed, 'source')} removed before done")
+        self._told, self._names = now, []
+        return " ".join(parts)

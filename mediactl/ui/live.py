@@ -27,6 +27,9 @@ class LiveView:
         self._clock = clock
         self._verbose = verbose
         self._tally = Tally()
+        self._watching = False
+        self._busy = False
+        """Whether anything runs."""
         self._started = clock()
         self._next = 0.0
         self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -35,6 +38,10 @@ class LiveView:
     def take(self, event: Event) -> None:
         """Draw one event."""
         self._tally.take(event)
+        if event.name == "run.started":
+            self._watching = bool(event.fields["watching"])
+        elif event.name == "tick":
+            self._busy = bool(event.fields["running"])
         if line := problem(event):
             kind, _, rest = line.partition(": ")
             self._console.print(Text.assemble((kind + ": ", "yellow"), rest) if rest else Text(line, "yellow"))
@@ -61,10 +68,13 @@ class LiveView:
         head.add_column(no_wrap=True)
         head.add_column(ratio=1)
         head.add_column(no_wrap=True, justify="right")
-        over = tally.assets + tally.rejected + tally.quarantined
+        over = tally.assets + tally.rejected + tally.quarantined + tally.removed
         known = f"{total:,}" if total is not None else f"{tally.found:,}+"
+        if self._watching and total is not None:
+            known = f"{max(over, tally.found):,}"
         left = ""
-        if fraction and elapsed > 2 and total is not None and tally.found + tally.rejected >= total:
+        counted = not self._watching and total is not None and tally.found + tally.rejected >= total
+        if fraction and elapsed > 2 and counted:
             left = f"about {duration(elapsed / fraction * (1 - fraction))} left"
         head.add_row(
             Text(f"{over:,} of {known} sources"),
@@ -81,4 +91,6 @@ class LiveView:
             rows.append(row)
         if tally.rejected + tally.quarantined:
             rows.append(Text(f"  {tally.rejected} rejected, {tally.quarantined} quarantined", "dim"))
+        if self._watching and total is not None and not self._busy:
+            rows[0] = Text(f"watching: {over:,} sources done")
         return Group(*rows)

@@ -35,6 +35,10 @@ class Summary(msgspec.Struct, frozen=True):
     exit_code: int
 
 
+MOST_KNOWN = 100_000
+"""Jobs whose size is remembered until they end: those that another run brings to an end are never told."""
+
+
 class Tally:
     """Running totals. ``take`` every event in order."""
 
@@ -47,6 +51,8 @@ class Tally:
         self.rejected = 0
         self.quarantined = 0
         self.retries = 0
+        self.removed = 0
+        """Sources whose file was removed before they were done."""
         self.ignored = 0
         self.planned: dict[str, Any] | None = None
         """The event "plan", once planning is over."""
@@ -83,6 +89,8 @@ class Tally:
     def _job_probed(self, fields: dict[str, Any]) -> None:
         self.jobs += 1
         seconds = seconds_of(fields["next_kind"], fields["size"])
+        if len(self._sizes) >= MOST_KNOWN:
+            del self._sizes[next(iter(self._sizes))]
         self._sizes[fields["next"]] = seconds
         self.work_known += seconds
         kind = fields["source_kind"]
@@ -117,6 +125,24 @@ class Tally:
     def _job_retry(self, fields: dict[str, Any]) -> None:
         self.retries += 1
         self.running.pop(fields["job"], None)
+
+    def _job_interrupted(self, fields: dict[str, Any]) -> None:
+        self.running.pop(fields["job"], None)
+
+    def _job_changed(self, fields: dict[str, Any]) -> None:
+        self._begins_anew(fields)
+        self._unread[fields["source_kind"]] += fields["bytes"]
+
+    def _job_cancelled(self, fields: dict[str, Any]) -> None:
+        self.removed += 1
+        self._begins_anew(fields)
+
+    def _begins_anew(self, fields: dict[str, Any]) -> None:
+        self.running.pop(fields["job"], None)
+        if fields["job"] in self._sizes:
+            self.work_known -= self._sizes.pop(fields["job"])
+        elif "source_kind" in fields:
+            self._unread[fields["source_kind"]] -= fields["bytes"]
 
     def _over(self, fields: dict[str, Any]) -> None:
         self.running.pop(fields["job"], None)

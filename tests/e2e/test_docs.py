@@ -50,6 +50,21 @@ def test_the_commands_in_readme_parse(line: str) -> None:
     assert context.params is not None
 
 
+def watch_command_lines() -> list[str]:
+    """Every command of docs/watch.md, that of the service included."""
+    file = ROOT / "docs" / "watch.md"
+    lines = [line.split("#")[0] for block in blocks(file, "sh") for line in block.splitlines()]
+    (unit,) = blocks(file, "ini")
+    return lines + re.findall(r"^ExecStart=\S*/(mediactl .*)$", unit, re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", watch_command_lines())
+def test_the_commands_in_the_docs_on_watching_parse(line: str) -> None:
+    program, name, *arguments = shlex.split(line)
+    assert program == "mediactl"
+    assert cli.commands[name].make_context(name, [*arguments], parent=click.Context(cli)).params is not None
+
+
 def test_the_recipe_in_the_docs_is_sound() -> None:
     (text,) = blocks(ROOT / "docs" / "recipes.md", "toml")
     assert recipe.parse(text, "docs/recipes.md").name == "gallery"
@@ -59,6 +74,7 @@ def test_every_event_that_a_run_tells_is_in_the_docs_with_its_fields(mediactl: C
     table = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", (ROOT / "docs" / "events.md").read_text(), re.MULTILINE))
     common = {"event", "time"}
     told = mediactl("process", samples, "--json").events + mediactl("process", samples, "--json").events
+    told += mediactl("watch", samples, "--json", "--max-duration", "1").events
     assert {"run.started", "plan", "job.done", "job.rejected", "summary"} <= {event["event"] for event in told}
     for event in told:
         documented = set(re.findall(r"`(\w+)`", table[event["event"]])) | common

@@ -1,0 +1,317 @@
+"""What ``mediactl watch`` takes in, for ever: what is there, then whatever comes, once it is still.
+
+Three things are looked at, in this order: what a ``Lookout`` was told of, files held by ``Settling`` whose time has
+come, and walks: of folders that appeared, and of everything (first of all, when changes may have been missed, and now
+and then).
+Everything new that a walk meets is held too, so a file is taken early only if it was there, and still, at the start.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import stat
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from mediactl import scan
+from mediactl.files import shown
+from mediactl.lookout import OUT_OF_WATCHES, Lookout, mark_of, watches_left
+from mediactl.model import Event, Priority
+from mediactl.settings import Settings
+from mediactl.settling import Settling, still_mark
+
+PIECE = 256
+"""Files looked at in one step: about a millisecond."""
+FULL = 20_000
+"""Held files beyond which no walk goes on: a folder of a million files moved in must not stand in memory."""
+FALLBACK = 30.0
+"""Seconds between two looks at everything where changes are not told, unless --poll says otherwise."""
+AGAIN = 1.0
+"""Seconds from a request to look again until that is done: bursts make several."""
+SHARE = 9
+"""A look at everything is followed by a pause of so many times its duration."""
+
+Look = Iterator[scan.Batch | scan.Trouble]
+File = tuple[bytes, bytes, bytes]
+"""(root, folder relative to it, name)."""
+
+
+class Root:
+    """A SOURCE folder, and how far it was looked at."""
+
+    def __init__(self, path: bytes, prefix: bytes, lookout: Lookout) -> None:
+        self.path = path
+        self.prefix = prefix
+        self.lookout = lookout
+        self.changed: set[str] = set()
+        self.near: Look | None = None
+        self.full: Look | None = None
+        """The walks that go on now, of a folder that appeared and of everything."""
+        self.surveyed = False
+        """Whether the first one is over."""
+        self.gone = False
+        self.misses = ""
+        self.began = 0.0
+        self.rested_at = -math.inf
+        """When the pause after the last one is over."""
+        self.next_walk = math.inf
+        self.appeared: dict[bytes, None] = {}
+        self.again: dict[bytes, float] = {}
+        """Folders that are to be walked: at once, and at this time once more."""
+
+
+class Watch:
+    """An iterator that never ends: a batch, a trouble, or None when there is nothing for now. Close it.
+
+    ``wakeup`` is readable when there may be something again; without that, ask several times a second, for time alone
+    makes files still. ``clock`` is monotonic, ``wall`` in seconds since 1970, as the files' own times are.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        roots: dict[bytes, bytes],
+        emit: Callable[[Event], None],
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        assert settings.watching is not None
+        self._wanted = settings.watching
+        self._out = settings.out
+        self._follow = settings.follow_symlinks
+        self._never = (settings.out, os.fsencode(settings.state))
+        self._emit = emit
+        self._clock = clock
+        self._wall = wall
+        self.wakeup, self._theirs = socket.socketpair()
+        for end in (self.wakeup, self._theirs):
+            end.setblocking(False)
+        self._told: set[bytes] = set()
+        """Names of which a trouble was told."""
+        self._ready: deque[scan.Batch] = deque()
+        self._settling: Settling[File] = Settling(self._wanted.settle, self._stat)
+        deaf = self._wanted.poll is not None
+        self._roots = {
+            path: Root(path, prefix, Lookout(path, settings.out, self._wake, deaf=deaf))
+            for path, prefix in roots.items()
+        }
+
+    def start(self) -> None:
+        """Begin to watch; nothing comes before."""
+        for root in self._roots.values():
+            root.lookout.start()
+
+    def close(self) -> None:
+        """End the threads."""
+        for root in self._roots.values():
+            root.lookout.close()
+        self.wakeup.close()
+        self._theirs.close()
+
+    @property
+    def surveyed(self) -> bool:
+        """Whether all that was there at the start was found."""
+        return all(root.surveyed for root in self._roots.values())
+
+    def __iter__(self) -> Watch:
+        return self
+
+    def __next__(self) -> scan.Batch | scan.Trouble | None:
+        now = self._clock()
+        self._listen(now)
+        for root in self._roots.values():
+            if root.changed:
+                self._look_at_changes(root, now)
+                self._wake()  # there may be more of them
+        if not self._ready and self._settling.due(now):
+            self._ready.extend(self._batches(self._settling.take(now, PIECE)))
+            self._wake()  # there may be more of them
+        if self._ready:
+            return self._ready.popleft()
+        if len(self._settling) < FULL:
+            for root in self._roots.values():
+                found = self._walk(root, now)
+                if found is not None:
+                    return found
+        return None
+
+    def tells(self, name: bytes) -> bool:
+        """Whether a trouble with this file is to be told: each is told once."""
+        new = name not in self._told
+        if len(self._told) >= FULL:
+            self._told.clear()
+        self._told.add(name)
+        return new
+
+    def hold(self, batch: scan.Batch, entry: scan.Entry) -> None:
+        """A file that a walk met and that is new: it is taken when it is still."""
+        self._settling.hold((batch.root, batch.folder, entry[0]), (entry[1], entry[2]), self._clock())
+
+    # -- what was told -----------------------------------------------------------------------------------------------
+
+    def _listen(self, now: float) -> None:
+        try:
+            while len(self.wakeup.recv(4096)) == 4096:
+                pass
+        except BlockingIOError:
+            return  # nothing was told
+        for root in self._roots.values():
+            news = root.lookout.news()
+            root.changed |= news.changed
+            if self._follow and root.changed:  # by which name a walk comes to a file, only a walk can tell
+                root.changed.clear()
+                news.again = True
+            self._state(root, now)
+            if news.again and not root.gone:
+                root.next_walk = min(root.next_walk, max(now + (AGAIN if root.surveyed else 0.0), root.rested_at))
+
+    def _state(self, root: Root, now: float) -> None:
+        gone = root.lookout.gone
+        if gone and not root.gone:
+            root.near, root.full, root.next_walk = None, None, math.inf
+            root.appeared.clear()
+            root.again.clear()
+            self._emit(Event("watch.trouble", {"path": shown(root.path), "reason": "is gone; waiting for it"}))
+        elif root.gone and not gone:
+            self._emit(Event("watch.resumed", {"path": shown(root.path)}))
+        root.gone = gone
+        self._misses(root, root.lookout.misses)
+
+    def _misses(self, root: Root, why: str) -> None:
+        if why and not root.misses:
+            root.misses = why
+            text = f"{why}: looked at every {self._interval(root):g} s instead"
+            self._emit(Event("watch.trouble", {"path": shown(root.path), "reason": text}))
+
+    def _look_at_changes(self, root: Root, now: float) -> None:
+        """A piece of what was told: files are held, folders that appeared are to be walked."""
+        never = self._marks()
+        folders: dict[bytes, bytes | None] = {}
+        for _ in range(min(PIECE, len(root.changed))):
+            path = os.fsencode(root.changed.pop())
+            above, name = os.path.split(path[len(root.path) :].strip(b"/"))
+            if not name:
+                continue  # the root itself
+            try:
+                if above not in folders:
+                    folders[above] = scan.entered(root.path, above, never=never)
+                folder = folders[above]
+                if folder is None:
+                    continue
+                relative = os.path.join(folder, name)
+                status = os.lstat(os.path.join(root.path, relative))
+            except OSError:
+                continue  # it is gone again
+            if stat.S_ISREG(status.st_mode):
+                self._settling.hold((root.path, folder, name), still_mark(status), now)
+            elif stat.S_ISDIR(status.st_mode) and (status.st_dev, status.st_ino) not in never:
+                self._appeared(root, relative)
+
+    def _appeared(self, root: Root, folder: bytes) -> None:
+        above = os.path.dirname(folder)
+        while above:
+            if above in root.appeared:
+                return  # about to be walked with all that lies in it
+            above = os.path.dirname(above)
+        root.appeared[folder] = None
+
+    # -- walks -------------------------------------------------------------------------------------------------------
+
+    def _walk(self, root: Root, now: float) -> scan.Batch | scan.Trouble | None:
+        """The next thing that a walk of this root meets, if there is anything to be walked now."""
+        if root.near is None:
+            self._begin_near(root, now)
+        if root.full is None and root.next_walk <= now:
+            root.full, root.began, root.next_walk = self._look(root, b""), now, math.inf
+        for walk in (root.near, root.full):
+            if walk is None:
+                continue
+            self._wake()  # it goes on in the next step
+            found = next(walk, None)
+            if found is None and walk is root.near:
+                root.near = None
+            elif found is None:
+                self._end(root, now)
+            elif isinstance(found, scan.Batch):
+                return self._met(found, first=walk is root.full and not root.surveyed)
+            elif os.path.lexists(found.name) and self.tells(found.name):
+                return found
+        return None
+
+    def _begin_near(self, root: Root, now: float) -> None:
+        """Walk a folder that appeared; and once more, for the kernel does not tell of what came into it at first."""
+        if root.appeared:
+            folder = next(iter(root.appeared))
+            del root.appeared[folder]
+            root.again.pop(folder, None)
+            root.again[folder] = now + AGAIN
+            if not root.misses and self._wanted.poll is None and not watches_left():
+                self._misses(root, OUT_OF_WATCHES)
+                root.next_walk = min(root.next_walk, now + FALLBACK)
+        elif root.again and next(iter(root.again.values())) <= now:
+            folder = next(iter(root.again))
+            del root.again[folder]
+        else:
+            return
+        try:
+            if scan.entered(root.path, folder, never=self._marks()) == folder:
+                root.near = self._look(root, folder)
+        except OSError:
+            return  # it is gone again
+
+    def _end(self, root: Root, now: float) -> None:
+        """A look at everything is over: when the next one is due."""
+        wanted = root.next_walk < math.inf
+        root.full, root.surveyed = None, True
+        root.rested_at = now + min(SHARE * (now - root.began), self._wanted.rescan)
+        root.next_walk = root.rested_at if wanted else max(root.rested_at, now + self._interval(root))
+
+    def _met(self, batch: scan.Batch, *, first: bool) -> scan.Batch | None:
+        if not first:
+            return msgspec.structs.replace(batch, priority=Priority.URGENT, fresh=True)
+        since = (self._wall() - self._wanted.settle) * 1e9
+        young = [entry for entry in batch.files if max(entry[2], entry[3]) > since]
+        for entry in young:
+            self.hold(batch, entry)
+        old = [entry for entry in batch.files if max(entry[2], entry[3]) <= since]
+        return msgspec.structs.replace(batch, files=old) if old else None
+
+    def _look(self, root: Root, below: bytes) -> Look:
+        return scan.folder(root.path, prefix=root.prefix, never=self._marks(), follow=self._follow, below=below)
+
+    def _interval(self, root: Root) -> float:
+        if self._wanted.poll is not None:
+            return self._wanted.poll
+        return min(FALLBACK, self._wanted.rescan) if root.misses else self._wanted.rescan
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def _batches(self, still: list[tuple[File, os.stat_result]]) -> Iterator[scan.Batch]:
+        """Files that are still, by folder."""
+        folders: dict[tuple[bytes, bytes], list[scan.Entry]] = {}
+        for (root, folder, name), status in still:
+            entry = name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+            folders.setdefault((root, folder), []).append(entry)
+        for (root, folder), entries in sorted(folders.items()):
+            place = os.path.join(self._roots[root].prefix, folder) if folder else self._roots[root].prefix
+            yield scan.Batch(root, folder, place, sorted(entries), priority=Priority.URGENT)
+
+    def _stat(self, file: File) -> os.stat_result | None:
+        try:
+            return os.stat(os.path.join(*file), follow_symlinks=self._follow)
+        except OSError:
+            return None
+
+    def _marks(self) -> frozenset[tuple[int, int]]:
+        """What is never entered; looked up anew, for OUT may be made after the start."""
+        return frozenset(mark for mark in map(mark_of, self._never) if mark is not None)
+
+    def _wake(self) -> None:
+        try:
+            self._theirs.send(b"\0")
+        except OSError:
+            return  # it is awake already, or closed
