@@ -1,7 +1,8 @@
 """What a claim and a settle cost in a journal of ten thousand jobs and in one of a million.
 
 Each journal is filled, then jobs are claimed and settled 64 at a time, as the pool does it with short ones; told is the
-middle of rounds of up to 6,400 jobs, alternating between the two, and the memory of each process at its start and at its end.
+middle of rounds of up to 6,400 jobs, alternating between the two, and the memory of each process at its start and its
+end.
 """
 
 from __future__ import annotations

@@ -175,10 +175,7 @@ def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) 
     _refuse_inside_out(path, source, settings)
     if os.path.isdir(path):
         prefix = os.path.basename(path) if settings.keep_root else b""
-        never = frozenset(
-            _mark(folder) for folder in (settings.out, os.fsencode(settings.state)) if os.path.isdir(folder)
-        )
-        return scan.folder(path, prefix=prefix, never=never, follow=settings.follow_symlinks)
+        return _walk(path, prefix, settings)
     if path.endswith(manifest.EXTENSIONS) and os.path.isfile(path):
         try:
             with open(path, "rb") as file:
@@ -188,6 +185,13 @@ def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) 
         return manifest.read(content, source, os.path.dirname(path), allow_outside=settings.allow_outside)
     prefix = os.path.basename(os.path.dirname(path)) if settings.keep_root else b""
     return iter([scan.single(path, prefix=prefix)])
+
+
+def _walk(path: bytes, prefix: bytes, settings: Settings) -> Iterator[scan.Batch | scan.Trouble]:
+    """A folder without OUT and the journal, as they are when it is begun: OUT may not be there before."""
+    folders = (settings.out, os.fsencode(settings.state))
+    never = frozenset(_mark(folder) for folder in folders if os.path.isdir(folder))
+    yield from scan.folder(path, prefix=prefix, never=never, follow=settings.follow_symlinks)
 
 
 def _outside_out(found: scan.Batch | scan.Trouble, out: bytes) -> scan.Batch | scan.Trouble:

@@ -32,6 +32,8 @@ FALLBACK = 30.0
 """Seconds between two looks at everything where changes are not told, unless --poll says otherwise."""
 AGAIN = 1.0
 """Seconds from a request to look again until that is done: bursts make several."""
+COUNT_INTERVAL = 0.5
+"""Seconds between two looks whether new folders can still be watched; such a look takes 10 ms."""
 SHARE = 9
 """A look at everything is followed by a pause of so many times its duration."""
 
@@ -90,6 +92,7 @@ class Watch:
         self.wakeup, self._theirs = socket.socketpair()
         for end in (self.wakeup, self._theirs):
             end.setblocking(False)
+        self._next_count = 0.0
         self._told: set[bytes] = set()
         """Names of which a trouble was told."""
         self._ready: deque[scan.Batch] = deque()
@@ -249,12 +252,10 @@ class Watch:
             del root.appeared[folder]
             root.again.pop(folder, None)
             root.again[folder] = now + AGAIN
-            if not root.misses and self._wanted.poll is None and not watches_left():
-                self._misses(root, OUT_OF_WATCHES)
-                root.next_walk = min(root.next_walk, now + FALLBACK)
         elif root.again and next(iter(root.again.values())) <= now:
             folder = next(iter(root.again))
             del root.again[folder]
+            self._count_watches(root, now)
         else:
             return
         try:
@@ -262,6 +263,14 @@ class Watch:
                 root.near = self._look(root, folder)
         except OSError:
             return  # it is gone again
+
+    def _count_watches(self, root: Root, now: float) -> None:
+        """Folders have appeared: was there a watch for each?"""
+        if now >= self._next_count and self._wanted.poll is None and not root.misses:
+            self._next_count = now + COUNT_INTERVAL
+            if not watches_left():
+                self._misses(root, OUT_OF_WATCHES)
+                root.next_walk = min(root.next_walk, now + self._interval(root))
 
     def _end(self, root: Root, now: float) -> None:
         """A look at everything is over: when the next one is due."""

@@ -164,9 +164,9 @@ class Lines:
         more = f" and {sources - len(self._names):,} more" if sources > len(self._names) else ""
         parts = []
         if sources:
-            parts.append(f"done: {', '.join(self._names)}{more}: {count(made, 'file')} made")
-            parts.append(f"({size(bytes_in)} -> {size(bytes_out)})")
+            what = f"{count(made, 'file')} made ({size(bytes_in)} -> {size(bytes_out)})"
+            parts.append(f"done: {', '.join(self._names)}{more}: {what}")
         if removed:
             parts.append(f"{count(removed, 'source')} removed before done")
         self._told, self._names = now, []
-        return " ".join(parts)
+        return ", ".join(parts)

@@ -389,22 +389,34 @@ def test_polling_finds_what_comes_and_what_grows(folder: Path, watch: Callable[.
     assert (code, summary["sources"], summary["done"]) == (0, 2, 2)
 
 
-@pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])
+@pytest.mark.parametrize(
+    ("limit", "number", "late"),
+    [("max_inotify_watches", 3, False), ("max_inotify_watches", 3, True), ("max_inotify_instances", 0, False)],
+)
 def test_at_the_limits_of_inotify_it_says_so_once_and_looks_at_everything_instead(
-    mediactl: CommandLine, folder: Path, limit: str
+    mediactl: CommandLine, folder: Path, limit: str, number: int, late: bool
 ) -> None:
-    for number in range(12):
-        (folder / str(number)).mkdir()
-    few = ["unshare", "-Ur", "sh", "-c", f'echo {3 if "watches" in limit else 0} > /proc/sys/user/{limit} && exec "$@"']
-    if subprocess.run([*few, "sh", "true"], capture_output=True).returncode:
+    few = ["unshare", "-Ur", "sh", "-c", f'echo {number} > /proc/sys/user/{limit} && exec "$@"', "sh"]
+    if subprocess.run([*few, "true"], capture_output=True).returncode:
         pytest.skip("no user namespaces here")
     command = mediactl.argv("watch", "in", "--recipe", "tiny.toml", "--settle", "0.3", "--rescan", "1")
+
+    def folders() -> None:
+        for each in range(12):
+            (folder / str(each)).mkdir()
+
+    if not late:
+        folders()
     running = subprocess.Popen(
-        [*few, "sh", *command], cwd=mediactl.folder, env=mediactl.environment, stdout=subprocess.PIPE, text=True
+        [*few, *command], cwd=mediactl.folder, env=mediactl.environment, stdout=subprocess.PIPE, text=True
     )
     try:
         assert running.stdout is not None
         told = list(itertools.takewhile(lambda line: not line.startswith("watching"), running.stdout))
+        if late:
+            folders()
+            told += itertools.takewhile(lambda line: "limit" not in line, running.stdout)
+            told.append("looked at every 1 s")
         picture(folder / "11/a.png")
         told += itertools.takewhile(lambda line: not line.startswith("done"), running.stdout)
         running.terminate()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mediactl.model import Event
-from mediactl.ui.lines import FIRST_LINE, NEXT_LINES, Lines, count, duration, ending, size
+from mediactl.ui.lines import FIRST_LINE, NEXT_LINES, WATCH_LINES, Lines, count, duration, ending, size
 
 SUMMARY: dict[str, Any] = dict.fromkeys(
     "sources up_to_date done rejected quarantined unfinished ignored troubles jobs artefacts uploaded bytes_in"
@@ -125,3 +125,34 @@ def test_no_line_holds_an_escape_code() -> None:
         + drawn("summary", **SUMMARY)
     )
     assert "\x1b" not in text
+
+
+def job_done(path: str) -> dict[str, Any]:
+    """Fields of a source that is done."""
+    return {
+        "job": path, "kind": "image", "source_kind": "image", "bytes": 5, "path": path, "outputs": ["w1.webp"],
+        "seconds": 0.1, "warnings": [], "made": 2, "bytes_in": 1000, "bytes_out": 100,
+    }  # fmt: skip
+
+
+def test_a_watch_tells_what_it_has_done_when_it_rests_and_at_most_now_and_then() -> None:
+    drawn = Drawn()
+    drawn("run.started", version="1", recipe="web", workers=2, out="/out", watching=True)
+    told = drawn("plan", sources=5, up_to_date=3, planned=2)
+    assert told == "watching: 5 sources there, 3 up to date, 2 to be done\n"
+    for number in range(5):
+        assert drawn("job.done", **job_done(f"{number}.jpg")) == ""
+        assert drawn("tick", running=1) == ""
+    assert drawn("tick", running=0) == "done: 0.jpg, 1.jpg, 2.jpg and 2 more: 10 files made (5 kB -> 500 B)\n"
+    drawn("job.done", **job_done("late.jpg"))
+    drawn("job.cancelled", job="k", kind="probe", path="x.jpg", source_kind="image", bytes=5, reason="removed")
+    drawn.now = WATCH_LINES - 0.1
+    assert drawn("tick", running=0) == ""
+    drawn.now = WATCH_LINES
+    assert drawn("tick", running=0) == "done: late.jpg: 2 files made (1 kB -> 100 B), 1 source removed before done\n"
+    drawn.now = 3600.0
+    assert drawn("tick", running=0) == ""
+    drawn("job.done", **job_done("long.jpg"))
+    assert drawn("tick", running=1).startswith("done: long.jpg: ")
+    assert drawn("watch.trouble", path="/in", reason="is gone") == "/in: is gone\n"
+    assert drawn("watch.resumed", path="/in") == "/in: is back\n"

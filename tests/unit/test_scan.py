@@ -224,3 +224,31 @@ def test_two_files_that_would_meet_at_one_place_are_refused_by_name(second: scan
         assert re.search(r"/one/x/a\.jpg", str(told.value))
         assert "/two/" in str(told.value)
         assert "--keep-root" in str(told.value)
+
+
+def test_a_walk_may_begin_below(tmp_path: Path) -> None:
+    plant(tmp_path, "a.jpg", "trip/b.jpg", "trip/deep/c.jpg")
+    found = list(scan.folder(os.fsencode(tmp_path), prefix=b"p", never=frozenset(), follow=False, below=b"trip"))
+    assert paths(found) == [b"trip/b.jpg", b"trip/deep/c.jpg"]
+    assert [each.place for each in found if isinstance(each, scan.Batch)] == [b"p/trip", b"p/trip/deep"]
+
+
+def test_a_folder_is_entered_exactly_where_a_walk_enters_it(tmp_path: Path) -> None:
+    plant(tmp_path, "in/a/b/x", "in/.git/b/x", "in/out/b/x", "in/other/b/x", "outside/b/x", "in/file")
+    (tmp_path / "in/other/.mediactl").mkdir()
+    (tmp_path / "in/outward").symlink_to(tmp_path / "outside")
+    (tmp_path / "in/inward").symlink_to("a")
+    (tmp_path / "in/hidden").symlink_to(".git")
+    status = (tmp_path / "in/out").stat()
+    root = os.fsencode(tmp_path / "in")
+
+    def entered(folder: bytes) -> bytes | None:
+        return scan.entered(root, folder, never=frozenset({(status.st_dev, status.st_ino)}))
+
+    for folder in (b"", b"a", b"a/b"):
+        assert entered(folder) == folder
+    for folder in (b".git", b".git/b", b"out", b"out/b", b"other", b"other/b", b"outward", b"outward/b", b"file"):
+        assert entered(folder) is None
+    assert (entered(b"inward"), entered(b"inward/b"), entered(b"hidden/b")) == (b"a", b"a/b", None)
+    with pytest.raises(OSError, match="No such file"):
+        entered(b"nowhere")

@@ -107,3 +107,19 @@ def test_films_weigh_more_than_photos() -> None:
     assert seconds_of("image", 25_000_000) == pytest.approx(1.0)
     assert seconds_of("audio", 60_000) == pytest.approx(1.0)
     assert seconds_of("video", 3_000) == pytest.approx(1.0)
+
+
+def test_a_source_that_changed_or_was_removed_leaves_nothing_behind() -> None:
+    tally = told(planned(), probed(1, 10**6), ("job.progress", {**head(1), "fraction": 0.5}))
+    tally.take(Event("job.changed", {**head(1), "reason": "it changed"}))
+    assert (tally.running, tally._sizes, tally.work_known) == ({}, {}, 0.0)
+    for event in (probed(2, 10**6), ("job.cancelled", {**head(2), "reason": "removed"})):
+        tally.take(Event(*event))
+    assert (tally.removed, tally._sizes, tally.work_known) == (1, {}, 0.0)
+    assert tally._unread["image"] == 0
+
+
+def test_jobs_that_others_bring_to_an_end_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mediactl.ui.tally.MOST_KNOWN", 10)
+    tally = told(*(probed(number, 10**6) for number in range(100)))
+    assert len(tally._sizes) == 10
