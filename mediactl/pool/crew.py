@@ -69,9 +69,11 @@ class Crew:
         free = sum(max(0, worker.depth - len(worker.sent)) for worker in busy)
         free += unused * depth_of(self._expected) if len(quick) > len(busy) else unused
         heavy = 0 if self.waiting[HEAVY] or self._heavy_cores() >= self._size else 1
-        if sum(1 for worker in self.workers.values() if worker.sent and worker.lane == HEAVY) >= self._heavy_limit():
+        if sum(1 for worker in self.workers.values() if worker.sent and worker.lane == HEAVY) >= self._most(HEAVY):
             heavy = 0
         overtaking, before = (0, 0.0) if waiting or free else self._overtaking(busy, now)
+        if not waiting and not free and len(busy) < self._most(QUICK):
+            overtaking, before = max(overtaking, self._most(QUICK) - len(busy)), max(before, time.time())
         return Room({QUICK: max(0, free - waiting), HEAVY: heavy}, self._kinds(), overtaking, before)
 
     def add(self, assignments: Iterable[Assignment]) -> None:
@@ -138,7 +140,10 @@ class Crew:
         busy = [worker for worker in quick if worker.sent]
         if assignment.alone and self.busy():
             return None
-        if len(busy) < self._quick_slots() and self._fits(assignment):
+        # What is due by now, as urgent jobs are from the start, does not wait for cores that heavy work holds: heavy
+        # work runs at lower CPU priority.
+        slots = self._quick_slots() if assignment.due > time.time() else self._most(QUICK)
+        if len(busy) < slots and self._fits(assignment):
             return next((worker for worker in quick if not worker.sent), None) or self._hire(QUICK)
         # All are busy, or heavy work holds the core of those that are not: behind the job of another one.
         if assignment.due < max(map(_last_due, busy), default=0.0) - OVERTAKING_LEAD:
@@ -206,10 +211,11 @@ class Crew:
         return worker
 
     def _quick_slots(self) -> int:
-        return min(max(1, self._size - self._heavy_cores()), self._limits.get(QUICK, self._size))
+        return min(max(1, self._size - self._heavy_cores()), self._most(QUICK))
 
-    def _heavy_limit(self) -> int:
-        return self._limits.get(HEAVY, self._size)
+    def _most(self, lane: str) -> int:
+        """Jobs of a lane that may run at once, whatever the others do."""
+        return self._limits.get(lane, self._size)
 
     def _heavy_cores(self) -> int:
         return sum(worker.sent[0].cores for worker in self.workers.values() if worker.sent and worker.lane == HEAVY)
