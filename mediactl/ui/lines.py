@@ -131,7 +131,8 @@ class Lines:
             return ending(fields)
         if event.name == "run.started":
             self._watching = fields["watching"]
-            self._next = self._clock()
+            if self._watching:
+                self._next = self._clock()
             workers = count(fields["workers"], "worker")
             return f"mediactl {fields['version']}: recipe {fields['recipe']}, {workers}, to {fields['out']}"
         if self._watching and (line := self._watched(event)):

@@ -17,7 +17,7 @@ from journals import Clock, Rows, new_job, opened, record
 
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import SLACK
-from mediactl.jobs.states import TRANSITIONS, Patience, State
+from mediactl.jobs.states import LONGEST_DELAY, TRANSITIONS, Patience, State
 from mediactl.model import Priority, Verdict
 
 JOBS = range(6)
@@ -254,7 +254,7 @@ class Machine(RuleBasedStateMachine):
         with self.runs[run].transaction():
             self.runs[run].wake()
         for each in self.expected.values():
-            if each.run_after is not None and not self.clock.now < each.run_after <= self.clock.now + PATIENCE.cap:
+            if each.run_after is not None and not self.clock.now < each.run_after <= self.clock.now + LONGEST_DELAY:
                 each.run_after = None
 
     @rule(run=st.sampled_from(RUNS), job=st.sampled_from(JOBS))

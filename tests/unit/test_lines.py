@@ -156,3 +156,10 @@ def test_a_watch_tells_what_it_has_done_when_it_rests_and_at_most_now_and_then()
     assert drawn("tick", running=1).startswith("done: long.jpg: ")
     assert drawn("watch.trouble", path="/in", reason="is gone") == "/in: is gone\n"
     assert drawn("watch.resumed", path="/in") == "/in: is back\n"
+
+
+def test_a_short_run_says_only_how_it_begins_and_ends() -> None:
+    drawn = Drawn()
+    assert drawn("run.started", version="1", recipe="web", workers=2, out="derived", watching=False)
+    drawn.now = FIRST_LINE - 0.1
+    assert drawn("tick", running=1) == ""
