@@ -67,6 +67,21 @@ class MachineBlocked(MediactlError):
     exit_code = ExitCode.STOPPED_EARLY
 
 
+class Interrupted(MediactlError):
+    """The job was asked to stop; it costs nothing and goes on in the next run."""
+
+    fault = Fault.ENVIRONMENT
+    retry = True
+    exit_code = ExitCode.STOPPED_EARLY
+
+
+class LaneClosed(MediactlError):
+    """No job of this lane will fare better for now; other lanes go on. The exit code says whose fault it is."""
+
+    fault = Fault.ENVIRONMENT
+    exit_code = ExitCode.STOPPED_EARLY
+
+
 class UsageError(MediactlError):
     """The command line, environment, recipe or manifest is wrong."""
 

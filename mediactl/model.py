@@ -48,6 +48,10 @@ class Verdict(StrEnum):
     """Stopped from outside (signal, owner died); costs nothing."""
     BLOCKED = "blocked"
     """The machine cannot go on (disk full); costs nothing, ends the run."""
+    REFUSED = "refused"
+    """Set up wrongly (no such bucket, access denied); costs nothing, ends this lane's work in this run."""
+    AWAY = "away"
+    """The other side cannot be reached, or credentials ran out; costs nothing, ends this lane's work in this run."""
 
 
 class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
@@ -273,6 +277,8 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
     """Seconds, children included."""
     peak_memory: int = 0
     """Bytes, of the worker or its largest child."""
+    sent: int = 0
+    """Bytes that left for the network."""
 
 
 class Event(msgspec.Struct, frozen=True):

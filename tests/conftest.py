@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+pytest_plugins = ["servers"]
+
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = Path(os.environ.get("MEDIACTL_CORPUS", ROOT.parent / "shared" / "media"))
 SAMPLES = ROOT / "samples"

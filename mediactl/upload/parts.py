@@ -22,15 +22,16 @@ class Part(msgspec.Struct, frozen=True):
     size: int
 
 
-def part_size(size: int) -> int:
-    """Bytes of each part (but the last) of an object of ``size`` bytes: a whole number of MiB, at least 8.
+def part_size(size: int, least: int = MIN_PART) -> int:
+    """Bytes of each part (but the last) of an object of ``size`` bytes: ``least``, or the whole number of MiB above it
+    that is needed to stay within the number of parts.
 
     Raises ValueError for an object larger than S3 holds.
     """
     if not 0 <= size <= MAX_OBJECT:
         raise ValueError(f"an object of {size} bytes cannot be uploaded")
     needed = -(-size // MAX_PARTS)
-    return max(MIN_PART, -(-needed // MIB) * MIB)
+    return least if needed <= least else -(-needed // MIB) * MIB
 
 
 def parts(size: int, each: int) -> tuple[Part, ...]:

@@ -32,3 +32,9 @@ def test_a_part_is_a_whole_number_of_mib_and_never_too_many(size: int) -> None:
 def test_an_object_too_large_for_s3_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be uploaded"):
         part_size(MAX_OBJECT + 1)
+
+
+def test_smaller_parts_when_asked_for_but_never_too_many() -> None:
+    assert part_size(100 * MIB, least=5 * MIB) == 5 * MIB
+    assert part_size(300_000, least=1000) == 1000
+    assert part_size(MAX_PARTS * 1000 + 1, least=1000) == MIB

@@ -1,0 +1,98 @@
+"""How a multipart upload begins, and how it is given up without leaving one open."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+
+from mediactl.errors import RejectedInput
+from mediactl.transfers import Begun, Created, UploadState, UploadStatus, parameters
+from mediactl.upload.errand import Errand
+from mediactl.upload.parts import part_size
+from mediactl.upload.store import NoSuchUpload, Refused, Store
+
+
+def resumable(errand: Errand) -> bool:
+    """Is the upload that is under way still one of this content with these parameters?"""
+    state = errand.state
+    return (
+        state.sha256 == errand.source.sha256
+        and state.source is not None
+        and state.source.size == errand.task.size
+        and state.parameters == parameters(errand.task)
+    )
+
+
+def left_open(store: Store, key: str, state: UploadState, keep: str = "") -> list[str]:
+    """Ids of the multipart uploads at ``key`` that are to be aborted when this state is given up; never ``keep``.
+
+    A Create whose answer was lost left one whose id nobody knows, and the store tells no token of an open upload. Ours
+    is one that was not open before we began and has no part: the upload of another host is that only between its own
+    Create and its first part, and begins again if it meets us. Raises StoreError.
+    """
+    if state.status is not UploadStatus.CREATING:
+        return [state.upload_id] if state.upload_id else []
+    if state.others is None:
+        return []
+    found = [upload_id for upload_id in open_ids(store, key) if upload_id != keep and upload_id not in state.others]
+    return [upload_id for upload_id in found if _has_no_part(store, key, upload_id)]
+
+
+def abandon(errand: Errand, keep: str = "") -> None:
+    """Leave no open multipart upload of ours behind, but ``keep``.
+
+    Nothing is saved: until another upload begins, a resume comes here again, and finds nothing to abort.
+    """
+    key, state, store = errand.task.key, errand.state, errand.store
+    known = bool(state.upload_id)
+    try:
+        for upload_id in errand.ask(partial(left_open, store, key, state, keep), fatal=known):
+            errand.ask(partial(store.abort, key, upload_id), fatal=known)
+    except Refused:  # some may write but not list
+        if known:
+            raise
+
+
+def begin(errand: Errand, expected: str) -> None:
+    """Save what a resume needs, before there is anything to resume."""
+    try:
+        each = part_size(errand.task.size, errand.limits.part)
+    except ValueError as error:
+        raise RejectedInput(f"{errand.task.url}: {error}") from None
+    others = None
+    with suppress(Refused):  # then a Create whose answer is lost is left to the bucket's own rules
+        others = tuple(errand.ask(partial(open_ids, errand.store, errand.task.key), fatal=False))
+    source = errand.source
+    errand.save(
+        Begun(errand.new_token(), each, source.fingerprint, source.sha256, parameters(errand.task), expected, others)
+    )
+
+
+def create(errand: Errand, again: bool) -> None:
+    """Create the upload; ``again``: an earlier run may have created it and died before its id was saved."""
+    sent = 0
+
+    def once() -> str:
+        nonlocal sent
+        sent += 1
+        return errand.store.create(errand.task.key, errand.about(errand.state.token))
+
+    upload_id = errand.ask(once)
+    if again or sent > 1:
+        abandon(errand, upload_id)
+    errand.save(Created(upload_id))
+
+
+def open_ids(store: Store, key: str) -> list[str]:
+    """Ids of all multipart uploads that are open at exactly this key. Raises StoreError."""
+    try:
+        return [upload.upload_id for upload in store.open_uploads(key) if upload.key == key]
+    except NoSuchUpload:  # what rclone answers where there is none at all
+        return []
+
+
+def _has_no_part(store: Store, key: str, upload_id: str) -> bool:
+    try:
+        return not store.stored_parts(key, upload_id)
+    except NoSuchUpload:
+        return False

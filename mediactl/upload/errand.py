@@ -1,0 +1,213 @@
+"""What every step of an upload needs: task, state, store, engine, ledger; and the count of what it did."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from mediactl.transfers import (
+    ARTEFACT,
+    SHA256,
+    TOKEN,
+    About,
+    Change,
+    IfExists,
+    Sent,
+    SentPart,
+    SentStatus,
+    Settled,
+    UploadState,
+    UploadStatus,
+    UploadTask,
+    apply,
+)
+from mediactl.upload import policy
+from mediactl.upload.engine import Engine, Turn
+from mediactl.upload.fair import Job
+from mediactl.upload.manners import Manners, md5_of
+from mediactl.upload.policy import Standing
+from mediactl.upload.source import Source
+from mediactl.upload.store import Condition, Corrupted, Exists, Limits, Refused, Store, Stored, Unreachable
+
+T = TypeVar("T")
+
+Report = Callable[[int, int], None]
+"""(bytes that left, bytes that the store has now) since the last call. Called from several threads."""
+
+
+class Ledger(Protocol):
+    """Where an upload's state survives its process."""
+
+    def save(self, change: Change) -> None:
+        """Returns when the change is on disk. Called by one thread at a time for one upload."""
+
+
+class Errand:
+    """One upload under way. Its state changes in its job's thread only."""
+
+    def __init__(
+        self,
+        task: UploadTask,
+        state: UploadState,
+        source: Source,
+        *,
+        store: Store,
+        manners: Manners,
+        engine: Engine,
+        ledger: Ledger,
+        report: Report,
+        limits: Limits,
+        new_token: Callable[[], str],
+    ) -> None:
+        self.task = task
+        self.state = state
+        self.source = source
+        self.store = store
+        self.manners = manners
+        self.engine = engine
+        self.limits = limits
+        self.new_token = new_token
+        self.job: Job = engine.job(task.place)
+        self.parts_sent = 0
+        self.parts_kept = 0
+        self.spoilt: set[int] = set()
+        """Numbers of parts of which the store has other bytes than it should."""
+        self._ledger = ledger
+        self._report = report
+        self._lock = threading.Lock()
+        self._bytes_sent = 0
+
+    def save(self, change: Change) -> None:
+        """Have a change on disk, then take it as true. Raises IllegalChange before anything is written."""
+        after = apply(self.state, change)
+        self._ledger.save(change)
+        self.state = after
+
+    def about(self, token: str) -> About:
+        """What is kept with the object: the task's, with our marks."""
+        marks = {TOKEN: token, SHA256: self.source.sha256}
+        if self.task.artefact:
+            marks[ARTEFACT] = self.task.artefact
+        return msgspec.structs.replace(self.task.about, metadata={**self.task.about.metadata, **marks})
+
+    def ask(self, request: Callable[[], T], fatal: bool = True) -> T:
+        """The answer to a request without a body, in a turn of its own; ``fatal`` as in ``Turn.call``."""
+        with self.engine.turn(self.job) as turn:
+            return turn.call(request, fatal=fatal)
+
+    def look(self) -> Stored | None:
+        """What is at the key now: one request, without retries."""
+        try:
+            return self.store.head(self.task.key)
+        except Exists:  # an ill HEAD, which S3Store looks into with a GET, and that says NoSuchKey
+            return None
+
+    def head(self, turn: Turn | None = None) -> Stored | None:
+        """What is at the key now."""
+        return turn.call(self.look) if turn else self.ask(self.look)
+
+    def send(self, turn: Turn, size: int, request: Callable[[], T], fatal: bool = True) -> T:
+        """The answer to a request with a body of ``size`` bytes, counted and reported."""
+
+        def counted() -> T:
+            try:
+                answer = request()
+            except Unreachable:
+                raise
+            except Exception:
+                self._left(size, 0)
+                raise
+            self._left(size, size)
+            return answer
+
+        return turn.call(counted, size, fatal=fatal)
+
+    def conditional(self, aim: str, write: Callable[[Condition, bool], T]) -> T:
+        """What ``write(condition, fatal)`` gives, for a write over the object with the ETag ``aim`` ("": over none).
+
+        A store that knows no conditions refuses them. One who said "replace" is not held up by that: it is written
+        again without, and so is all that follows. Everybody else is told which flag helps.
+        """
+        condition = Condition(if_etag=aim) if aim else Condition(if_absent=True)
+        if self.task.if_exists is not IfExists.REPLACE:
+            return write(condition, True)
+        if self.manners.conditions:
+            try:
+                return write(condition, False)
+            except Refused:
+                pass
+        answer = write(Condition(), True)
+        self.manners.conditions = False
+        return answer
+
+    def check(self, etag: str, body: memoryview) -> str:
+        """The ETag. Raises Corrupted when it shows that the store has other bytes."""
+        if not self.manners.intact(etag, partial(md5_of, body)):
+            raise Corrupted(f"{self.task.url}: the store got other bytes than were sent")
+        return etag
+
+    def kept(self, parts: tuple[SentPart, ...]) -> None:
+        """Count and report what an earlier run has sent."""
+        self.parts_kept = len(parts)
+        self._left(0, sum(part.size for part in parts))
+
+    def standing(self, there: Stored | None, token: str) -> Standing:
+        """What is there, as this upload sees it."""
+        return policy.standing(there, self.task, self.source.sha256, token)
+
+    def done(self, status: SentStatus, there: Stored | str, token: str) -> Sent:
+        """The object is there; ``there`` is it, or its ETag."""
+        if isinstance(there, Stored):
+            etag, token = there.etag, there.metadata.get(TOKEN, token)
+        else:
+            etag = there
+        source = self.source
+        return self._sent(status, Settled(UploadStatus.DONE, token, etag, source.fingerprint, source.sha256), etag=etag)
+
+    def conflict(self, found: Standing) -> Sent:
+        """Something else is there."""
+        return self._sent(SentStatus.CONFLICT, Settled(UploadStatus.CONFLICT), reason=policy.reason(self.task, found))
+
+    def judged(self, there: Stored | None, token: str, already: SentStatus) -> Sent | str:
+        """The end, when what is there ends it; else the ETag that may be overwritten ("": nothing is there)."""
+        found = self.standing(there, token)
+        if there is None:
+            return ""
+        if policy.complete(found, self.task.if_exists):
+            status = SentStatus.PRESENT if found is Standing.MINE else already
+            return self.done(status, there, token)
+        if policy.conflict(found, self.task.if_exists):
+            return self.conflict(found)
+        return there.etag
+
+    def raced(self, there: Stored | None, token: str) -> Sent | None:
+        """The end, after a write was refused because something is there; None: it is not there any more."""
+        found = self.standing(there, token)
+        if there is None:
+            return None
+        if found is Standing.MINE:
+            return self.done(SentStatus.SENT, there, token)
+        if found is Standing.SAME:
+            return self.done(SentStatus.PRESENT, there, token)
+        return self.conflict(found)
+
+    def _left(self, sent: int, safe: int) -> None:
+        with self._lock:
+            self._bytes_sent += sent
+            self._report(sent, safe)
+
+    def _sent(self, status: SentStatus, settled: Settled, *, etag: str = "", reason: str = "") -> Sent:
+        return Sent(
+            status,
+            settled,
+            self.task.size,
+            etag=etag,
+            bytes_sent=self._bytes_sent,
+            parts_sent=self.parts_sent,
+            parts_kept=self.parts_kept,
+            reason=reason,
+        )

@@ -1,0 +1,97 @@
+"""What a network worker process calls: one object for the whole process, any number of its threads at once."""
+
+from __future__ import annotations
+
+import copy
+import secrets
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from mediactl.transfers import Place, Sent, UploadState, UploadTask
+from mediactl.upload.engine import Engine, Tuning
+from mediactl.upload.manners import Manners
+from mediactl.upload.store import Expired, Limits, Refused, Store, StoreError
+from mediactl.upload.transfer import Ledger, Report, transfer
+
+
+def s3_store(place: Place, connections: int) -> Store:
+    """The store of a place, over boto3 (imported here: a command without uploads never loads it)."""
+    from mediactl.upload.s3 import S3Store
+
+    return S3Store(place, connections=connections)
+
+
+class Transfers:
+    """Runs upload jobs. Give it about twice as many threads as the tuning's concurrency: those of large objects mostly
+    wait, and a small object is sent by the thread that runs it."""
+
+    def __init__(
+        self,
+        tuning: Tuning,
+        *,
+        limits: Limits | None = None,
+        open_store: Callable[[Place, int], Store] = s3_store,
+        new_token: Callable[[], str] = lambda: secrets.token_hex(16),
+    ) -> None:
+        self._engine = Engine(tuning)
+        self._limits = limits or Limits()
+        self._open_store = open_store
+        self._new_token = new_token
+        self._connections = tuning.concurrency
+        self._stores: dict[Place, tuple[Store, Manners] | StoreError] = {}
+        self._opening = threading.Lock()
+        self._running = 0
+        self._changed = threading.Condition()
+        self._task = msgspec.json.Decoder(UploadTask)
+        self._state = msgspec.json.Decoder(UploadState)
+
+    def run(self, payload: bytes, state: bytes, ledger: Ledger, report: Report) -> Sent:
+        """Do one job: JSON of an UploadTask, JSON of an UploadState (or nothing, where nothing is remembered).
+
+        Raises as ``transfer`` does.
+        """
+        task = self._task.decode(payload)
+        remembered = self._state.decode(state) if state else UploadState()
+        with self._changed:
+            self._running += 1
+        try:
+            return transfer(
+                task,
+                remembered,
+                *self._store(task.place),
+                self._engine,
+                ledger,
+                report,
+                new_token=self._new_token,
+                limits=self._limits,
+            )
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def stop(self, seconds: float) -> bool:
+        """Begin no request any more, and wait so long for those under way and for their jobs, which raise Stopped or
+        finish; True when all have ended. What has not may be killed: it is resumed from what was saved."""
+        self._engine.stop()
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._running, seconds)
+
+    def store(self, place: Place) -> Store:
+        """The store of a place, opened once."""
+        return self._store(place)[0]
+
+    def _store(self, place: Place) -> tuple[Store, Manners]:
+        with self._opening:
+            if place not in self._stores:
+                plain = (place.endpoint_url or "").startswith("http://")
+                try:
+                    self._stores[place] = self._open_store(place, self._connections), Manners(plain)
+                except (Refused, Expired) as error:  # looking for credentials may take seconds: once is enough
+                    self._stores[place] = error
+            found = self._stores[place]
+        if isinstance(found, StoreError):
+            raise copy.copy(found)
+        return found

@@ -1,0 +1,46 @@
+"""What is learned of a store by using it: does it know conditions, are its ETags what most stores' are?"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+
+_MD5 = re.compile(r'"?([0-9a-f]{32})"?', re.IGNORECASE)
+DOUBTS = 3
+"""Bodies whose ETag is not their MD5, none before having had one that is, after which ETags are taken for something
+else. A few resends for nothing, once a process."""
+
+
+class Manners:
+    """Of one store. Its fields are set by many threads; any order of that will do."""
+
+    def __init__(self, plain: bool) -> None:
+        """``plain``: it is reached without TLS, so that bytes may change on the way."""
+        self.conditions = True
+        """False: conditional writes were refused where others were not."""
+        self._compare = plain
+        self._seen = False
+        self._doubts = 0
+
+    def intact(self, etag: str, md5: Callable[[], str]) -> bool:
+        """Did the bytes with that MD5 arrive as they were sent, as far as their ETag tells?
+
+        Over plain http only: rclone's ``serve s3`` and moto compare neither the CRC32 nor the SHA-256 of the signature
+        with what they get. Over https TLS does it, and a store with KMS keys has ETags that are no MD5.
+        """
+        found = _MD5.fullmatch(etag)
+        if not self._compare or found is None:
+            return True
+        if found[1].lower() == md5():
+            self._seen = True
+            return True
+        if not self._seen:
+            self._doubts += 1
+            self._compare = self._doubts < DOUBTS
+        return False
+
+
+def md5_of(body: memoryview) -> str:
+    """MD5 in hex."""
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()

@@ -1,0 +1,281 @@
+"""What a store's answers and a connection's end mean: its codes and statuses as StoreErrors, never its wording."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from xml.etree import ElementTree
+
+import msgspec
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+
+from mediactl.files import shown
+from mediactl.upload.http import Answer, NotConnected
+from mediactl.upload.store import (
+    Busy,
+    Corrupted,
+    Exists,
+    Expired,
+    InvalidPart,
+    NoSuchUpload,
+    Refused,
+    StoreError,
+    Throttled,
+    Unavailable,
+    Unreachable,
+)
+
+SKEW = 900
+"""Seconds that S3 lets a clock be wrong. Some stores say AccessDenied beyond it, and only their Date tells why."""
+NO_S3 = "what answers does not speak S3: check --endpoint-url"
+QUOTED = 200
+"""Characters of a store's own words that a line repeats."""
+_ONE_OBJECT = "this object cannot be stored"
+
+_BY_CODE: dict[str, tuple[type[StoreError], str]] = {
+    # The store is busy or ill.
+    "SlowDown": (Throttled, "the store asks to slow down"),
+    "ServiceUnavailable": (Throttled, "the store is overloaded"),
+    "TooManyRequests": (Throttled, "the store asks to slow down"),
+    "RequestLimitExceeded": (Throttled, "the store asks to slow down"),
+    "BandwidthLimitExceeded": (Throttled, "the store asks to slow down"),
+    "Throttling": (Throttled, "the store asks to slow down"),
+    "ThrottlingException": (Throttled, "the store asks to slow down"),
+    "KMS.ThrottlingException": (Throttled, "the key service asks to slow down"),
+    "InternalError": (Unavailable, "the store had an internal error"),
+    "RequestTimeout": (Unavailable, "the store waited too long for the body"),
+    "IncompleteBody": (Unavailable, "the store did not get the whole body"),
+    "BadDigest": (Corrupted, "the store got other bytes than were sent"),
+    "InvalidDigest": (Corrupted, "the store got other bytes than were sent"),
+    "XAmzContentSHA256Mismatch": (Corrupted, "the store got other bytes than were sent"),
+    "XAmzContentChecksumMismatch": (Corrupted, "the store got other bytes than were sent"),
+    # What the state machine of an upload lives on.
+    "NoSuchUpload": (NoSuchUpload, "the multipart upload is not there any more"),
+    "InvalidPart": (InvalidPart, "the store does not have a part as it was told"),
+    "InvalidPartOrder": (InvalidPart, "the store wants the parts in another order"),
+    "EntityTooSmall": (InvalidPart, "the store wants larger parts"),
+    "PreconditionFailed": (Exists, "another object is there"),
+    "NoSuchKey": (Exists, "the object to replace is not there any more"),
+    "ConditionalRequestConflict": (Busy, "another write of this object was going on"),
+    "OperationAborted": (Busy, "another write was going on"),
+    # Not worth a second try, for this object only.
+    "EntityTooLarge": (StoreError, f"{_ONE_OBJECT}: it is too large for the store"),
+    "KeyTooLongError": (StoreError, f"{_ONE_OBJECT}: its key is too long for the store"),
+    "MetadataTooLarge": (StoreError, f"{_ONE_OBJECT}: its metadata are too large for the store"),
+    "InvalidURI": (StoreError, f"{_ONE_OBJECT}: the store does not take its key"),
+    # Credentials.
+    "ExpiredToken": (Expired, "the credentials have expired: get new ones and run again"),
+    "ExpiredTokenException": (Expired, "the credentials have expired: get new ones and run again"),
+    "TokenRefreshRequired": (Expired, "the credentials have expired: get new ones and run again"),
+    "InvalidAccessKeyId": (Refused, "the store does not know the access key: check the credentials or --profile"),
+    "InvalidClientTokenId": (Refused, "the access key is not known: check the credentials or --profile"),
+    "UnrecognizedClientException": (Refused, "the access key is not known: check the credentials or --profile"),
+    "SignatureDoesNotMatch": (Refused, "the secret key does not fit the access key: check the credentials"),
+    "InvalidToken": (Refused, "the session token is not valid: check the credentials"),
+    "InvalidSecurity": (Refused, "the credentials are not valid: check them"),
+    "NotSignedUp": (Refused, "the account is not signed up for S3"),
+    "AccountProblem": (Refused, "there is a problem with the account: ask the provider"),
+    "AllAccessDisabled": (Refused, "all access to this bucket is switched off: ask the provider"),
+    "RequestExpired": (Refused, "the store takes the request for an old one: check this machine's clock"),
+    # Where and how.
+    "NoSuchBucket": (Refused, "there is no such bucket: create it, or correct --to"),
+    "InvalidBucketName": (Refused, "the store does not take this bucket's name: correct --to"),
+    "InvalidBucketState": (Refused, "the bucket is in a state that forbids it: see its settings"),
+    "InvalidTag": (Refused, "the store does not take a tag: letters, digits, spaces and + - = . _ : / @ are allowed"),
+    "InvalidStorageClass": (Refused, "the store does not know this --storage-class"),
+    "AccessControlListNotSupported": (Refused, "the bucket takes no ACLs: leave --acl out"),
+    "InvalidEncryptionAlgorithmError": (Refused, "the store does not know this --sse"),
+    "MethodNotAllowed": (Refused, "the store does not allow this request: check --endpoint-url"),
+    "QuotaExceeded": (Refused, "the account's quota is used up"),
+}
+_BY_STATUS: dict[int, tuple[type[StoreError], str]] = {
+    408: (Unavailable, "the store waited too long for the request"),
+    409: (Busy, "another write was going on"),
+    412: (Exists, "another object is there"),
+    429: (Throttled, "the store asks to slow down"),
+    503: (Throttled, "the store is overloaded"),
+}
+_ELSEWHERE = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "IncorrectEndpoint"})
+_NOT_KNOWN = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest"})
+"""Answers to a header that a provider does not know: Cloudflare R2 says 501 NotImplemented, Backblaze B2 400
+InvalidArgument, both to a checksum; AWS before 2024 said NotImplemented to a condition."""
+_OPTIONS = {
+    "x-amz-checksum-crc32": "--s3-checksum none",
+    "x-amz-checksum-algorithm": "--s3-checksum none",
+    "if-none-match": "--if-exists replace",
+    "if-match": "--if-exists replace",
+    "x-amz-storage-class": "another --storage-class",
+    "x-amz-server-side-encryption": "another --sse",
+    "x-amz-acl": "another --acl",
+    "x-amz-tagging": "no tags",
+}
+"""What makes each of the headers that not every store knows go away, the likeliest first."""
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
+"""OpenSSL's reasons for an answer that is no TLS at all."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A store's no: HTTP status, S3's error code, the other fields of the error and the answer's headers."""
+
+    status: int
+    code: str
+    fields: Mapping[str, str]
+    headers: Mapping[str, str]
+    html: bool = False
+
+
+def read(answer: Answer) -> Told:
+    """What an answer with an error, or without what it should have, says."""
+    fields: dict[str, str] = {}
+    try:
+        root = ElementTree.fromstring(answer.body)
+    except ElementTree.ParseError:
+        root = None
+    if root is not None and _local(root.tag) == "Error":
+        fields = {_local(child.tag): (child.text or "").strip() for child in root}
+    page = answer.body[:100].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+    html = not fields and (page or "html" in answer.headers.get("content-type", ""))
+    return Told(answer.status, fields.get("Code", ""), fields, answer.headers, html)
+
+
+def refused(where: str, told: Told, sent: Mapping[str, str], now: float) -> StoreError:
+    """The error that an answer amounts to.
+
+    ``where`` begins its line. ``sent``: the request's headers, of which some can be left out. ``now``: seconds since
+    1970, for the clock's difference.
+    """
+    kind, text = _judged(told, sent, now)
+    error = kind(f"{where}: {text} ({' '.join(filter(None, (str(told.status), shown(told.code)[:QUOTED])))})")
+    error.code = told.code or str(told.status)
+    return error
+
+
+def _judged(told: Told, sent: Mapping[str, str], now: float) -> tuple[type[StoreError], str]:
+    region = told.headers.get("x-amz-bucket-region") or told.fields.get("Region")
+    if told.status in (301, 302, 307, 308) or (region and told.code in _ELSEWHERE):
+        if region:
+            return Refused, f"the bucket is in another region: --region {shown(region)}"
+        return Refused, "the bucket is elsewhere: check --region and --endpoint-url"
+    if told.code == "RequestTimeTooSkewed":
+        return Refused, _clock(told, now)
+    if found := _BY_CODE.get(told.code):
+        return found
+    if told.code.startswith("KMS."):
+        return Refused, f"the key of --sse cannot be used{_words(told)}"
+    if told.code in _NOT_KNOWN or told.status == 501:
+        return Refused, f"the store does not take the request{_words(told)}; {_way_out(told, sent)}"
+    if found := _BY_STATUS.get(told.status):
+        return found
+    if told.status >= 500:
+        return Unavailable, "the store had an error"
+    if told.html or 200 < told.status < 300:
+        return Refused, NO_S3
+    if told.status == 200:
+        return Unavailable, "what was answered cannot be read"
+    if told.status in (401, 403) or told.code == "AccessDenied":
+        if abs(_late(told, now) or 0) > SKEW:
+            return Refused, _clock(told, now)
+        rights = "s3:PutObject, s3:GetObject, s3:ListBucket, s3:AbortMultipartUpload, s3:ListMultipartUploadParts"
+        if sent.get("x-amz-server-side-encryption") == "aws:kms":
+            rights += ", kms:GenerateDataKey, kms:Decrypt"
+        return Refused, f"access denied: the credentials need {rights}"
+    return Refused, f"the store refuses the request{_words(told)}"
+
+
+def _way_out(told: Told, sent: Mapping[str, str]) -> str:
+    """The flag that leaves out what the store does not know: the header that it names, else all that it may be."""
+    named = {told.fields.get(field, "").lower() for field in ("Header", "ArgumentName")} & _OPTIONS.keys() & sent.keys()
+    options = dict.fromkeys(text for name, text in _OPTIONS.items() if name in (named or sent))
+    return f"try {' or '.join(options)}" if options else "check --endpoint-url"
+
+
+def _late(told: Told, now: float) -> int | None:
+    """Seconds that our clock is behind the store's; None: it did not tell."""
+    try:
+        if stamp := told.fields.get("ServerTime"):
+            theirs = datetime.fromisoformat(stamp)
+        else:
+            theirs = parsedate_to_datetime(told.headers["date"])
+        return round(theirs.timestamp() - now)
+    except (KeyError, ValueError):
+        return None
+
+
+def _clock(told: Told, now: float) -> str:
+    late = _late(told, now)
+    if late is None:
+        return "this machine's clock is wrong: set it"
+    return f"this machine's clock is {abs(late)} s {'slow' if late > 0 else 'fast'}: set it"
+
+
+def _words(told: Told) -> str:
+    message = shown(told.fields.get("Message", ""))[:QUOTED].rstrip(".")
+    return f": {message}" if message else ""
+
+
+def broken(where: str, error: Exception) -> StoreError:
+    """The error that a connection's failure, or one of botocore's own, amounts to. Raises what is neither."""
+    cause = _tls_error(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return coded(Refused, where, f"its certificate is not trusted ({cause.verify_message}): see --ca-bundle", error)
+    if cause is not None and cause.reason in _NOT_TLS:
+        return coded(Refused, where, "what answers does not speak TLS: check --endpoint-url", error)
+    if isinstance(
+        error, (NotConnected, boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError)
+    ):
+        return coded(Unreachable, where, f"no connection: {_reason(error)}", error)
+    if isinstance(error, (OSError, HTTPException, boto.HTTPClientError)):
+        return coded(Unavailable, where, f"the connection broke: {_reason(error)}", error)
+    for kinds, kind, text in _BY_CLASS:
+        if isinstance(error, kinds):
+            return coded(kind, where, text or shown(str(error))[:QUOTED], error)
+    raise error
+
+
+_BY_CLASS: tuple[tuple[tuple[type[Exception], ...], type[StoreError], str], ...] = (
+    ((ResponseParserError,), Unavailable, "what was answered cannot be read"),
+    (
+        (boto.NoCredentialsError, boto.PartialCredentialsError),
+        Refused,
+        "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a --profile, or run `aws configure`",
+    ),
+    (
+        (boto.UnauthorizedSSOTokenError, boto.SSOTokenLoadError, boto.TokenRetrievalError),
+        Expired,
+        "the single sign-on has expired: run `aws sso login` and begin again",
+    ),
+    ((boto.CredentialRetrievalError, boto.MetadataRetrievalError), Expired, ""),
+    ((boto.PaginationError,), Unavailable, "the store's list does not end"),
+    ((boto.BotoCoreError,), Refused, ""),
+)
+
+
+def coded(kind: type[StoreError], where: str, text: str, code: object) -> StoreError:
+    """An error with its line, and its code: what is given, or the name of that exception's class."""
+    found = kind(f"{where}: {text}")
+    found.code = code if isinstance(code, str) else type(code).__name__
+    return found
+
+
+def _reason(error: BaseException) -> str:
+    """The words of what lies deepest: the operating system's."""
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    return shown(str(error) or type(error).__name__)[:QUOTED]
+
+
+def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _local(tag: str) -> str:
+    """An XML name without its namespace."""
+    return tag.rpartition("}")[2]

@@ -1,0 +1,296 @@
+"""S3 and what speaks it: credentials, endpoint and lists by boto3; the requests that come in thousands by ``Wire``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPException
+from typing import Any
+from xml.etree import ElementTree
+
+import botocore.session
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.httpsession import get_cert_path
+from botocore.parsers import ResponseParserError
+
+from mediactl import __version__
+from mediactl.files import shown
+from mediactl.upload.client import address, client
+from mediactl.upload.headers import CRC32, META, crc32_number, crc32_text, described, fixed, quoted_etag
+from mediactl.upload.http import READ_TIMEOUT, Answer, Wire
+from mediactl.upload.refusals import NO_S3, Told, broken, coded, read, refused
+from mediactl.upload.sign import UNSIGNED, Signer, quoted
+from mediactl.upload.store import (
+    About,
+    Condition,
+    Corrupted,
+    Expired,
+    Listed,
+    NoSuchUpload,
+    OpenUpload,
+    Place,
+    Refused,
+    Stored,
+    StoredPart,
+    StoreError,
+    Unavailable,
+)
+
+_BOTO = (BotoCoreError, ClientError, ResponseParserError, OSError)
+"""What a call of boto3 raises."""
+_AGENT = f"mediactl/{__version__}"
+
+
+class S3Store:
+    """A bucket, as ``Store`` promises. Credentials come from wherever boto3 finds them, and are refreshed as it does.
+
+    Over https the body is not hashed for the signature: TLS protects it and, unless ``place.checksum`` is "none", its
+    CRC32. With "required", an answer to ``put`` or ``put_part`` that does not repeat the CRC32 is Refused; Complete's
+    is not looked at, since each part's was.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        connections: int,
+        *,
+        read_timeout: float = READ_TIMEOUT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``connections``: how many threads will ask at once. ``read_timeout``: seconds without any progress.
+
+        Asks the store nothing, and the network only where the credentials come from there. Raises Refused and Expired.
+        """
+        self._place = place
+        self._clock = clock
+        self._name = f"s3://{place.bucket}"
+        try:
+            self._session = botocore.session.Session(profile=place.profile)
+            self._keys("")
+            self._client = client(self._session, place, connections, read_timeout)
+            found = address(self._client, place.bucket)
+            self._fixed = fixed(place)
+        except ValueError as error:
+            raise coded(Refused, self._name, shown(str(error)), error) from error
+        except _BOTO as error:
+            raise self._error("", error, {}) from error
+        try:
+            trusted = _trusted(place, self._session)
+            self._wire = Wire(f"{found.scheme}://{found.host}", ca_bundle=trusted, read_timeout=read_timeout)
+        except OSError as error:
+            raise coded(Refused, self._name, f"the certificates to trust cannot be read: {error}", error) from error
+        self._secure = found.scheme == "https"
+        self._path = found.path
+        self._signer = Signer(found.region)
+
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        self._wire.close()
+        self._client.close()
+
+    def head(self, key: str) -> Stored | None:
+        """What is there; None: nothing. A missing bucket looks like a missing object here."""
+        answer = self._ask("HEAD", key, "", {}, None)
+        if answer.status == 404:
+            return None
+        if answer.status >= 300:
+            # An answer to HEAD has no body, and so no code to tell an expired token from a wrong one.
+            self._done(key, self._ask("GET", key, "", {"range": "bytes=0-0"}, None), {})
+            raise coded(Unavailable, self._where(key), "HEAD and GET were answered differently", str(answer.status))
+        etag = self._etag(key, answer, {})
+        metadata = {name.removeprefix(META): value for name, value in answer.headers.items() if name.startswith(META)}
+        return Stored(key, int(answer.headers.get("content-length", 0)), etag, metadata)
+
+    def put(self, key: str, body: memoryview, crc32: int, about: About, condition: Condition) -> str:
+        """Store a small object whole; its ETag. Raises Exists, Busy."""
+        headers = self._fixed | described(about)
+        if condition.if_absent:
+            headers["if-none-match"] = "*"
+        if condition.if_etag is not None:
+            headers["if-match"] = condition.if_etag
+        return self._put(key, "", headers, body, crc32)
+
+    def create(self, key: str, about: About) -> str:
+        """Begin a multipart upload; its upload id."""
+        headers = self._fixed | described(about)
+        if self._place.checksum != "none":
+            headers["x-amz-checksum-algorithm"] = "CRC32"
+        answer = self._done(key, self._ask("POST", key, "uploads=", headers, None), headers)
+        try:
+            found = ElementTree.fromstring(answer.body).findtext("{*}UploadId")
+        except ElementTree.ParseError:
+            found = None
+        if not found:
+            raise refused(self._where(key), read(answer), headers, self._clock())
+        return found
+
+    def put_part(self, key: str, upload_id: str, number: int, body: memoryview, crc32: int) -> str:
+        """Store one part; its ETag. Raises NoSuchUpload."""
+        return self._put(key, f"partNumber={number}&uploadId={quoted(upload_id)}", {}, body, crc32)
+
+    def stored_parts(self, key: str, upload_id: str) -> list[StoredPart]:
+        """All parts that the store has, by number, all pages. Raises NoSuchUpload."""
+        found = [
+            StoredPart(
+                part["PartNumber"], part["Size"], quoted_etag(part["ETag"]), crc32_number(part.get("ChecksumCRC32"))
+            )
+            for part in self._pages("list_parts", "Parts", key, Key=key, UploadId=upload_id)
+        ]
+        return sorted(found, key=lambda part: part.number)
+
+    def complete(self, key: str, upload_id: str, parts: list[StoredPart], condition: Condition) -> str:
+        """Make the parts one object; its ETag. Raises NoSuchUpload, InvalidPart, Exists, Busy.
+
+        A part's ``crc32`` is passed on unless ``place.checksum`` is "none".
+        """
+        told: list[dict[str, Any]] = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+        sent = {}
+        if self._place.checksum != "none":
+            for entry, part in zip(told, parts, strict=True):
+                if part.crc32 is not None:
+                    sent[CRC32] = entry["ChecksumCRC32"] = crc32_text(part.crc32)
+        conditions: dict[str, Any] = {}
+        if condition.if_absent:
+            sent["if-none-match"] = conditions["IfNoneMatch"] = "*"
+        if condition.if_etag is not None:
+            sent["if-match"] = conditions["IfMatch"] = condition.if_etag
+        with self._asked(key, sent):
+            answer = self._client.complete_multipart_upload(
+                Bucket=self._place.bucket,
+                Key=key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": told},  # type: ignore[typeddict-item]
+                **conditions,
+            )
+        if not answer.get("ETag"):
+            raise coded(Unavailable, self._where(key), "what was answered to Complete cannot be read", "no ETag")
+        return quoted_etag(answer["ETag"])
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Give an upload up; nothing happens where there is none."""
+        try:
+            with self._asked(key, {}):
+                self._client.abort_multipart_upload(Bucket=self._place.bucket, Key=key, UploadId=upload_id)
+        except NoSuchUpload:
+            pass
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        """Every object whose key starts with ``prefix``, in the order of the keys."""
+        for entry in self._pages("list_objects_v2", "Contents", prefix, Prefix=prefix):
+            yield Listed(entry["Key"], entry["Size"], quoted_etag(entry["ETag"]))
+
+    def open_uploads(self, prefix: str) -> Iterator[OpenUpload]:
+        """Every multipart upload under ``prefix`` that is open."""
+        try:
+            for entry in self._pages("list_multipart_uploads", "Uploads", prefix, Prefix=prefix):
+                yield OpenUpload(entry["Key"], entry["UploadId"], entry["Initiated"].timestamp())
+        except NoSuchUpload:
+            # What rclone says where there is none.
+            return
+
+    def _put(self, key: str, query: str, headers: dict[str, str], body: memoryview, crc32: int) -> str:
+        if self._place.checksum != "none":
+            headers[CRC32] = crc32_text(crc32)
+        answer = self._done(key, self._ask("PUT", key, query, headers, body), headers)
+        etag = self._etag(key, answer, headers)
+        if self._place.checksum == "required" and answer.headers.get(CRC32) != headers[CRC32]:
+            where = self._where(key)
+            if CRC32 in answer.headers:
+                raise coded(Corrupted, where, "the store's checksum is not that of what was sent", "checksum")
+            raise coded(Refused, where, "the store does not keep checksums: try --s3-checksum auto", "no checksum")
+        return etag
+
+    def _ask(self, method: str, key: str, query: str, headers: Mapping[str, str], body: memoryview | None) -> Answer:
+        """One signed request, and its answer whatever it says. Raises what the connection or the credentials raise."""
+        path = f"{self._path}/{quoted(key, safe='/')}"
+        payload = UNSIGNED if self._secure and body is not None else hashlib.sha256(body or b"").hexdigest()
+        named = {**headers, "host": self._wire.host}
+        signed = self._signer.sign(self._keys(key), method, path, query, named, payload, self._clock())
+        signed["user-agent"] = _AGENT
+        if method in ("PUT", "POST"):
+            signed["content-length"] = str(len(body) if body is not None else 0)
+        try:
+            return self._wire.send(method, f"{path}?{query}" if query else path, signed, body)
+        except (OSError, HTTPException) as error:
+            raise broken(self._where(key), error) from error
+
+    def _keys(self, key: str) -> tuple[str, str, str | None]:
+        """Access key, secret key and session token, refreshed if need be. Raises Refused, Expired, Unavailable."""
+        where = self._where(key)
+        try:
+            credentials = self._session.get_credentials()
+            if credentials is None:
+                raise NoCredentialsError
+            keys = credentials.get_frozen_credentials()
+        except ClientError as error:  # Of the service that gives them.
+            found = self._error(key, error, {})
+            if isinstance(found, Refused):
+                what = f"no credentials: {shown(error.operation_name)} was refused"
+                found = coded(Refused, where, f"{what} ({shown(found.code)})", found.code)
+            raise found from error
+        except BotoCoreError as error:
+            raise broken(where, error) from error
+        except RuntimeError as error:  # botocore's word for new ones that have expired, too.
+            raise coded(Expired, where, "the credentials have expired: get new ones and run again", error) from error
+        except OSError as error:
+            raise coded(Refused, where, f"no credentials: {shown(str(error))}", error) from error
+        return keys.access_key or "", keys.secret_key or "", keys.token
+
+    def _done(self, key: str, answer: Answer, sent: Mapping[str, str]) -> Answer:
+        """The answer, if it says yes."""
+        if answer.status >= 300:
+            raise refused(self._where(key), read(answer), sent, self._clock())
+        return answer
+
+    def _etag(self, key: str, answer: Answer, sent: Mapping[str, str]) -> str:
+        """The ETag that every yes carries: an answer without it is an error dressed as 200, or no store's."""
+        etag = answer.headers.get("etag")
+        if not etag:
+            raise refused(self._where(key), read(answer), sent, self._clock())
+        return quoted_etag(etag)
+
+    def _pages(self, call: str, entries: str, key: str, **arguments: str) -> Iterator[dict[str, Any]]:
+        """The entries of all pages of one of boto3's lists."""
+        pages = iter(self._client.get_paginator(call).paginate(Bucket=self._place.bucket, **arguments))  # type: ignore[call-overload]
+        while True:
+            with self._asked(key, {}):
+                page = next(pages, None)
+            if page is None:
+                return
+            if page.keys() <= {"ResponseMetadata", "RequestCharged"}:
+                # XML it was, or botocore had said so, but nothing of a list: a web page.
+                raise coded(Refused, self._where(key), NO_S3, "no list")
+            yield from page.get(entries, ())
+
+    def _where(self, key: str) -> str:
+        return f"{self._name}/{shown(key)}" if key else self._name
+
+    @contextmanager
+    def _asked(self, key: str, sent: Mapping[str, str]) -> Iterator[None]:
+        """Around a call of boto3: its errors become ours."""
+        self._keys(key)  # Their errors have words of their own.
+        try:
+            yield
+        except _BOTO as error:
+            raise self._error(key, error, sent) from error
+
+    def _error(self, key: str, error: Exception, sent: Mapping[str, str]) -> StoreError:
+        if not isinstance(error, ClientError):
+            at = f" at {self._place.endpoint_url}" if self._place.endpoint_url else ""
+            return broken(self._where(key) + at, error)
+        fields: Mapping[str, Any] = error.response.get("Error", {})
+        meta = error.response.get("ResponseMetadata", {})
+        status, headers = meta.get("HTTPStatusCode", 0), meta.get("HTTPHeaders", {})
+        code = fields.get("Code", "")
+        html = "html" in headers.get("content-type", "")
+        told = Told(status, "" if code == str(status) else code, fields, headers, html)
+        return refused(self._where(key), told, sent, self._clock())
+
+
+def _trusted(place: Place, session: botocore.session.Session) -> str:
+    """The file of certificates that botocore trusts, too."""
+    named = place.ca_bundle or session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+    return str(named or get_cert_path(True))

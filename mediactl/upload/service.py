@@ -1,0 +1,131 @@
+"""What the processes of the network lane run: upload jobs, many at once (``pool.threaded`` calls it)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from mediactl.errors import RejectedInput
+from mediactl.transfers import Change, Place, Sent, SentStatus, UploadTask
+from mediactl.upload.engine import Tuning
+from mediactl.upload.execute import Transfers
+from mediactl.upload.store import Store, StoreError
+
+LOOKS = 20
+"""Objects that are looked for one by one before all under the prefix are listed: a HEAD is a request, a page of LIST
+tells of a thousand."""
+PAGE = 1000
+MAX_LISTED = 50 * PAGE
+"""Objects that are listed at most; of keys behind the last of them nothing is known."""
+FRESH = 60.0
+"""Seconds that a list is believed: a store that knows no conditions would overwrite what came since."""
+
+
+class Conflict(RejectedInput):
+    """Another object stands where this one was to go."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How hard to try; the process's one argument, as JSON."""
+
+    tuning: Tuning = Tuning()
+
+
+def service(options: str) -> Uploads:
+    """The service of a process."""
+    return Uploads(msgspec.json.decode(options, type=Options).tuning)
+
+
+class Uploads:
+    """Runs upload jobs: JSON of an UploadTask each; what they remember are msgpack of Changes."""
+
+    def __init__(self, tuning: Tuning) -> None:
+        self.threads = 2 * tuning.concurrency
+        self._transfers = Transfers(tuning)
+        self._task = msgspec.json.Decoder(UploadTask)
+        self._seen: dict[Place, _Seen] = {}
+        self._opening = threading.Lock()
+
+    def run(
+        self,
+        kind: str,
+        payload: bytes,
+        state: bytes,
+        keep: Callable[[bytes], None],
+        report: Callable[[int, float], None],
+    ) -> Sent:
+        """See that an object is there. Raises Conflict when another is, and what ``Transfers.run`` raises."""
+        task = self._task.decode(payload)
+        if not state:
+            task = msgspec.structs.replace(task, seen=self._look(task))
+        done = 0
+
+        def tell(sent: int, safe: int) -> None:
+            nonlocal done
+            done += safe
+            report(sent, done / task.size if task.size else 1.0)
+
+        sent = self._transfers.run(msgspec.json.encode(task), state, _Notebook(keep), tell)
+        if sent.status is SentStatus.CONFLICT:
+            raise Conflict(sent.reason)
+        return sent
+
+    def leave(self, seconds: float) -> None:
+        """Begin no request any more."""
+        self._transfers.stop(seconds)
+
+    def _look(self, task: UploadTask) -> str | None:
+        with self._opening:
+            seen = self._seen.setdefault(task.place, _Seen(task.place.prefix))
+        return seen.look(self._transfers.store(task.place), task.key)
+
+
+class _Seen:
+    """What a LIST showed under a prefix a moment ago."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix + "/" if prefix else ""
+        self._looks = 0
+        self._etags: dict[str, str] = {}
+        self._last = ""
+        """The key up to which everything is known."""
+        self._until = 0.0
+        self._listing = threading.Lock()
+
+    def look(self, store: Store, key: str) -> str | None:
+        """As ``UploadTask.seen``."""
+        with self._listing:
+            self._looks += 1
+            if time.monotonic() > self._until and self._looks > LOOKS:
+                self._list(store)
+            known = time.monotonic() <= self._until and key <= self._last
+            return self._etags.get(key, "") if known else None
+
+    def _list(self, store: Store) -> None:
+        begun = time.monotonic()
+        self._etags.clear()
+        self._last, self._looks = "", 0
+        try:
+            for found in store.listed(self._prefix):
+                self._etags[found.key], self._last = found.etag, found.key
+                if len(self._etags) == MAX_LISTED:
+                    break
+            else:
+                self._last = chr(0x10FFFF)
+        except StoreError:
+            self._looks = -(1 << 60)  # credentials often may write and not list: each object is looked for, then
+            return
+        self._until = begun + FRESH
+
+
+class _Notebook:
+    """A ledger that writes into the supervisor's journal."""
+
+    def __init__(self, keep: Callable[[bytes], None]) -> None:
+        self._keep = keep
+
+    def save(self, change: Change) -> None:
+        self._keep(msgspec.msgpack.encode(change))

@@ -1,0 +1,149 @@
+"""The local file of an upload: read in parts, and known to be still the same file."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import threading
+import zlib
+from types import TracebackType
+
+import msgspec
+
+from mediactl.errors import RejectedInput, SourceChanged
+from mediactl.files import digest_fd, fingerprint, shown
+from mediactl.model import Fingerprint
+from mediactl.upload.parts import MIB
+
+_BLOCK = MIB
+_KEPT_BUFFER = 16 * MIB
+"""A part's thread keeps its buffer for the next one, up to this size: fresh pages cost as much as reading does."""
+_buffers = threading.local()
+_LOOKS = 3
+"""How often a file may be touched again while it is hashed because it was touched."""
+
+
+class Source:
+    """An open file, for ``with``. May be read by many threads at once.
+
+    It counts as unchanged while size, times and inode stay; when only those other than the size differ (touched,
+    linked, copied back), its content decides, which costs reading it once.
+    """
+
+    def __init__(self, path: bytes, expected: Fingerprint, sha256: str = "") -> None:
+        """Open it. An expected ctime or inode of 0 is not compared.
+
+        Raises SourceChanged when it is not what was expected or not there, RejectedInput when it cannot be read.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            raise SourceChanged(f"{shown(path)} is gone") from None
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                raise RejectedInput(f"{shown(path)} cannot be read: {error.strerror}") from None
+            raise
+        self.sha256 = sha256
+        """Of the content; empty until known."""
+        now = fingerprint(os.fstat(self._fd))
+        self.fingerprint = msgspec.structs.replace(
+            expected, ctime_ns=expected.ctime_ns or now.ctime_ns, inode=expected.inode or now.inode
+        )
+        """What it was when last found to be the right content."""
+        try:
+            self.check()
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        os.close(self._fd)
+
+    def digest(self) -> str:
+        """SHA-256 of the content, computed once. Raises SourceChanged when the file changes meanwhile."""
+        if not self.sha256:
+            found = digest_fd(self._fd)
+            self.check()
+            self.sha256 = found
+        return self.sha256
+
+    def identify(self, whole: memoryview) -> None:
+        """The same, of a file that was read whole. Raises SourceChanged when it is not what was known."""
+        found = hashlib.sha256(whole).hexdigest()
+        if self.sha256 not in ("", found):
+            raise SourceChanged(f"{shown(self._path)} does not have the content that it had")
+        self.sha256 = found
+
+    def check(self) -> None:
+        """Raise SourceChanged unless the open file has the content that it had."""
+        self._compare(self._fd)
+
+    def check_name(self) -> None:
+        """Raise SourceChanged unless the file *of that name* still has that content."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            raise SourceChanged(f"{shown(self._path)} is gone ({error.strerror})") from None
+        try:
+            self._compare(fd)
+        finally:
+            os.close(fd)
+
+    def read(self, offset: int, size: int, reuse: bool = False) -> memoryview:
+        """Bytes of the file; with ``reuse`` valid only until this thread reads so again.
+
+        Raises SourceChanged when the file changed before they were read.
+        """
+        body = memoryview(_kept_buffer(size) if reuse else bytearray(size))[:size]
+        at = 0
+        while at < size:
+            count = os.preadv(self._fd, [body[at:]], offset + at)
+            if not count:
+                raise SourceChanged(f"{shown(self._path)} became shorter while it was uploaded")
+            at += count
+        self.check()
+        return body
+
+    def crc32(self, offset: int, size: int) -> int:
+        """CRC32 of a range, read in small blocks. Raises SourceChanged."""
+        crc = 0
+        for block_at in range(offset, offset + size, _BLOCK):
+            crc = zlib.crc32(self.read(block_at, min(_BLOCK, offset + size - block_at)), crc)
+        return crc
+
+    def md5(self, offset: int, size: int) -> str:
+        """MD5 of a range in hex, which is the ETag of a part in most stores. Raises SourceChanged."""
+        digest = hashlib.md5(usedforsecurity=False)
+        for block_at in range(offset, offset + size, _BLOCK):
+            digest.update(self.read(block_at, min(_BLOCK, offset + size - block_at)))
+        return digest.hexdigest()
+
+    def _compare(self, fd: int) -> None:
+        if fingerprint(os.fstat(fd)) == self.fingerprint:
+            return
+        with self._lock:  # digest_fd moves the file's position; and one hash of a touched file is enough
+            for _ in range(_LOOKS):
+                now = fingerprint(os.fstat(fd))
+                if now == self.fingerprint:
+                    return
+                if now.size != self.fingerprint.size or not self.sha256 or digest_fd(fd) != self.sha256:
+                    break
+                if fingerprint(os.fstat(fd)) == now:
+                    self.fingerprint = now
+                    return
+            raise SourceChanged(f"{shown(self._path)} changed since it was planned or while it was uploaded")
+
+
+def _kept_buffer(size: int) -> bytearray:
+    buffer: bytearray | None = getattr(_buffers, "kept", None)
+    if buffer is None or len(buffer) < size:
+        buffer = bytearray(size)
+        if size <= _KEPT_BUFFER:
+            _buffers.kept = buffer
+    return buffer

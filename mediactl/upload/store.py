@@ -1,0 +1,150 @@
+"""What an upload needs of an object store, and what can go wrong there. ``s3`` is the one implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import msgspec
+
+from mediactl.errors import ExitCode, Fault, LaneClosed, MediactlError
+from mediactl.transfers import About as About
+from mediactl.transfers import Place as Place
+from mediactl.upload.parts import MIN_PART
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """When a write may take place: always, only where nothing is, only over the object with this ETag."""
+
+    if_absent: bool = False
+    if_etag: str | None = None
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An object as HEAD tells of it."""
+
+    key: str
+    size: int
+    etag: str
+    """With its quotes, as the store sent it."""
+    metadata: Mapping[str, str]
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """An object as LIST tells of it."""
+
+    key: str
+    size: int
+    etag: str
+
+
+class StoredPart(msgspec.Struct, frozen=True):
+    """A part that the store holds of an unfinished upload."""
+
+    number: int
+    size: int
+    etag: str
+    crc32: int | None = None
+
+
+class OpenUpload(msgspec.Struct, frozen=True):
+    """A multipart upload that was begun and neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    initiated_at: float
+    """Seconds since 1970."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Sizes in bytes."""
+
+    part: int = MIN_PART
+    multipart_from: int = MIN_PART * 2
+    """Objects of at least this size are sent in parts."""
+
+
+class Store(Protocol):
+    """One bucket. Every method is one request (``listed`` and the like: one a page), makes no retry of its own, may be
+    called from many threads at once, and raises a StoreError."""
+
+    def head(self, key: str) -> Stored | None:
+        """What is there; None: nothing."""
+
+    def put(self, key: str, body: memoryview, crc32: int, about: About, condition: Condition) -> str:
+        """Store a small object whole; its ETag."""
+
+    def create(self, key: str, about: About) -> str:
+        """Begin a multipart upload; its upload id."""
+
+    def put_part(self, key: str, upload_id: str, number: int, body: memoryview, crc32: int) -> str:
+        """Store one part; its ETag. Raises NoSuchUpload."""
+
+    def stored_parts(self, key: str, upload_id: str) -> list[StoredPart]:
+        """All parts that the store has, by number, all pages. Raises NoSuchUpload."""
+
+    def complete(self, key: str, upload_id: str, parts: list[StoredPart], condition: Condition) -> str:
+        """Make the parts one object; its ETag. Raises NoSuchUpload, InvalidPart, Exists, Busy."""
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Give an upload up; nothing happens where there is none."""
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        """Every object whose key starts with ``prefix``, in the order of the keys."""
+
+    def open_uploads(self, prefix: str) -> Iterator[OpenUpload]:
+        """Every multipart upload under ``prefix`` that is open."""
+
+
+class StoreError(MediactlError):
+    """The store, or the way to it, said no. ``str(error)`` is one line for a person, naming bucket and key."""
+
+    fault = Fault.ENVIRONMENT
+    retry = True
+    exit_code = ExitCode.STOPPED_EARLY
+    code: str = ""
+    """S3's error code, or the name of what happened to the connection."""
+
+
+class Unavailable(StoreError):
+    """5xx, a reset, a timeout, a torn or wrong answer: worth the same request again after a while."""
+
+
+class Throttled(Unavailable):
+    """SlowDown, 429, 503: fewer requests at once, please."""
+
+
+class Unreachable(Unavailable, LaneClosed):
+    """No connection at all: name not found, refused, no route. Waited for without burning attempts."""
+
+
+class Corrupted(Unavailable):
+    """The store got other bytes than were sent (BadDigest and its kin)."""
+
+
+class NoSuchUpload(StoreError):
+    """The multipart upload is not there: completed, aborted or expired."""
+
+
+class InvalidPart(StoreError):
+    """Complete named a part that the store does not have as told."""
+
+
+class Exists(StoreError):
+    """412: the condition of a write does not hold."""
+
+
+class Busy(StoreError):
+    """409: another write of this key was going on; begin again."""
+
+
+class Refused(StoreError, LaneClosed):
+    """The configuration is wrong on our side (no credentials, no such bucket, wrong region, access denied, an option
+    that this store does not know): no other object will fare better. The line says what to change."""
+
+    retry = False
+    exit_code = ExitCode.USAGE
+
+
+class Expired(StoreError, LaneClosed):
+    """The credentials ran out and could not be refreshed: run again with new ones."""
