@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
-from mediactl import files, sniff
+from mediactl import files, shipping
 from mediactl.effort import seconds_of
-from mediactl.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.prediction import Class
-from mediactl.jobs.priority import successor_due
-from mediactl.jobs.states import State
-from mediactl.model import Event, Made, Priority, Reuse, Verdict
+from mediactl.model import Event, Made, Reuse, Verdict
 from mediactl.planner import Planner
-from mediactl.pool.contract import Assignment, Ended, Planning, Room
+from mediactl.pool.contract import Assignment, Ended, Noting, Planning, Room
+from mediactl.settlement import Settlement
+from mediactl.shipping import Shipping
+from mediactl.transfers import Change, Sent, UploadState, UploadTask
 
 LANES = ("quick", "heavy")
-MAX_CHANGES = 3
-"""Times in one run that a source may change under its job; then it is left to the next run."""
 RECLAIM_INTERVAL = 0.5
 """Seconds between two looks for runs that died."""
 
 _made = msgspec.msgpack.Decoder(Made)
+_task = msgspec.json.Decoder(UploadTask)
+_sent = msgspec.msgpack.Decoder(Sent)
+_change: msgspec.msgpack.Decoder[Change] = msgspec.msgpack.Decoder(Change)
 
 
 class Steps(Protocol):
@@ -54,20 +54,23 @@ class JournalBacklog:
         out: bytes,
         emit: Callable[[Event], None],
         clock: Callable[[], float],
+        shipping: Shipping | None = None,
+        lanes: tuple[str, ...] = LANES,
     ) -> None:
+        """With ``shipping``, what is made is uploaded. ``lanes``: those that this run serves."""
         self._journal = journal
-        self._planner = planner
         self._intake = intake
         self._out = out
         self._emit = emit
         self._clock = clock
+        self._shipping = shipping
+        self._served = lanes
+        self.refused: tuple[Verdict, str] | None = None
+        """Why the network lane was closed."""
         self.wakeup = intake.wakeup
         self._claims: dict[tuple[int, int], Claim] = {}
         """By job and attempt: what was given back may run on for a moment, and its answer is nobody's."""
-        self._changes: Counter[int] = Counter()
-        self._events: list[Event] = []
-        self._done_now: set[int] = set()
-        """Jobs that the exchange going on has found done."""
+        self._settlement = Settlement(journal, planner, out, shipping)
         self._lanes: dict[Class, str] = {}
         self._moves: list[tuple[Class, str]] = []
         """Classes of jobs that were found to belong in another lane, and which."""
@@ -76,32 +79,54 @@ class JournalBacklog:
 
     # -- what the pool asks ----------------------------------------------------------------------------------------
 
-    def exchange(self, ended: Sequence[Ended], room: Room, alone: bool) -> list[Assignment]:
-        """Settle what ended and claim what there is room for; one commit."""
+    def exchange(
+        self, ended: Sequence[Ended], room: Room, alone: bool, notes: Sequence[Noting] = ()
+    ) -> list[Assignment]:
+        """Write notes, settle what ended and claim what there is room for; one commit."""
         self._reclaim()
-        with self._journal.transaction(durable=bool(ended)):
-            done = [(end.assignment.job, end.assignment.attempt) for end in ended if end.verdict is Verdict.DONE]
-            self._done_now = self._journal.finish_done(done) if done else set()
+        with self._journal.transaction(durable=bool(ended or notes)):
+            for noting in notes:
+                claim = self._claims.get((noting.assignment.job, noting.assignment.attempt))
+                if claim is not None:
+                    self._journal.uploads.note(_task.decode(claim.payload), _change.decode(noting.body))
+            answered = [(end.assignment.job, end.assignment.attempt) for end in ended if end.verdict is Verdict.DONE]
+            done = self._journal.finish_done(answered) if answered else set()
             for end in ended:
-                self._settle(end)
+                self._settle(end, done)
             for like, lane in self._moves:
                 self._journal.move_lane(like, lane)
             self._moves.clear()
             assignments = [self._assignment(claim) for claim in self._claim(room, alone)] if room else []
-        events, self._events = self._events, []
-        for event in events:
+        for event in self._settlement.told():
             self._emit(event)
         return assignments
 
     def _claim(self, room: Room, alone: bool) -> list[Claim]:
         self._journal.wake()
-        if self._journal.alone_is_due():  # everything else waits, so that it is not passed over for ever
-            return self._journal.claim(("alone",), 1) if alone else []
+        if (
+            self._takes_alone() and self._journal.alone_is_due()
+        ):  # everything else waits, so that it is not passed over for ever
+            claims = self._journal.claim(("alone",), 1) if alone else []
+            return claims + self._journal.claim((shipping.LANE,), room.lanes.get(shipping.LANE, 0))
         kinds = dict(room.kinds)
-        claims = [claim for lane in LANES for claim in self._journal.claim((lane,), room.lanes.get(lane, 0), kinds)]
+        claims = [
+            claim for lane in self._served for claim in self._journal.claim((lane,), room.lanes.get(lane, 0), kinds)
+        ]
         if room.overtaking:
             claims += self._journal.claim(("quick",), room.overtaking, kinds, before=room.before)
-        return claims or (self._journal.claim(("alone",), 1) if alone else [])
+        if alone and all(claim.lane == shipping.LANE for claim in claims) and self._takes_alone():
+            claims += self._journal.claim(("alone",), 1)
+        return claims
+
+    def _takes_alone(self) -> bool:
+        """Whether this run does media work at all."""
+        return "quick" in self._served
+
+    def closed(self, lane: str, verdict: Verdict, reason: str) -> None:
+        """No more jobs of this lane are run; what waits in it is no reason to go on."""
+        self._served = tuple(each for each in self._served if each != lane)
+        self.refused = (verdict, reason)
+        self._emit(Event("upload.stopped", {"reason": reason}))
 
     def plan(self) -> Planning:
         """Take in the next batch of sources."""
@@ -119,17 +144,22 @@ class JournalBacklog:
     def complete(self) -> bool:
         """Whether nothing is left that this run could do or should wait for."""
         self._reclaim()
-        retry_at, ready, others = self._journal.waiting()
+        lanes = (*self._served, "alone") if self._takes_alone() else self._served
+        retry_at, ready, others = self._journal.waiting(lanes)
         if ready or retry_at is not None:
             return False
         # Jobs of another living run on our sources: theirs to finish, ours should they die.
-        return not (others and self._journal.sources.any_pending())
+        uploads = self._shipping is not None and self.refused is None
+        return not (others and self._journal.sources.any_pending(uploads=uploads))
 
-    def progress(self, job: int, attempt: int, fraction: float) -> None:
+    def progress(self, job: int, attempt: int, fraction: float, sent: int) -> None:
         """A running job is so far along."""
         claim = self._claims.get((job, attempt))
         if claim is not None:
-            self._emit(Event("job.progress", {**self._head(claim), "fraction": round(fraction, 4)}))
+            bytes_sent = {"bytes_sent": sent, "size": claim.size} if claim.kind == shipping.KIND else {}
+            self._emit(
+                Event("job.progress", {**self._settlement.head(claim), "fraction": round(fraction, 4), **bytes_sent})
+            )
 
     def overran(self, job: int, attempt: int, seconds: float) -> None:
         """A job of the quick lane runs for so long already: those like it are heavy until measured otherwise."""
@@ -144,15 +174,16 @@ class JournalBacklog:
 
     # -- settling --------------------------------------------------------------------------------------------------
 
-    def _settle(self, end: Ended) -> None:
+    def _settle(self, end: Ended, done: set[int]) -> None:
         claim = self._claims.pop((end.assignment.job, end.assignment.attempt), None)
         if claim is None:
             return  # it was given back before it answered
-        if end.verdict in (Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED) and claim.source is not None:
+        dead = end.verdict in (Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED)
+        if dead and claim.source is not None and claim.kind != shipping.KIND:
             # Its worker is dead: what it left half done beside the outputs is nobody's.
             place = self._journal.sources.get(claim.source).source.place
             files.sweep_temporaries(os.path.join(self._out, place), self._journal.run.encode())
-        if self._transition(claim, end):
+        if self._settlement.settle(claim, end, done=claim.id in done):
             self._journal.record(claim, end.verdict, end.reason, end.usage, end.worker)
             if end.verdict is Verdict.DONE and self._journal.predictor.learn(self._class(claim), end.usage.wall):
                 self._consider(claim)
@@ -171,101 +202,6 @@ class JournalBacklog:
     def _class(self, claim: Claim) -> Class:
         return self._journal.predictor.class_of(claim.kind, claim.format, claim.size)
 
-    def _transition(self, claim: Claim, end: Ended) -> bool:
-        job, attempt, reason = claim.id, claim.attempt, end.reason
-        if end.verdict is Verdict.DONE:
-            return self._done(claim, end)
-        if end.verdict is Verdict.REJECTED:
-            changed = self._journal.finish(job, attempt, State.REJECTED, reason)
-            if changed:
-                self._source_state(claim, "rejected", reason)
-                self._tell("job.rejected", claim, reason=reason)
-            return changed
-        if end.verdict is Verdict.CHANGED:
-            return self._changed(claim, reason)
-        if end.verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
-            state = self._journal.fail(job, attempt, reason)
-        elif end.verdict is Verdict.CRASHED:
-            state = self._journal.crash(job, attempt, reason)
-        else:
-            state = self._journal.interrupt(job, attempt, reason, begun=end.worker != 0)
-            if state is State.READY:
-                self._tell("job.interrupted", claim, reason=reason)
-                return True
-        if state is State.QUARANTINED:
-            self._source_state(claim, "quarantined", reason)
-            self._tell("job.quarantined", claim, reason=reason)
-        elif state is State.READY and end.verdict is not Verdict.INTERRUPTED:
-            self._tell("job.retry", claim, reason=reason, attempt=attempt)
-        return state is not None
-
-    def _done(self, claim: Claim, end: Ended) -> bool:
-        if claim.id not in self._done_now:
-            return False
-        if claim.source is None:
-            self._tell("job.done", claim, seconds=round(end.usage.wall, 3))
-            return True
-        made = _made.decode(end.result)
-        if claim.kind == "probe":
-            self._probed(claim, made)
-            return True
-        row = self._journal.sources.get(claim.source)
-        self._changes.pop(claim.source, None)
-        if row.plan == claim.plan:  # else it was planned anew meanwhile, and that plan's job will say "done"
-            self._journal.sources.done(claim.source, made, claim.plan)
-        self._tell(
-            "job.done", claim, seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
-            peak_memory=end.usage.peak_memory, made=made.made, bytes_in=row.source.fingerprint.size,
-            bytes_out=made.bytes_made, outputs=[file.artefact.name for file in made.files],
-            warnings=list(made.warnings), size=claim.size,
-        )  # fmt: skip
-        return True
-
-    def _probed(self, claim: Claim, made: Made) -> None:
-        """A probe's successor: the job that makes what is missing, added in the same transaction."""
-        assert claim.source is not None and made.info is not None
-        before = self._journal.sources.get(claim.source)
-        recipe = self._planner.with_digest(before.recipe)
-        plan = self._planner.plans(recipe)[before.source.kind.value]
-        self._journal.sources.probed(claim.source, made.digest, made.info, plan)
-        row = self._journal.sources.get(claim.source)
-        job = self._planner.make_job(
-            claim.source, row.source, made.digest, made.info, recipe, row.placeholder, Priority(claim.priority)
-        )
-        if job is None:
-            self._source_state(claim, "ignored", f"recipe {recipe.name!r} makes nothing of it")
-            return
-        self._journal.add([msgspec.structs.replace(job, due=successor_due(claim.due))])
-        self._tell("job.probed", claim, next=job.key, next_kind=job.kind, size=job.size)
-
-    def _changed(self, claim: Claim, reason: str) -> bool:
-        """The source is not what was planned: read it anew, if it is still there."""
-        if not self._journal.finish(claim.id, claim.attempt, State.CANCELLED, reason):
-            return False
-        assert claim.source is not None
-        row = self._journal.sources.get(claim.source)
-        self._changes[claim.source] += 1
-        try:
-            mark = fingerprint(os.stat(row.source.file))
-            named = sniff.sniff(sniff.head(row.source.file), row.source.path) or (row.source.kind, "unknown")
-        except OSError:
-            self._source_state(claim, "cancelled", "was removed before it was done")
-            self._tell("job.cancelled", claim, reason="its source was removed")
-            return True
-        known = row.source.fingerprint == mark
-        if known and (row.state != "pending" or self._journal.sources.has_live_job(claim.source)):
-            self._tell("job.changed", claim, reason=reason)  # a watch has taken it in anew already
-            return True
-        source = msgspec.structs.replace(row.source, fingerprint=mark, kind=named[0], format=named[1])
-        self._journal.sources.put(source, row.recipe, row.plan, "pending", reason)
-        if self._changes[claim.source] < MAX_CHANGES:
-            recipe = self._planner.with_digest(row.recipe)
-            self._journal.add([self._planner.probe_job(source, claim.source, recipe, Priority(claim.priority))])
-        else:
-            del self._changes[claim.source]  # a watch takes it in again should it be found otherwise
-        self._tell("job.changed", claim, reason=reason)
-        return True
-
     # -- claiming --------------------------------------------------------------------------------------------------
 
     def _assignment(self, claim: Claim) -> Assignment:
@@ -274,7 +210,11 @@ class JournalBacklog:
         if like not in self._lanes:
             self._lanes[like] = self._predicted(claim, like)
         reuse: tuple[Reuse, ...] = ()
-        if claim.content is not None and claim.source is not None:
+        state = b""
+        if claim.kind == shipping.KIND:
+            remembered = self._journal.uploads.state(_task.decode(claim.payload))
+            state = b"" if remembered == UploadState() else msgspec.json.encode(remembered)
+        elif claim.content is not None and claim.source is not None:
             reuse = self._journal.sources.twins(claim.source, claim.content, self._out)
         return Assignment(
             claim.id,
@@ -291,6 +231,7 @@ class JournalBacklog:
             claim.due,
             self._journal.predictor.expected(like),
             claim.memory,
+            state,
         )
 
     def _reclaim(self) -> None:
@@ -298,23 +239,6 @@ class JournalBacklog:
         if now >= self._next_reclaim:
             self._next_reclaim = now + RECLAIM_INTERVAL
             take_over(self._journal, self._out)
-
-    def _source_state(self, claim: Claim, state: str, reason: str) -> None:
-        if claim.source is not None:
-            self._changes.pop(claim.source, None)
-            self._journal.sources.set_state(claim.source, state, reason)
-
-    def _tell(self, name: str, claim: Claim, **fields: object) -> None:
-        self._events.append(Event(name, {**self._head(claim), **fields}))
-
-    def _head(self, claim: Claim) -> dict[str, object]:
-        head: dict[str, object] = {"job": claim.key, "kind": claim.kind}
-        if claim.source is not None:
-            source = self._journal.sources.get(claim.source).source
-            head["path"] = shown(source.path)
-            head["source_kind"] = source.kind.value
-            head["bytes"] = source.fingerprint.size
-        return head
 
 
 def take_over(journal: Journal, out: bytes) -> int:

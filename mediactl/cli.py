@@ -12,6 +12,8 @@ import click
 from mediactl import __version__
 from mediactl.cli_journal import places, state_folder
 from mediactl.cli_journal import register as register_journal_commands
+from mediactl.cli_upload import upload
+from mediactl.cli_uploads import register as register_upload_commands
 from mediactl.cli_work import settings_of, work_options
 from mediactl.errors import ExitCode, MediactlError
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 def main() -> NoReturn:
     """Entry point. Whatever goes wrong on purpose ends as one line on standard error."""
     try:
-        code = cli.main(standalone_mode=False, auto_envvar_prefix="MEDIACTL")
+        code = cli.main(standalone_mode=False, auto_envvar_prefix="MEDIACTL", obj=_display)
         sys.exit(code if isinstance(code, int) else ExitCode.COMPLETE)
     except click.exceptions.Exit as exit_:
         sys.exit(exit_.exit_code)
@@ -58,7 +60,10 @@ def _configured(context: click.Context, _parameter: click.Parameter, value: str 
     from mediactl.settings import read_config
 
     config = read_config() if value is None else read_config(value)
-    context.default_map = dict.fromkeys(cli.commands, config)
+    context.default_map = {
+        name: dict.fromkeys(command.commands, config) if isinstance(command, click.Group) else config
+        for name, command in cli.commands.items()
+    }
     return value
 
 
@@ -74,6 +79,8 @@ def cli() -> None:
 
 
 register_journal_commands(cli)
+cli.add_command(upload)
+register_upload_commands(cli)
 
 
 @cli.command()

@@ -20,6 +20,7 @@ from mediactl.outputs import OutputCheck
 from mediactl.planner import Planner
 from mediactl.recipe import Recipe
 from mediactl.settings import Settings
+from mediactl.shipping import Shipping
 
 if TYPE_CHECKING:
     from mediactl.watch import Watch
@@ -44,6 +45,7 @@ class Intake:
         check: OutputCheck,
         emit: Callable[[Event], None],
         watch: Watch | None = None,
+        shipping: Shipping | None = None,
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -52,13 +54,16 @@ class Intake:
         self._check = check
         self._emit = emit
         self._watch = watch
+        self._shipping = shipping
+        self._shipped: set[int] = set()
+        """Sources with outputs to be uploaded that were not looked at yet."""
         self.wakeup: socket.socket | None = None if watch is None else watch.wakeup
         self.found = 0
         self.up_to_date = 0
         self.troubles = 0
         self.settled: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
-        """Why work was planned: new, changed, recipe changed, encoder changed, missing output."""
+        """Why work was planned: new, changed, recipe changed, encoder changed, missing output, to be uploaded."""
 
     def step(self) -> bool | None:
         """Take in one batch; False when all is taken in, None when it is for now."""
@@ -126,8 +131,9 @@ class Intake:
                 if state == "done" and row[9] == planned:
                     if not batch.fresh:
                         self._check.ask((row[0], os.path.join(batch.place, name), row[10], row[11]))
-                    self.up_to_date += 1  # taken back should the check find it stale
-                    met.append(row[0])
+                    if self._is_there(Known(*row)):
+                        self.up_to_date += 1  # taken back should the check find it stale
+                        met.append(row[0])
                 elif state == "done":
                     same_recipe = row[9].partition(":")[0] == planned.partition(":")[0]
                     again["encoder changed" if same_recipe else "recipe changed"].append(row[0])
@@ -153,6 +159,28 @@ class Intake:
         for why, numbers in again.items():
             if numbers:
                 self._make(numbers, recipe, why)
+
+    def _is_there(self, row: Known) -> bool:
+        """Whether a done source needs nothing; its outputs are sent to where they are to be uploaded, if they are not
+        there."""
+        if self._shipping is None:
+            return True
+        stands = row.upload_state if row.uploaded == self._shipping.destination else ""
+        if stands == "conflict" and self._shipping.replaces:
+            stands = ""
+        if stands in ("conflict", "failed"):
+            self.settled["rejected" if stands == "conflict" else "quarantined"] += 1
+        elif stands != "done":
+            self._shipped.add(row.id)
+            with self._journal.transaction(durable=False):
+                self._journal.sources.mark_mine([row.id])
+                if stands != "pending" or not self._journal.sources.has_live_upload(row.id):
+                    try:
+                        self._emit(self._shipping.begin(row.id, self._settings.priority))
+                    except FileNotFoundError:
+                        return False  # the check will find it, and have it made again
+            self._planned(row.path, row.kind, 0, "to be uploaded")
+        return stands == "done"
 
     def _add_new(
         self,
@@ -214,7 +242,7 @@ class Intake:
         """Done sources whose outputs are not as they were left."""
         rows = list(rows)
         if rows:
-            self.up_to_date -= len(rows)
+            self.up_to_date -= sum(1 for row in rows if row not in self._shipped)
             self._make(rows, None, "missing output")
 
     def _make(self, rows: Iterable[int], recipe: Recipe | None, reason: str) -> None:

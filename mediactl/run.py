@@ -19,7 +19,7 @@ import msgspec
 
 from mediactl import __version__, leaving, manifest, recipe, scan
 from mediactl.adopt import adopt
-from mediactl.backlog import JournalBacklog, take_over
+from mediactl.backlog import LANES, JournalBacklog, take_over
 from mediactl.errors import ExitCode, MachineBlocked, UsageError
 from mediactl.files import shown
 from mediactl.intake import Intake
@@ -27,13 +27,15 @@ from mediactl.jobs.journal import Journal
 from mediactl.jobs.owners import dead_locks
 from mediactl.jobs.states import Patience
 from mediactl.media.versions import encoder_versions
-from mediactl.model import Event
+from mediactl.model import Event, Verdict
 from mediactl.outputs import OutputCheck
 from mediactl.planner import Planner
 from mediactl.pool.contract import Stopped
+from mediactl.pool.network import NETWORK, Service
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
-from mediactl.settings import Settings
+from mediactl.settings import Destination, Settings
+from mediactl.shipping import Shipping
 from mediactl.ui.tally import Summary, Tally
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 EXECUTE = "mediactl.media.execute:execute"
 """What workers call for each job."""
+UPLOAD = "mediactl.upload.service:service"
+"""What makes the service of the network lane."""
 
 Emit = Callable[[Event], None]
 
@@ -66,14 +70,17 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
         stack.callback(check.close)
         journal = stack.enter_context(open_journal(settings, tell))
         planner = Planner(settings, chosen, encoder_versions(settings.environment.get("MEDIACTL_FFMPEG")), journal)
-        intake = Intake(settings, journal, planner, batches, check, tell, watch)
-        backlog = JournalBacklog(journal, planner, intake, settings.out, tell, time.monotonic)
+        shipping = None if settings.to is None else Shipping(journal, settings.to, settings.out)
+        intake = Intake(settings, journal, planner, batches, check, tell, watch, shipping)
+        lanes = LANES if shipping is None else (*LANES, NETWORK)
+        backlog = JournalBacklog(journal, planner, intake, settings.out, tell, time.monotonic, shipping, lanes)
         log = stack.enter_context(worker_log(settings.state, journal.run))
         pool = Supervisor(
             EXECUTE, backlog, workers=settings.jobs, token=journal.run,
             environment=worker_environment(settings.environment), log=log,
             grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
-            memory=settings.memory, leave=leaving.watch(settings.drain_file, settings.drain_url),
+            memory=settings.memory, network=uploading(settings.to),
+            leave=leaving.watch(settings.drain_file, settings.drain_url),
         )  # fmt: skip
         tell(Event("run.started", {"run": journal.run, "version": __version__, "recipe": chosen.name,
                                    "out": shown(settings.out), "workers": settings.jobs,
@@ -85,7 +92,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
             stopped = pool.run()
         except MachineBlocked as error:  # the journal's own disk: what runs was given up, the next run takes it over
             stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
-        summary = sum_up(stopped, intake, journal, tally, time.monotonic() - started, strict=settings.strict)
+        summary = sum_up(stopped, intake, backlog, journal, tally, time.monotonic() - started, settings)
         if stopped is not Stopped.COMPLETE and summary.exit_code == ExitCode.STOPPED_EARLY:
             tell(Event("run.stopped", {"reason": pool.blocked_by or stopped.value}))
         try:
@@ -97,19 +104,27 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
 
 
 def sum_up(
-    stopped: Stopped, intake: Intake, journal: Journal, tally: Tally, elapsed: float, *, strict: bool
+    stopped: Stopped,
+    intake: Intake,
+    backlog: JournalBacklog,
+    journal: Journal,
+    tally: Tally,
+    elapsed: float,
+    settings: Settings,
 ) -> Summary:
     """How the sources stand now, and the exit code that follows: a watch that is stopped has done what it was asked to,
     unless it leaves something unfinished."""
     intake.recount()
-    mine = journal.sources.mine()
+    mine = journal.sources.mine(uploads=settings.to is not None)
     done, rejected, quarantined = (
         mine.get(state, 0) + intake.settled[state] for state in ("done", "rejected", "quarantined")
     )
     unfinished = sum(mine.get(state, 0) + intake.settled[state] for state in ("pending", "cancelled"))
-    judged = strict or tally.jobs > 0
+    judged = settings.strict or tally.jobs > 0
     in_order = stopped is Stopped.COMPLETE or (intake.watched and stopped is not Stopped.BLOCKED)
-    if not in_order or mine.get("pending", 0):
+    if in_order and backlog.refused is not None:
+        code = ExitCode.USAGE if backlog.refused[0] is Verdict.REFUSED else ExitCode.STOPPED_EARLY
+    elif not in_order or mine.get("pending", 0):
         code = ExitCode.STOPPED_EARLY
     elif intake.watched:
         code = ExitCode.COMPLETE
@@ -128,13 +143,26 @@ def sum_up(
         troubles=intake.troubles,
         jobs=tally.jobs,
         artefacts=tally.artefacts,
-        uploaded=0,
+        uploaded=tally.uploaded,
         bytes_in=tally.bytes_in,
         bytes_out=tally.bytes_out,
-        bytes_sent=0,
+        bytes_sent=tally.bytes_sent,
         elapsed_s=round(elapsed, 3),
         exit_code=code,
     )
+
+
+def uploading(to: Destination | None) -> Service | None:
+    """How the network lane's process is started, if there is one."""
+    if to is None:
+        return None
+    return network_service(to.concurrency, to.memory, to.bandwidth)
+
+
+def network_service(concurrency: int, memory: int, bandwidth: float | None) -> Service:
+    """A process with so many requests at once, bytes of bodies, and bytes a second."""
+    tuning = {"concurrency": concurrency, "budget": memory, "bandwidth": bandwidth}
+    return Service(UPLOAD, msgspec.json.encode({"tuning": tuning}).decode())
 
 
 def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[scan.Batch | scan.Trouble]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -12,9 +13,32 @@ import msgspec
 from mediactl.errors import UsageError
 from mediactl.files import shown
 from mediactl.model import Priority
+from mediactl.transfers import IfExists, Place
 
 CONFIG = "mediactl.toml"
 """Read from the current folder. Keys are the long flags' names with "_" for "-"."""
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """Where outputs are uploaded to, and how."""
+
+    place: Place
+    if_exists: IfExists = IfExists.VERIFY
+    include_originals: bool = False
+    cache_control: str | None = None
+    """Of everything; None: a year and immutable for artefacts, a minute for asset.json."""
+    tags: Mapping[str, str] = {}
+    concurrency: int = 16
+    """Requests at once."""
+    bandwidth: float | None = None
+    """Bytes a second."""
+    memory: int = 256 << 20
+    """Bytes of bodies at once."""
+
+    def digest(self) -> str:
+        """Of all that decides where an output is and what is kept with it: equal digests, nothing to upload again."""
+        kept = (self.place, self.include_originals, self.cache_control, sorted(self.tags.items()))
+        return hashlib.sha256(msgspec.json.encode(kept)).hexdigest()[:16]
 
 
 class Watching(msgspec.Struct, frozen=True):
@@ -56,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Failed attempts after which a job is given up."""
     retry_delay: float = 1.0
     """Seconds that the first retry waits at most; each further one up to four times as long."""
+    to: Destination | None = None
+    """Where outputs are uploaded to; None: nowhere."""
     drain_file: str | None = None
     drain_url: str | None = None
     """A file whose appearance, and an address whose answer 200, means: leave this machine."""

@@ -26,7 +26,7 @@ def retry(state: str, what: bytes | None) -> list[str]:
             jobs = find(rows, what)
         else:
             jobs = [job for each in ("rejected", "quarantined") for job in rows.listed(each, -1)]
-    with _journal(state) as journal, journal.transaction():
+    with opened(state) as journal, journal.transaction():
         return [job.key for job in jobs if journal.retry(job.id)]
 
 
@@ -34,7 +34,7 @@ def cancel(state: str, what: bytes | None) -> list[str]:
     """Cancel jobs that wait: those named, or (None) all. Returns their keys. Raises UsageError."""
     with report.read(state) as rows:
         jobs = find(rows, what) if what is not None else list(rows.listed("ready", -1))
-    with _journal(state) as journal, journal.transaction():
+    with opened(state) as journal, journal.transaction():
         return [job.key for job in jobs if journal.cancel(job.id)]
 
 
@@ -42,7 +42,7 @@ def bump(state: str, what: bytes, priority: Priority) -> list[str]:
     """Give waiting jobs another priority; returns their keys. Raises UsageError."""
     with report.read(state) as rows:
         jobs = find(rows, what)
-    with _journal(state) as journal, journal.transaction():
+    with opened(state) as journal, journal.transaction():
         return [job.key for job in jobs if journal.bump(job.id, priority)]
 
 
@@ -94,7 +94,8 @@ def _remove_if_empty(folder: bytes) -> bool:
 
 
 @contextmanager
-def _journal(state: str) -> Iterator[Journal]:
+def opened(state: str) -> Iterator[Journal]:
+    """The journal, for a change by hand."""
     with Journal.open(state, clock=time.time, random=random.random, version=__version__) as journal:
         yield journal
         journal.end(0)

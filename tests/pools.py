@@ -17,12 +17,12 @@ import odd_jobs
 from journals import new_job, opened, put
 
 from mediactl import recipe
-from mediactl.backlog import JournalBacklog
+from mediactl.backlog import LANES, JournalBacklog
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience
 from mediactl.model import Event, NewJob
 from mediactl.planner import Planner
-from mediactl.pool.contract import Assignment, Ended, Room, Stopped
+from mediactl.pool.contract import Assignment, Ended, Noting, Room, Stopped
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
 from mediactl.settings import Settings
@@ -62,10 +62,12 @@ class Recording(JournalBacklog):
 
     answers: list[Ended]
 
-    def exchange(self, ended: Sequence[Ended], room: Room, alone: bool) -> list[Assignment]:
+    def exchange(
+        self, ended: Sequence[Ended], room: Room, alone: bool, notes: Sequence[Noting] = ()
+    ) -> list[Assignment]:
         """Settle and claim."""
         self.answers.extend(ended)
-        return super().exchange(ended, room, alone)
+        return super().exchange(ended, room, alone, notes)
 
 
 class Pool:
@@ -78,7 +80,8 @@ class Pool:
         self.intake: NoIntake = options.pop("intake", None) or NoIntake()
         wanted = Settings(sources=(), out=os.fsencode(folder / "out"), state=str(folder))
         planner = Planner(wanted, recipe.load("web"), {}, journal)
-        self.backlog = Recording(journal, planner, self.intake, wanted.out, self._take, time.monotonic)
+        lanes = options.pop("lanes", LANES)
+        self.backlog = Recording(journal, planner, self.intake, wanted.out, self._take, time.monotonic, lanes=lanes)
         self.backlog.answers = []
         call = options.pop("call", odd_jobs.EXECUTE)
         environment = worker_environment({**os.environ, "PYTHONPATH": PATHS})

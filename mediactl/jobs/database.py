@@ -37,9 +37,14 @@ MIGRATIONS: dict[int, str] = {
     ALTER TABLE jobs ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;
     DROP INDEX jobs_due;
     CREATE INDEX jobs_due ON jobs (lane, due, id, kind) WHERE state = 'ready' AND run_after IS NULL;
+    ALTER TABLE sources ADD COLUMN upload_state TEXT NOT NULL DEFAULT ''
+        CHECK (upload_state IN ('', 'pending', 'done', 'conflict', 'failed'));
+    ALTER TABLE sources ADD COLUMN uploaded TEXT NOT NULL DEFAULT '';
     """,
 }
-"""Version v -> SQL that makes v+1 of it."""
+"""Version v -> SQL that makes v+1 of it, with what ``NEW_TABLES`` names."""
+NEW_TABLES = {1: "uploads.sql"}
+"""Version v -> file with the tables that came in with v+1."""
 
 
 class Damaged(MediactlError):
@@ -53,9 +58,13 @@ class TooNew(UsageError):
 @cache
 def statements(file: str = "queries.sql") -> dict[str, str]:
     """The statements of an SQL file by name."""
-    text = resources.files("mediactl.jobs").joinpath(file).read_text("utf-8")
+    text = _text(file)
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def _text(file: str) -> str:
+    return resources.files("mediactl.jobs").joinpath(file).read_text("utf-8")
 
 
 def open_database(path: str, *, check: bool) -> apsw.Connection:
@@ -114,12 +123,12 @@ def _prepare(connection: apsw.Connection, path: str, check: bool) -> None:
 def _migrate(connection: apsw.Connection, found: int) -> None:
     for version in range(found, VERSION):
         with connection:
-            connection.execute(MIGRATIONS[version])
+            connection.execute(MIGRATIONS[version] + _text(NEW_TABLES[version]))
             connection.pragma("user_version", version + 1)
 
 
 def _create(connection: apsw.Connection) -> None:
-    connection.execute(resources.files("mediactl.jobs").joinpath("schema.sql").read_text("utf-8"))
+    connection.execute(_text("schema.sql") + "".join(_text(file) for file in NEW_TABLES.values()))
     connection.pragma("application_id", APPLICATION_ID)
     connection.pragma("user_version", VERSION)
 

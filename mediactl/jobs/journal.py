@@ -21,6 +21,7 @@ from mediactl.jobs.prediction import HEAVY, QUICK, Class, Predictor
 from mediactl.jobs.priority import SLACK, due
 from mediactl.jobs.sources import Sources
 from mediactl.jobs.states import LONGEST_DELAY, PATIENCE, Patience, State
+from mediactl.jobs.uploads import Uploads
 from mediactl.model import NewJob, Priority, Usage, Verdict
 
 FILE = "journal.db"
@@ -83,6 +84,7 @@ class Journal:
         self._attempts: list[tuple[Any, ...]] = []
         self._durations: Counter[tuple[str, str, int, int]] = Counter()
         self.sources = Sources(connection)
+        self.uploads = Uploads(connection, clock)
         self.predictor = Predictor(lambda like: self._run("durations", like).fetchall())
         self._run("make_mine", ())
 
@@ -288,14 +290,20 @@ class Journal:
         """rejected, quarantined, cancelled or waiting for its next attempt -> ready now."""
         row = self._run("retry", (job, self._clock())).fetchone()
         if row is not None and row[0] is not None:
-            self.sources.set_state(row[0], "pending", "")
+            if row[1] == "upload":
+                self.sources.upload_state(row[0], "pending", row[2])
+            else:
+                self.sources.set_state(row[0], "pending", "")
         return row is not None
 
     def cancel(self, job: int) -> bool:
         """ready -> cancelled."""
         row = self._run("cancel", (job,)).fetchone()
         if row is not None and row[0] is not None:
-            self.sources.set_state(row[0], "cancelled", "cancelled")
+            if row[1] == "upload":
+                self.sources.upload_state(row[0], "", "")  # planned anew by the next run that uploads
+            else:
+                self.sources.set_state(row[0], "cancelled", "cancelled")
         return row is not None
 
     def record(self, claim: Claim, verdict: Verdict, reason: str, usage: Usage, worker: int) -> None:
@@ -347,9 +355,10 @@ class Journal:
                         )  # fmt: skip
         return orphans
 
-    def waiting(self) -> tuple[float | None, bool, bool]:
-        """Time of the next retry (None: there is none), whether jobs are ready, whether other runs work on some."""
-        row = self._run("waiting", (self.run,)).fetchone()
+    def waiting(self, lanes: Iterable[str]) -> tuple[float | None, bool, bool]:
+        """Of these lanes: time of the next retry (None: there is none), and whether jobs are ready; and whether other
+        runs work on some of any lane."""
+        row = self._run("waiting", (self.run, msgspec.json.encode(list(lanes)).decode())).fetchone()
         assert row is not None
         return row[0], bool(row[1]), bool(row[2])
 

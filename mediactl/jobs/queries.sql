@@ -98,12 +98,12 @@ SELECT DISTINCT owner FROM jobs WHERE state = 'running' AND owner <> ?1;
 UPDATE jobs SET state = 'ready', failures = 0, crashes = 0, interruptions = 0, reason = '', run_after = NULL,
     lane = CASE lane WHEN 'alone' THEN 'heavy' ELSE lane END, enqueued_at = ?2, due = ?2
 WHERE id = ?1 AND (state = 'ready' AND run_after IS NOT NULL OR state IN ('rejected', 'quarantined', 'cancelled')
-    AND (source IS NULL OR state = (SELECT s.state FROM sources AS s WHERE s.id = source)))
-RETURNING source;
+    AND (source IS NULL OR kind = 'upload' OR state = (SELECT s.state FROM sources AS s WHERE s.id = source)))
+RETURNING source, kind, plan;
 
 -- name: cancel
 -- A running job is left to finish: only what waits can be cancelled.
-UPDATE jobs SET state = 'cancelled', reason = 'cancelled', run_after = NULL WHERE id = ?1 AND state = 'ready' RETURNING source;
+UPDATE jobs SET state = 'cancelled', reason = 'cancelled', run_after = NULL WHERE id = ?1 AND state = 'ready' RETURNING source, kind;
 
 -- name: attempt
 INSERT OR REPLACE INTO attempts (job, attempt, run, worker, outcome, reason, ended_at, wall, cpu, peak_memory, version)
@@ -136,11 +136,13 @@ ON CONFLICT (folder, name) DO UPDATE SET
 RETURNING id;
 
 -- name: known
-SELECT id, name, root, path, size, mtime_ns, ctime_ns, inode, state, plan, folder_mtime_ns, outputs, kind
+SELECT id, name, root, path, size, mtime_ns, ctime_ns, inode, state, plan, folder_mtime_ns, outputs, kind,
+    upload_state, uploaded
 FROM sources WHERE folder = ?;
 
 -- name: known_one
-SELECT id, name, root, path, size, mtime_ns, ctime_ns, inode, state, plan, folder_mtime_ns, outputs, kind
+SELECT id, name, root, path, size, mtime_ns, ctime_ns, inode, state, plan, folder_mtime_ns, outputs, kind,
+    upload_state, uploaded
 FROM sources WHERE folder = ? AND name = ?;
 
 -- name: source
@@ -157,7 +159,7 @@ UPDATE sources SET digest = ?2, info = ?3, plan = ?4, placeholder = CASE WHEN di
 -- name: source_done
 -- "done" is committed only after every output is durable under its final name.
 UPDATE sources SET state = 'done', reason = '', placeholder = ?2, warnings = ?3, folder_mtime_ns = ?4, outputs = ?5,
-    plan = ?6
+    plan = ?6, upload_state = '', uploaded = ''
 WHERE id = ?1;
 
 -- name: clear_artefacts
@@ -179,9 +181,11 @@ WHERE s.digest = ?1 AND s.id <> ?2 AND a.mtime_ns <> 0
 GROUP BY a.key;
 
 -- name: waiting
+-- In the lanes (a JSON list) that this run serves.
 SELECT
-    (SELECT min(run_after) FROM jobs WHERE state = 'ready' AND run_after IS NOT NULL),
-    EXISTS (SELECT 1 FROM jobs WHERE state = 'ready' AND run_after IS NULL),
+    (SELECT min(run_after) FROM jobs WHERE state = 'ready' AND run_after IS NOT NULL
+        AND lane IN (SELECT value FROM json_each(?2))),
+    EXISTS (SELECT 1 FROM jobs WHERE state = 'ready' AND run_after IS NULL AND lane IN (SELECT value FROM json_each(?2))),
     EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND owner <> ?1);
 
 -- name: put_run
@@ -210,8 +214,15 @@ CREATE TEMP TABLE IF NOT EXISTS met (source INTEGER PRIMARY KEY);
 INSERT OR IGNORE INTO temp.mine (source) VALUES (?);
 
 -- name: mine
--- How the sources stand that this run has to do with.
-SELECT s.state, count(*) FROM temp.mine AS m JOIN sources AS s ON s.id = m.source GROUP BY s.state;
+-- How the sources stand that this run has to do with; with uploads (?1), one is done when it is uploaded, too.
+SELECT CASE
+        WHEN s.state <> 'done' OR NOT ?1 THEN s.state
+        WHEN s.upload_state = 'conflict' THEN 'rejected'
+        WHEN s.upload_state = 'failed' THEN 'quarantined'
+        WHEN s.upload_state = 'done' THEN 'done'
+        ELSE 'pending'
+    END AS stands, count(*)
+FROM temp.mine AS m JOIN sources AS s ON s.id = m.source GROUP BY stands;
 
 -- name: put_met
 INSERT OR IGNORE INTO temp.met (source) VALUES (?);
@@ -222,10 +233,103 @@ SELECT s.state, count(*) FROM temp.met AS m JOIN sources AS s ON s.id = m.source
 WHERE m.source NOT IN (SELECT source FROM temp.mine) GROUP BY s.state;
 
 -- name: mine_pending
-SELECT EXISTS (SELECT 1 FROM temp.mine AS m JOIN sources AS s ON s.id = m.source WHERE s.state = 'pending');
+SELECT EXISTS (SELECT 1 FROM temp.mine AS m JOIN sources AS s ON s.id = m.source
+    WHERE s.state = 'pending' OR ?1 AND s.state = 'done' AND s.upload_state IN ('', 'pending'));
 
 -- name: adopt_source
 INSERT OR IGNORE INTO sources (folder, name, root, path, size, mtime_ns, ctime_ns, inode, kind, format, recipe, plan, state,
     digest, info, placeholder)
 VALUES (?1, ?2, x'', ?3, ?4, 0, 0, 0, ?5, '', '', '', 'pending', ?6, ?7, ?8)
 RETURNING id;
+
+-- name: upload
+SELECT id, status, state FROM uploads WHERE endpoint = ? AND bucket = ? AND key = ?;
+
+-- name: put_upload
+INSERT INTO uploads (endpoint, bucket, key, place, file, size, status, upload_id, state, began_at, changed_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+ON CONFLICT (endpoint, bucket, key) DO UPDATE SET
+    place = excluded.place, file = excluded.file, size = excluded.size, upload_id = excluded.upload_id,
+    state = excluded.state, changed_at = excluded.changed_at, status = excluded.status,
+    began_at = CASE excluded.status WHEN 'creating' THEN excluded.began_at ELSE began_at END
+RETURNING id;
+
+-- name: uploads
+SELECT u.place, u.key, u.file, u.size, u.status, u.upload_id, u.began_at, u.changed_at,
+    (SELECT count(*) FROM parts AS p WHERE p.upload = u.id),
+    (SELECT coalesce(sum(p.size), 0) FROM parts AS p WHERE p.upload = u.id)
+FROM uploads AS u WHERE NOT ?1 OR u.status IN ('creating', 'uploading', 'completing') ORDER BY u.began_at, u.id;
+
+-- name: forget_upload
+DELETE FROM uploads WHERE endpoint = ? AND bucket = ? AND key = ?;
+
+-- name: upload_parts
+SELECT number, size, crc32, etag FROM parts WHERE upload = ? ORDER BY number;
+
+-- name: clear_parts
+DELETE FROM parts WHERE upload = ?;
+
+-- name: put_part
+INSERT OR REPLACE INTO parts (upload, number, size, crc32, etag) VALUES (?, ?, ?, ?, ?);
+
+-- name: source_upload
+-- How the upload of a source's outputs stands, and to which destination.
+UPDATE sources SET upload_state = ?2, uploaded = ?3 WHERE id = ?1;
+
+-- name: live_upload
+SELECT EXISTS (SELECT 1 FROM jobs WHERE source = ? AND kind = 'upload' AND state IN ('ready', 'running'));
+
+-- name: cancel_uploads
+-- What waits to be uploaded of a source is planned anew.
+UPDATE jobs SET state = 'cancelled', reason = 'planned anew', run_after = NULL
+WHERE source = ? AND kind = 'upload' AND state = 'ready';
+
+-- name: upload_pending
+SELECT 1 FROM sources WHERE id = ? AND state = 'done' AND upload_state = 'pending' AND uploaded = ?;
+
+-- name: make_my_keys
+CREATE TEMP TABLE IF NOT EXISTS my_keys (key TEXT PRIMARY KEY, file BLOB NOT NULL) WITHOUT ROWID;
+
+-- name: claim_key
+INSERT INTO temp.my_keys (key, file) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET file = file RETURNING file;
+
+-- name: make_my_uploads
+CREATE TEMP TABLE IF NOT EXISTS my_uploads (job TEXT PRIMARY KEY) WITHOUT ROWID;
+
+-- name: put_my_upload
+INSERT OR IGNORE INTO temp.my_uploads (job) VALUES (?);
+
+-- name: my_uploads
+SELECT state, count(*) FROM jobs
+WHERE key IN (SELECT job FROM temp.my_uploads)
+   OR ?1 <> '' AND kind = 'upload' AND id IN (SELECT job FROM attempts WHERE run = ?1)
+GROUP BY state;
+
+-- name: put_waiting_uploads
+INSERT OR IGNORE INTO temp.my_uploads (job) SELECT key FROM jobs WHERE kind = 'upload' AND state = 'ready';
+
+-- name: waiting_uploads
+SELECT count(*), coalesce(sum(size), 0) FROM jobs WHERE kind = 'upload' AND state = 'ready';
+
+-- name: upload_runs
+SELECT EXISTS (SELECT 1 FROM jobs WHERE content = ? AND state = 'running');
+
+-- name: cancel_object
+UPDATE jobs SET state = 'cancelled', reason = 'aborted', run_after = NULL
+WHERE kind = 'upload' AND content = ? AND state = 'ready' RETURNING source;
+
+-- name: forget_done_upload
+DELETE FROM uploads WHERE endpoint = ? AND bucket = ? AND key = ? AND status = 'done' AND changed_at = ?;
+
+-- name: sources_lost
+-- Those whose objects (a JSON list of what their jobs have as content) are gone: to be uploaded anew.
+UPDATE sources SET upload_state = '', uploaded = '' WHERE id IN (
+    SELECT source FROM jobs WHERE kind = 'upload' AND content IN (SELECT value FROM json_each(?)));
+
+-- name: distrust_source
+-- Its outputs are found stale by the next scan, however they look.
+UPDATE sources SET folder_mtime_ns = 0 WHERE id = ? AND state = 'done';
+
+-- name: distrust_artefact
+-- To be hashed before it is trusted.
+UPDATE artefacts SET mtime_ns = 0 WHERE source = ? AND name = ?;

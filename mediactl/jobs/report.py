@@ -15,7 +15,12 @@ from mediactl.files import shown
 from mediactl.jobs import database, owners
 from mediactl.jobs.journal import FILE
 from mediactl.jobs.prediction import Class
-from mediactl.model import Priority
+from mediactl.jobs.uploads import Remembered, remembered
+from mediactl.model import Artefact, MediaInfo, Priority
+from mediactl.transfers import UploadTask
+
+PAGE = 256
+"""Sources read at once."""
 
 
 class JobRow(msgspec.Struct, frozen=True):
@@ -66,6 +71,20 @@ class QueueRow(msgspec.Struct, frozen=True):
     """When the oldest was enqueued."""
     delayed: int
     """How many of them are retries whose time has not come."""
+
+
+class Published(msgspec.Struct, frozen=True):
+    """A done source, and what was made of it."""
+
+    id: int
+    place: bytes
+    path: bytes
+    kind: str
+    digest: str
+    info: MediaInfo
+    placeholder: str
+    warnings: tuple[str, ...]
+    artefacts: tuple[Artefact, ...]
 
 
 class Report:
@@ -144,6 +163,33 @@ class Report:
     def delete_source(self, source: int) -> None:
         """Forget a source with its jobs and history; only on a journal opened for writing."""
         self._run("delete_source", source)
+
+    def uploads(self, *, live: bool) -> Iterator[Remembered]:
+        """What is remembered of uploads, all of them or those that are under way, the oldest first."""
+        return map(remembered, self._run("uploads", int(live)).fetchall())
+
+    def upload_jobs(self) -> Iterator[tuple[float, UploadTask]]:
+        """Of every upload job that waits or runs: when it was enqueued, and its task."""
+        decode = msgspec.json.Decoder(UploadTask).decode
+        for enqueued_at, payload in self._run("upload_jobs").fetchall():
+            yield enqueued_at, decode(payload)
+
+    def published(self) -> Iterator[Published]:
+        """Every source that is done. No transaction stays open meanwhile."""
+        last = 0
+        while rows := self._run("done_sources", last, PAGE).fetchall():
+            for last, folder, name, path, kind, digest, info, placeholder, warnings in rows:
+                yield Published(
+                    last,
+                    os.path.join(folder, name),
+                    path,
+                    kind,
+                    digest,
+                    msgspec.json.decode(info, type=MediaInfo),
+                    placeholder,
+                    msgspec.json.decode(warnings, type=tuple[str, ...]),
+                    tuple(Artefact(*row) for row in self._run("published", last).fetchall()),
+                )
 
     def check(self) -> str:
         """SQLite's verdict on the whole file: "ok", or what is wrong."""

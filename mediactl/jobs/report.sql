@@ -57,3 +57,22 @@ WHERE a.attempt = 1;
 
 -- name: durations
 SELECT j.priority, j.lane, a.wall FROM jobs AS j JOIN attempts AS a ON a.job = j.id;
+
+-- name: uploads
+-- All of them, or (?1) those that are under way.
+SELECT u.place, u.key, u.file, u.size, u.status, u.upload_id, u.began_at, u.changed_at,
+    (SELECT count(*) FROM parts AS p WHERE p.upload = u.id),
+    (SELECT coalesce(sum(p.size), 0) FROM parts AS p WHERE p.upload = u.id),
+    u.state
+FROM uploads AS u WHERE NOT ?1 OR u.status IN ('creating', 'uploading', 'completing') ORDER BY u.began_at, u.id;
+
+-- name: upload_jobs
+-- Those that wait or run.
+SELECT enqueued_at, payload FROM jobs WHERE kind = 'upload' AND state IN ('ready', 'running') ORDER BY due, id;
+
+-- name: done_sources
+SELECT id, folder, name, path, kind, digest, info, placeholder, warnings FROM sources
+WHERE state = 'done' AND id > ?1 ORDER BY id LIMIT ?2;
+
+-- name: published
+SELECT name, role, media_type, bytes, sha256, key, width, height, duration FROM artefacts WHERE source = ? ORDER BY ordinal;

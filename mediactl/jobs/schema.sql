@@ -39,6 +39,9 @@ CREATE TABLE sources (
     placeholder TEXT NOT NULL DEFAULT '',
     warnings    TEXT NOT NULL DEFAULT '[]',
     folder_mtime_ns INTEGER NOT NULL DEFAULT 0,
+    upload_state TEXT NOT NULL DEFAULT ''
+                CHECK (upload_state IN ('', 'pending', 'done', 'conflict', 'failed')),
+    uploaded    TEXT NOT NULL DEFAULT '',     -- digest of the destination that upload_state is about
     outputs     BLOB,                         -- msgpack of (name, size, mtime_ns), one an inode, for the quick check
     UNIQUE (folder, name),
     CHECK (state <> 'done' OR (digest IS NOT NULL AND info IS NOT NULL AND outputs IS NOT NULL))

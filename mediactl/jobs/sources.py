@@ -33,6 +33,8 @@ class Known(msgspec.Struct, frozen=True):
     folder_mtime_ns: int
     outputs: bytes | None
     kind: str
+    upload_state: str
+    uploaded: str
 
 
 class SourceRow(msgspec.Struct, frozen=True):
@@ -171,6 +173,15 @@ class Sources:
         if row is not None:
             self.put_artefacts(row[0], (OutputFile(artefact, 0, 0) for artefact in adopted.artefacts))
 
+    def distrust(self, source: int, names: Iterable[str]) -> bool:
+        """Have the next run look at a done source's outputs, and hash those of these names before it believes them;
+        False: it is not done any more."""
+        self._run("distrust_source", (source,))
+        changed = self._connection.changes() == 1
+        if changed:
+            self._connection.executemany(self._sql["distrust_artefact"], ((source, name) for name in names))
+        return changed
+
     def has_live_job(self, source: int) -> bool:
         """Whether a job of this source waits or runs."""
         return bool(self._run("live_job", (source,)).fetchone()[0])
@@ -189,13 +200,29 @@ class Sources:
         """State -> number, of the sources that were found and are not this run's."""
         return dict(self._run("met", ()).fetchall())
 
-    def mine(self) -> dict[str, int]:
-        """State -> number, of the sources marked as this run's."""
-        return dict(self._run("mine", ()).fetchall())
+    def mine(self, *, uploads: bool = False) -> dict[str, int]:
+        """State -> number, of the sources marked as this run's; with ``uploads``, done means uploaded, too."""
+        return dict(self._run("mine", (int(uploads),)).fetchall())
 
-    def any_pending(self) -> bool:
+    def any_pending(self, *, uploads: bool = False) -> bool:
         """Whether a source of this run is not final yet."""
-        return bool(self._run("mine_pending", ()).fetchone()[0])
+        return bool(self._run("mine_pending", (int(uploads),)).fetchone()[0])
+
+    def upload_state(self, source: int, state: str, destination: str) -> None:
+        """Set how the upload of a source to a destination (its digest) stands."""
+        self._run("source_upload", (source, state, destination))
+
+    def upload_pending(self, source: int, destination: str) -> bool:
+        """Whether a source is still to be uploaded there."""
+        return bool(self._run("upload_pending", (source, destination)).fetchone())
+
+    def has_live_upload(self, source: int) -> bool:
+        """Whether an upload of this source waits or runs."""
+        return bool(self._run("live_upload", (source,)).fetchone()[0])
+
+    def cancel_uploads(self, source: int) -> None:
+        """Give up what waits to be uploaded of a source."""
+        self._run("cancel_uploads", (source,))
 
     def put_recipe(self, digest: str, content: str) -> None:
         """Keep a recipe's content, so that whoever settles a job can plan its successors."""

@@ -36,6 +36,8 @@ class Assignment(msgspec.Struct, frozen=True):
     """Seconds that jobs like it were measured to take; None: too few were."""
     memory: int = 0
     """Bytes that it is expected to take at its peak, with its worker."""
+    state: bytes = b""
+    """What its notes of earlier attempts came to."""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -48,6 +50,13 @@ class Ended(msgspec.Struct, frozen=True):
     usage: Usage = Usage()
     worker: int = 0
     """Process id; 0: it never reached one, or was given back before it began."""
+
+
+class Noting(msgspec.Struct, frozen=True):
+    """A step of a running job that has to be on disk before the job goes on."""
+
+    assignment: Assignment
+    body: bytes
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -80,8 +89,13 @@ class Backlog(Protocol):
     wakeup: socket.socket | None
     """Readable when planning, QUIET before, has something to do again."""
 
-    def exchange(self, ended: Sequence[Ended], room: Room, alone: bool) -> Sequence[Assignment]:
-        """Settle attempts and take jobs; on disk when it returns. ``alone``: nothing runs now."""
+    def exchange(
+        self, ended: Sequence[Ended], room: Room, alone: bool, notes: Sequence[Noting] = ()
+    ) -> Sequence[Assignment]:
+        """Write notes, settle attempts and take jobs; on disk when it returns. ``alone``: nothing runs now."""
+
+    def closed(self, lane: str, verdict: Verdict, reason: str) -> None:
+        """No more jobs of this lane are run."""
 
     def plan(self) -> Planning:
         """Do a small piece of planning."""
@@ -89,7 +103,7 @@ class Backlog(Protocol):
     def complete(self) -> bool:
         """Asked when nothing is to be had: True ends the run, False asks again after a while."""
 
-    def progress(self, job: int, attempt: int, fraction: float) -> None:
+    def progress(self, job: int, attempt: int, fraction: float, sent: int) -> None:
         """A running job is so far along."""
 
     def overran(self, job: int, attempt: int, seconds: float) -> None:

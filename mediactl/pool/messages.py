@@ -26,12 +26,26 @@ class Run(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """What is due first goes first, of what waits in the pipe."""
     time_limit: float = 0.0
     """Seconds after which it is to give up; 0: never."""
+    state: bytes = b""
+    """What the journal remembers of an earlier attempt."""
 
 
 class Recall(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """Supervisor -> worker: leave out these jobs, if they have not begun; no answer to them is wanted."""
 
     jobs: tuple[int, ...]
+
+
+class Noted(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """Supervisor -> worker: this note is on disk."""
+
+    number: int
+
+
+class Leave(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """Supervisor -> worker of a lane with many jobs at once: begin nothing, end what goes on within so many seconds."""
+
+    seconds: float
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -44,6 +58,18 @@ class Progress(msgspec.Struct, frozen=True, tag=True, array_like=True):
     job: int
     attempt: int
     fraction: float
+    sent: int = 0
+    """Bytes that left for the network in this attempt so far."""
+
+
+class Note(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """Worker -> supervisor: put this into the journal, and say so; the job waits for that."""
+
+    job: int
+    attempt: int
+    number: int
+    """Of the notes of this worker."""
+    body: bytes
 
 
 class Answer(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -60,8 +86,8 @@ class Answer(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """The job that it begins now; 0: the first that comes out of the pipe."""
 
 
-FromWorker = Hello | Progress | Answer
-ToWorker = Run | Recall
+FromWorker = Hello | Progress | Note | Answer
+ToWorker = Run | Recall | Noted | Leave
 
 _encoder = msgspec.msgpack.Encoder()
 decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode

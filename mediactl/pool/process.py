@@ -12,10 +12,10 @@ from collections.abc import Mapping
 
 from mediactl.model import Verdict
 from mediactl.pool.contract import Assignment
-from mediactl.pool.messages import Answer, Frames, FromWorker, Recall, Run, decode_from_worker, frame
+from mediactl.pool.messages import Answer, Frames, FromWorker, Leave, Noted, Recall, Run, decode_from_worker, frame
 
 _HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_BOOT = "import sys; sys.path.append(sys.argv[1]); from mediactl.pool.worker import main; main(sys.argv[2:])"
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from mediactl.pool.{} import main; main(sys.argv[2:])"
 """With -P, not -m: the current folder is full of strangers' files and must not be imported from."""
 
 
@@ -30,11 +30,15 @@ HARD_EXTRA = 2.0
 class Worker:
     """A live worker process. The first assignment in ``sent`` is the one that it works on."""
 
-    def __init__(self, call: str, token: str, environment: Mapping[str, str], log: int) -> None:
+    def __init__(
+        self, call: str, token: str, environment: Mapping[str, str], log: int, options: str | None = None
+    ) -> None:
+        """``options``, where given, makes it a ``threaded`` worker: one that does many jobs at once."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        boot, more = _BOOT.format("worker" if options is None else "threaded"), [] if options is None else [options]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _BOOT, _HERE, call, str(theirs.fileno()), token, str(os.getpid())],
+                [sys.executable, "-P", "-c", boot, _HERE, call, str(theirs.fileno()), token, str(os.getpid()), *more],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -79,8 +83,17 @@ class Worker:
                 assignment.reuse,
                 assignment.due,
                 assignment.time_limit,
+                assignment.state,
             )
         )
+
+    def tell(self, message: Noted | Leave) -> None:
+        """Put a message in line; ``flush`` sends it."""
+        self._unsent += frame(message)
+
+    def working_on(self, job: int) -> Assignment | None:
+        """The assignment of a job that it was sent."""
+        return next((assignment for assignment in self.sent if assignment.job == job), None)
 
     def recall(self) -> list[Assignment]:
         """Take back all but the job that it works on; ``flush`` sends the request.

@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+import msgspec
+
 from mediactl.errors import MediactlError
 from mediactl.model import Usage, Verdict
-from mediactl.pool.contract import Backlog, Ended, Planning, Room, Stopped
+from mediactl.pool.contract import Backlog, Ended, Noting, Planning, Room, Stopped
 from mediactl.pool.crew import Crew
-from mediactl.pool.messages import Answer, Progress
+from mediactl.pool.messages import Answer, Note, Noted, Progress
+from mediactl.pool.network import NETWORK, Network, Service
 from mediactl.pool.process import HARD_EXTRA, Worker
 from mediactl.pool.signals import StopSignals
 
@@ -38,7 +41,7 @@ class Supervisor:
     ``call`` names the workers' function ("module:function"); ``token`` marks their temporary files; ``log`` is a file
     descriptor for whatever they print. ``grace`` and ``max_duration`` are seconds. ``limits`` caps the jobs of a lane
     or kind that run at once, ``memory`` (bytes) what they are expected to take together; ``leave``, asked many times a
-    second, tells that the machine is to be left.
+    second, tells that the machine is to be left. Without ``network`` no job of that lane is taken.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Supervisor:
         max_duration: float | None = None,
         limits: Mapping[str, int] = MappingProxyType({}),
         memory: int | None = None,
+        network: Service | None = None,
         leave: Callable[[], bool] = lambda: False,
     ) -> None:
         self._call = call
@@ -66,6 +70,8 @@ class Supervisor:
         self._end = None if max_duration is None else time.monotonic() + max_duration
         self._selector = selectors.DefaultSelector()
         self._crew = Crew(workers, self._start, limits, memory)
+        self._network = Network(network, self._start_network)
+        self._notes: list[tuple[Worker, Note]] = []
         self._ended: list[Ended] = []
         self._failed_starts = 0
         self._planning = Planning.MORE
@@ -91,14 +97,14 @@ class Supervisor:
                     if not self._stopping and self._plan():
                         next_look = 0.0
                         self._begin_new()
-                    room = Room() if self._stopping else self._crew.room(time.monotonic())
-                    if self._ended or (room and time.monotonic() >= next_look):
+                    room = self._room()
+                    if self._ended or self._notes or (room and time.monotonic() >= next_look):
                         taken = self._exchange(room)
                         # With nothing to take, ask again after a while, or at once after the next answer.
                         next_look = 0.0 if taken or self._ended else time.monotonic() + IDLE_TICK
                     self._hand_out()
-                    busy = self._crew.busy()
-                    if not busy and not self._ended and not any(self._crew.waiting.values()):
+                    busy = self._crew.busy() + self._network.busy()
+                    if not busy and not self._ended and not self._waiting():
                         if self._stopping:
                             return self._stopping
                         if next_look and self._planning is Planning.DONE and self._backlog.complete():
@@ -128,23 +134,45 @@ class Supervisor:
         """Hand out what was just added before answers are settled: that waits for the disk, urgent jobs need not."""
         if self._ended and (room := self._crew.room(time.monotonic())):
             ended, self._ended = self._ended, []
+            notes, self._notes = self._notes, []
             self._exchange(room)
             self._hand_out()
             self._ended = ended + self._ended
+            self._notes = notes + self._notes
+
+    def _room(self) -> Room:
+        if self._stopping:
+            return Room()
+        room = self._crew.room(time.monotonic())
+        network = self._network.room()
+        return msgspec.structs.replace(room, lanes={**room.lanes, NETWORK: network}) if network else room
+
+    def _waiting(self) -> bool:
+        return bool(self._network.waiting) or any(self._crew.waiting.values())
 
     def _more_to_plan(self) -> bool:
         return self._planning in (Planning.MORE, Planning.ADDED)
 
     def _exchange(self, room: Room) -> int:
         ended, self._ended = self._ended, []
+        notes, self._notes = self._notes, []
         for end in ended:
             if end.verdict is Verdict.BLOCKED:
                 self.blocked_by = end.reason
                 self._stop(Stopped.BLOCKED)
+            elif end.verdict in (Verdict.REFUSED, Verdict.AWAY) and not self._network.closed:
+                self._network.closed = (end.verdict, end.reason)
+                self._backlog.closed(NETWORK, end.verdict, end.reason)
         room = Room() if self._stopping else room
         alone = not self._crew.busy() and not any(self._crew.waiting.values())
-        taken = self._backlog.exchange(ended, room, alone)
-        self._crew.add(taken)
+        known = [(worker.working_on(note.job), note) for worker, note in notes]
+        noting = [Noting(assignment, note.body) for assignment, note in known if assignment is not None]
+        taken = self._backlog.exchange(ended, room, alone, noting)
+        for worker, note in notes:
+            worker.tell(Noted(note.number))
+            self._flush(worker)
+        self._crew.add(assignment for assignment in taken if assignment.lane != NETWORK)
+        self._network.add(assignment for assignment in taken if assignment.lane == NETWORK)
         return len(taken)
 
     def _wait(self, timeout: float) -> None:
@@ -171,7 +199,10 @@ class Supervisor:
             elif isinstance(message, Progress):
                 # Whatever it says: a film that is longer than its header told stays at the same fraction.
                 worker.advanced = time.monotonic()
-                self._backlog.progress(message.job, message.attempt, message.fraction)
+                self._backlog.progress(message.job, message.attempt, message.fraction, message.sent)
+            elif isinstance(message, Note):
+                worker.advanced = time.monotonic()
+                self._notes.append((worker, message))
             else:
                 self._failed_starts, worker.greeted = 0, True
                 worker.started = worker.advanced = time.monotonic()  # its own start is none of the job's time
@@ -185,18 +216,23 @@ class Supervisor:
         if worker.verdict is not None:  # it was killed, but had answered: that verdict was not for the next job
             worker.verdict = (Verdict.INTERRUPTED, "its worker was killed")
         worker.started = worker.advanced = time.monotonic()
-        self._crew.answered(worker, assignment, answer)
+        if worker.lane != NETWORK:
+            self._crew.answered(worker, assignment, answer)
         self._ended.append(Ended(assignment, answer.verdict, answer.reason, answer.result, answer.usage, worker.pid))
 
     def _lost(self, worker: Worker) -> None:
         """A worker died: its first job is to blame, if anything is; those behind it only waited."""
         self._selector.unregister(worker.pipe)
-        del self._crew.workers[worker.pipe]
+        (self._network if worker.lane == NETWORK else self._crew).workers.pop(worker.pipe)
+        self._notes = [(each, note) for each, note in self._notes if each is not worker]
         how = worker.bury()
         if not worker.greeted and worker.verdict is None:
             self._failed_starts += 1
             if self._failed_starts >= MAX_STARTS:
                 raise MediactlError(f"workers cannot start: {how}; see the newest log in the journal's folder")
+        if worker.lane == NETWORK:
+            self._ended.extend(self._network.lost(worker, how))
+            return
         for number, assignment in enumerate(worker.sent):
             usage = Usage(wall=time.monotonic() - worker.started) if number == 0 else Usage()
             if number == 0 and worker.verdict is not None and worker.greeted:
@@ -216,7 +252,7 @@ class Supervisor:
         elif self._stopping is None and self._leave():
             self._stop(Stopped.LEAVE)
         if self._stopping and (self._signals.count > 1 or now >= self._deadline):
-            for worker in self._crew.workers.values():
+            for worker in self._all_workers():
                 if worker.sent and worker.verdict is None:
                     worker.verdict = (Verdict.INTERRUPTED, "stopped before it was done")
                     worker.kill()
@@ -231,6 +267,8 @@ class Supervisor:
             elif worker.stalled(now):
                 worker.verdict = (Verdict.TIMED_OUT, f"made no progress for {now - worker.advanced:.0f} s")
                 worker.kill()
+        for worker in self._network.silent(now):
+            worker.kill()
         if now >= self._next_weighing:
             self._next_weighing = now + WEIGHING_INTERVAL
             self._weigh()
@@ -264,7 +302,11 @@ class Supervisor:
                     Ended(assignment, Verdict.INTERRUPTED, "stopped before it began") for assignment in queue
                 )
                 queue.clear()
-        for worker in self._crew.hand_out(time.monotonic()):
+        if self._stopping or self._network.closed:
+            why = self._network.closed[1] if self._network.closed else "stopped before it began"
+            self._ended.extend(self._network.give_back(why))
+        now = time.monotonic()
+        for worker in self._crew.hand_out(now) | self._network.hand_out(now):
             self._flush(worker)
 
     def _flush(self, worker: Worker) -> None:
@@ -272,9 +314,17 @@ class Supervisor:
             self._selector.modify(worker.pipe, selectors.EVENT_READ | selectors.EVENT_WRITE, worker)
 
     def _start(self) -> Worker:
-        worker = Worker(self._call, self._token, self._environment, self._log)
+        return self._watched(Worker(self._call, self._token, self._environment, self._log))
+
+    def _start_network(self, service: Service) -> Worker:
+        return self._watched(Worker(service.call, self._token, self._environment, self._log, service.options))
+
+    def _watched(self, worker: Worker) -> Worker:
         self._selector.register(worker.pipe, selectors.EVENT_READ, worker)
         return worker
+
+    def _all_workers(self) -> list[Worker]:
+        return [*self._crew.workers.values(), *self._network.workers.values()]
 
     # -- stopping --------------------------------------------------------------------------------------------------
 
@@ -282,16 +332,19 @@ class Supervisor:
         if self._stopping is None:
             self._stopping = why
             self._deadline = time.monotonic() + self._grace
+            for worker in self._network.leave(self._grace):
+                self._flush(worker)
 
     def _close(self) -> None:
         """Leave no worker behind. Busy ones (an error is on its way out) are killed, their jobs stay claimed by this
         run, whose lock is about to fall: the next run takes them."""
-        for worker in self._crew.workers.values():
+        for worker in self._all_workers():
             if worker.sent:
                 worker.kill()
                 worker.bury()
-        for worker in self._crew.workers.values():
+        for worker in self._all_workers():
             if not worker.sent:
                 worker.close(CLOSE_TIMEOUT)
         self._crew.workers.clear()
+        self._network.workers.clear()
         self._selector.close()

@@ -20,9 +20,17 @@ from typing import Any
 
 import msgspec
 
-from mediactl.errors import MachineBlocked, MediactlError, RejectedInput, SourceChanged
+from mediactl.errors import (
+    ExitCode,
+    Interrupted,
+    LaneClosed,
+    MachineBlocked,
+    MediactlError,
+    RejectedInput,
+    SourceChanged,
+)
 from mediactl.model import Reuse, Usage, Verdict
-from mediactl.pool.messages import Answer, Frames, Hello, Progress, Run, decode_to_worker, frame
+from mediactl.pool.messages import Answer, Frames, Hello, Progress, Recall, Run, decode_to_worker, frame
 
 Call = Callable[[str, bytes, tuple[Reuse, ...], bytes, Callable[[float], None]], Any]
 """(kind, payload, reuse, token, report) -> a value that msgpack can hold."""
@@ -36,16 +44,23 @@ PROGRESS_INTERVAL = 0.1
 def main(arguments: list[str]) -> None:
     """Serve the pipe until it closes."""
     call_name, fd, token, parent = arguments
-    _die_with(int(parent))
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # terminals and systemd send them to all: the supervisor's to heed
-        signal.signal(number, signal.SIG_IGN)
-    module, _, function = call_name.partition(":")
-    call: Call = getattr(importlib.import_module(module), function)
+    settle_in(int(parent))
+    call: Call = named(call_name)
     with socket.socket(fileno=int(fd)) as pipe:
         serve(pipe, call, token.encode())
+
+
+def settle_in(parent: int) -> None:
+    """Die with the supervisor, and leave it the signals that terminals and systemd send to all."""
+    _die_with(parent)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def named(call: str) -> Any:
+    """What "module:name" stands for."""
+    module, _, name = call.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def serve(pipe: socket.socket, call: Call, token: bytes) -> None:
@@ -98,7 +113,7 @@ class Inbox:
             message = decode_to_worker(body)
             if isinstance(message, Run):
                 self._runs.append(message)
-            else:
+            elif isinstance(message, Recall):
                 self._runs = [run for run in self._runs if run.job not in message.jobs]
 
 
@@ -164,7 +179,7 @@ def _do(
         verdict, reason = Verdict.TIMED_OUT, f"took longer than its limit of {run.time_limit:.0f} s"
     except Exception as error:  # noqa: BLE001 - whatever a job raises is its verdict, never the worker's end
         verdict, reason = judge(error)
-    usage = Usage(time.perf_counter() - started, _cpu() - cpu, _peak())
+    usage = Usage(time.perf_counter() - started, _cpu() - cpu, peak_memory())
     return Answer(run.job, run.attempt, verdict, reason, result, usage)
 
 
@@ -174,6 +189,10 @@ def judge(error: Exception) -> tuple[Verdict, str]:
         return Verdict.REJECTED, str(error)
     if isinstance(error, SourceChanged):
         return Verdict.CHANGED, str(error)
+    if isinstance(error, Interrupted):
+        return Verdict.INTERRUPTED, str(error)
+    if isinstance(error, LaneClosed):
+        return Verdict.REFUSED if error.exit_code == ExitCode.USAGE else Verdict.AWAY, str(error)
     if isinstance(error, MachineBlocked):
         return Verdict.BLOCKED, str(error)
     if isinstance(error, OSError) and error.errno in BLOCKING:
@@ -197,7 +216,8 @@ def _cpu() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
-def _peak() -> int:
+def peak_memory() -> int:
+    """Bytes, of this process or its largest child so far."""
     # Linux counts in KiB: getrusage(2).
     return 1024 * max(
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

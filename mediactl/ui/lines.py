@@ -59,6 +59,8 @@ def problem(event: Event) -> str | None:
         )
     if event.name == "journal.rebuilt":
         return f"the journal was lost; it was rebuilt from {fields['adopted']} asset.json files"
+    if event.name == "upload.stopped":
+        return f"uploads stopped: {fields['reason']}"
     if event.name == "run.stopped":
         return f"stopped early: {fields['reason']}; run again to go on"
     return None
@@ -70,6 +72,8 @@ def describe(event: Event) -> str | None:
     if event.name == "job.done" and "outputs" in fields:
         warnings = "".join(f"; {warning}" for warning in fields["warnings"])
         return f"done: {fields['path']}: {', '.join(fields['outputs'])} in {fields['seconds']} s{warnings}"
+    if event.name == "upload.done":
+        return f"{fields['status']}: {fields['url']}"
     if event.name == "source.ignored":
         return f"ignored: {fields['path']}: {fields['reason']}"
     if event.name == "job.cancelled":
@@ -77,18 +81,24 @@ def describe(event: Event) -> str | None:
     return None
 
 
-def ending(fields: dict[str, Any]) -> str:
-    """The summary as one or two sentences."""
+NO_MEDIA = "no images, videos or sound found"
+NO_UPLOADS = "nothing waits to be uploaded"
+
+
+def ending(fields: dict[str, Any], nothing: str = NO_MEDIA) -> str:
+    """The summary as one or two sentences; ``nothing`` is what there was where there was nothing."""
     bad = [f"{fields[key]:,} {key}" for key in ("rejected", "quarantined", "unfinished") if fields[key]]
     if not fields["sources"]:
-        text = "nothing to do: no images, videos or sound found"
+        text = f"nothing to do: {nothing}"
     elif not fields["jobs"] and not fields["unfinished"]:
         text = f"nothing to do: {count(fields['sources'], 'source')}, {fields['up_to_date']:,} up to date"
     else:
-        text = (
-            f"{count(fields['done'], 'source')} done, {count(fields['artefacts'], 'file')} made"
-            f" ({size(fields['bytes_in'])} -> {size(fields['bytes_out'])})"
-        )
+        text = f"{count(fields['done'], 'source')} done"
+        if fields["artefacts"] or not fields["uploaded"]:
+            made = f"{size(fields['bytes_in'])} -> {size(fields['bytes_out'])}"
+            text += f", {count(fields['artefacts'], 'file')} made ({made})"
+        if fields["uploaded"] or fields["bytes_sent"]:
+            text += f", {fields['uploaded']:,} uploaded ({size(fields['bytes_sent'])} sent)"
         if fields["up_to_date"]:
             text += f", {fields['up_to_date']:,} up to date"
     if bad:
@@ -111,6 +121,7 @@ class Lines:
         self._tally = Tally()
         self._next = clock() + FIRST_LINE
         self._watching = False
+        self._nothing = NO_MEDIA
         self._told = (0, 0, 0, 0, 0)
         """A watch: what its last line has counted up to."""
         self._names: list[str] = []
@@ -128,11 +139,14 @@ class Lines:
     def _line(self, event: Event) -> str | None:
         fields: dict[str, Any] = event.fields
         if event.name == "summary":
-            return ending(fields)
+            return ending(fields, self._nothing)
         if event.name == "run.started":
             self._watching = fields["watching"]
             if self._watching:
                 self._next = self._clock()
+            if not fields["recipe"]:
+                self._nothing = NO_UPLOADS
+                return f"mediactl {fields['version']}: uploads" + (f" to {fields['out']}" if fields["out"] else "")
             workers = count(fields["workers"], "worker")
             return f"mediactl {fields['version']}: recipe {fields['recipe']}, {workers}, to {fields['out']}"
         if self._watching and (line := self._watched(event)):
@@ -140,8 +154,14 @@ class Lines:
         if event.name == "tick" and not self._watching and self._clock() >= self._next:
             self._next = self._clock() + NEXT_LINES
             fraction = self._tally.fraction
-            done = f"{self._tally.assets:,} of {self._tally.found:,} sources done"
-            return done if fraction is None else f"{done}, {100 * fraction:.0f} % of the work"
+            done = f"{self._tally.assets:,} of {self._tally.found:,} sources done" if self._tally.found else ""
+            if fraction is not None:
+                done += f", {100 * fraction:.0f} % of the work"
+            sent = self._tally.upload_fraction
+            if sent is not None:
+                total = self._tally.upload_bytes
+                done += f"{', ' if done else ''}{size(sent * total)} of {size(total)} uploaded"
+            return done or "0 sources done"
         return describe(event) if self._verbose else None
 
     def _watched(self, event: Event) -> str | None:

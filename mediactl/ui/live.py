@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mediactl.model import Event
-from mediactl.ui.lines import describe, duration, ending, problem
+from mediactl.ui.lines import NO_MEDIA, NO_UPLOADS, describe, duration, ending, problem, size
 from mediactl.ui.tally import Tally
 
 REFRESH = 0.2
@@ -28,6 +28,7 @@ class LiveView:
         self._verbose = verbose
         self._tally = Tally()
         self._watching = False
+        self._nothing = NO_MEDIA
         self._busy = False
         """Whether anything runs."""
         self._started = clock()
@@ -40,6 +41,7 @@ class LiveView:
         self._tally.take(event)
         if event.name == "run.started":
             self._watching = bool(event.fields["watching"])
+            self._nothing = NO_MEDIA if event.fields["recipe"] else NO_UPLOADS
         elif event.name == "tick":
             self._busy = bool(event.fields["running"])
         if line := problem(event):
@@ -50,7 +52,7 @@ class LiveView:
         if event.name == "summary":
             self.close()
             good = event.fields["exit_code"] == 0
-            self._console.print(Text(ending(event.fields), "green" if good else "bold"))
+            self._console.print(Text(ending(event.fields, self._nothing), "green" if good else "bold"))
         elif self._clock() >= self._next:
             self._next = self._clock() + REFRESH
             self._live.update(self._draw(), refresh=True)
@@ -88,6 +90,19 @@ class LiveView:
             row.add_column(ratio=1)
             row.add_column(no_wrap=True, justify="right")
             row.add_row(Text("  " + path), ProgressBar(total=1.0, completed=part), Text(f"{100 * part:3.0f} %"))
+            rows.append(row)
+        sending = tally.upload_fraction
+        if sending is not None:
+            row = Table.grid(padding=(0, 1), expand=True)
+            row.add_column(no_wrap=True)
+            row.add_column(ratio=1)
+            row.add_column(no_wrap=True, justify="right")
+            there = size(sending * tally.upload_bytes)
+            row.add_row(
+                Text(f"  {there} of {size(tally.upload_bytes)} uploaded"),
+                ProgressBar(total=1.0, completed=sending),
+                Text(f"{100 * sending:3.0f} %"),
+            )
             rows.append(row)
         if tally.rejected + tally.quarantined:
             rows.append(Text(f"  {tally.rejected} rejected, {tally.quarantined} quarantined", "dim"))

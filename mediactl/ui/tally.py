@@ -39,6 +39,10 @@ MOST_KNOWN = 100_000
 """Jobs whose size is remembered until they end: those that another run brings to an end are never told."""
 
 
+_SENDING = frozenset({"upload.done", "job.rejected", "job.retry", "job.quarantined", "job.interrupted"})
+"""Events that end an attempt, and tell how much it sent."""
+
+
 class Tally:
     """Running totals. ``take`` every event in order."""
 
@@ -48,6 +52,15 @@ class Tally:
         self.artefacts = 0
         self.bytes_in = 0
         self.bytes_out = 0
+        self.uploaded = 0
+        """Objects that are there now and were not known to be."""
+        self.bytes_sent = 0
+        self.upload_bytes = 0
+        """Bytes of the uploads that were planned, and ..."""
+        self.upload_safe = 0
+        """... of those that have ended; of what is under way, ``uploading`` tells."""
+        self.uploading: dict[str, tuple[float, int]] = {}
+        """Job key -> (fraction, bytes) of uploads under way."""
         self.rejected = 0
         self.quarantined = 0
         self.retries = 0
@@ -72,6 +85,8 @@ class Tally:
 
     def take(self, event: Event) -> None:
         """Count one event."""
+        if event.name in _SENDING:
+            self.bytes_sent += event.fields.get("bytes_sent", 0)  # type: ignore[operator]
         handler = getattr(self, "_" + event.name.replace(".", "_"), None)
         if handler is not None:
             handler(event.fields)
@@ -99,6 +114,9 @@ class Tally:
         self._seconds[kind] += seconds
 
     def _job_progress(self, fields: dict[str, Any]) -> None:
+        if fields["kind"] == "upload":
+            self.uploading[fields["job"]] = (fields["fraction"], fields["size"])
+            return
         self.running[fields["job"]] = (fields.get("path", ""), fields["fraction"])
 
     def _job_done(self, fields: dict[str, Any]) -> None:
@@ -109,6 +127,15 @@ class Tally:
             self.artefacts += fields["made"]
             self.bytes_in += fields["bytes_in"]
             self.bytes_out += fields["bytes_out"]
+
+    def _upload_planned(self, fields: dict[str, Any]) -> None:
+        self.upload_bytes += fields["bytes"]
+
+    def _upload_done(self, fields: dict[str, Any]) -> None:
+        self.jobs += 1
+        self.uploaded += fields["status"] == "sent"
+        self.upload_safe += fields["size"]
+        self.uploading.pop(fields["job"], None)
 
     def _job_rejected(self, fields: dict[str, Any]) -> None:
         self.jobs += 1
@@ -144,7 +171,16 @@ class Tally:
         elif "source_kind" in fields:
             self._unread[fields["source_kind"]] -= fields["bytes"]
 
+    @property
+    def upload_fraction(self) -> float | None:
+        """How much of the planned uploads is at the store; None without any."""
+        if not self.upload_bytes:
+            return None
+        part = sum(fraction * size for fraction, size in self.uploading.values())
+        return min(1.0, (self.upload_safe + part) / self.upload_bytes)
+
     def _over(self, fields: dict[str, Any]) -> None:
+        self.uploading.pop(fields["job"], None)
         self.running.pop(fields["job"], None)
         if fields["job"] in self._sizes:
             self.work_done += self._sizes.pop(fields["job"])

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from journals import Clock, Rows, opened
 
 from mediactl import recipe
-from mediactl.backlog import MAX_CHANGES, JournalBacklog
+from mediactl.backlog import JournalBacklog
 from mediactl.files import fingerprint
 from mediactl.jobs.journal import Journal
 from mediactl.model import (
@@ -37,6 +37,7 @@ from mediactl.model import (
 from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.settings import Settings
+from mediactl.settlement import MAX_CHANGES
 
 WEB = recipe.load("web")
 VERSIONS = {"image": "1", "ffmpeg": "1"}

@@ -132,7 +132,7 @@ def test_the_jobs_of_a_killed_process_are_had_at_once_and_those_of_a_living_one_
         owner, *jobs = line(doomed)
         line(living)
         assert journal.reclaim_orphans() == []
-        assert journal.waiting() == (None, False, True)
+        assert journal.waiting(("quick", "heavy", "alone")) == (None, False, True)
         doomed.kill()
         doomed.wait()
         assert journal.reclaim_orphans() == [(owner, int(job), None) for job in jobs]

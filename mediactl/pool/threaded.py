@@ -1,0 +1,138 @@
+"""A worker process of a lane whose jobs wait for the network: many at once, each in a thread of its own.
+
+Started as ``worker`` is, with the arguments CALL FD TOKEN PARENT OPTIONS; CALL names a function of the OPTIONS (text of
+its own) that makes the ``Service``. What a job wants to be remembered goes to the supervisor as a note.
+"""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from mediactl.model import Usage, Verdict
+from mediactl.pool.messages import (
+    Answer,
+    Frames,
+    FromWorker,
+    Hello,
+    Leave,
+    Note,
+    Noted,
+    Progress,
+    Run,
+    decode_to_worker,
+    frame,
+)
+from mediactl.pool.worker import PROGRESS_INTERVAL, judge, named, peak_memory, settle_in
+
+Keep = Callable[[bytes], None]
+"""Returns when these bytes are in the journal."""
+Report = Callable[[int, float], None]
+"""(bytes that left for the network since the last call, how much of the job is done)."""
+
+
+class Service(Protocol):
+    """What does the jobs."""
+
+    threads: int
+    """Jobs at once."""
+
+    def run(self, kind: str, payload: bytes, state: bytes, keep: Keep, report: Report) -> Any:
+        """Do a job; called from many threads. Returns what msgpack can hold, raises as ``worker.Call`` does."""
+
+    def leave(self, seconds: float) -> None:
+        """Let ``run`` end within so many seconds, everywhere."""
+
+
+def main(arguments: list[str]) -> None:
+    """Serve the pipe until it closes."""
+    call_name, fd, _token, parent, options = arguments
+    settle_in(int(parent))
+    service: Service = named(call_name)(options)
+    with socket.socket(fileno=int(fd)) as pipe:
+        _Desk(pipe, service).serve()
+
+
+class _Desk:
+    """The pipe, shared by the threads: one sends at a time, one reads."""
+
+    def __init__(self, pipe: socket.socket, service: Service) -> None:
+        self._pipe = pipe
+        self._service = service
+        self._sending = threading.Lock()
+        self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        self._noted: dict[int, threading.Event] = {}
+        self._numbers = iter(range(1, 1 << 62))
+
+    def serve(self) -> None:
+        """Read until the other end closes; the threads die with the process, for a socket may hang."""
+        for _ in range(self._service.threads):
+            threading.Thread(target=self._work, daemon=True).start()
+        self._send(Hello())
+        frames = Frames()
+        while data := self._pipe.recv(1 << 20):
+            for body in frames.feed(data):
+                message = decode_to_worker(body)
+                if isinstance(message, Run):
+                    self._runs.put(message)
+                elif isinstance(message, Noted):
+                    self._noted.pop(message.number).set()
+                elif isinstance(message, Leave):
+                    threading.Thread(target=self._service.leave, args=(message.seconds,), daemon=True).start()
+
+    def _send(self, message: FromWorker) -> None:
+        with self._sending:
+            self._pipe.sendall(frame(message))
+
+    def _work(self) -> None:
+        encode = msgspec.msgpack.Encoder().encode
+        while True:
+            run = self._runs.get()
+            self._send(self._do(run, encode))
+
+    def _do(self, run: Run, encode: Callable[[Any], bytes]) -> Answer:
+        account = _Account(run, self._send)
+        started, cpu = time.perf_counter(), time.thread_time()
+        verdict, reason, result = Verdict.DONE, "", b""
+        try:
+            result = encode(
+                self._service.run(run.kind, run.payload, run.state, lambda body: self._keep(run, body), account.report)
+            )
+        except Exception as error:  # noqa: BLE001 - whatever a job raises is its verdict, never the worker's end
+            verdict, reason = judge(error)
+        usage = Usage(time.perf_counter() - started, time.thread_time() - cpu, peak_memory(), account.sent)
+        return Answer(run.job, run.attempt, verdict, reason, result, usage)
+
+    def _keep(self, run: Run, body: bytes) -> None:
+        with self._sending:
+            number = next(self._numbers)
+            noted = self._noted[number] = threading.Event()
+            self._pipe.sendall(frame(Note(run.job, run.attempt, number, body)))
+        noted.wait()
+
+
+class _Account:
+    """Bytes that one attempt has sent, and when that was told."""
+
+    def __init__(self, run: Run, send: Callable[[Progress], None]) -> None:
+        self.sent = 0
+        self._run = run
+        self._send = send
+        self._told = 0.0
+        self._lock = threading.Lock()
+
+    def report(self, sent: int, fraction: float) -> None:
+        """Count, and tell now and then."""
+        with self._lock:
+            self.sent += sent
+            now = time.monotonic()
+            if now - self._told < PROGRESS_INTERVAL:
+                return
+            self._told = now
+        self._send(Progress(self._run.job, self._run.attempt, fraction, self.sent))

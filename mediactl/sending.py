@@ -1,0 +1,142 @@
+"""``mediactl upload``: any files into a bucket, without processing, through the same journal and lane as outputs."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import socket
+from collections.abc import Callable, Iterator
+
+from mediactl.errors import UsageError
+from mediactl.files import fingerprint, shown
+from mediactl.jobs.journal import Journal
+from mediactl.model import Event, Fingerprint, Priority
+from mediactl.settings import Destination
+from mediactl.shipping import FILE, planned, upload_job
+from mediactl.transfers import About, UploadTask
+from mediactl.upload.keys import object_key
+
+PIECE = 256
+"""Files taken in at once, in one transaction."""
+
+Found = tuple[bytes, bytes, Fingerprint]
+"""(absolute file, path that its key is made of, what stat tells)."""
+
+
+class Sending:
+    """The intake of an upload: files and folders as named by the user, file by file a job."""
+
+    def __init__(
+        self,
+        sources: tuple[bytes, ...],
+        to: Destination,
+        journal: Journal,
+        priority: Priority,
+        emit: Callable[[Event], None],
+        *,
+        follow: bool = False,
+    ) -> None:
+        self.wakeup: socket.socket | None = None
+        self.up_to_date = 0
+        self.troubles = 0
+        self.planned = 0
+        self._to = to
+        self._journal = journal
+        self._priority = priority
+        self._emit = emit
+        self._follow = follow
+        self._destination = to.digest()
+        self._found = self._all(sources)
+
+    def step(self) -> bool:
+        """Take some files in; False when all are taken in."""
+        piece: list[Found] = []
+        for found in self._found:
+            piece.append(found)
+            if len(piece) == PIECE:
+                break
+        if piece:
+            with self._journal.transaction(durable=False):
+                self._add(piece)
+        return bool(piece)
+
+    def summary(self) -> dict[str, object]:
+        """Fields of the event "plan"."""
+        return {
+            "sources": self.up_to_date + self.planned,
+            "up_to_date": self.up_to_date,
+            "ignored": 0,
+            "planned": self.planned,
+            "reasons": {"to be uploaded": self.planned} if self.planned else {},
+        }
+
+    def _add(self, piece: list[Found]) -> None:
+        uploads, jobs = self._journal.uploads, []
+        for file, path, mark in piece:
+            key = object_key(self._to.place.prefix, path)
+            other = uploads.claim_key(key, file)
+            if other is not None:
+                self._trouble(
+                    file, f"would be {key}, as {shown(other)} is; rename one, or give each a prefix of its own"
+                )
+                continue
+            about = About(media_type(path), self._to.cache_control, tags=self._to.tags)
+            task = UploadTask(file, mark, self._to.place, key, about, if_exists=self._to.if_exists)
+            if uploads.is_done(task):
+                self.up_to_date += 1
+            else:
+                job = upload_job(None, task, FILE, self._priority, self._destination)
+                uploads.mark_mine(job.key)
+                jobs.append(job)
+        self._journal.add(jobs)
+        self.planned += len(jobs)
+        if jobs:
+            self._emit(planned(jobs))
+
+    def _all(self, sources: tuple[bytes, ...]) -> Iterator[Found]:
+        for source in sources:
+            path = os.path.abspath(source)
+            if os.path.isdir(path):
+                yield from self._folder(path, b"")
+            else:
+                try:
+                    yield path, os.path.basename(path), fingerprint(os.stat(path))
+                except OSError as error:
+                    self._trouble(path, error.strerror or str(error))
+
+    def _folder(self, root: bytes, below: bytes) -> Iterator[Found]:
+        """Every file in a folder, by name; links only if they are followed, nothing that is neither file nor folder."""
+        try:
+            with os.scandir(os.path.join(root, below) if below else root) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self._trouble(os.path.join(root, below), error.strerror or str(error))
+            return
+        for entry in listed:
+            path = os.path.join(below, entry.name)
+            try:
+                if entry.is_symlink() and not self._follow:
+                    continue
+                if entry.is_dir():
+                    yield from self._folder(root, path)
+                elif entry.is_file():
+                    file = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+                    yield file, path, fingerprint(entry.stat())
+            except OSError as error:
+                self._trouble(entry.path, error.strerror or str(error))
+
+    def _trouble(self, path: bytes, reason: str) -> None:
+        self.troubles += 1
+        self._emit(Event("scan.trouble", {"path": shown(path), "reason": reason}))
+
+
+def media_type(path: bytes) -> str:
+    """By the name's extension."""
+    return mimetypes.guess_type(os.fsdecode(path))[0] or "application/octet-stream"
+
+
+def must_exist(sources: tuple[bytes, ...]) -> None:
+    """Raise UsageError for what is not there, before anything is started."""
+    for source in sources:
+        if not os.path.lexists(source):
+            raise UsageError(f"{shown(source)}: no such file or folder")

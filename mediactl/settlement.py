@@ -1,0 +1,183 @@
+"""What becomes of a job whose attempt has ended: its transition, its source's state, its successors, what is told."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import msgspec
+
+from mediactl import shipping, sniff
+from mediactl.files import fingerprint, shown
+from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.priority import successor_due
+from mediactl.jobs.states import State
+from mediactl.model import Event, Made, Priority, Verdict
+from mediactl.planner import Planner
+from mediactl.pool.contract import Ended
+from mediactl.shipping import Shipping
+from mediactl.transfers import Sent, Settled, UploadStatus, UploadTask
+
+MAX_CHANGES = 3
+"""Times in one run that a source may change under its job; then it is left to the next run."""
+
+_made = msgspec.msgpack.Decoder(Made)
+_sent = msgspec.msgpack.Decoder(Sent)
+_task = msgspec.json.Decoder(UploadTask)
+
+
+class Settlement:
+    """Settles attempts inside the journal's transaction; what is to be told waits until that is on disk."""
+
+    def __init__(self, journal: Journal, planner: Planner, out: bytes, ship: Shipping | None) -> None:
+        self._journal = journal
+        self._planner = planner
+        self._out = out
+        self._shipping = ship
+        self._changes: Counter[int] = Counter()
+        self._events: list[Event] = []
+
+    def told(self) -> list[Event]:
+        """The events of what was settled since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def settle(self, claim: Claim, end: Ended, *, done: bool) -> bool:
+        """Make the transition that a verdict asks for; False: the answer was stale. ``done``: the job is found done."""
+        job, attempt, reason = claim.id, claim.attempt, end.reason
+        sent = {"bytes_sent": end.usage.sent} if claim.kind == shipping.KIND else {}
+        if end.verdict is Verdict.DONE:
+            return done and self._done(claim, end)
+        if end.verdict is Verdict.REJECTED:
+            changed = self._journal.finish(job, attempt, State.REJECTED, reason)
+            if changed:
+                if claim.kind == shipping.KIND:
+                    self._journal.uploads.note(_task.decode(claim.payload), Settled(UploadStatus.CONFLICT))
+                self._source_state(claim, "rejected", reason)
+                self._tell("job.rejected", claim, reason=reason, **sent)
+            return changed
+        if end.verdict is Verdict.CHANGED:
+            return self._changed(claim, reason)
+        if end.verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
+            state = self._journal.fail(job, attempt, reason)
+        elif end.verdict is Verdict.CRASHED:
+            state = self._journal.crash(job, attempt, reason)
+        else:
+            state = self._journal.interrupt(job, attempt, reason, begun=end.worker != 0)
+            if state is State.READY:
+                self._tell("job.interrupted", claim, reason=reason, **sent)
+                return True
+        if state is State.QUARANTINED:
+            self._source_state(claim, "quarantined", reason)
+            self._tell("job.quarantined", claim, reason=reason, **sent)
+        elif state is State.READY and end.verdict is not Verdict.INTERRUPTED:
+            self._tell("job.retry", claim, reason=reason, attempt=attempt, **sent)
+        return state is not None
+
+    def _done(self, claim: Claim, end: Ended) -> bool:
+        if claim.kind == shipping.KIND:
+            self._uploaded(claim, end)
+            return True
+        if claim.source is None:
+            self._tell("job.done", claim, seconds=round(end.usage.wall, 3))
+            return True
+        made = _made.decode(end.result)
+        if claim.kind == "probe":
+            self._probed(claim, made)
+            return True
+        row = self._journal.sources.get(claim.source)
+        self._changes.pop(claim.source, None)
+        if row.plan == claim.plan:  # else it was planned anew meanwhile, and that plan's job will say "done"
+            self._journal.sources.done(claim.source, made, claim.plan)
+            if self._shipping is not None:
+                planned = self._shipping.begin(claim.source, Priority(claim.priority), successor_due(claim.due))
+                self._events.append(planned)
+        self._tell(
+            "job.done", claim, seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
+            peak_memory=end.usage.peak_memory, made=made.made, bytes_in=row.source.fingerprint.size,
+            bytes_out=made.bytes_made, outputs=[file.artefact.name for file in made.files],
+            warnings=list(made.warnings), size=claim.size,
+        )  # fmt: skip
+        return True
+
+    def _uploaded(self, claim: Claim, end: Ended) -> None:
+        task, sent = _task.decode(claim.payload), _sent.decode(end.result)
+        self._journal.uploads.note(task, sent.settled)
+        last = shipping.follow(self._journal, claim, task, self._out)
+        if last is not None:
+            self._events.append(last)
+        self._tell(
+            "upload.done", claim, url=task.url, status=sent.status.value, size=sent.bytes, bytes_sent=end.usage.sent,
+            parts_sent=sent.parts_sent, parts_kept=sent.parts_kept, seconds=round(end.usage.wall, 3),
+        )  # fmt: skip
+
+    def _probed(self, claim: Claim, made: Made) -> None:
+        """A probe's successor: the job that makes what is missing, added in the same transaction."""
+        assert claim.source is not None and made.info is not None
+        before = self._journal.sources.get(claim.source)
+        recipe = self._planner.with_digest(before.recipe)
+        plan = self._planner.plans(recipe)[before.source.kind.value]
+        self._journal.sources.probed(claim.source, made.digest, made.info, plan)
+        row = self._journal.sources.get(claim.source)
+        job = self._planner.make_job(
+            claim.source, row.source, made.digest, made.info, recipe, row.placeholder, Priority(claim.priority)
+        )
+        if job is None:
+            self._source_state(claim, "ignored", f"recipe {recipe.name!r} makes nothing of it")
+            return
+        self._journal.add([msgspec.structs.replace(job, due=successor_due(claim.due))])
+        self._tell("job.probed", claim, next=job.key, next_kind=job.kind, size=job.size)
+
+    def _changed(self, claim: Claim, reason: str) -> bool:
+        """The source is not what was planned: read it anew, if it is still there."""
+        if not self._journal.finish(claim.id, claim.attempt, State.CANCELLED, reason):
+            return False
+        if claim.kind == shipping.KIND:
+            shipping.gave_up(self._journal, claim, "")
+            self._tell("job.cancelled", claim, reason=reason)
+            return True
+        assert claim.source is not None
+        row = self._journal.sources.get(claim.source)
+        self._changes[claim.source] += 1
+        try:
+            mark = fingerprint(os.stat(row.source.file))
+            named = sniff.sniff(sniff.head(row.source.file), row.source.path) or (row.source.kind, "unknown")
+        except OSError:
+            self._source_state(claim, "cancelled", "was removed before it was done")
+            self._tell("job.cancelled", claim, reason="its source was removed")
+            return True
+        known = row.source.fingerprint == mark
+        if known and (row.state != "pending" or self._journal.sources.has_live_job(claim.source)):
+            self._tell("job.changed", claim, reason=reason)  # a watch has taken it in anew already
+            return True
+        source = msgspec.structs.replace(row.source, fingerprint=mark, kind=named[0], format=named[1])
+        self._journal.sources.put(source, row.recipe, row.plan, "pending", reason)
+        if self._changes[claim.source] < MAX_CHANGES:
+            recipe = self._planner.with_digest(row.recipe)
+            self._journal.add([self._planner.probe_job(source, claim.source, recipe, Priority(claim.priority))])
+        else:
+            del self._changes[claim.source]  # a watch takes it in again should it be found otherwise
+        self._tell("job.changed", claim, reason=reason)
+        return True
+
+    def _source_state(self, claim: Claim, state: str, reason: str) -> None:
+        if claim.kind == shipping.KIND:
+            shipping.gave_up(self._journal, claim, "conflict" if state == "rejected" else "failed")
+        elif claim.source is not None:
+            self._changes.pop(claim.source, None)
+            self._journal.sources.set_state(claim.source, state, reason)
+
+    def _tell(self, name: str, claim: Claim, **fields: object) -> None:
+        self._events.append(Event(name, {**self.head(claim), **fields}))
+
+    def head(self, claim: Claim) -> dict[str, object]:
+        """What every event of a job begins with."""
+        head: dict[str, object] = {"job": claim.key, "kind": claim.kind}
+        if claim.source is not None:
+            source = self._journal.sources.get(claim.source).source
+            head["path"] = shown(source.path)
+            head["source_kind"] = source.kind.value
+            head["bytes"] = source.fingerprint.size
+        elif claim.kind == shipping.KIND:
+            head["path"] = shown(_task.decode(claim.payload).file)
+        return head

@@ -1,0 +1,155 @@
+"""Uploads of a source's outputs: which jobs they are, and asset.json after all the others."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import msgspec
+
+from mediactl import asset
+from mediactl.files import fingerprint, shown
+from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.priority import successor_due
+from mediactl.jobs.sources import SourceRow
+from mediactl.model import Event, Fingerprint, NewJob, Priority
+from mediactl.settings import Destination
+from mediactl.transfers import About, IfExists, Place, UploadTask
+from mediactl.upload.keys import object_key
+
+KIND, LANE = "upload", "network"
+ARTEFACT, ORIGINAL, LAST, FILE = "artefact", "original", "asset", "file"
+"""What an upload job is of, in the job's ``format``. LAST is asset.json: who reads it can trust that all it names is
+there. FILE is any file, of no source."""
+FOREVER = "public, max-age=31536000, immutable"
+"""Artefacts: other content has another digest in asset.json, and is another object only where its name changes, so this
+suits pages that take their names from asset.json."""
+SHORT = "public, max-age=60"
+MEDIA_TYPES = {
+    "jpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp", "avif": "image/avif",
+    "tiff": "image/tiff", "heif": "image/heif", "bmp": "image/bmp", "jp2": "image/jp2", "mp4": "video/mp4",
+    "mov": "video/quicktime", "matroska": "video/x-matroska", "webm": "video/webm", "mp3": "audio/mpeg",
+    "wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg", "aac": "audio/aac",
+}  # fmt: skip
+"""Of originals, by the format that was sniffed (IANA's registry)."""
+TIME_LIMIT = 7 * 24 * 3600.0
+"""Seconds; uploads end by what their requests do, not by a clock."""
+
+
+class Shipping:
+    """Plans the uploads of done sources, inside the journal's transactions."""
+
+    def __init__(self, journal: Journal, to: Destination, out: bytes) -> None:
+        self._journal = journal
+        self._to = to
+        self._out = out
+        self.destination = to.digest()
+        self.replaces = to.if_exists is IfExists.REPLACE
+
+    def begin(self, source: int, priority: Priority, due_at: float | None = None) -> Event:
+        """Plan what is missing in the bucket of a done source; the event that tells of it.
+
+        Raises FileNotFoundError when an output is gone.
+        """
+        journal = self._journal
+        row = journal.sources.get(source)
+        journal.sources.cancel_uploads(source)
+        key = self._key(row, os.fsdecode(asset.NAME))
+        if journal.uploads.claim_key(key, row.source.place) is not None:
+            journal.sources.upload_state(source, "conflict", self.destination)
+            reason = f"its outputs would take the place of another source's at {key}; rename one"
+            return Event("scan.trouble", {"path": shown(row.source.path), "reason": reason})
+        jobs = []
+        folder = os.path.join(self._out, row.source.place)
+        for file in journal.sources.artefacts(source):
+            made = file.artefact
+            task = UploadTask(
+                os.path.join(folder, made.name.encode()), Fingerprint(made.bytes, file.mtime_ns, 0, 0), self._to.place,
+                self._key(row, made.name), self._about(made.media_type), sha256=made.sha256, artefact=made.key,
+                if_exists=self._to.if_exists,
+            )  # fmt: skip
+            if not journal.uploads.is_done(task):
+                jobs.append(upload_job(source, task, ARTEFACT, priority, self.destination))
+        if self._to.include_originals:
+            name = "original" + os.fsdecode(os.path.splitext(row.source.path)[1]).lower()
+            task = UploadTask(
+                row.source.file, row.source.fingerprint, self._to.place, self._key(row, name),
+                self._about(MEDIA_TYPES.get(row.source.format, "application/octet-stream")), sha256=row.digest or "",
+                if_exists=self._to.if_exists,
+            )  # fmt: skip
+            if not journal.uploads.is_done(task):
+                jobs.append(upload_job(source, task, ORIGINAL, priority, self.destination))
+        if not jobs:
+            about = self._about("application/json", SHORT)
+            last = _asset(row, self._out, self._to.place, about, self._to.if_exists)
+            jobs.append(upload_job(source, last, LAST, priority, self.destination))
+        journal.sources.upload_state(source, "pending", self.destination)
+        if due_at is not None:
+            jobs = [msgspec.structs.replace(job, due=due_at) for job in jobs]
+        journal.add(jobs)
+        return planned(jobs)
+
+    def _key(self, row: SourceRow, name: str) -> str:
+        return object_key(self._to.place.prefix, row.source.place, name)
+
+    def _about(self, media_type: str, cache_control: str = FOREVER) -> About:
+        return About(media_type, self._to.cache_control or cache_control, tags=self._to.tags)
+
+
+def planned(jobs: list[NewJob]) -> Event:
+    """The event "upload.planned"."""
+    return Event("upload.planned", {"jobs": len(jobs), "bytes": sum(job.size for job in jobs)})
+
+
+def follow(journal: Journal, claim: Claim, task: UploadTask, out: bytes) -> Event | None:
+    """An upload has ended well: asset.json comes after the last of its source's others. In the same transaction.
+
+    The event that tells of it, when it was its turn.
+    """
+    if claim.source is None:
+        return None
+    if claim.format == LAST:
+        journal.sources.upload_state(claim.source, "done", claim.plan)
+    elif not journal.sources.has_live_upload(claim.source) and journal.sources.upload_pending(claim.source, claim.plan):
+        kept = task.about.cache_control
+        about = About("application/json", SHORT if kept == FOREVER else kept, tags=task.about.tags)
+        last = _asset(journal.sources.get(claim.source), out, task.place, about, task.if_exists)
+        job = upload_job(claim.source, last, LAST, Priority(claim.priority), claim.plan)
+        journal.add([msgspec.structs.replace(job, due=successor_due(claim.due))])
+        return planned([job])
+    return None
+
+
+def gave_up(journal: Journal, claim: Claim, state: str) -> None:
+    """An upload has ended otherwise: "conflict", "failed", or "" to be planned anew by the next run."""
+    if claim.source is not None:
+        journal.sources.upload_state(claim.source, state, claim.plan if state else "")
+
+
+def _asset(row: SourceRow, out: bytes, place: Place, about: About, if_exists: IfExists) -> UploadTask:
+    file = os.path.join(out, row.source.place, asset.NAME)
+    key = object_key(place.prefix, row.source.place, os.fsdecode(asset.NAME))
+    return UploadTask(file, fingerprint(os.stat(file)), place, key, about, if_exists=if_exists)
+
+
+def object_digest(task: UploadTask) -> str:
+    """Of the object that a task is about; its job's ``content``: two jobs on one object never run at once."""
+    return hashlib.sha256(f"{task.place.endpoint_url or ''} {task.url}".encode()).hexdigest()
+
+
+def upload_job(source: int | None, task: UploadTask, what: str, priority: Priority, destination: str) -> NewJob:
+    """The job that sees to one object."""
+    payload = msgspec.json.encode(task)
+    return NewJob(
+        key=hashlib.sha256(b"upload" + payload).hexdigest()[:32],
+        kind=KIND,
+        payload=payload,
+        lane=LANE,
+        source=source,
+        content=object_digest(task),
+        format=what,
+        size=task.size,
+        priority=priority,
+        time_limit=TIME_LIMIT,
+        plan=destination,
+    )

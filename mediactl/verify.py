@@ -1,0 +1,177 @@
+"""verify: is everything that the journal calls done still there, byte for byte, in OUT and in the buckets?"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+
+import msgspec
+
+from mediactl import asset, files
+from mediactl.files import shown
+from mediactl.jobs import report
+from mediactl.jobs.report import Published
+from mediactl.jobs.uploads import Remembered
+from mediactl.shipping import object_digest
+from mediactl.threads import in_order
+from mediactl.transfers import Place, UploadStatus
+from mediactl.upkeep import opened
+from mediactl.upload.store import StoreError
+
+Marks = tuple[int, int]
+"""Device and inode: names that are links of one file are read once."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A file or object that is not as the journal says; the fields of a line of ``verify --json``."""
+
+    what: str
+    """"file" or "object"."""
+    name: str
+    """Path in OUT, or URL."""
+    problem: str
+    """"missing" or "wrong"."""
+    reason: str
+
+
+class Verified(msgspec.Struct):
+    """What was looked at, and what has to be made or sent again."""
+
+    files: int = 0
+    objects: int = 0
+    findings: int = 0
+    distrusted: dict[int, list[str]] = {}
+    """Source -> names of its artefacts."""
+    lost: list[Remembered] = []
+    unverified: list[StoreError] = []
+    """Why buckets could not be looked at."""
+
+
+def local(state: str, out: bytes, threads: int, tell: Callable[[Finding], None], result: Verified) -> None:
+    """Hash every artefact of every done source, several at a time; asset.json is compared with what it is to tell."""
+    digests = _Digests()
+
+    def check(source: Published) -> list[tuple[str, str, str]]:
+        return list(_check(source, os.path.join(out, source.place), digests))
+
+    with report.read(state) as rows:
+        for source, wrong in in_order(threads, check, rows.published()):
+            result.files += len(source.artefacts) + 1
+            for name, problem, reason in wrong:
+                result.findings += 1
+                result.distrusted.setdefault(source.id, []).append(name)
+                tell(Finding("file", shown(os.path.join(source.place, os.fsencode(name))), problem, reason))
+
+
+def remote(state: str, tell: Callable[[Finding], None], result: Verified) -> None:
+    """Ask the buckets for every object that was put there."""
+    from mediactl.upload.look import Bucket, Expected
+
+    with report.read(state) as rows:
+        done = [each for each in rows.uploads(live=False) if each.row.status == UploadStatus.DONE]
+    groups: dict[Place, dict[str, Remembered]] = defaultdict(dict)
+    for each in done:
+        groups[_reached(each.row.place)][each.row.key] = each
+    for place, objects in groups.items():
+        expected = [
+            Expected(key, each.row.file, each.row.size, each.state.etag, each.state.token, each.state.sha256)
+            for key, each in objects.items()
+        ]
+        try:
+            for found, reason in Bucket(place).spoilt(expected):
+                result.findings += 1
+                result.lost.append(objects[found.key])
+                url = shown(f"s3://{place.bucket}/{found.key}")
+                tell(Finding("object", url, "wrong" if reason else "missing", reason or "is not in the bucket"))
+            result.objects += len(objects)
+        except StoreError as error:
+            result.unverified.append(error)
+
+
+def repair(state: str, result: Verified) -> int:
+    """Have the next run make and send again what is missing or wrong; how many sources and objects that concerns."""
+    if not (result.distrusted or result.lost):
+        return 0
+    with opened(state) as journal, journal.transaction():
+        number = sum(journal.sources.distrust(source, names) for source, names in result.distrusted.items())
+        return number + journal.uploads.lost((each, object_digest(each.task)) for each in result.lost)
+
+
+class _Digests:
+    """SHA-256 of files by name, each inode read once, however many threads ask."""
+
+    def __init__(self) -> None:
+        self._known: dict[Marks, Future[str]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, path: bytes) -> str:
+        """Raises OSError."""
+        status = os.stat(path, follow_symlinks=False)
+        if status.st_nlink == 1:
+            return files.digest_file(path)
+        mark = status.st_dev, status.st_ino
+        with self._lock:
+            known = self._known.get(mark)
+            mine = None if known else self._known.setdefault(mark, Future())
+        if known:
+            return known.result()  # its reader runs already
+        assert mine is not None
+        try:
+            mine.set_result(files.digest_file(path))
+        except OSError as error:
+            mine.set_exception(error)
+        return mine.result()
+
+
+def _check(source: Published, folder: bytes, digests: _Digests) -> Iterator[tuple[str, str, str]]:
+    """(name, problem, reason) of what is not as it was left."""
+    for artefact in source.artefacts:
+        path = os.path.join(folder, artefact.name.encode())
+        try:
+            if digests.of(path) != artefact.sha256:
+                yield artefact.name, "wrong", "its content is not what was made"
+        except FileNotFoundError:
+            yield artefact.name, "missing", "is not there"
+        except OSError as error:
+            yield artefact.name, "wrong", f"cannot be read: {error.strerror}"
+    name = asset.NAME.decode()
+    try:
+        with open(os.path.join(folder, asset.NAME), "rb") as file:
+            content = file.read()
+        if not _tells(content, source):
+            yield name, "wrong", "does not tell what was made"
+    except FileNotFoundError:
+        yield name, "missing", "is not there"
+    except OSError as error:
+        yield name, "wrong", f"cannot be read: {error.strerror}"
+
+
+def _tells(content: bytes, source: Published) -> bool:
+    """Whether an asset.json is the one of a source, to the byte."""
+    try:
+        found = asset.decode(content)
+    except msgspec.DecodeError:
+        return False
+    told = (
+        found.source.digest, found.source.kind.value, asset.path_of(found), found.artefacts, found.metadata,
+        found.placeholder, found.warnings, found.srcset,
+    )  # fmt: skip
+    known = (
+        source.digest, source.kind, source.path, source.artefacts, source.info, source.placeholder, source.warnings,
+        asset.srcset(source.artefacts),
+    )  # fmt: skip
+    return told == known and asset.encode(found) == content
+
+
+def _reached(place: Place) -> Place:
+    """A place without what is only asked for when something is sent there."""
+    return msgspec.structs.replace(place, checksum="auto", storage_class=None, sse=None, acl=None)
+
+
+def exit_code(result: Verified, bad: int) -> int:
+    """0: all is well; ``bad``: something is missing or wrong; else why a bucket could not be asked."""
+    codes: Iterable[int] = (error.exit_code for error in result.unverified)
+    return max(codes, default=bad if result.findings else 0)
