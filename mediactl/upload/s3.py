@@ -215,7 +215,7 @@ class S3Store:
         try:
             return self._wire.send(method, f"{path}?{query}" if query else path, signed, body)
         except (OSError, HTTPException) as error:
-            raise broken(self._where(key), error) from error
+            raise broken(self._where(key) + self._at(), error) from error
 
     def _keys(self, key: str) -> tuple[str, str, str | None]:
         """Access key, secret key and session token, refreshed if need be. Raises Refused, Expired, Unavailable."""
@@ -232,7 +232,7 @@ class S3Store:
                 found = coded(Refused, where, f"{what} ({shown(found.code)})", found.code)
             raise found from error
         except BotoCoreError as error:
-            raise broken(where, error) from error
+            raise broken(where + self._at(), error) from error
         except RuntimeError as error:  # botocore's word for new ones that have expired, too.
             raise coded(Expired, where, "the credentials have expired: get new ones and run again", error) from error
         except OSError as error:
@@ -265,6 +265,9 @@ class S3Store:
                 raise coded(Refused, self._where(key), NO_S3, "no list")
             yield from page.get(entries, ())
 
+    def _at(self) -> str:
+        return f" at {self._place.endpoint_url}" if self._place.endpoint_url else ""
+
     def _where(self, key: str) -> str:
         return f"{self._name}/{shown(key)}" if key else self._name
 
@@ -279,8 +282,7 @@ class S3Store:
 
     def _error(self, key: str, error: Exception, sent: Mapping[str, str]) -> StoreError:
         if not isinstance(error, ClientError):
-            at = f" at {self._place.endpoint_url}" if self._place.endpoint_url else ""
-            return broken(self._where(key) + at, error)
+            return broken(self._where(key) + self._at(), error)
         fields: Mapping[str, Any] = error.response.get("Error", {})
         meta = error.response.get("ResponseMetadata", {})
         status, headers = meta.get("HTTPStatusCode", 0), meta.get("HTTPHeaders", {})

@@ -217,7 +217,7 @@ class Machine(RuleBasedStateMachine):
             return journal.fail(job, attempt, "failed")
         if verdict is Verdict.CRASHED:
             return journal.crash(job, attempt, "crashed")
-        if verdict in (Verdict.INTERRUPTED, Verdict.BLOCKED):
+        if verdict in (Verdict.INTERRUPTED, Verdict.BLOCKED, Verdict.REFUSED, Verdict.AWAY):
             return journal.interrupt(job, attempt, "interrupted", begun=begun)
         final = {Verdict.DONE: State.DONE, Verdict.REJECTED: State.REJECTED, Verdict.CHANGED: State.CANCELLED}
         return journal.finish(job, attempt, final[verdict])
@@ -236,7 +236,7 @@ class Machine(RuleBasedStateMachine):
                 each.end(State.QUARANTINED)
             elif each.crashes == PATIENCE.crashes - 1:
                 each.lane = "alone"
-        elif verdict in (Verdict.INTERRUPTED, Verdict.BLOCKED):
+        elif verdict in (Verdict.INTERRUPTED, Verdict.BLOCKED, Verdict.REFUSED, Verdict.AWAY):
             if begun:
                 each.interrupted()
         elif verdict is Verdict.DONE:
