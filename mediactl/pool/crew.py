@@ -12,6 +12,7 @@ import time
 from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -33,6 +34,8 @@ OVERTAKING = 2
 """Places in a pipe, beyond its depth, for jobs that are due before those in it."""
 OVERTAKING_LEAD = 5.0
 """Seconds that they have to be due before: successors of a file begun earlier need not overtake."""
+DELIVERY = 0.002
+"""Seconds from choosing a worker for a job to its having it, at most, on a machine that is not overloaded."""
 MAX_JOBS = 20_000
 MAX_MEMORY = 1 << 30
 """Jobs, and bytes at its peak, after which a worker is replaced: what leaks or fragments goes with it."""
@@ -147,7 +150,7 @@ class Crew:
             return next((worker for worker in quick if not worker.sent), None) or self._hire(QUICK)
         # All are busy, or heavy work holds the core of those that are not: behind the job of another one.
         if assignment.due < max(map(_last_due, busy), default=0.0) - OVERTAKING_LEAD:
-            best = min(busy, key=_started, default=None)  # it will be the next job of whichever gets it
+            best = min(busy, key=partial(_wait, now), default=None)  # it will be the next job of whichever gets it
         else:
             best = min(busy, key=_load, default=None)
         if best is None or best.held_up(now) or not self._fits(assignment, best):
@@ -267,8 +270,11 @@ def _last_due(worker: Worker) -> float:
     return max(assignment.due for assignment in worker.sent)
 
 
-def _started(worker: Worker) -> float:
-    return worker.started
+def _wait(now: float, worker: Worker) -> float:
+    """Seconds until a worker begins its next job; one that is about to has chosen that by the time it is sent another."""
+    expected = worker.sent[0].expected or 0.0
+    left = expected - (now - worker.started)
+    return left if left > DELIVERY else left + expected
 
 
 def _memory(worker: Worker) -> int:
