@@ -271,7 +271,7 @@ def _last_due(worker: Worker) -> float:
 
 
 def _wait(now: float, worker: Worker) -> float:
-    """Seconds until a worker begins its next job; one that is about to has chosen that by the time it is sent another."""
+    """Seconds until a worker begins its next job; one that is just about to has chosen that already."""
     expected = worker.sent[0].expected or 0.0
     left = expected - (now - worker.started)
     return left if left > DELIVERY else left + expected
