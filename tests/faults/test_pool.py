@@ -33,8 +33,16 @@ def _no_process_is_left() -> object:
 
 
 def pool_workers() -> list[psutil.Process]:
-    """This process's workers; it may have other children, servers of other tests."""
-    return [child for child in psutil.Process().children() if any("mediactl.pool" in word for word in child.cmdline())]
+    """This process's workers, dead ones too; it may have other children, servers of other tests."""
+    found = []
+    for child in psutil.Process().children():
+        try:
+            ours = any("mediactl.pool" in word for word in child.cmdline())
+        except psutil.ZombieProcess:
+            ours = True
+        if ours:
+            found.append(child)
+    return found
 
 
 def test_all_jobs_are_done_and_the_run_ends(tmp_path: Path) -> None:
