@@ -98,6 +98,11 @@ class VideoTrack(msgspec.Struct, frozen=True, omit_defaults=True):
     transfer: str = ""
     """Transfer characteristic, "smpte2084" (HDR10) and "arib-std-b67" (HLG) being the HDR ones."""
     start: float = 0.0
+    rate: str = ""
+    """Frames a second as an exact fraction, "24000/1001"."""
+    even: bool = False
+    """Every frame comes at its time at that rate and none is missing: the film may be cut at frame numbers."""
+    interlaced: bool = False
 
 
 class AudioTrack(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -108,6 +113,27 @@ class AudioTrack(msgspec.Struct, frozen=True, omit_defaults=True):
     sample_rate: int
     duration: float | None = None
     language: str = ""
+    title: str = ""
+    playable: bool = True
+    """Whether it can be decoded and mixed down."""
+
+
+class TextTrack(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A subtitle track of a source."""
+
+    codec: str
+    language: str = ""
+    title: str = ""
+    text: bool = True
+    """Whether it holds text, which can become WebVTT; else it holds pictures of text."""
+
+
+class Chapter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part of a film or a recording, in seconds from its start."""
+
+    start: float
+    end: float
+    title: str = ""
 
 
 class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -124,6 +150,9 @@ class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     audio: tuple[AudioTrack, ...] = ()
     subtitles: tuple[str, ...] = ()
     """Codec names of the subtitle tracks."""
+    texts: tuple[TextTrack, ...] = ()
+    """The same tracks, with what planning needs of them."""
+    chapters: tuple[Chapter, ...] = ()
     tags: dict[str, str] = {}
     """Camera, lens, time, title ...; never a place."""
     warnings: tuple[str, ...] = ()
@@ -135,9 +164,10 @@ class Target(msgspec.Struct, frozen=True):
     name: str
     """File name in the source's place, "w800.webp"."""
     role: str
-    """"variant", "rendition", "poster" or "audio"."""
+    """What it is to a page: "variant", "animation", "rendition", "stream", "sound", "playlist", "master", "poster",
+    "storyboard", "storyboard-map", "preview", "subtitles", "audio" or "waveform"."""
     operation: str
-    """The table entry in ``media.execute`` that makes it: "image", "video", "poster" or "audio"."""
+    """What makes it; its params are described in ``plan``."""
     params: dict[str, int | float | str | bool]
     """Resolved: what is in here decides the bytes of the artefact, together with the encoder."""
     key: str
@@ -193,7 +223,7 @@ class NewJob(msgspec.Struct, frozen=True):
     key: str
     """Digest of what it does: the same in every run."""
     kind: str
-    """"probe", "image", "video" or "audio"."""
+    """"probe", "image", "video", "audio" or "piece"."""
     payload: bytes
     """JSON of its task; all that a worker needs."""
     lane: str = "quick"
@@ -249,6 +279,30 @@ class MakeTask(msgspec.Struct, frozen=True):
     """Thumbhash known from before ("" when it has to be made)."""
     threads: int = 1
     """Cores that an encoder may use. Part of the params where it changes the bytes."""
+    work: bytes = b""
+    """Folder of the pieces of long films, absolute; b"": none are kept."""
+
+
+class PieceTask(msgspec.Struct, frozen=True):
+    """Encode one piece of a long film, for all the tracks that its missing artefacts need.
+
+    What it makes lies in ``work`` and is no artefact; the make job that follows the last piece joins them.
+    """
+
+    source: Source
+    digest: str
+    info: MediaInfo
+    targets: tuple[Target, ...]
+    """Those of the asset that are missing and made of encoded tracks."""
+    limits: Limits
+    work: bytes
+    number: int
+    """Counted from 0; -1: all of the sound."""
+    first: int = 0
+    """Its first frame, counted from 0."""
+    frames: int = 0
+    """How many frames it has."""
+    threads: int = 1
 
 
 class Made(msgspec.Struct, frozen=True, omit_defaults=True):

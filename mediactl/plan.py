@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 
 import msgspec
 
@@ -19,20 +18,8 @@ from mediactl.model import (
     Source,
     Target,
 )
-from mediactl.recipe import DEFAULT_EFFORT, DEFAULT_QUALITY, AudioOutput, ImageOutput, PosterOutput, Recipe, VideoOutput
-
-Versions = Mapping[str, str]
-"""Encoder ("image", "ffmpeg") -> series, as ``media.versions`` tells it."""
-
-OPERATION_VERSIONS = {"image": 1, "poster": 1, "video": 1, "audio": 1}
-"""Raised when an operation of ours makes other bytes from the same parameters."""
-ENCODERS = {"image": ("image",), "poster": ("ffmpeg", "image"), "video": ("ffmpeg",), "audio": ("ffmpeg",)}
-OPERATIONS = {Kind.IMAGE: ("image",), Kind.VIDEO: ("video", "poster", "audio"), Kind.AUDIO: ("audio",)}
-"""What may be done to a source of each kind; a film container may turn out to be a recording."""
-MAX_SIDE = {"webp": 16_383, "jpeg": 65_535, "png": 1_000_000, "avif": 65_535}
-"""Longest side in pixels that each format can hold."""
-DEFAULT_AUDIO_BITRATE = {"m4a": 128, "opus": 96}
-"""kbit/s for two channels; Opus at 96 is judged as good as AAC at 128 in public listening tests."""
+from mediactl.recipe import Recipe
+from mediactl.targets import ENCODERS, OPERATION_VERSIONS, OPERATIONS, Versions, effective_kind
 
 STALL_LIMIT = 180.0
 """Seconds that a film may be worked on without its media time advancing; seen at most 20 s on two loaded cores."""
@@ -42,46 +29,18 @@ SLOWEST_DISK = 5e6
 """Bytes per second that reading a source is granted at the least."""
 
 
-def targets(recipe: Recipe, kind: Kind, info: MediaInfo, digest: str, versions: Versions) -> tuple[Target, ...]:
-    """Every artefact of a source, in the order of the recipe, with resolved parameters and keys."""
-    made: list[Target] = []
-    for output in recipe.outputs(effective_kind(kind, info)):
-        if isinstance(output, ImageOutput):  # posters are image outputs of a video
-            params = _picture(output, info)
-            operation = "poster" if isinstance(output, PosterOutput) else "image"
-            role = "poster" if isinstance(output, PosterOutput) else "variant"
-        elif isinstance(output, VideoOutput):
-            params, operation, role = _rendition(output, info), "video", "rendition"
-        else:
-            params, operation, role = _sound(output, info), "audio", "audio"
-        made.append(Target(output.file_name, role, operation, params, key(digest, operation, params, versions)))
-    return tuple(made)
-
-
-def effective_kind(kind: Kind, info: MediaInfo) -> Kind:
-    """A film container without a moving picture is a recording."""
-    return Kind.AUDIO if kind is Kind.VIDEO and info.video is None else kind
-
-
-def key(digest: str, operation: str, params: Mapping[str, int | float | str | bool], versions: Versions) -> str:
-    """An artefact's identity: what went in, what was done, by which code. 32 hex digits."""
-    return _digest(
-        digest, operation, sorted(params.items()), OPERATION_VERSIONS[operation],
-        [versions[encoder] for encoder in ENCODERS[operation]],
-    )  # fmt: skip
-
-
 def plan_digest(recipe: Recipe, kind: Kind, versions: Versions) -> str:
     """All that decides the targets of a kind but the source: while it stays, what is done stays done.
 
     Two digests, "recipe:encoders", so that a difference can be explained.
     """
     outputs = [recipe.outputs(each) for each in ((Kind.VIDEO, Kind.AUDIO) if kind is Kind.VIDEO else (kind,))]
-    operations = sorted(OPERATIONS[kind])
+    moving = kind is not Kind.IMAGE or bool(recipe.animation)
+    operations = sorted(each for each in OPERATIONS[kind] if each != "animation" or moving)
     encoders = {name for operation in operations for name in ENCODERS[operation]} & set(versions)
     return ":".join(
         (
-            _digest(recipe.name, outputs, recipe.limits, recipe.placeholder)[:16],
+            _digest(recipe.name, outputs, recipe.limits, recipe.placeholder, recipe.metadata, recipe.cutting)[:16],
             _digest(
                 [(each, OPERATION_VERSIONS[each]) for each in operations],
                 [(name, versions[name]) for name in sorted(encoders)],
@@ -184,55 +143,6 @@ def memory_of(kind: Kind, info: MediaInfo) -> int:
     """
     pixels = (info.width or 1) * (info.height or 1)
     return (80 << 20) + pixels * (3 if kind is Kind.IMAGE else 100)
-
-
-def fit(width: int, height: int, box_width: int | None, box_height: int | None, longest: int) -> tuple[int, int]:
-    """Width and height scaled to fit a box, in whole pixels, never enlarged, no side over ``longest``."""
-    scale = min(
-        1.0,
-        (box_width or width) / width,
-        (box_height or height) / height,
-        longest / max(width, height),
-    )
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _picture(output: ImageOutput, info: MediaInfo) -> dict[str, int | float | str | bool]:
-    width, height = fit(info.width or 1, info.height or 1, output.width, output.height, MAX_SIDE[output.format])
-    animated = output.format == "webp" and info.frames > 1 and info.video is None
-    return {
-        "format": output.format,
-        "width": width,
-        "height": height,
-        "quality": DEFAULT_QUALITY[output.format] if output.quality is None else output.quality,
-        "effort": DEFAULT_EFFORT[output.format] if output.effort is None else output.effort,
-        "animated": animated,
-    }
-
-
-def _rendition(output: VideoOutput, info: MediaInfo) -> dict[str, int | float | str | bool]:
-    width, height = info.width or 2, info.height or 2
-    scale = min(1.0, output.height / min(width, height))
-    return {
-        "codec": output.codec,
-        "width": _even(width * scale),
-        "height": _even(height * scale),
-        "crf": output.crf,
-        "preset": output.preset,
-        "audio_bitrate": output.audio_bitrate,
-        "audio": bool(info.audio),
-    }
-
-
-def _sound(output: AudioOutput, info: MediaInfo) -> dict[str, int | float | str | bool]:
-    channels = min(2, info.audio[0].channels) if info.audio else 2
-    full = DEFAULT_AUDIO_BITRATE[output.format] if output.bitrate is None else output.bitrate
-    return {"format": output.format, "bitrate": full if channels == 2 else max(8, full * 5 // 8), "channels": channels}
-
-
-def _even(side: float) -> int:
-    # 4:2:0 halves both sides.
-    return max(2, round(side / 2) * 2)
 
 
 def _digest(*parts: object) -> str:

@@ -12,6 +12,7 @@ from mediactl.jobs.prediction import Predictor
 from mediactl.model import Kind, MediaInfo, NewJob, Priority, Source
 from mediactl.recipe import Recipe
 from mediactl.settings import Settings
+from mediactl.targets import Versions, targets
 
 MAX_THREADS = 4
 """Cores that one transcode gets: beyond it x264 at 720p gains little, and several films side by side gain more."""
@@ -20,7 +21,7 @@ MAX_THREADS = 4
 class Planner:
     """Makes jobs for sources, under this run's recipe, a manifest row's, or the one that another run chose."""
 
-    def __init__(self, settings: Settings, default: Recipe, versions: plan.Versions, journal: Journal) -> None:
+    def __init__(self, settings: Settings, default: Recipe, versions: Versions, journal: Journal) -> None:
         self._settings = settings
         self._default = default
         self._versions = versions
@@ -93,11 +94,11 @@ class Planner:
         priority: Priority,
     ) -> NewJob | None:
         """The job that completes a source whose digest and info are known; None: the recipe makes nothing of it."""
-        targets = plan.targets(recipe, source.kind, info, digest, self._versions)
-        if not targets:
+        wanted = targets(recipe, source.kind, info, digest, self._versions)
+        if not wanted:
             return None
         job = plan.make_job(
-            source, row, digest, info, recipe, targets, self._journal.sources.artefacts(row), placeholder,
+            source, row, digest, info, recipe, wanted, self._journal.sources.artefacts(row), placeholder,
             self._settings.out, min(MAX_THREADS, self._settings.jobs), priority,
         )  # fmt: skip
         predictor = self._journal.predictor

@@ -7,92 +7,53 @@ import hashlib
 import re
 import tomllib
 from importlib import resources
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
+from mediactl import conditions
 from mediactl.errors import UsageError
 from mediactl.files import shown
 from mediactl.model import Kind, Limits
+from mediactl.wanted import (
+    AnimationOutput,
+    AudioOutput,
+    Cutting,
+    Encoding,
+    HlsOutput,
+    ImageOutput,
+    Name,
+    PosterOutput,
+    PreviewOutput,
+    RunLimits,
+    StoryboardOutput,
+    SubtitlesOutput,
+    VideoOutput,
+    WaveformOutput,
+)
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-"""Names become file names and parts of URLs: lower case letters, digits, "-" and "_"."""
-Pixels = Annotated[int, msgspec.Meta(ge=1, le=16_383)]
-"""WebP's own limit for a side."""
-Quality = Annotated[int, msgspec.Meta(ge=1, le=100)]
-ImageFormat = Literal["webp", "jpeg", "png", "avif"]
+AnyOutput = (
+    ImageOutput
+    | AnimationOutput
+    | VideoOutput
+    | HlsOutput
+    | PosterOutput
+    | StoryboardOutput
+    | PreviewOutput
+    | SubtitlesOutput
+    | AudioOutput
+    | WaveformOutput
+)
 
-DEFAULT_QUALITY = {"webp": 80, "jpeg": 80, "png": 100, "avif": 60}
-DEFAULT_EFFORT = {"webp": 2, "jpeg": 0, "png": 6, "avif": 1}
-"""Measured on ten photos at 1600 px: WebP effort 2 takes 57 ms for 146 kB, effort 4 140 ms for 141 kB; AVIF effort 1
-237 ms, effort 2 497 ms for the same bytes; JPEG effort 0 (fixed tables) 4 ms for 234 kB, effort 1 11 ms for 230 kB."""
-EXTENSIONS = {"webp": "webp", "jpeg": "jpg", "png": "png", "avif": "avif", "mp4": "mp4", "m4a": "m4a", "opus": "opus"}
-
-
-class ImageOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One still or animated variant; fits inside width x height, is never enlarged."""
-
-    name: Name
-    format: ImageFormat = "webp"
-    width: Pixels | None = None
-    height: Pixels | None = None
-    quality: Quality | None = None
-    effort: Annotated[int, msgspec.Meta(ge=0, le=10)] | None = None
-
-    @property
-    def file_name(self) -> str:
-        """Name of the artefact's file."""
-        return f"{self.name}.{EXTENSIONS[self.format]}"
-
-
-class VideoOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One MP4 rendition, at most ``height`` pixels on its shorter side."""
-
-    name: Name
-    format: Literal["mp4"] = "mp4"
-    codec: Literal["h264"] = "h264"
-    height: Annotated[int, msgspec.Meta(ge=16, le=4320)] = 720
-    crf: Annotated[int, msgspec.Meta(ge=0, le=51)] = 23
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
-        "veryfast"
-    )
-    audio_bitrate: Annotated[int, msgspec.Meta(ge=16, le=512)] = 128
-    """kbit/s of AAC."""
-
-    @property
-    def file_name(self) -> str:
-        """Name of the artefact's file."""
-        return f"{self.name}.{EXTENSIONS[self.format]}"
-
-
-class PosterOutput(ImageOutput, frozen=True, forbid_unknown_fields=True):
-    """A picture of a video, taken from its first seconds; black frames are avoided."""
-
-
-class AudioOutput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A sound file: AAC in .m4a or Opus in .opus."""
-
-    name: Name
-    format: Literal["m4a", "opus"] = "m4a"
-    bitrate: Annotated[int, msgspec.Meta(ge=8, le=512)] | None = None
-    """kbit/s for two channels. Default: 128 (AAC), 96 (Opus)."""
-
-    @property
-    def file_name(self) -> str:
-        """Name of the artefact's file."""
-        return f"{self.name}.{EXTENSIONS[self.format]}"
-
-
-class RunLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one job of this recipe may take, where that is not to be learnt. No part of what is made: changing it makes
-    nothing anew."""
-
-    seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Wall time of a job."""
-    stall_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Time that a film may be worked on without any progress."""
-    memory_mib: Annotated[int, msgspec.Meta(ge=64)] | None = None
-    """Memory of a worker with all that it started."""
+Tag = Literal[
+    "camera", "lens", "taken", "exposure", "aperture", "iso", "focal_length", "artist", "copyright", "title",
+    "description", "software", "album", "album_artist", "composer", "genre", "track", "date", "make", "model", "place",
+]  # fmt: skip
+DEFAULT_METADATA: tuple[Tag, ...] = (
+    "camera", "lens", "taken", "exposure", "aperture", "iso", "focal_length", "artist", "copyright", "title",
+    "description", "software", "album", "album_artist", "composer", "genre", "track", "date", "make", "model",
+)  # fmt: skip
+"""Tags that asset.json has unless the recipe says otherwise: all but the place."""
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,18 +62,29 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     description: str = ""
     placeholder: Literal["thumbhash", "none"] = "thumbhash"
+    metadata: tuple[Tag, ...] = DEFAULT_METADATA
+    """Tags that asset.json has. "place" (where it was taken) only when it is named."""
     image: tuple[ImageOutput, ...] = ()
+    animation: tuple[AnimationOutput, ...] = ()
     video: tuple[VideoOutput, ...] = ()
+    hls: tuple[HlsOutput, ...] = ()
     poster: tuple[PosterOutput, ...] = ()
+    storyboard: tuple[StoryboardOutput, ...] = ()
+    preview: tuple[PreviewOutput, ...] = ()
+    subtitles: tuple[SubtitlesOutput, ...] = ()
     audio: tuple[AudioOutput, ...] = ()
+    waveform: tuple[WaveformOutput, ...] = ()
+    cutting: Cutting = Cutting()
     limits: Limits = Limits()
     run: RunLimits = RunLimits()
 
-    def outputs(self, kind: Kind) -> tuple[ImageOutput | VideoOutput | AudioOutput, ...]:
+    def outputs(self, kind: Kind) -> tuple[AnyOutput, ...]:
         """The outputs that a source of this kind gets."""
         if kind is Kind.IMAGE:
-            return self.image
-        return (*self.video, *self.poster) if kind is Kind.VIDEO else self.audio
+            return (*self.image, *self.animation)
+        if kind is Kind.AUDIO:
+            return (*self.audio, *self.waveform)
+        return (*self.video, *self.hls, *self.poster, *self.storyboard, *self.preview, *self.subtitles)
 
     def digest(self) -> str:
         """Short digest of everything that the recipe says: equal digests, equal work."""
@@ -163,6 +135,11 @@ def parse(text: str, origin: str) -> Recipe:
         recipe = msgspec.convert(tree, Recipe)
     except msgspec.ValidationError as error:
         raise UsageError(f"{shown(origin)}: {_explain(str(error), tree)}") from None
+    for table in _TABLES:
+        outputs = getattr(recipe, table)
+        for number, output in enumerate(outputs if isinstance(outputs, tuple) else ()):
+            if found := _trouble(output):
+                raise UsageError(f"{shown(origin)}: {table}[{number}].{found[0]}: {shown(found[1])}")
     for kind in Kind:
         seen: dict[str, int] = {}
         for number, output in enumerate(recipe.outputs(kind)):
@@ -173,15 +150,35 @@ def parse(text: str, origin: str) -> Recipe:
                 )
             seen[output.file_name] = number
     if not any(recipe.outputs(kind) for kind in Kind):
-        raise UsageError(f"{shown(origin)}: makes nothing; add an [[image]], [[video]], [[poster]] or [[audio]] output")
+        raise UsageError(
+            f"{shown(origin)}: makes nothing; add an [[image]], [[video]], [[hls]], [[poster]] or [[audio]] output"
+        )
     return recipe
+
+
+def _trouble(output: AnyOutput) -> tuple[str, str] | None:
+    """Key and complaint of an output whose values do not go together."""
+    if wrong := conditions.check(output.when):
+        return "when", f"{output.when!r}: {wrong}"
+    if isinstance(output, Encoding):
+        return output.trouble()
+    if isinstance(output, ImageOutput) and output.fit != "inside" and not (output.width and output.height):
+        return "fit", f"{output.fit!r} needs width and height"
+    return None
 
 
 _TABLES: dict[str, type[msgspec.Struct]] = {
     "image": ImageOutput,
+    "animation": AnimationOutput,
     "video": VideoOutput,
+    "hls": HlsOutput,
     "poster": PosterOutput,
+    "storyboard": StoryboardOutput,
+    "preview": PreviewOutput,
+    "subtitles": SubtitlesOutput,
     "audio": AudioOutput,
+    "waveform": WaveformOutput,
+    "cutting": Cutting,
     "limits": Limits,
     "run": RunLimits,
 }

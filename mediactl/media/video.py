@@ -104,7 +104,7 @@ def _outputs(
     """The ffmpeg-python output nodes of one run."""
     source = ffmpeg.source(fd, task.threads, max_pixels=task.limits.pixels)
     branches = _prepared(source[str(picture.index)], found, picture, len(targets))
-    heard = [target.name for target in targets if found.sound and target.params.get("audio")]
+    heard = [target.name for target in targets if found.sound and target.params.get("sound")]
     sounds = audio.filled(source, found.sound, len(heard)) if found.sound and heard else []
     outputs = []
     for target, branch in zip(targets, branches, strict=True):
@@ -230,7 +230,7 @@ def _verified(target: Target, found: Tracks, place: bytes, task: MakeTask, damag
         streamable = lengths.streamable(fd)
     finally:
         os.close(fd)
-    video, sound = made.info.video, bool(params["audio"] and found.sound)
+    video, sound = made.info.video, bool(params["sound"] and found.sound)
     if not (video and made.picture and found.picture) or video.codec != params["codec"] or bool(made.sound) != sound:
         raise JobFailed(f"{target.name}: came out with other tracks than asked for")
     if (video.width, video.height, video.rotation) != (params["width"], params["height"], 0):

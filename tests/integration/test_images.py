@@ -19,7 +19,6 @@ from conftest import CORPUS
 from PIL import ExifTags, Image, ImageCms, ImageDraw
 from PIL.TiffImagePlugin import IFDRational
 
-from mediactl import plan
 from mediactl.errors import JobFailed, MediactlError, RejectedInput
 from mediactl.files import fingerprint
 from mediactl.media import fallback, image, image_load, image_save, metadata
@@ -28,8 +27,10 @@ from mediactl.media.drafts import Drafts
 from mediactl.media.thumbhash import thumbhash
 from mediactl.media.vips import pyvips
 from mediactl.model import Kind, Limits, MakeTask, MediaInfo, Source, Target
-from mediactl.recipe import ImageFormat, ImageOutput, Recipe
+from mediactl.recipe import Recipe
 from mediactl.sniff import HEAD, sniff
+from mediactl.targets import targets
+from mediactl.wanted import ImageFormat, ImageOutput
 
 VERSIONS = {"image": "test", "ffmpeg": "test"}
 WIDE_GAMUT = "p3.png"
@@ -77,11 +78,11 @@ def render(
         assert kind is not None
         info = image.probe(fd, kind[1], limits)
         recipe = Recipe(name="test", image=wanted or (ImageOutput(name="same", format="png"),))
-        targets = plan.targets(recipe, Kind.IMAGE, info, "digest", VERSIONS)
+        made = targets(recipe, Kind.IMAGE, info, "digest", VERSIONS)
         place = os.fsencode(path.name)
         source = Source(os.fsencode(path.parent), place, place, fingerprint(os.fstat(fd)), Kind.IMAGE, kind[1])
-        task = MakeTask(source, "digest", info, targets, (), os.fsencode(folder), "test", limits, placeholder)
-        todo = tuple(target for target in targets if missing(target))
+        task = MakeTask(source, "digest", info, made, (), os.fsencode(folder), "test", limits, placeholder)
+        todo = tuple(target for target in made if missing(target))
         return Rendered(
             info, image.render(fd, task, todo, lambda name: os.fsencode(folder / f"tmp-{name}"), lambda _: None)
         )

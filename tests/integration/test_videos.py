@@ -67,7 +67,7 @@ def clip(path: Path, *arguments: str) -> Path:
 
 def film_target(width: int, height: int, *, audio: bool = True, name: str = "v.mp4") -> Target:
     params: Params = {"codec": "h264", "width": width, "height": height, "crf": 23, "preset": "veryfast"}
-    return Target(name, "rendition", "video", params | {"audio_bitrate": 64, "audio": audio}, name)
+    return Target(name, "rendition", "video", params | {"audio_bitrate": 64, "sound": audio}, name)
 
 
 def poster_target(width: int, height: int) -> Target:

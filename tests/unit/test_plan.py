@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journals import REPEATABLE
 
-from mediactl import plan, recipe
+from mediactl import plan, recipe, targets
 from mediactl.model import (
     Artefact,
     AudioTrack,
@@ -48,7 +48,7 @@ def recipe_with(*widths: int, extra: str = "") -> recipe.Recipe:
 def keys(which: recipe.Recipe, info: MediaInfo = PHOTO, digest: str = "aa", **versions: str) -> dict[str, str]:
     """Name -> key of every target."""
     kind = Kind.VIDEO if info.video else Kind.AUDIO if info.audio else Kind.IMAGE
-    return {each.name: each.key for each in plan.targets(which, kind, info, digest, {**VERSIONS, **versions})}
+    return {each.name: each.key for each in targets.targets(which, kind, info, digest, {**VERSIONS, **versions})}
 
 
 def a_source(**changes: object) -> Source:
@@ -65,7 +65,7 @@ side = st.integers(1, 20_000)
 def test_fitting_never_enlarges_never_overflows_and_keeps_the_shape(
     width: int, height: int, box_width: int | None, box_height: int | None, longest: int
 ) -> None:
-    wide, high = plan.fit(width, height, box_width, box_height, longest)
+    wide, high = targets.fit(width, height, box_width, box_height, longest)
     assert 1 <= wide <= min(width, box_width or width, longest)
     assert 1 <= high <= min(height, box_height or height, longest)
     if min(wide, high) > 1:  # else the shape cannot be kept in whole pixels
@@ -73,11 +73,11 @@ def test_fitting_never_enlarges_never_overflows_and_keeps_the_shape(
 
 
 def test_an_image_that_fits_is_left_as_large_as_it_is() -> None:
-    assert plan.fit(300, 200, 800, 600, 16_383) == (300, 200)
-    assert plan.fit(4000, 3000, 800, None, 16_383) == (800, 600)
-    assert plan.fit(4000, 3000, None, 600, 16_383) == (800, 600)
-    assert plan.fit(40_000, 10, None, None, 16_383) == (16_383, 4)
-    assert plan.fit(16_000, 1, 100, None, 16_383) == (100, 1)
+    assert targets.fit(300, 200, 800, 600, 16_383) == (300, 200)
+    assert targets.fit(4000, 3000, 800, None, 16_383) == (800, 600)
+    assert targets.fit(4000, 3000, None, 600, 16_383) == (800, 600)
+    assert targets.fit(40_000, 10, None, None, 16_383) == (16_383, 4)
+    assert targets.fit(16_000, 1, 100, None, 16_383) == (100, 1)
 
 
 @REPEATABLE
@@ -85,7 +85,7 @@ def test_an_image_that_fits_is_left_as_large_as_it_is() -> None:
 def test_a_film_gets_even_sides_that_are_at_most_a_pixel_larger(width: int, height: int) -> None:
     film = msgspec.structs.replace(FILM, width=width, height=height)
     params = next(
-        each.params for each in plan.targets(WEB, Kind.VIDEO, film, "aa", VERSIONS) if each.operation == "video"
+        each.params for each in targets.targets(WEB, Kind.VIDEO, film, "aa", VERSIONS) if each.operation == "video"
     )
     made = int(params["width"]), int(params["height"])
     assert all(each % 2 == 0 and each >= 2 for each in made)
@@ -97,9 +97,9 @@ def test_a_film_gets_even_sides_that_are_at_most_a_pixel_larger(width: int, heig
 def test_equal_params_have_equal_keys_in_every_run_and_order() -> None:
     forwards: dict[str, int | float | str | bool] = {"width": 3, "format": "webp", "animated": False}
     backwards = dict(reversed(forwards.items()))
-    assert plan.key("aa", "image", forwards, VERSIONS) == plan.key("aa", "image", backwards, VERSIONS)
+    assert targets.key("aa", "image", forwards, VERSIONS) == targets.key("aa", "image", backwards, VERSIONS)
     # A change of this constant makes every output of every user anew.
-    assert plan.key("aa", "image", forwards, VERSIONS) == "5f350e34de9a3dc561b9dc62d0ad00d2"
+    assert targets.key("aa", "image", forwards, VERSIONS) == "5f350e34de9a3dc561b9dc62d0ad00d2"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_equal_params_have_equal_keys_in_every_run_and_order() -> None:
 def test_whatever_decides_the_bytes_makes_another_key(
     digest: str, operation: str, params: dict[str, int | float | str | bool], versions: dict[str, str]
 ) -> None:
-    assert plan.key(digest, operation, params, versions) != plan.key("aa", "image", {"width": 3}, VERSIONS)
+    assert targets.key(digest, operation, params, versions) != targets.key("aa", "image", {"width": 3}, VERSIONS)
 
 
 def test_an_encoder_that_has_no_part_in_it_leaves_a_key_as_it_is() -> None:
@@ -165,26 +165,29 @@ def test_other_limits_or_another_placeholder_are_another_plan() -> None:
 
 
 def test_a_film_container_without_a_picture_is_a_recording() -> None:
-    assert plan.effective_kind(Kind.VIDEO, SONG) is Kind.AUDIO
-    assert plan.effective_kind(Kind.VIDEO, FILM) is Kind.VIDEO
-    assert plan.effective_kind(Kind.IMAGE, PHOTO) is Kind.IMAGE
-    assert [each.role for each in plan.targets(WEB, Kind.VIDEO, SONG, "aa", VERSIONS)] == ["audio", "audio"]
-    assert [each.role for each in plan.targets(WEB, Kind.VIDEO, FILM, "aa", VERSIONS)] == ["rendition", "poster"]
+    assert targets.effective_kind(Kind.VIDEO, SONG) is Kind.AUDIO
+    assert targets.effective_kind(Kind.VIDEO, FILM) is Kind.VIDEO
+    assert targets.effective_kind(Kind.IMAGE, PHOTO) is Kind.IMAGE
+    assert [each.role for each in targets.targets(WEB, Kind.VIDEO, SONG, "aa", VERSIONS)] == ["audio", "audio"]
+    assert [each.role for each in targets.targets(WEB, Kind.VIDEO, FILM, "aa", VERSIONS)] == ["rendition", "poster"]
 
 
 def test_mono_sound_stays_mono_and_takes_fewer_bits() -> None:
     mono = msgspec.structs.replace(SONG, audio=(AudioTrack("mp3", 1, 44100),))
-    params = [each.params for each in plan.targets(WEB, Kind.AUDIO, mono, "aa", VERSIONS)]
+    params = [each.params for each in targets.targets(WEB, Kind.AUDIO, mono, "aa", VERSIONS)]
     assert params == [
-        {"format": "m4a", "bitrate": 80, "channels": 1},
-        {"format": "opus", "bitrate": 60, "channels": 1},
+        {"format": "m4a", "bitrate": 80, "channels": 1, "cover": True},
+        {"format": "opus", "bitrate": 60, "channels": 1, "cover": True},
     ]
 
 
 def test_only_webp_keeps_an_animation() -> None:
     moving = msgspec.structs.replace(PHOTO, frames=20)
     both = recipe.parse('name = "mine"\n[[image]]\nname = "a"\n[[image]]\nname = "b"\nformat = "jpeg"\n', "mine.toml")
-    assert [each.params["animated"] for each in plan.targets(both, Kind.IMAGE, moving, "aa", VERSIONS)] == [True, False]
+    assert [each.params["animated"] for each in targets.targets(both, Kind.IMAGE, moving, "aa", VERSIONS)] == [
+        True,
+        False,
+    ]
 
 
 def make(wanted: tuple[Target, ...], keep: tuple[OutputFile, ...] = (), source: Source | None = None) -> NewJob:
@@ -195,7 +198,7 @@ def make(wanted: tuple[Target, ...], keep: tuple[OutputFile, ...] = (), source: 
 
 
 def test_a_job_has_one_key_for_the_same_work_whatever_is_already_there() -> None:
-    wanted = plan.targets(WEB, Kind.IMAGE, PHOTO, "aa", VERSIONS)
+    wanted = targets.targets(WEB, Kind.IMAGE, PHOTO, "aa", VERSIONS)
     first = wanted[0]
     have = OutputFile(Artefact(first.name, first.role, "image/webp", 1, "sha", first.key), 5, 6)
     assert make(wanted).key == make(wanted, (have,)).key
@@ -208,7 +211,7 @@ def test_a_job_has_one_key_for_the_same_work_whatever_is_already_there() -> None
 
 
 def test_outputs_that_no_target_asks_for_are_not_kept() -> None:
-    wanted = plan.targets(WEB, Kind.IMAGE, PHOTO, "aa", VERSIONS)
+    wanted = targets.targets(WEB, Kind.IMAGE, PHOTO, "aa", VERSIONS)
     stray = OutputFile(Artefact("old.webp", "variant", "image/webp", 1, "sha", "another key"), 5, 6)
     assert msgspec.json.decode(make(wanted, (stray,)).payload, type=MakeTask).keep == ()
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from journals import opened
 
-from mediactl import plan, recipe
+from mediactl import plan, recipe, wanted
 from mediactl.errors import UsageError
 from mediactl.jobs.journal import Journal
 from mediactl.model import (
@@ -68,9 +68,9 @@ def job_of(journal: Journal, kind: Kind, text: str) -> NewJob:
 
 
 def test_it_is_parsed() -> None:
-    assert recipe.parse(PLAIN + ALL, "mine.toml").run == recipe.RunLimits(12.5, 7.0, 200)
-    assert recipe.parse(PLAIN, "mine.toml").run == recipe.RunLimits(None, None, None)
-    assert recipe.parse(PLAIN + "[run]\n", "mine.toml").run == recipe.RunLimits()
+    assert recipe.parse(PLAIN + ALL, "mine.toml").run == wanted.RunLimits(12.5, 7.0, 200)
+    assert recipe.parse(PLAIN, "mine.toml").run == wanted.RunLimits(None, None, None)
+    assert recipe.parse(PLAIN + "[run]\n", "mine.toml").run == wanted.RunLimits()
 
 
 @pytest.mark.parametrize(
