@@ -20,7 +20,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from mediactl.errors import JobFailed, MediactlError, RejectedInput
-from mediactl.media import ffmpeg, lengths
+from mediactl.media import cadence, ffmpeg, lengths
 from mediactl.model import AudioTrack, Limits, MediaInfo, VideoTrack
 
 HDR = {16: "PQ", 18: "HLG"}
@@ -97,8 +97,11 @@ def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
     return inspect(fd, format, limits).info
 
 
-def inspect(fd: int, format: str, limits: Limits) -> Tracks:
-    """Like ``probe``, with what rendering needs. The descriptor's position is left anywhere."""
+def inspect(fd: int, format: str, limits: Limits, known: MediaInfo | None = None) -> Tracks:
+    """Like ``probe``, with what rendering needs. The descriptor's position is left anywhere.
+
+    ``known`` is what was found when the same file was probed: its frames are not counted again.
+    """
     with opened(fd, limits) as container:
         media = [stream for stream in container.streams if stream.type in ("video", "audio")]
         known = [stream for stream in media if stream.codec_context]
@@ -124,6 +127,8 @@ def inspect(fd: int, format: str, limits: Limits) -> Tracks:
         _check_duration(duration, limits)
         picture = _picture(film, frames[film.index], rate, ends[film.index]) if film else None
         video = _video(film, frames[film.index], rate, ends[film.index]) if film else None
+        if film and video:
+            video = _counted(video, fd, film.index, limits, known.video if known else None)
         info = MediaInfo(
             format=format,
             width=video.width if video else None,
@@ -287,6 +292,16 @@ def _video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoTrac
         transfer=_TRANSFERS.get(frame.color_trc, ""),
         start=round(start, 6),
     )
+
+
+def _counted(video: VideoTrack, fd: int, index: int, limits: Limits, known: VideoTrack | None) -> VideoTrack:
+    """With the exact rate and number of frames, and whether they come evenly: counted, or as it is known."""
+    if known and known.rate:
+        return msgspec.structs.replace(video, rate=known.rate, frames=known.frames, even=known.even)
+    with opened(fd, limits) as again:
+        found = cadence.measure(again, again.streams[index])
+    rate = str(found.rate) if found.rate else ""
+    return msgspec.structs.replace(video, rate=rate, frames=found.frames or None, even=found.even)
 
 
 def _audio(stream: Any, end: float | None) -> AudioTrack:
