@@ -7,8 +7,8 @@ from collections import Counter
 
 import msgspec
 
-from mediactl import shipping, sniff
 from mediactl import plan as plans
+from mediactl import shipping, sniff
 from mediactl.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due

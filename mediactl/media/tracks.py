@@ -97,10 +97,10 @@ def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
     return inspect(fd, format, limits).info
 
 
-def inspect(fd: int, format: str, limits: Limits, known: MediaInfo | None = None) -> Tracks:
+def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = None) -> Tracks:
     """Like ``probe``, with what rendering needs. The descriptor's position is left anywhere.
 
-    ``known`` is what was found when the same file was probed: its frames are not counted again.
+    ``probed`` is what was found when the same file was probed: its frames are not counted again.
     """
     with opened(fd, limits) as container:
         media = [stream for stream in container.streams if stream.type in ("video", "audio")]
@@ -128,7 +128,7 @@ def inspect(fd: int, format: str, limits: Limits, known: MediaInfo | None = None
         picture = _picture(film, frames[film.index], rate, ends[film.index]) if film else None
         video = _video(film, frames[film.index], rate, ends[film.index]) if film else None
         if film and video:
-            video = _counted(video, fd, film.index, limits, known.video if known else None)
+            video = _counted(video, fd, film.index, limits, probed.video if probed else None)
         info = MediaInfo(
             format=format,
             width=video.width if video else None,

@@ -183,18 +183,21 @@ class Tally:
 
     def _job_changed(self, fields: dict[str, Any]) -> None:
         self._begins_anew(fields)
-        if fields["kind"] != "piece":
-            self._unread[fields["source_kind"]] += fields["bytes"]
+        self._unread[fields["source_kind"]] += fields["bytes"]
 
     def _job_cancelled(self, fields: dict[str, Any]) -> None:
-        self.removed += fields["kind"] != "piece"
+        if fields["kind"] == "piece":  # nobody waited for it any more
+            self._over(fields)
+            return
+        self.removed += 1
         self._begins_anew(fields)
 
     def _begins_anew(self, fields: dict[str, Any]) -> None:
         self._stopped(fields)
-        if fields["kind"] == "piece":
-            for job in self._pieces.pop(fields["job"], ()):
+        if fields["job"] in self._pieces:
+            for job in self._pieces[fields["job"]]:
                 self.work_known -= self._sizes.pop(job, 0.0)
+                self._pieces.pop(job, None)
         elif fields["job"] in self._sizes:
             self.work_known -= self._sizes.pop(fields["job"])
         elif "source_kind" in fields:
