@@ -21,7 +21,7 @@ from mediactl.model import (
     Target,
 )
 from mediactl.recipe import Recipe
-from mediactl.targets import ENCODERS, OPERATION_VERSIONS, OPERATIONS, Versions, effective_kind
+from mediactl.targets import ENCODERS, OPERATION_VERSIONS, OPERATIONS, Versions, effective_kind, is_long
 
 STALL_LIMIT = 180.0
 """Seconds that a film may be worked on without its media time advancing; seen at most 20 s on two loaded cores."""
@@ -106,6 +106,7 @@ def make_job(
         placeholder=placeholder if recipe.placeholder == "thumbhash" else "none",
         threads=threads,
         work=work,
+        long=kind is Kind.VIDEO and is_long(info, recipe.cutting),
     )
     return NewJob(
         key=_digest("make", source.place, digest, [(target.name, target.key) for target in wanted], source.fingerprint),
