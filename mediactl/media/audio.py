@@ -6,12 +6,17 @@ AAC in .m4a that plays while it loads, Opus in .opus (Ogg); title, artist and th
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from mediactl.errors import JobFailed, RejectedInput
-from mediactl.media import ffmpeg, lengths, tracks
+from mediactl.media import ffmpeg, lengths, sounds, tracks
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.execute import Report
+from mediactl.media.sounds import SoundWanted as SoundWanted
+from mediactl.media.sounds import checked as checked
+from mediactl.media.sounds import encode_sounds as encode_sounds
+from mediactl.media.sounds import film_sounds as film_sounds
 from mediactl.media.tracks import Sound, Tracks
 from mediactl.model import MakeTask, MediaInfo, Target
 
@@ -24,9 +29,8 @@ FORMATS = {
 """A target's format: encoder, codec, ffmpeg's muxer, media type."""
 
 _KEPT_TAGS = ("title", "artist", "album", "album_artist", "composer", "genre", "track", "date")
-_AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-"""Samples a second that every AAC decoder knows (ISO/IEC 14496-3, table 1.18, up to what browsers are tested with)."""
-_OPUS_RATE = 48_000
+_HOLDING = frozenset({"video", "stream", "sound", "audio"})
+"""Operations whose targets hold tracks."""
 _ENCODED = 0.95
 
 
@@ -56,7 +60,7 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
         )
     except ffmpeg.FfmpegFailed as error:
         raise tracks.judged(error, fd, task.limits) from error
-    drafts, warnings = [], left_out(found)
+    drafts, warnings = [], left_out(found, task.targets)
     damaged = len(complaints) >= tracks.DAMAGED
     if damaged:
         warnings.append("parts of the recording are damaged and may sound wrong")
@@ -67,41 +71,33 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
 
 
 def filled(source: Any, sound: Sound, count: int) -> list[Any]:
-    """The sound track of an ffmpeg-python input, ``count`` times: it begins at 0, gaps are silence, overlaps are cut.
-
-    All of it is one filter graph: given two (``-af`` for each output), ffmpeg 9 deadlocks on some sounds with gaps.
-    """
-    stream = source[str(sound.index)].filter("aresample", **{"async": 1, "first_pts": 0})
-    if count == 1:
-        return [stream]
-    split = stream.filter_multi_output("asplit", count)
-    return [split.stream(number) for number in range(count)]
+    """The sound track of an ffmpeg-python input, ``count`` times, as ``sounds.straight`` makes it."""
+    return sounds.split(sounds.straight(source, sound), count)
 
 
 def options(encoder: str, bitrate: int, channels: int, sound: Sound) -> dict[str, Any]:
     """ffmpeg options that encode a sound track; ``bitrate`` in kbit/s."""
-    chosen: dict[str, Any] = {
-        "c:a": encoder,
-        "b:a": f"{bitrate}k",
-        "ac": channels,
-        "ar": _OPUS_RATE if encoder == "libopus" else _aac_rate(sound.track.sample_rate),
-        "flags:a": "+bitexact",
-    }
-    if sound.track.language:
-        chosen["metadata:s:a:0"] = f"language={sound.track.language}"
-    return chosen
+    return {**sounds.options(encoder, bitrate, sound), "ac": channels}
 
 
-def left_out(found: Tracks) -> list[str]:
-    """A warning that names the tracks which no output has; none for what every output has."""
+def left_out(found: Tracks, targets: Sequence[Target]) -> list[str]:
+    """A warning that names the tracks which none of these targets holds; none when no target holds any."""
+    held = {target.operation for target in targets} & _HOLDING
+    if not held:
+        return []
+    heard = {int(target.params["track"]) for target in targets if target.operation == "sound"}
+    if found.sound and ("audio" in held or any(target.params.get("sound") for target in targets)):
+        heard.add(found.sound.ordinal)
+    read = {int(target.params["track"]) for target in targets if target.operation == "text"}
+    kept_cover = any(target.operation == "audio" and target.params.get("cover") for target in targets)
     counts = [
-        (len(found.info.audio) - bool(found.sound), "sound track"),
+        (len(found.info.audio) - len(heard), "sound track"),
         (found.videos - bool(found.picture), "film track"),
-        (len(found.info.subtitles), "subtitle track"),
+        (len(found.info.texts) - len(read), "subtitle track"),
         (found.data, "data track"),
     ]
     parts = [f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count > 0]
-    parts += ["the cover art"] if found.cover else []
+    parts += ["the cover art"] if found.cover and not kept_cover else []
     return ["left out: " + ", ".join(parts)] if parts else []
 
 
@@ -113,11 +109,6 @@ def _output(stream: Any, sound: Sound, info: MediaInfo, target: Target, place: b
     if muxer == "ipod":
         chosen["movflags"] = "+faststart"
     return ffmpeg.output([stream], place, muxer, task.limits, **chosen)
-
-
-def _aac_rate(rate: int) -> int:
-    """The source's rate if AAC has it, else the next higher one, 48 kHz at most."""
-    return next((known for known in _AAC_RATES if known >= rate), _AAC_RATES[-1])
 
 
 def _verified(target: Target, sound: Sound, place: bytes, task: MakeTask, damaged: bool, warnings: list[str]) -> Draft:

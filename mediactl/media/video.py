@@ -200,8 +200,7 @@ def _warnings(found: Tracks, task: MakeTask, damaged: bool) -> list[str]:
             warnings.append(f"high dynamic range ({name}) was mapped to standard range")
         else:
             warnings.append(f"high dynamic range ({name}) looks dull: this ffmpeg has no zscale filter to map it")
-    if any(target.operation == "video" for target in task.targets):
-        warnings += audio.left_out(found)
+    warnings += audio.left_out(found, task.targets)
     if damaged:
         warnings.append("parts of the film are damaged and may look or sound wrong")
     return warnings
