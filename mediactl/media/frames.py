@@ -17,8 +17,7 @@ from mediactl.files import remove_if_there
 from mediactl.media import ffmpeg, lengths, tracks
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Picture, Tracks
-from mediactl.media.video import _prepared as prepared
-from mediactl.media.video import _scaled as scaled
+from mediactl.media.video_filters import Weave, prepared, scaled
 from mediactl.model import Limits
 
 _NEAR = 0.002
@@ -161,7 +160,8 @@ def _taken(
     for _, scratch in outputs:
         clear(scratch)
     source = ffmpeg.source(film.fd, film.threads, max_pixels=film.limits.pixels, **options)
-    [stream] = prepared(source[str(film.picture.index)], film.found, film.picture, 1)
+    weave = Weave(flagged=True) if film.picture.interlaced else None
+    [stream] = prepared(source[str(film.picture.index)], film.found, film.picture, 1, weave=weave)
     if rate:
         stream = stream.filter("fps", fps=rate, start_time=0).filter("trim", end=until)
     if chosen:

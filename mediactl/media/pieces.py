@@ -1,15 +1,16 @@
 """Long films piece by piece: what is encoded lies in a folder of its own until the film is whole, and survives a kill.
 
 A file of that folder says by its name all that decided its bytes: the content, the encoder's versions, what was asked
-for, and which piece it is. It appears by a rename, after it was verified and forced to disk. So whoever finds it may use
-it, and whoever does not encodes it: jobs for pieces (``execute``) only make that happen earlier, and side by side.
+for, and which piece it is. It appears by a rename, after it was verified and forced to disk. So whoever finds it may
+use it, and whoever does not encodes it: jobs for pieces (``execute``) only make that happen earlier, and side by side.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import av
 import msgspec
@@ -23,19 +24,16 @@ from mediactl.media.sounds import SoundWanted
 from mediactl.media.tracks import Tracks
 from mediactl.media.video_encode import Piece, PieceNotExact, Stream
 from mediactl.model import Limits, Made, MediaInfo, PieceTask, Reuse
-from mediactl.plan import SOUND
 from mediactl.targets import OPERATION_VERSIONS
 
-_NO_REPORT: Report = lambda fraction: None  # noqa: E731
-_SEARCHED = 0.5
-"""Share of a piece's progress that looking for its quality is, where that has to be looked for."""
+T = TypeVar("T")
 
 
 class Remarks(msgspec.Struct, frozen=True):
     """What is to be told of a film, noticed while a part of it was encoded."""
 
-    complaints: int = 0
-    """Of ffmpeg, about the source."""
+    damaged: bool = False
+    """Whether ffmpeg complained of the source more than is usual."""
     warnings: tuple[str, ...] = ()
 
 
@@ -78,7 +76,8 @@ class Work:
                     if not _is_whole(temporary[stream], piece.frames):
                         raise JobFailed(f"piece {number} of the film came out broken")
                 self._unchanged()
-                self._note(str(number), Remarks(len(encoded.complaints), encoded.notes))
+                damaged = len(encoded.complaints) >= tracks.DAMAGED
+                self._note(str(number), Remarks(damaged, encoded.notes))
                 for stream in missing:
                     _put(temporary[stream], places[stream])
                 files.fsync_folder(self._folder)
@@ -108,7 +107,7 @@ class Work:
                 damaged = len(complaints) >= tracks.DAMAGED
                 warnings = sounds.checked(self._found, missing, temporary, self._limits, damaged)
                 self._unchanged()
-                self._note("sound", Remarks(len(complaints), tuple(warnings)))
+                self._note("sound", Remarks(damaged, tuple(warnings)))
                 for each in missing:
                     _put(temporary[each], places[each])
                 files.fsync_folder(self._folder)
@@ -118,19 +117,26 @@ class Work:
                     files.remove_if_there(path)
         return places
 
-    def searched(self, stream: Stream, search: Callable[[Stream], float]) -> Stream:
-        """A stream with the CRF that its visual quality needs: searched by whoever comes first, then remembered."""
+    def searched(self, streams: Sequence[Stream]) -> tuple[Stream, ...]:
+        """The streams, with the CRF that their visual quality needs: searched by whoever comes first, and remembered.
+
+        Raises RejectedInput, SourceChanged, JobFailed or MachineBlocked.
+        """
+        try:
+            return tuple(map(self._searched, streams))
+        except ffmpeg.FfmpegFailed as error:
+            raise tracks.judged(error, self._fd, self._limits) from error
+
+    def _searched(self, stream: Stream) -> Stream:
         if stream.crf is not None:
             return stream
-        place = self._place(f"{stream.name}.crf")
-        try:
-            with open(place, "rb") as file:
-                return video_encode.resolved(stream, msgspec.json.decode(file.read(), type=float))
-        except (FileNotFoundError, msgspec.DecodeError):
-            found = search(stream)
-            self._unchanged()
-            self._write(place, msgspec.json.encode(found))
-            return video_encode.resolved(stream, found)
+        name = f"crf-{stream.name}.json"
+        for crf, _ in self._read(tuple[float, str], name):
+            return video_encode.resolved(stream, crf)
+        crf, note = search(self._fd, self._found, stream, self._threads, self._limits, self._folder)
+        self._unchanged()
+        self._write(self._place(name), msgspec.json.encode((crf, note)))
+        return video_encode.resolved(stream, crf)
 
     def refuse(self, reason: str) -> None:
         """Remember that this film cannot be cut exactly, so that nobody tries it again."""
@@ -141,18 +147,21 @@ class Work:
         """Whether it was found that this film cannot be cut exactly."""
         return os.path.exists(self._place("whole"))
 
-    def remarks(self, count: int) -> Remarks:
-        """What was noticed of all pieces and the sound."""
-        complaints, warnings = 0, []
-        for part in (*map(str, range(count)), "sound"):
+    def remarks(self, count: int, streams: Sequence[Stream]) -> Remarks:
+        """What was noticed of all pieces of these streams, as they were asked for, and of the sound."""
+        noted = [*self._read(Remarks, *(f"{part}.json" for part in (*range(count), "sound")))]
+        searched = self._read(tuple[float, str], *(f"crf-{stream.name}.json" for stream in streams))
+        warnings = [*(note for _, note in searched), *(warning for each in noted for warning in each.warnings)]
+        return Remarks(any(each.damaged for each in noted), tuple(dict.fromkeys(filter(None, warnings))))
+
+    def _read(self, kind: type[T], *names: str) -> Iterator[T]:
+        """What these files say, those that are not there or not whole left out."""
+        for name in names:
             try:
-                with open(self._place(f"{part}.json"), "rb") as file:
-                    noted = msgspec.json.decode(file.read(), type=Remarks)
+                with open(self._place(name), "rb") as file:
+                    yield msgspec.json.decode(file.read(), type=kind)
             except (FileNotFoundError, msgspec.DecodeError):
                 continue
-            complaints += noted.complaints
-            warnings += noted.warnings
-        return Remarks(complaints, tuple(dict.fromkeys(warnings)))
 
     def _note(self, part: str, remarks: Remarks) -> None:
         place = self._place(f"{part}.json")
@@ -186,15 +195,11 @@ def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Rep
             check_unchanged(fd, task.source)
 
         work = Work(fd, found, task.work, task.digest, task.limits, task.threads, token, unchanged)
-        if task.number == SOUND:
+        if task.number < 0:
             work.sounds(sounds.wanted(found, task.targets), report)
         elif not work.refused:
-            streams = tuple(
-                work.searched(stream, lambda stream: search(fd, found, stream, task.threads, task.limits, task.work))
-                for stream in video_encode.streams_of(task.targets)
-            )
             try:
-                work.pieces(streams, task.number, report)
+                work.pieces(work.searched(video_encode.streams_of(task.targets)), task.number, report)
             except PieceNotExact as error:
                 work.refuse(str(error))
     finally:
@@ -202,11 +207,12 @@ def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Rep
     return Made()
 
 
-def search(fd: int, found: Tracks, stream: Stream, threads: int, limits: Limits, folder: bytes) -> float:
-    """The CRF with which a stream reaches its visual quality."""
+def search(fd: int, found: Tracks, stream: Stream, threads: int, limits: Limits, folder: bytes) -> tuple[float, str]:
+    """The CRF with which a stream reaches its visual quality; with what is to be told of it, or ""."""
     from mediactl.media import vmaf
 
-    return vmaf.crf_for(fd, found, stream, threads=threads, limits=limits, folder=folder, report=_NO_REPORT)
+    choice = vmaf.crf_for(fd, found, stream, threads=threads, limits=limits, folder=folder)
+    return choice.crf, choice.note
 
 
 def cut(info: MediaInfo, frames: int, number: int) -> Piece:
