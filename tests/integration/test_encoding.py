@@ -274,7 +274,7 @@ def test_interlaced_films_are_deinterlaced_whether_flagged_or_not(flags: tuple[s
 
 
 def test_a_film_that_is_only_flagged_as_interlaced_is_left_as_it_is(tmp_path: Path) -> None:
-    picture = "testsrc2=s=720x576:r=25:d=3"
+    picture = "testsrc2=s=360x288:r=25:d=3,scale=720:576"
     film = make(
         tmp_path / "film.mp4", "-f", "lavfi", "-i", picture, "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset",
         "ultrafast", "-qp", "8", "-flags", "+ildct+ilme", "-x264-params", "tff=1",
