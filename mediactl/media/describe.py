@@ -104,7 +104,7 @@ def _language(stream: Any) -> str:
 
 def _title(stream: Any) -> str:
     found = {key.lower(): value for key, value in stream.metadata.items()}
-    if title := clean(found.get("title", "")):
+    if title := clean(found.get("title") or found.get("name", "")):
         return title
     # What an MP4 calls the handler's name is where most programs put a track's title.
     name = clean(found.get("handler_name", ""))

@@ -17,7 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mediactl.errors import JobFailed, MachineBlocked, UsageError
@@ -129,17 +129,24 @@ def output(streams: list[Any], file: bytes, muxer: str, limits: Limits, **option
 
     name = "file:" + os.fsdecode(os.path.basename(file))
     common = {"format": muxer, "map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact", "t": limits.duration + 1}
-    return graph.output(*streams, name, **common, **options)
+    return graph.output(*streams, name, **{**common, **options})
 
 
-def arguments(*outputs: Any, threads: int) -> list[str]:
-    """argv (without the binary) of one run that writes all these outputs, with so many threads for its filters."""
+def arguments(*outputs: Any, threads: int, also: Sequence[tuple[str, bytes]] = ()) -> list[str]:
+    """argv (without the binary) of one run that writes all these outputs, with so many threads for its filters.
+
+    ``also``: format and path of files of ours in the run's folder that are read besides the (one) source; options name
+    them by number, from 1 ("map_metadata": 1).
+    """
     import ffmpeg as graph
 
     parts: list[str] = []
     for part in graph.merge_outputs(*outputs).get_args(overwrite_output=True):
         option = parts[-1:]  # ffmpeg-python has no way to give an option twice.
         parts += f"\0{option[0]}\0".join(part.split("\0")).split("\0") if option == ["-metadata"] else [part]
+    for format, file in reversed(also):
+        place = parts.index("-i") + 2  # After the source, which is the only input that graphs are made of.
+        parts[place:place] = ["-f", format, "-i", "file:" + os.fsdecode(os.path.basename(file))]
     return ["-filter_complex_threads", str(threads), "-filter_threads", str(threads), *parts]
 
 

@@ -103,6 +103,8 @@ def ends(
             found = packet_ends(again, rate)
     found = {index: end - start for index, end in found.items()}
     real = max(found.values(), default=0.0)
+    if "matroska" in names and real:
+        claimed -= max(0.0, start)  # Its header names the last timestamp, whatever the first one is.
     warning = ""
     if declared and declared > size + _SIZE_SLACK:
         if not names & _INDEPENDENT or claimed - real > 2 * TOLERANCE:
