@@ -69,21 +69,21 @@ def origin(file: bytes) -> Origin:
 class Writer:
     """Appends to a file: first the header, then fragment after fragment."""
 
-    def __init__(self, file: io.BufferedWriter, described: Origin, *, priming: int = 0, language: str = "") -> None:
-        """``priming``: ticks at the beginning that are not to be heard. Raises OSError on writing, as all here."""
+    def __init__(self, file: io.BufferedWriter, described: Origin, *, lead: int = 0, language: str = "") -> None:
+        """``lead`` (ticks) is what an edit list says that is to be passed over: of a sound, what comes before its time
+        0; of a picture, the longest time that a frame is decoded before it is shown. Raises OSError on writing."""
         self._file = file
         self._picture = described.kind == b"vide"
         self._number = 0
-        self._priming = priming
-        brands = b"iso6cmfccmf2" if self._picture else b"iso6cmfc"
-        file.write(boxes.box(b"ftyp", b"iso6\0\0\0\0", brands))
-        file.write(_moov(described, priming, language))
+        self._lead = lead
+        file.write(boxes.box(b"ftyp", b"iso6\0\0\0\0", b"iso6cmfc"))
+        file.write(_moov(described, lead, language))
 
     def fragment(self, samples: list[Sample], opens: bool) -> None:
         """Append these samples; ``opens``: a segment begins with them.
 
-        Each is decoded when another one of them is shown, so that a fragment is decoded from the time on at which it
-        is shown, and the frames that are shown before their turn have negative offsets.
+        The decode times of its frames are the times at which they are shown, in order: so a fragment is decoded from
+        the very time on at which it is shown, which players take for each other.
         """
         self._number += 1
         order = sorted(samples, key=lambda sample: sample.start)
@@ -95,9 +95,10 @@ class Writer:
         rows = [
             (b"" if even else struct.pack(">I", turn.duration))
             + struct.pack(">I", len(sample.data))
-            + (struct.pack(">i", sample.start - turn.start) if self._picture else b"")
+            + (struct.pack(">i", sample.start - turn.start + self._lead) if self._picture else b"")
             for sample, turn in zip(samples, order, strict=True)
         ]
+        begin = order[0].start + (0 if self._picture else self._lead)
         later = _NO_KEY if self._picture else _KEY
         tfhd = struct.pack(">I", 1) + (struct.pack(">I", order[0].duration) if even else b"") + struct.pack(">I", later)
         first = struct.pack(">I", _KEY) if self._picture else b""
@@ -109,7 +110,7 @@ class Writer:
                 boxes.box(
                     b"traf",
                     boxes.full(b"tfhd", 0, 0x02_0020 | (0x8 if even else 0), tfhd),
-                    boxes.full(b"tfdt", 1, 0, struct.pack(">Q", order[0].start + self._priming)),
+                    boxes.full(b"tfdt", 1, 0, struct.pack(">Q", begin)),
                     boxes.full(b"trun", 1, flags, struct.pack(">Ii", len(samples), offset), first, *rows),
                 ),
             )
@@ -131,7 +132,7 @@ def _described_inside(stsd: bytes) -> bytes:
     return stsd[:8] + boxes.box(kind, entry[:start], *kept)
 
 
-def _moov(described: Origin, priming: int, language: str) -> bytes:
+def _moov(described: Origin, lead: int, language: str) -> bytes:
     picture = described.kind == b"vide"
     width, height = struct.unpack_from(">HH", described.stsd, 8 + 8 + 24) if picture else (0, 0)
     mvhd = struct.pack(">4I", 0, 0, _MOVIE_TICKS, 0) + struct.pack(">IHH8x", 0x10000, 0x0100, 0)
@@ -139,8 +140,8 @@ def _moov(described: Origin, priming: int, language: str) -> bytes:
         ">HHHH", 0, 0 if picture else 1, 0 if picture else 0x100, 0
     )
     edits = []
-    if priming:
-        edits = [boxes.box(b"edts", boxes.full(b"elst", 0, 0, struct.pack(">IIihh", 1, 0, priming, 1, 0)))]
+    if lead:
+        edits = [boxes.box(b"edts", boxes.full(b"elst", 0, 0, struct.pack(">IIihh", 1, 0, lead, 1, 0)))]
     empty = [boxes.full(kind, 0, 0, b"\0" * 4) for kind in (b"stts", b"stsc")]
     empty += [boxes.full(b"stsz", 0, 0, b"\0" * 8), boxes.full(b"stco", 0, 0, b"\0" * 4)]
     mdhd = struct.pack(">4IHH", 0, 0, described.timescale, 0, _packed(language), 0)

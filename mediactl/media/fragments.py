@@ -57,8 +57,8 @@ class Track(msgspec.Struct, frozen=True):
     header: int
     """Bytes at the beginning of the file that every fragment needs (ftyp and moov)."""
     fragments: tuple[Fragment, ...]
-    priming: int = 0
-    """Ticks of sound before its beginning, which an edit list leaves out."""
+    lead: int = 0
+    """Ticks that an edit list passes over (``cmaf.Writer``)."""
     width: int = 0
     height: int = 0
     channels: int = 0
@@ -163,11 +163,11 @@ def _described(moov: bytes, header: int, fragments: tuple[Fragment, ...]) -> Tra
     timescale, _, packed = struct.unpack_from(">IQH" if mdhd[0] else ">IIH", mdhd, 20 if mdhd[0] else 12)
     language = "".join(chr((packed >> shift & 0x1F) + 0x60) for shift in (10, 5, 0))
     kind, entry = next(boxes.children(boxes.inside(trak, b"mdia", b"minf", b"stbl", b"stsd")[8:]))
-    priming = 0
+    lead = 0
     if any(each == b"edts" for each, _ in boxes.children(trak)):
         elst = boxes.inside(trak, b"edts", b"elst")
-        priming = struct.unpack_from(">q" if elst[0] else ">i", elst, 16 if elst[0] else 12)[0]
-    common = {"timescale": timescale, "header": header, "fragments": fragments, "priming": priming}
+        lead = struct.unpack_from(">q" if elst[0] else ">i", elst, 16 if elst[0] else 12)[0]
+    common = {"timescale": timescale, "header": header, "fragments": fragments, "lead": lead}
     common["language"] = "" if language == "und" else language
     if boxes.inside(trak, b"mdia", b"hdlr")[8:12] == b"soun":
         channels, extension = struct.unpack_from(">H", entry, 16)[0], dict(boxes.children(entry[28:]))

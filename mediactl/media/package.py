@@ -107,7 +107,7 @@ def track(
     from 0 on, since players take it that all tracks begin together. Raises as ``mp4``.
     """
     with _refusals(place), _Joined(pictures, rate) as joined, open(place, "wb") as file:
-        writer = cmaf.Writer(file, cmaf.origin(pictures[0]))
+        writer = cmaf.Writer(file, cmaf.origin(pictures[0]), lead=joined.lead())
         interval, count = cutting(segment, rate, gop)
         length, current = interval * count, -1
         # Half a frame is the slack where key frames come at exact times; else a moment.
@@ -143,7 +143,7 @@ def sound_track(
                 continue
             if writer is None:
                 described, language = cmaf.origin(sound), languages.three_letters(language)
-                writer = cmaf.Writer(file, described, priming=max(0, -packet.pts), language=language)
+                writer = cmaf.Writer(file, described, lead=max(0, -packet.pts), language=language)
             # The border goes to the nearest packet.
             if gathered and (packet.pts + packet.duration / 2) * tick >= (number + 1) * interval:
                 writer.fragment(gathered, opens=number % count == 0)
@@ -172,13 +172,32 @@ class _Joined:
         self.tick: Fraction = self.stream.time_base
         self._alike = _parameters(self.stream)
         self.codec = str(self.stream.codec_context.codec.canonical_name)
-        self._delay = 0
 
     def __enter__(self) -> _Joined:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._container.close()
+
+    def lead(self) -> int:
+        """Ticks that a frame may be decoded before it is shown, when one is decoded whenever one is shown."""
+        if self._rate:
+            return round(self._delay_frames() / (self._rate * self.tick))
+        with av.open(_name(self._files[0]), "r") as container:
+            times = [packet.pts for packet in _packets(container, container.streams.video[0])]
+        return max((turn - time for turn, time in zip(sorted(times), times, strict=True)), default=0)
+
+    def _delay_frames(self) -> int:
+        """Frames that decoding runs ahead: the most that any piece needs, so that all decode times are in one row."""
+        delays = [0]
+        for file in self._files:
+            with av.open(_name(file), "r") as piece:
+                self._check(piece, file)
+                first = next(_packets(piece, piece.streams.video[0]), None)
+                if first is None:
+                    raise JobFailed(f"{shown(os.path.basename(file))}: came out without a frame")
+                delays.append(round((first.pts - first.dts) * self.tick * (self._rate or 0)))
+        return max(delays)
 
     def frames(self) -> Iterator[Timed]:
         """All frames in decoding order."""
@@ -188,14 +207,7 @@ class _Joined:
             return
         if not self._rate:
             raise JobFailed("pieces of a film whose frame rate is not known cannot be joined")
-        # Frames that decoding runs ahead: the most that any piece needs, so that all decode times are in one row.
-        delays = []
-        for file in self._files:
-            with av.open(_name(file), "r") as piece:
-                self._check(piece, file)
-                first = next(_packets(piece, piece.streams.video[0]))
-                delays.append(round(-first.dts * self.tick * self._rate))
-        frame, done, delay = 1 / (self._rate * self.tick), 0, max(0, *delays)
+        frame, done, delay = 1 / (self._rate * self.tick), 0, self._delay_frames()
         for file in self._files:
             with av.open(_name(file), "r") as piece:
                 count, last = 0, -1
@@ -217,8 +229,9 @@ class _Joined:
 def _parameters(stream: Any) -> tuple[Any, ...]:
     context = stream.codec_context
     return (
-        context.codec.canonical_name, context.width, context.height, context.pix_fmt, context.extradata, context.profile,
-        stream.time_base, context.color_primaries, context.color_trc, context.colorspace, context.color_range,
+        context.codec.canonical_name, context.width, context.height, context.pix_fmt, context.extradata,
+        context.profile, stream.time_base, context.color_primaries, context.color_trc, context.colorspace,
+        context.color_range,
     )  # fmt: skip
 
 
