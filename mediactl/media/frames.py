@@ -92,17 +92,20 @@ def spread(
     begin: float = 0.0,
     end: float | None = None,
     keys: bool = False,
+    exact: bool = True,
     report: Report = lambda _: None,
 ) -> dict[float, bytes]:
     """At most one frame of every ``step`` seconds from ``begin`` to ``end``: time -> PNG file, ascending.
 
-    The files are named after ``scratch`` (a temporary name; its folder is there). ``keys``: key frames only. What of a
-    damaged film can be decoded is given; it may be nothing. Raises MachineBlocked, FfmpegFailed when nothing came.
+    The files are named after ``scratch`` (a temporary name; its folder is there). ``keys``: key frames only; then times
+    that are not ``exact`` (off by a few frames) spare reading the others. What of a damaged film can be decoded is
+    given; it may be nothing. Raises MachineBlocked, FfmpegFailed when nothing came.
     """
     end = film.duration + 1.0 if end is None else end
     options: dict[str, Any] = {"t": end + 1.0}
     if keys:
-        options |= {"skip_frame": "nokey", "discard": "nokey"}
+        # "discard" makes the MP4 demuxer lose count of its composition offsets (ffmpeg 9.0), hence ``exact``.
+        options |= {"skip_frame": "nokey", **({} if exact else {"discard": "nokey"})}
         if film.indexed and len(film.keys) * step > 2 * film.duration and _filters_input():
             # Of more key frames than are wanted, the others are dropped before they are decoded.
             bucket = f"floor(pts*tb/{step})"
@@ -116,8 +119,7 @@ def moment(film: Film, time: float, sizes: list[tuple[int, int]], scratch: bytes
     """The one frame at this time (of ``spread``) at each of these sizes, as PNG files; none if it does not come."""
     outputs = [(size, scratch + b"-%d" % number) for number, size in enumerate(sizes)]
     # Neighbours are needed to make an interlaced frame whole.
-    key = key and not film.picture.interlaced
-    options: dict[str, Any] = {"skip_frame": "nokey", "discard": "nokey"} if key else {}
+    options: dict[str, Any] = {"skip_frame": "nokey"} if key and not film.picture.interlaced else {}
     for start in (max(0.0, time - _NEAR), 0.0):
         # A frame may be out of reach of a seek; then it is waited for.
         seek = {"ss": start} if start else {}
@@ -171,7 +173,7 @@ def _taken(
     more: dict[str, Any] = {"frames:v": only} if only else {}
     nodes = [
         ffmpeg.output(
-            [scaled(split.stream(number), film.picture, *size).filter("format", "rgb24")],
+            [_exact(split.stream(number), film.picture, *size)],
             scratch + b"-%d.png", "image2", film.limits, frame_pts=1, fps_mode="passthrough", enc_time_base="1:1000",
             **{"c:v": "png", "compression_level": 1, "flags:v": "+bitexact"}, **more,
         )
@@ -193,6 +195,12 @@ def _taken(
         if not all(made):
             raise
     return [_files(scratch) for _, scratch in outputs]
+
+
+def _exact(stream: Any, picture: Picture, width: int, height: int) -> Any:
+    """Like a rendition, in RGB; those have even sides only, so one row or column too many is cut off."""
+    even = scaled(stream, picture, width + width % 2, height + height % 2).filter("format", "rgb24")
+    return even.filter("crop", width, height, 0, 0) if width % 2 or height % 2 else even
 
 
 def _files(scratch: bytes) -> dict[float, bytes]:

@@ -38,7 +38,7 @@ def storyboard(film: Film, target: Target, temporary: Temporary, report: Report 
     scratch = place + b".tile"
     try:
         keys = serves(film, interval)
-        made = frames.spread(film, size, scratch, interval / 2, keys=keys, report=report)
+        made = frames.spread(film, size, scratch, interval / 2, keys=keys, exact=False, report=report)
         if not made and keys:
             made = frames.spread(film, size, scratch, interval / 2, report=report)
         if not made:
