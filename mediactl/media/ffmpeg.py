@@ -48,6 +48,10 @@ _COMMAND_SHOWN = 4 << 10
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
+Pace = Callable[[float, float, float], None]
+"""Called twice a second with seconds of media done, frames a second, and media time by wall time (1.0: real time)."""
+
+
 class FfmpegFailed(JobFailed):
     """ffmpeg ended with an error. The message has the most telling line; the rest is in the attributes and notes."""
 
@@ -140,12 +144,20 @@ def arguments(*outputs: Any, threads: int) -> list[str]:
 
 
 def run(
-    arguments: list[str], *, input_fd: int, folder: bytes, expected: float, rate: float | None, report: Report
+    arguments: list[str],
+    *,
+    input_fd: int,
+    folder: bytes,
+    expected: float,
+    rate: float | None,
+    report: Report,
+    pace: Pace | None = None,
 ) -> list[str]:
     """Run ffmpeg in ``folder`` with ``input_fd`` (read from its start) as its only open file.
 
     ``report`` gets position / ``expected`` (seconds) whenever the position has advanced. While an output waits for its
-    first frame, ffmpeg tells no position: then it is taken from the frames encoded, at ``rate`` a second. The child is
+    first frame, ffmpeg tells no position: then it is taken from the frames encoded, at ``rate`` a second. ``pace`` is
+    told how fast it goes. The child is
     in this process's group, dies with this process, and is killed and reaped if anything is raised in here, by
     ``report`` too. Returns what it complained about, bounded: nothing, for a source without a flaw.
 
@@ -154,7 +166,7 @@ def run(
     argv = [find(), "-nostdin", "-hide_banner", "-loglevel", "level+error", "-progress", "pipe:1"]
     argv += ["-stats_period", "0.5", *arguments]
     os.lseek(input_fd, 0, os.SEEK_SET)  # ffmpeg duplicates the descriptor, and so begins where we left it.
-    progress, stderr = _Progress(expected, rate, report), _Bounded()
+    progress, stderr = _Progress(expected, rate, report, pace), _Bounded()
     try:
         child = subprocess.Popen(
             argv,
@@ -193,9 +205,9 @@ def run(
 class _Progress:
     """Reads the key=value lines of -progress; reports each advancement."""
 
-    def __init__(self, expected: float, rate: float | None, report: Report) -> None:
-        self._expected, self._rate, self._report = expected, rate, report
-        self._seconds, self._rest = 0.0, b""
+    def __init__(self, expected: float, rate: float | None, report: Report, pace: Pace | None) -> None:
+        self._expected, self._rate, self._report, self._pace = expected, rate, report, pace
+        self._seconds, self._fps, self._rest = 0.0, 0.0, b""
 
     def feed(self, block: bytes) -> None:
         *lines, self._rest = (self._rest + block).split(b"\n")
@@ -206,9 +218,20 @@ class _Progress:
                 seconds = int(value) / 1e6
             elif key == b"frame" and value.strip().isdigit() and self._rate:
                 seconds = int(value) / self._rate
+            elif key == b"fps":
+                self._fps = _number(value)
+            elif key == b"speed" and self._pace and (speed := _number(value.rstrip(b"x"))) > 0:
+                self._pace(self._seconds, self._fps, speed)  # The last line of a block but one; "N/A" at first.
             if seconds > self._seconds:
                 self._seconds = seconds
                 self._report(min(seconds / self._expected, 1.0))
+
+
+def _number(value: bytes) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0
 
 
 class _Bounded:
@@ -265,9 +288,10 @@ def _full(folder: bytes) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """The child's environment: nothing that could make it write reports, use a proxy or load modules."""
+    """The child's environment: nothing that could make it write reports, use a proxy or load modules; and
+    SVT-AV1, which has a log of its own, tells errors only."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
-    return {**kept, "LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1"}
+    return {**kept, "LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1", "SVT_LOG": "1"}
 
 
 def _dies_with_parent() -> Callable[[], None] | None:

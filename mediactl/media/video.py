@@ -16,6 +16,7 @@ from mediactl.media import audio, ffmpeg, lengths, tracks
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.execute import Report
 from mediactl.media.tracks import HDR, Picture, Tracks
+from mediactl.media.video_filters import SCALER, Weave, prepared, scaled
 from mediactl.model import Limits, MakeTask, Target
 
 ENCODERS = frozenset({"libx264", "aac", "png"})
@@ -26,7 +27,6 @@ _TIME_BASE = "1:120000"
 their 1000/1001 variants, and for Matroska's milliseconds."""
 _KEY_FRAMES = "expr:gte(t,n_forced*5)"
 """A key frame at least every 5 s whatever the frame rate: so exact is a viewer's seek."""
-_SCALER = "bicubic+accurate_rnd+full_chroma_int"
 _POSTER_STEP = 0.5
 """Seconds between the frames that a poster is chosen from."""
 _POSTER_FRAMES = 12
@@ -38,14 +38,6 @@ _BLACK_LUMA = 32
 """A pixel is black below this luma (video black is 16, white 235) ..."""
 _BLACK_SHARE = 90
 """... and a frame from this per cent of black pixels on."""
-_HIGH_DEFINITION = 720
-"""Lines from which films without colour tags are BT.709, as browsers assume; below, BT.601."""
-_PAL = (576, 288)
-"""Lines of the European variant of BT.601."""
-_BT709, _BT470BG, _SMPTE170M, _BT2020, _BT2020C, _UNKNOWN = 1, 5, 6, 9, 10, 2
-"""Primaries and matrices of ITU-T H.273, tables 2 and 4 (the numbers are the same in both)."""
-_PEAK = 100
-"""Luminance in cd/m² that becomes 1.0 before tone mapping: SDR's reference white."""
 _ENCODED = 0.95
 """Share of the progress that encoding is; the rest are poster and verification."""
 
@@ -103,7 +95,8 @@ def _outputs(
 ) -> list[Any]:
     """The ffmpeg-python output nodes of one run."""
     source = ffmpeg.source(fd, task.threads, max_pixels=task.limits.pixels)
-    branches = _prepared(source[str(picture.index)], found, picture, len(targets))
+    weave = Weave(flagged=True) if picture.interlaced else None
+    branches = prepared(source[str(picture.index)], found, picture, len(targets), weave=weave)
     heard = [target.name for target in targets if found.sound and target.params.get("sound")]
     sounds = audio.filled(source, found.sound, len(heard)) if found.sound and heard else []
     outputs = []
@@ -116,59 +109,11 @@ def _outputs(
     return outputs
 
 
-def _prepared(stream: Any, found: Tracks, picture: Picture, count: int) -> list[Any]:
-    """The film (turned upright by ffmpeg itself), progressive and with all its colour tags, once for each target.
-
-    What is not tagged gets the tag that players assume, so that a smaller rendition is not taken for BT.601.
-    """
-    video = found.info.video
-    lines = min(video.width, video.height) if video else 0
-    guess = _BT709 if lines >= _HIGH_DEFINITION or picture.rgb else _BT470BG if lines in _PAL else _SMPTE170M
-    guess = _BT2020 if picture.transfer in HDR else guess
-    tags: dict[str, int] = {}
-    if picture.primaries == _UNKNOWN:
-        tags["color_primaries"] = guess
-    if picture.transfer == _UNKNOWN:
-        tags["color_trc"] = _BT709 if guess == _BT709 else _SMPTE170M
-    if picture.matrix == _UNKNOWN and not picture.rgb:
-        tags["colorspace"] = guess
-    if picture.interlaced:
-        stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
-    if tags:
-        stream = stream.filter("setparams", **tags)
-    if count == 1:
-        return [stream]
-    split = stream.filter_multi_output("split", count)
-    return [split.stream(number) for number in range(count)]
-
-
-def _scaled(stream: Any, picture: Picture, width: int, height: int) -> Any:
-    """The film at exactly this size, square pixels, 8 bit, BT.709 or BT.601 in limited range."""
-    size = {"w": width, "h": height, "flags": _SCALER}
-    if _is_wide(picture) and "zscale" in ffmpeg.filters():
-        matrix = {"out_color_matrix": "bt2020"} if picture.rgb else {}
-        stream = stream.filter("scale", **size, **matrix).filter("format", "yuv420p10le")
-        if picture.transfer in HDR:
-            stream = stream.filter("zscale", transfer="linear", npl=_PEAK).filter("format", "gbrpf32le")
-            stream = stream.filter("zscale", primaries="bt709").filter("tonemap", tonemap="hable", desat=0)
-        stream = stream.filter("zscale", primaries="bt709", transfer="bt709", matrix="bt709", range="limited")
-        # Mastering display and Dolby Vision data describe the HDR picture that this one is no more.
-        stream = stream.filter("sidedata", "delete")
-    else:
-        matrix = {"out_color_matrix": "bt709"} if picture.rgb else {}
-        stream = stream.filter("scale", **size, out_range="limited", **matrix)
-    return stream.filter("format", "yuv420p").filter("setsar", 1)
-
-
-def _is_wide(picture: Picture) -> bool:
-    return picture.transfer in HDR or picture.primaries == _BT2020 or picture.matrix in (_BT2020, _BT2020C)
-
-
 def _rendition(
     branch: Any, sound: Any, found: Tracks, picture: Picture, target: Target, place: bytes, task: MakeTask
 ) -> Any:
     params = target.params
-    streams = [_scaled(branch, picture, int(params["width"]), int(params["height"]))]
+    streams = [scaled(branch, picture, int(params["width"]), int(params["height"]))]
     options: dict[str, Any] = {
         "c:v": "libx264",
         "profile:v": "high",
@@ -195,7 +140,7 @@ def _poster_output(branch: Any, picture: Picture, target: Target, still: bytes, 
     width, height = int(target.params["width"]), int(target.params["height"])
     count = max(2, min(_POSTER_FRAMES, _POSTER_MEMORY // (width * height * 3)))
     chosen = branch.filter("select", f"isnan(prev_selected_t)+gte(t-prev_selected_t,{_POSTER_STEP})")
-    split = _scaled(chosen, picture, width, height).filter_multi_output("split", 2)
+    split = scaled(chosen, picture, width, height).filter_multi_output("split", 2)
     key = "lavfi.blackframe.pblack"
     bright = split.stream(0).filter("trim", end=_POSTER_SEARCH).filter("blackframe", amount=0, threshold=_BLACK_LUMA)
     bright = bright.filter("metadata", mode="select", key=key, value=_BLACK_SHARE, function="less")
@@ -204,7 +149,7 @@ def _poster_output(branch: Any, picture: Picture, target: Target, still: bytes, 
     best = graph.concat(bright.filter("thumbnail", n=count), first)
     options = {"c:v": "png", "compression_level": 1, "frames:v": 1, "update": 1, "flags:v": "+bitexact"}
     return ffmpeg.output(
-        [best.filter("scale", flags=_SCALER).filter("format", "rgb24")], still, "image2", limits, **options
+        [best.filter("scale", flags=SCALER).filter("format", "rgb24")], still, "image2", limits, **options
     )
 
 
