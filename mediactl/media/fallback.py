@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import IO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mediactl.errors import RejectedInput
 from mediactl.media.vips import Picture, broken, pyvips, with_field
@@ -68,6 +68,8 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
             raise RejectedInput(f"is too large: more than {limits.pixels:,} pixels (limits.pixels)") from None
         if format == "jxl":  # its decoder's messages are for its makers
             raise RejectedInput("is truncated or damaged: the JPEG XL decoder could not read it to its end") from None
+        if isinstance(error, UnidentifiedImageError):
+            raise RejectedInput("is truncated or damaged: its header cannot be read") from None
         raise broken(error) from None
 
 
