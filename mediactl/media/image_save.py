@@ -55,13 +55,13 @@ def encode(picture: Picture, params: Params, like: Picture = None) -> bytes:
     if params.quality == "auto":
         still = picture if like is None else like
         quality, data = auto_quality.search(
-            still, params.format, params.similarity, lambda each: _encode(still, params, each)
+            still, params.format, params.similarity, lambda each: encode_at(still, params, each)
         )
-        return data if still is picture else _encode(picture, params, quality)
-    return _encode(picture, params, params.quality)
+        return data if still is picture else encode_at(picture, params, quality)
+    return encode_at(picture, params, params.quality)
 
 
-def _encode(picture: Picture, params: Params, quality: int) -> bytes:
+def encode_at(picture: Picture, params: Params, quality: int) -> bytes:
     effort = params.effort
     if params.format == "webp":
         return bytes(picture.webpsave_buffer(Q=quality, effort=min(effort, 6), keep="none"))
