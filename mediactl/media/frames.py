@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from mediactl.errors import MachineBlocked
 from mediactl.files import remove_if_there
 from mediactl.media import ffmpeg, lengths, tracks
 from mediactl.media.execute import Report
@@ -22,6 +21,8 @@ from mediactl.model import Limits
 
 _NEAR = 0.002
 """Seconds that a frame's time may differ from itself, told in milliseconds and counted from another start."""
+_BUDGET = 2e10
+"""Pixels up to which a film is decoded from its start where a seek gave broken pictures: about a minute."""
 _INPUT_FILTERS = 7
 """Series of ffmpeg from which bitstream filters may stand before a decoder (its changelog, 7.0)."""
 _INDEXED = ("mov", "matroska")
@@ -91,52 +92,53 @@ def spread(
     begin: float = 0.0,
     end: float | None = None,
     keys: bool = False,
+    exact: bool = True,
     report: Report = lambda _: None,
 ) -> dict[float, bytes]:
     """At most one frame of every ``step`` seconds from ``begin`` to ``end``: time -> PNG file, ascending.
 
-    The files are named after ``scratch`` (a temporary name; its folder is there). ``keys``: key frames only. What of a
-    damaged film can be decoded is given; it may be nothing. Raises MachineBlocked, FfmpegFailed when nothing came.
+    The files are named after ``scratch`` (a temporary name; its folder is there). ``keys``: key frames only; then times
+    that are not ``exact`` (off by a few frames) spare reading the others. What of a damaged film can be decoded is
+    given; it may be nothing. Raises MachineBlocked, FfmpegFailed when nothing came.
     """
     end = film.duration + 1.0 if end is None else end
     options: dict[str, Any] = {"t": end + 1.0}
     if keys:
-        options |= {"skip_frame": "nokey", "discard": "nokey"}
+        # "discard" makes the MP4 demuxer lose count of its composition offsets (ffmpeg 9.0), hence ``exact``.
+        options |= {"skip_frame": "nokey", **({} if exact else {"discard": "nokey"})}
         if film.indexed and len(film.keys) * step > 2 * film.duration and _filters_input():
             # Of more key frames than are wanted, the others are dropped before they are decoded.
             bucket = f"floor(pts*tb/{step})"
             options["bsf:v"] = f"noise=drop='if(key*gt({bucket}+1,ld(0)),st(0,{bucket}+1)*0,1)'"
     # HEVC's key frames may come out of order when there are no frames between them: so "not the same", not "later".
     chosen = f"between(t,{begin},{end})*(isnan(prev_selected_t)+not(eq(floor(t/{step}),floor(prev_selected_t/{step}))))"
-    return _taken(film, options, chosen, [(size, scratch)], report)[0]
+    return _taken(film, options, chosen, [(size, scratch)], report)[0][0]
 
 
 def moment(film: Film, time: float, sizes: list[tuple[int, int]], scratch: bytes, *, key: bool) -> list[bytes]:
     """The one frame at this time (of ``spread``) at each of these sizes, as PNG files; none if it does not come."""
     outputs = [(size, scratch + b"-%d" % number) for number, size in enumerate(sizes)]
     # Neighbours are needed to make an interlaced frame whole.
-    key = key and not film.picture.interlaced
-    options: dict[str, Any] = {"skip_frame": "nokey", "discard": "nokey"} if key else {}
-    for start in (max(0.0, time - _NEAR), 0.0):
-        # A frame may be out of reach of a seek; then it is waited for.
-        seek = {"ss": start} if start else {}
+    options: dict[str, Any] = {"skip_frame": "nokey"} if key and not film.picture.interlaced else {}
+    made: list[dict[float, bytes]] = []
+    for start in _starts(film, max(0.0, time - _NEAR)):
         at = time - start
-        made = _taken(film, {**options, **seek}, f"between(t,{at - _NEAR},{at + _NEAR})", outputs, None, only=1)
-        if all(made):
-            return [next(iter(files.values())) for files in made]
-    return []
+        chosen = f"between(t,{at - _NEAR},{at + _NEAR})"
+        made, flaws = _taken(film, options | {"ss": start}, chosen, outputs, only=1)
+        if all(made) and flaws < tracks.DAMAGED:
+            break
+    return [next(iter(files.values())) for files in made] if all(made) else []
 
 
-def run(
-    film: Film,
-    begin: float,
-    seconds: float,
-    rate: float,
-    size: tuple[int, int],
-    scratch: bytes,
-) -> list[bytes]:
+def run(film: Film, begin: float, seconds: float, rate: float, size: tuple[int, int], scratch: bytes) -> list[bytes]:
     """Frames of so many ``seconds`` from ``begin`` on at an even ``rate``, as PNG files in order."""
-    made = _taken(film, {"ss": begin, "t": seconds + 1.0}, "", [(size, scratch)], None, rate=rate, until=seconds)
+    made: list[dict[float, bytes]] = [{}]
+    for start in _starts(film, begin):
+        skipped = begin - start
+        options = {"ss": start, "t": skipped + seconds + 1.0}
+        made, flaws = _taken(film, options, "", [(size, scratch)], rate=(rate, skipped, seconds))
+        if flaws < tracks.DAMAGED:
+            break
     return list(made[0].values())
 
 
@@ -146,24 +148,31 @@ def clear(scratch: bytes) -> None:
         remove_if_there(path)
 
 
+def _starts(film: Film, wanted: float) -> list[float]:
+    """Where to seek to, in turn. Not every film can be decoded from any key frame on: what tells how may come once, in
+    its first packet (4:4:4 of an x264 before 2017), and broken indexes lead astray."""
+    return [wanted, 0.0] if 0 < film.work * wanted <= _BUDGET else [wanted]
+
+
 def _taken(
     film: Film,
     options: dict[str, Any],
     chosen: str,
     outputs: list[tuple[tuple[int, int], bytes]],
-    report: Report | None,
+    report: Report = lambda _: None,
     *,
     only: int | None = None,
-    rate: float | None = None,
-    until: float | None = None,
-) -> list[dict[float, bytes]]:
+    rate: tuple[float, float, float] | None = None,
+) -> tuple[list[dict[float, bytes]], int]:
+    """For each output, time -> file; and how often ffmpeg complained. ``rate``: frames a second, from, seconds."""
     for _, scratch in outputs:
         clear(scratch)
     source = ffmpeg.source(film.fd, film.threads, max_pixels=film.limits.pixels, **options)
     weave = Weave(flagged=True) if film.picture.interlaced else None
     [stream] = prepared(source[str(film.picture.index)], film.found, film.picture, 1, weave=weave)
     if rate:
-        stream = stream.filter("fps", fps=rate, start_time=0).filter("trim", end=until)
+        fps, begin, seconds = rate
+        stream = stream.filter("fps", fps=fps, start_time=begin).filter("trim", start=begin, duration=seconds)
     if chosen:
         stream = stream.filter("select", chosen)
     stream = stream.filter("settb", "1/1000")
@@ -171,28 +180,34 @@ def _taken(
     more: dict[str, Any] = {"frames:v": only} if only else {}
     nodes = [
         ffmpeg.output(
-            [scaled(split.stream(number), film.picture, *size).filter("format", "rgb24")],
+            [_exact(split.stream(number), film.picture, *size)],
             scratch + b"-%d.png", "image2", film.limits, frame_pts=1, fps_mode="passthrough", enc_time_base="1:1000",
             **{"c:v": "png", "compression_level": 1, "flags:v": "+bitexact"}, **more,
         )
         for number, (size, scratch) in enumerate(outputs)
     ]  # fmt: skip
+    flaws = 0
     try:
-        ffmpeg.run(
+        complaints = ffmpeg.run(
             ffmpeg.arguments(*nodes, threads=film.threads),
             input_fd=film.fd,
             folder=os.path.dirname(outputs[0][1]),
             expected=film.duration,
             rate=None,
-            report=report or (lambda _: None),
+            report=report,
         )
-    except MachineBlocked:
-        raise
+        flaws = len(complaints)
     except ffmpeg.FfmpegFailed:
-        made = [_files(scratch) for _, scratch in outputs]
-        if not all(made):
+        flaws = tracks.DAMAGED
+        if not all(_files(scratch) for _, scratch in outputs):
             raise
-    return [_files(scratch) for _, scratch in outputs]
+    return [_files(scratch) for _, scratch in outputs], flaws
+
+
+def _exact(stream: Any, picture: Picture, width: int, height: int) -> Any:
+    """Like a rendition, in RGB; those have even sides only, so one row or column too many is cut off."""
+    even = scaled(stream, picture, width + width % 2, height + height % 2).filter("format", "rgb24")
+    return even.filter("crop", width, height, 0, 0) if width % 2 or height % 2 else even
 
 
 def _files(scratch: bytes) -> dict[float, bytes]:

@@ -16,7 +16,7 @@ from mediactl.media.image import encode_still, placeholder_of
 from mediactl.media.vips import Picture, pyvips
 from mediactl.model import Limits, Target
 
-_BEGIN, _END = 0.02, 0.8
+_LOOKED_AT = (0.02, 0.8)
 """Share of a film that is looked at: neither its first moments (fading in, logos) nor its credits."""
 _WHOLE = 20.0
 """Seconds up to which a film has no titles: it is looked at from its first frame on."""
@@ -82,10 +82,10 @@ def best(film: Film, scratch: bytes) -> tuple[float, bool]:
     return max(seen, key=lambda each: (worth[each], -each[0]))
 
 
-def looks(film: Film, scratch: bytes, *, keys: bool) -> dict[float, Look]:
-    """What is to be seen at times from all over the film, or without ``keys`` of its first part."""
+def looks(film: Film, scratch: bytes, share: tuple[float, float] = _LOOKED_AT, *, keys: bool) -> dict[float, Look]:
+    """What is to be seen in key frames of a ``share`` of the film, or without ``keys`` in any of its first frames."""
     end = film.duration
-    begin, end = (0.0, end) if end <= _WHOLE else (end * _BEGIN, end * _END)
+    begin, end = (0.0, end) if end <= _WHOLE else (end * share[0], end * share[1])
     if not keys:
         begin, end = 0.0, min(end, max(1.0, _BUDGET / film.work))
     elif not any(begin <= each <= end for each in film.keys):

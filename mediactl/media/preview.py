@@ -16,6 +16,8 @@ _SNIPPET = 0.75
 """Seconds that one moment is shown at least: less is not understood."""
 _SNIPPETS = 4
 _EFFORT = 4
+_LOOKED_AT = (0.0, 0.95)
+"""Share of a film that moments are taken from: without the end of its credits."""
 
 
 def preview(film: Film, target: Target, temporary: Temporary) -> Draft:
@@ -61,7 +63,7 @@ def moments(film: Film, seconds: float, scratch: bytes) -> list[float]:
     if room <= seconds or number == 1:
         return [max(0.0, room / 3)] if room > 0 else [0.0]
     length = seconds / number
-    seen = poster.looks(film, scratch, keys=True)
+    seen = poster.looks(film, scratch, _LOOKED_AT, keys=True)
     begins: list[float] = []
     for part in range(number):
         begin, end = film.duration * part / number, film.duration * (part + 1) / number - length

@@ -7,6 +7,7 @@ another, or where decoding all of a long film would take minutes.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from mediactl.errors import JobFailed, RejectedInput
@@ -24,6 +25,8 @@ _BUDGET = 4e9
 """Pixels of a film up to which it is decoded whole: a minute of 1080p24, about 10 s on two cores."""
 _SPARSE = 2.5
 """Intervals that key frames of a larger film may be apart: x264 puts one every 10.4 s into 24 frames a second."""
+_BLACK = 16
+"""Mean luma and its deviation, of 0 to 255, below which a picture is black."""
 _SHEET_EFFORT = 4
 
 
@@ -38,16 +41,18 @@ def storyboard(film: Film, target: Target, temporary: Temporary, report: Report 
     scratch = place + b".tile"
     try:
         keys = serves(film, interval)
-        made = frames.spread(film, size, scratch, interval / 2, keys=keys, report=report)
+        made = frames.spread(film, size, scratch, interval / 2, keys=keys, exact=False, report=report)
         if not made and keys:
             made = frames.spread(film, size, scratch, interval / 2, report=report)
         if not made:
             raise RejectedInput("not one frame of the film can be decoded")
-        chosen = [made[nearest(list(made), middle)] for middle in middles(film.duration, count, interval)]
-        tiles = {file: picture_of(file) for file in dict.fromkeys(chosen)}
+        tiles = {time: picture_of(file) for time, file in made.items()}
     finally:
         frames.clear(scratch)
-    sheet = arranged([tiles[file] for file in chosen], columns)
+    black = {time for time, tile in tiles.items() if _is_black(tile)} if film.gap() > interval else set()
+    sheet = arranged(
+        [tiles[_nearest(tiles, middle, black, interval)] for middle in middles(film.duration, count, interval)], columns
+    )
     whole = Params(str(params["format"]), sheet.width, sheet.height, int(params["quality"]), _SHEET_EFFORT)
     try:
         data = encode(sheet, whole)
@@ -88,11 +93,6 @@ def middles(duration: float, count: int, interval: float) -> list[float]:
     return [(start + max(start, min(start + interval, duration))) / 2 for start in starts]
 
 
-def nearest(times: list[float], wanted: float) -> float:
-    """The time that is nearest to the wanted one; the earlier one of two."""
-    return min(times, key=lambda time: (abs(time - wanted), time))
-
-
 def arranged(tiles: list[Picture], columns: int) -> Picture:
     """Pictures of equal size in rows, on black where the last row is short; in memory."""
     rows: Any = pyvips.Image.arrayjoin(tiles, across=columns, background=0)
@@ -106,6 +106,17 @@ def sized(target: Target, params: Params) -> Target:
         {name: getattr(params, name) for name in ("format", "width", "height", "quality", "effort", "animated")},
         target.key,
     )  # fmt: skip
+
+
+def _nearest(times: Iterable[float], wanted: float, black: set[float], interval: float) -> float:
+    """The time that is nearest to the wanted one, the earlier one of two. A black frame counts as one interval further:
+    where key frames are rare, a scene that fades in would be black to its end."""
+    return min(times, key=lambda time: (abs(time - wanted) + (interval if time in black else 0.0), time))
+
+
+def _is_black(tile: Picture) -> bool:
+    luma = tile.colourspace("b-w")
+    return bool(luma.avg() < _BLACK and luma.deviate() < _BLACK)
 
 
 def _stamp(seconds: float) -> str:
