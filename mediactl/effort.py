@@ -28,7 +28,7 @@ class Pace:
         """Fields of "job.progress": ``seconds`` of media in all, ``speed`` (1.0: as fast as it plays) and ``fps``,
         where they are known."""
         fields: dict[str, object] = {"seconds": round(self._seconds, 3)}
-        if self._began is None:
+        if self._began is None or fraction <= 0.0:
             self._began = (now, fraction)
             return fields
         began, first = self._began

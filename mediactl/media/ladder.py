@@ -35,7 +35,7 @@ class Ladder:
         of = self._of(target)
         if of.operation == "text":
             return playlists.text(of.name, float(target.params["duration"]))
-        return playlists.media(fragments.read(self._file(of)), of.name, segment=float(of.params["segment"]))
+        return playlists.media(fragments.read(self._file(of)), of.name, segment=float(target.params["segment"]))
 
     def _master(self, target: Target) -> str:
         """Renditions in the recipe's order; the sound that players take unless told otherwise is the film's own."""

@@ -117,23 +117,23 @@ class Work:
                     files.remove_if_there(path)
         return places
 
-    def searched(self, streams: Sequence[Stream]) -> tuple[Stream, ...]:
+    def searched(self, streams: Sequence[Stream], report: Report) -> tuple[Stream, ...]:
         """The streams, with the CRF that their visual quality needs: searched by whoever comes first, and remembered.
 
         Raises RejectedInput, SourceChanged, JobFailed or MachineBlocked.
         """
         try:
-            return tuple(map(self._searched, streams))
+            return tuple(self._searched(stream, report) for stream in streams)
         except ffmpeg.FfmpegFailed as error:
             raise tracks.judged(error, self._fd, self._limits) from error
 
-    def _searched(self, stream: Stream) -> Stream:
+    def _searched(self, stream: Stream, report: Report) -> Stream:
         if stream.crf is not None:
             return stream
         name = f"crf-{stream.name}.json"
         for crf, _ in self._read(tuple[float, str], name):
             return video_encode.resolved(stream, crf)
-        crf, note = search(self._fd, self._found, stream, self._threads, self._limits, self._folder)
+        crf, note = search(self._fd, self._found, stream, self._threads, self._limits, self._folder, report)
         self._unchanged()
         self._write(self._place(name), msgspec.json.encode((crf, note)))
         return video_encode.resolved(stream, crf)
@@ -199,7 +199,7 @@ def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Rep
             work.sounds(sounds.wanted(found, task.targets), report)
         elif not work.refused:
             try:
-                work.pieces(work.searched(video_encode.streams_of(task.targets)), task.number, report)
+                work.pieces(work.searched(video_encode.streams_of(task.targets), report), task.number, report)
             except PieceNotExact as error:
                 work.refuse(str(error))
     finally:
@@ -207,11 +207,18 @@ def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Rep
     return Made()
 
 
-def search(fd: int, found: Tracks, stream: Stream, threads: int, limits: Limits, folder: bytes) -> tuple[float, str]:
-    """The CRF with which a stream reaches its visual quality; with what is to be told of it, or ""."""
+def search(
+    fd: int, found: Tracks, stream: Stream, threads: int, limits: Limits, folder: bytes, report: Report
+) -> tuple[float, str]:
+    """The CRF with which a stream reaches its visual quality; with what is to be told of it, or "".
+
+    Each sign of life is one of no media time.
+    """
     from mediactl.media import vmaf
 
-    choice = vmaf.crf_for(fd, found, stream, threads=threads, limits=limits, folder=folder)
+    choice = vmaf.crf_for(
+        fd, found, stream, threads=threads, limits=limits, folder=folder, report=lambda _: report(0.0)
+    )  # fmt: skip
     return choice.crf, choice.note
 
 

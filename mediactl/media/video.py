@@ -15,7 +15,19 @@ import msgspec
 
 from mediactl.errors import JobFailed, RejectedInput
 from mediactl.files import remove_if_there
-from mediactl.media import audio, ffmpeg, fragments, ladder, lengths, package, pieces, sounds, tracks, video_encode
+from mediactl.media import (
+    audio,
+    ffmpeg,
+    fragments,
+    ladder,
+    lengths,
+    package,
+    pieces,
+    sounds,
+    subtitles,
+    tracks,
+    video_encode,
+)
 from mediactl.media.drafts import Draft, Drafts, Present, Temporary
 from mediactl.media.execute import Report
 from mediactl.media.pieces import Remarks, Work
@@ -107,9 +119,8 @@ class _Film:
                 placeholder=wanted, report=lambda part: report(done + (0.95 - done) * part),
             )  # fmt: skip
             drafts |= {draft.target.name: draft for draft in made.files}
-        for target in targets:
-            if target.operation == "text":
-                drafts[target.name] = self._text(target)
+        if written := tuple(target for target in targets if target.operation == "text"):
+            drafts |= self._texts(written)
         listed = ladder.Ladder(self._task, self._found, drafts, present)
         for target in targets:
             if target.operation in ladder.OPERATIONS:
@@ -158,7 +169,7 @@ class _Film:
         try:
             if streams and work.refused:
                 raise PieceNotExact("found before")
-            streams = work.searched(streams)
+            streams = work.searched(streams, part)
             for parts in range(number):
                 pictures.append(work.pieces(streams, parts, part))
                 part(1.0)
@@ -179,7 +190,7 @@ class _Film:
         """In one run of ffmpeg."""
         task, found = self._task, self._found
         resolved = tuple(
-            stream if stream.crf is not None else video_encode.resolved(stream, self._search(stream))
+            stream if stream.crf is not None else video_encode.resolved(stream, self._search(stream, report))
             for stream in streams
         )
         pictures = {stream: self._aside(f"{stream.name}.track.mp4") for stream in resolved}
@@ -213,9 +224,10 @@ class _Film:
         remarks = Remarks(damaged, (*notes, *warnings))
         return Encoded({stream: (place,) for stream, place in pictures.items()}, places, remarks)
 
-    def _search(self, stream: Stream) -> float:
+    def _search(self, stream: Stream, report: Report) -> float:
+        folder = os.path.dirname(self._temporary("x"))
         crf, note = pieces.search(
-            self._fd, self._found, stream, self._task.threads, self._task.limits, os.path.dirname(self._temporary("x"))
+            self._fd, self._found, stream, self._task.threads, self._task.limits, folder, report
         )
         self._warnings.append(note)
         return crf
@@ -259,10 +271,11 @@ class _Film:
         track = self._found.info.audio[wanted.ordinal]
         return package.SoundFile(encoded.sounds[wanted], track.language, track.title)
 
-    def _text(self, target: Target) -> Draft:
-        from mediactl.media import subtitles
-
-        return subtitles.webvtt(self._fd, self._found, target, self._temporary(target.name), self._task)
+    def _texts(self, targets: tuple[Target, ...]) -> dict[str, Draft]:
+        places = {target.name: self._temporary(target.name) for target in targets}
+        made, warnings = subtitles.rendered(self._fd, self._found, targets, places, self._task.limits)
+        self._warnings += warnings
+        return {draft.target.name: draft for draft in made}
 
     def _aside(self, name: str) -> bytes:
         """A file that is none of the artefacts, whose names have one dot."""

