@@ -7,15 +7,29 @@ import msgspec
 from mediactl import plan
 from mediactl import recipe as recipes
 from mediactl.effort import seconds_of
+from mediactl.files import work_folder
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.prediction import Predictor
-from mediactl.model import Kind, MediaInfo, NewJob, Priority, Source
+from mediactl.model import Kind, MakeTask, MediaInfo, NewJob, Priority, Source
 from mediactl.recipe import Recipe
 from mediactl.settings import Settings
 from mediactl.targets import Versions, targets
 
 MAX_THREADS = 4
 """Cores that one transcode gets: beyond it x264 at 720p gains little, and several films side by side gain more."""
+
+
+class Work(msgspec.Struct, frozen=True):
+    """The jobs that complete a source."""
+
+    make: NewJob
+    pieces: tuple[NewJob, ...] = ()
+    """Of a long film: those to be done before."""
+
+    @property
+    def first(self) -> tuple[NewJob, ...]:
+        """Those that can be begun."""
+        return self.pieces or (self.make,)
 
 
 class Planner:
@@ -100,6 +114,7 @@ class Planner:
         job = plan.make_job(
             source, row, digest, info, recipe, wanted, self._journal.sources.artefacts(row), placeholder,
             self._settings.out, min(MAX_THREADS, self._settings.jobs), priority,
+            work_folder(self._settings.state, digest) if any(target.params.get("piece") for target in wanted) else b"",
         )  # fmt: skip
         predictor = self._journal.predictor
         limit = recipe.run.seconds or predictor.limit(
@@ -107,6 +122,30 @@ class Planner:
         )
         job = msgspec.structs.replace(job, plan=self.plans(recipe)[source.kind.value], time_limit=limit)
         return in_lane(job, predictor)
+
+    def work(
+        self,
+        row: int,
+        source: Source,
+        digest: str,
+        info: MediaInfo,
+        recipe: Recipe,
+        placeholder: str,
+        priority: Priority,
+    ) -> Work | None:
+        """The same with the pieces that a long film is encoded in before."""
+        job = self.make_job(row, source, digest, info, recipe, placeholder, priority)
+        if job is None or not msgspec.json.decode(job.payload, type=MakeTask).work:
+            return None if job is None else Work(job)
+        there = {file.artefact.key for file in self._journal.sources.artefacts(row)}
+        there |= {other.key for other in self._journal.sources.twins(row, digest, self._settings.out)}
+        wanted = targets(recipe, source.kind, info, digest, self._versions)
+        missing = tuple(target for target in wanted if target.key not in there)
+        pieces = plan.piece_jobs(job, missing, min(plan.PIECE_THREADS, self._settings.jobs))
+        if not pieces:
+            return Work(job)
+        predictor = self._journal.predictor
+        return Work(in_lane(plan.joined(job), predictor), tuple(in_lane(piece, predictor) for piece in pieces))
 
 
 def in_lane(job: NewJob, predictor: Predictor) -> NewJob:
