@@ -49,9 +49,9 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
 
         pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
     elif format == "jxl":
-        import pillow_jxl  # type: ignore[import-not-found, unused-ignore]
+        from pillow_jxl import JpegXLImagePlugin  # type: ignore[import-not-found, attr-defined, unused-ignore]
 
-        pillow_jxl.JpegXLImagePlugin.DECODE_THREADS = 0  # none but this one
+        JpegXLImagePlugin.DECODE_THREADS = 0  # none but this one
     Image.MAX_IMAGE_PIXELS = limits.pixels
     try:
         with warnings.catch_warnings():

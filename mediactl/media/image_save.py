@@ -62,6 +62,7 @@ def encode(picture: Picture, params: Params, like: Picture = None) -> bytes:
 
 
 def encode_at(picture: Picture, params: Params, quality: int) -> bytes:
+    """``encode`` at a quality from 1 to 100, whatever the parameters say of it."""
     effort = params.effort
     if params.format == "webp":
         return bytes(picture.webpsave_buffer(Q=quality, effort=min(effort, 6), keep="none"))
