@@ -17,6 +17,7 @@ from mediactl.jobs.journal import Journal
 from mediactl.jobs.sources import Known
 from mediactl.model import Event, Fingerprint, Kind, NewJob, Source
 from mediactl.outputs import OutputCheck
+from mediactl.plan import lacks_place, permitted
 from mediactl.planner import Planner
 from mediactl.recipe import Recipe
 from mediactl.settings import Settings
@@ -261,9 +262,15 @@ class Intake:
                 self._journal.sources.put(row.source, digest, planned, "pending")
                 self._journal.sources.mark_mine([number])
                 assert row.digest is not None and row.info is not None  # CHECKed by the schema for done rows
-                job = self._planner.make_job(
-                    number, row.source, row.digest, row.info, chosen, row.placeholder, self._settings.priority
-                )
+                info = permitted(row.info, chosen)
+                if info is not row.info:
+                    self._journal.sources.probed(number, row.digest, info, planned)
+                if lacks_place(info, chosen):
+                    job: NewJob | None = self._planner.probe_job(row.source, number, chosen, self._settings.priority)
+                else:
+                    job = self._planner.make_job(
+                        number, row.source, row.digest, info, chosen, row.placeholder, self._settings.priority
+                    )
                 if job is None:
                     self._journal.sources.set_state(number, "ignored", f"recipe {chosen.name!r} makes nothing of it")
                 else:

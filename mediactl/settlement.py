@@ -13,6 +13,7 @@ from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
 from mediactl.jobs.states import State
 from mediactl.model import Event, Made, Priority, Verdict
+from mediactl.plan import permitted
 from mediactl.planner import Planner
 from mediactl.pool.contract import Ended
 from mediactl.shipping import Shipping
@@ -117,10 +118,11 @@ class Settlement:
         before = self._journal.sources.get(claim.source)
         recipe = self._planner.with_digest(before.recipe)
         plan = self._planner.plans(recipe)[before.source.kind.value]
-        self._journal.sources.probed(claim.source, made.digest, made.info, plan)
+        info = permitted(made.info, recipe)
+        self._journal.sources.probed(claim.source, made.digest, info, plan)
         row = self._journal.sources.get(claim.source)
         job = self._planner.make_job(
-            claim.source, row.source, made.digest, made.info, recipe, row.placeholder, Priority(claim.priority)
+            claim.source, row.source, made.digest, info, recipe, row.placeholder, Priority(claim.priority)
         )
         if job is None:
             self._source_state(claim, "ignored", f"recipe {recipe.name!r} makes nothing of it")

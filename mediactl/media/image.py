@@ -6,16 +6,14 @@ one decoding, however many sizes a recipe asks for.
 
 from __future__ import annotations
 
-import base64
 import os
 
 from mediactl.errors import JobFailed
-from mediactl.media import image_load, metadata
+from mediactl.media import image_load, look, metadata
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.execute import Report
 from mediactl.media.image_load import Warn
 from mediactl.media.image_save import Params, encode, params_of, save
-from mediactl.media.thumbhash import MAX_SIDE, thumbhash
 from mediactl.media.vips import FAILURES, Picture, broken, field, reason
 from mediactl.model import Limits, MakeTask, MediaInfo, Target
 
@@ -25,15 +23,16 @@ _FIRST_BYTES = 256 << 10
 """Of a JPEG, in which the markers lie."""
 
 
-def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
+def probe(fd: int, format: str, limits: Limits, *, place: bool = False) -> MediaInfo:
     """What the header of an open file tells; its pixels are not decoded. ``format`` is that of ``sniff``.
 
-    Width and height are as shown (upright), frames those of an animation. Raises RejectedInput for what is broken, too
-    large for ``limits``, or of a format that is refused; OSError when the file cannot be read.
+    Where it was taken is read for ``place`` alone. Width and height are as shown (upright), frames those of an
+    animation. Raises RejectedInput for what is broken, too large for ``limits``, or of a format that is refused;
+    OSError when the file cannot be read.
     """
     true_format = image_load.true_format(fd, format)
     found = image_load.header(fd, true_format, limits)
-    read = metadata.tags_at(lambda offset, size: os.pread(fd, size, offset)) if format == "tiff" else {}
+    read = metadata.tags_at(lambda offset, size: os.pread(fd, size, offset), place=place) if format == "tiff" else {}
     warnings = []
     if found.pages > 1:
         warnings.append(f"{found.pages - 1} of {found.pages} pages left out")
@@ -47,7 +46,7 @@ def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
         height=found.height,
         frames=found.frames,
         alpha=found.alpha,
-        tags=read or metadata.tags(found.exif),
+        tags=read or metadata.tags(found.exif, place=place),
         warnings=tuple(warnings),
     )
 
@@ -84,7 +83,7 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
     # Every run tells what the whole asset lost, not only what this run made.
     if source.moves and (left := [target.name for target in task.targets if not params_of(target).animated]):
         warn(f"animation left out of {', '.join(left)}: only its first frame is used")
-    placeholder = "" if task.placeholder else _placeholder(source.smallest())
+    placeholder = "" if task.placeholder else look.text_of(source.smallest())
     return Drafts(tuple(drafts), placeholder, tuple(warnings))
 
 
@@ -99,8 +98,20 @@ def encode_still(frame: bytes, target: Target, destination: bytes) -> Draft:
 
 
 def placeholder_of(frame: bytes) -> str:
-    """Thumbhash, base64, of the PNG file ``frame``. Raises as ``encode_still``."""
-    return _placeholder(_frame(frame, MAX_SIDE, MAX_SIDE))
+    """What the PNG file ``frame`` looks like, as text (``asset.Look``). Raises as ``encode_still``."""
+    return placeholder_at(frame, "png")
+
+
+def placeholder_at(file: bytes, format: str) -> str:
+    """The same of any picture of ours (absolute path). Raises as ``encode_still``."""
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = image_load.header(fd, format, Limits())
+        content = image_load.content_of(fd)
+        size = look.fit(found.width, found.height, look.ENOUGH)
+        return look.text_of(image_load.still(content, format, *size, Limits(), lambda _: None))
+    finally:
+        os.close(fd)
 
 
 class _Source:
@@ -125,7 +136,7 @@ class _Source:
 
     def smallest(self) -> Picture:
         """The smallest still picture made so far; a small one is decoded when there is none."""
-        return self.at(*_fit(self.width, self.height)) if self._last is None else self._last
+        return self.at(*look.fit(self.width, self.height, look.ENOUGH)) if self._last is None else self._last
 
     def animation(self, width: int, height: int) -> Picture:
         """All frames at this size; decoded anew each time, for all frames at once may be gigabytes."""
@@ -158,20 +169,9 @@ def _frame(file: bytes, width: int, height: int) -> Picture:
         os.close(fd)
 
 
-def _placeholder(picture: Picture) -> str:
-    small = image_load.shrink(picture, *_fit(picture.width, picture.height)).colourspace("srgb")
-    rgba = small if small.hasalpha() else small.bandjoin(255)
-    return base64.b64encode(thumbhash(rgba.width, rgba.height, bytes(rgba.write_to_memory()))).decode("ascii")
-
-
 def _has_gain_map(fd: int, xmp: bytes) -> bool:
     head = os.pread(fd, _FIRST_BYTES, 0)
     return any(mark in xmp or mark in head for mark in _GAIN_MAPS)
-
-
-def _fit(width: int, height: int) -> tuple[int, int]:
-    scale = min(1.0, MAX_SIDE / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _rank(target: Target) -> tuple[bool, int, str]:

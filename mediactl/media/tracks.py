@@ -20,7 +20,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from mediactl.errors import JobFailed, MediactlError, RejectedInput
-from mediactl.media import ffmpeg, lengths
+from mediactl.media import ffmpeg, lengths, metadata
 from mediactl.model import AudioTrack, Limits, MediaInfo, VideoTrack
 
 HDR = {16: "PQ", 18: "HLG"}
@@ -45,6 +45,8 @@ _TAGS = {
     "model": ("com.apple.quicktime.model", "com.android.model", "model"),
 }
 """Our tag: the container's, best first. An allow-list: a place cannot slip through."""
+_PLACES = ("com.apple.quicktime.location.iso6709", "location", "location-eng")
+"""Apple's item, and libav's names for the atoms "©xyz" (Android) and "loci" (3GPP)."""
 _TAG_LENGTH = 500
 _PEEKED = 1_000
 """Packets within which every playable track must have shown a frame."""
@@ -92,9 +94,17 @@ class Tracks(msgspec.Struct, frozen=True):
     """Number of video tracks with frames, the chosen one included."""
 
 
-def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
-    """Tracks, geometry, duration and tags of a film or recording. Raises RejectedInput with a one-line reason."""
-    return inspect(fd, format, limits).info
+def probe(fd: int, format: str, limits: Limits, *, place: bool = False) -> MediaInfo:
+    """Tracks, geometry, duration and tags of a film or recording. Raises RejectedInput with a one-line reason.
+
+    Where it was taken is read for ``place`` alone.
+    """
+    info = inspect(fd, format, limits).info
+    if not place:
+        return info
+    with opened(fd, limits) as container:
+        where = _place(container)
+    return msgspec.structs.replace(info, tags={**info.tags, "place": where}) if where else info
 
 
 def inspect(fd: int, format: str, limits: Limits) -> Tracks:
@@ -316,6 +326,11 @@ def _tags(container: InputContainer, sound: Any) -> dict[str, str]:
         if value := next((found[key].strip() for key in keys if found.get(key, "").strip()), ""):
             tags[name] = _clean(value)
     return tags
+
+
+def _place(container: InputContainer) -> str:
+    found = {key.lower(): value for key, value in container.metadata.items()}
+    return next((place for key in _PLACES if (place := metadata.place_of(found.get(key, "")))), "")
 
 
 def _clean(value: str) -> str:
