@@ -15,10 +15,8 @@ SIDE = 32
 _WAVES = 8
 _PLAIN = 1.0
 """Grey levels: where no wave is that strong there is nothing to tell two pictures apart by."""
-_COSINES = [
-    [math.cos(math.pi / SIDE * wave * (x + 0.5)) * 2 / SIDE for x in range(SIDE)] for wave in range(1, _WAVES + 1)
-]
-"""The constant wave is left out: it is the brightness."""
+_COSINES = [[math.cos(math.pi / SIDE * wave * (x + 0.5)) * 2 / SIDE for x in range(SIDE)] for wave in range(_WAVES)]
+"""A row for each wave, the constant one first."""
 
 
 def phash(grey: bytes) -> str:
@@ -29,7 +27,7 @@ def phash(grey: bytes) -> str:
     columns = [[sum(map(mul, row, cosine)) for row in rows] for cosine in _COSINES]
     # Rounded, so that rounding errors, which differ between machines, decide nothing.
     waves = [round(sum(map(mul, column, cosine)), 3) for cosine in _COSINES for column in columns]
-    if max(map(abs, waves)) < _PLAIN:
+    if max(map(abs, waves[1:])) < _PLAIN:  # the first is the brightness
         return ""
     middle = statistics.median(waves)
     bits = 0
