@@ -29,6 +29,7 @@ CELL = 300
 """Pixels a side of a picture on a sheet."""
 LABEL = 34
 COLUMNS = 6
+A_PAGE = COLUMNS * 5
 FRAMES = 3
 """Of an animation or a film."""
 CHECKER = ((200, 200, 200), (240, 240, 240))
@@ -97,10 +98,10 @@ def sheets(out: Path, base: Path) -> Iterator[Path]:
             kind, pictures = _look(file.parent / artefact["name"], artefact, asset)
             name = f"{file.parent.relative_to(out)}\n{artefact['name']} {_sides(artefact)}"
             by_kind.setdefault(kind, []).extend((name, picture) for picture in pictures)
-    for kind, pictures in by_kind.items():
-        for number in range(0, len(pictures), COLUMNS * 5):
-            path = base.with_name(f"{base.name}-{kind}-{number // (COLUMNS * 5) + 1}.png")
-            _sheet(pictures[number : number + COLUMNS * 5], path)
+    for kind, named in by_kind.items():
+        for number in range(0, len(named), A_PAGE):
+            path = base.with_name(f"{base.name}-{kind}-{number // A_PAGE + 1}.png")
+            _sheet(named[number : number + A_PAGE], path)
             yield path
 
 
