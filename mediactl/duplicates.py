@@ -17,8 +17,6 @@ from mediactl.ui.lines import count, size
 DISTANCE = 6
 """Bits of 64 in which two hashes may differ by default. No photo of the test corpus that was shrunk to 100 pixels,
 saved as JPEG 30, made 15 % brighter or cut by 3 % was further from its original; the nearest strangers are 22 apart."""
-MOST = 16
-"""Beyond it strangers are taken for twins."""
 _BLOCKS = 4
 """Of 16 bits each: of two hashes that are n bits apart, one block is at most n // 4 bits apart (Norouzi, Punjani and
 Fleet, "Fast Search in Hamming Space with Multi-Index Hashing", 2012)."""
