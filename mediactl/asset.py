@@ -7,10 +7,10 @@ source (no clock, no machine), so that equal work gives equal bytes.
 from __future__ import annotations
 
 import base64
-from urllib.parse import quote
 
 import msgspec
 
+from mediactl import markup
 from mediactl.files import shown
 from mediactl.model import Artefact, Kind, MakeTask, MediaInfo
 
@@ -31,6 +31,32 @@ class AssetSource(msgspec.Struct, frozen=True, omit_defaults=True):
     """The exact bytes of the path, only where ``path`` is not exact."""
 
 
+class Look(msgspec.Struct, frozen=True):
+    """What a source looks like (a film: its poster), in a few bytes; all empty for sound."""
+
+    placeholder: str = ""
+    """Thumbhash, base64."""
+    colour: str = ""
+    """Dominant colour, "#rrggbb"; never empty where something can be seen."""
+    phash: str = ""
+    """Perceptual hash, 16 hex digits; "" for a picture of one plain colour."""
+
+    def text(self) -> str:
+        """One string, as journal and tasks hold it; "" when nothing is known."""
+        return ",".join((self.placeholder, self.colour, self.phash)) if self.placeholder or self.colour else ""
+
+    @classmethod
+    def parse(cls, text: str) -> Look:
+        """The look that a string is of. Earlier versions held the thumbhash alone."""
+        return cls(*text.split(",")[:3])
+
+    def known(self, *, thumbhash: bool) -> str:
+        """Its text when nothing is missing of it, "" when it has to be made."""
+        if not self.colour or (thumbhash and not self.placeholder):
+            return ""
+        return self.text() if thumbhash else msgspec.structs.replace(self, placeholder="").text()
+
+
 class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     """One source with all its artefacts."""
 
@@ -41,14 +67,24 @@ class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     artefacts: tuple[Artefact, ...]
     srcset: str = ""
     """Value for <img srcset>, URLs relative to the folder of this asset.json; each width once."""
+    picture: str = ""
+    """<picture> markup of the variants."""
+    video: str = ""
+    """<video> markup of a film, or of a moving picture that became one."""
     placeholder: str = ""
     """Thumbhash, base64."""
+    colour: str = ""
+    """Dominant colour, "#rrggbb"."""
+    phash: str = ""
+    """Perceptual hash, 16 hex digits."""
     warnings: tuple[str, ...] = ()
 
 
-def build(task: MakeTask, artefacts: tuple[Artefact, ...], placeholder: str, warnings: tuple[str, ...]) -> Asset:
+def build(task: MakeTask, artefacts: tuple[Artefact, ...], look: Look, warnings: tuple[str, ...]) -> Asset:
     """The asset of a finished make task."""
     source = task.source
+    info = told(task.info, task.metadata)
+    srcset, picture, video = markup_of(artefacts, info, look)
     path = shown(source.path)
     exact = path.encode("utf-8", "surrogateescape") == source.path
     return Asset(
@@ -61,24 +97,37 @@ def build(task: MakeTask, artefacts: tuple[Artefact, ...], placeholder: str, war
             path_base64="" if exact else base64.b64encode(source.path).decode("ascii"),
         ),
         recipe=task.recipe,
-        metadata=task.info,
+        metadata=info,
         artefacts=artefacts,
-        srcset=srcset(artefacts),
-        placeholder=placeholder,
+        srcset=srcset,
+        picture=picture,
+        video=video,
+        placeholder=look.placeholder,
+        colour=look.colour,
+        phash=look.phash,
         warnings=warnings,
     )
 
 
-def srcset(artefacts: tuple[Artefact, ...]) -> str:
-    """``"w320.webp 320w, w800.webp 800w"``: image variants by width; of equal widths and type the first only."""
-    widths: dict[tuple[str, int], Artefact] = {}
-    for artefact in artefacts:
-        if artefact.role == "variant" and artefact.width:
-            widths.setdefault((artefact.media_type, artefact.width), artefact)
-    media_types = {media_type for media_type, _ in widths}
-    if len(media_types) != 1:
-        return ""  # One srcset cannot mix formats; a <picture> needs one for each.
-    return ", ".join(f"{quote(artefact.name)} {width}w" for (_, width), artefact in sorted(widths.items()))
+def told(info: MediaInfo, metadata: tuple[str, ...] | None) -> MediaInfo:
+    """What asset.json has of what probing told: the tags that the recipe names (None: all there are)."""
+    if metadata is None or set(info.tags) <= set(metadata):
+        return info
+    return msgspec.structs.replace(info, tags={name: value for name, value in info.tags.items() if name in metadata})
+
+
+def markup_of(artefacts: tuple[Artefact, ...], info: MediaInfo, look: Look) -> tuple[str, str, str]:
+    """srcset, <picture> and <video> of what was made."""
+    return (
+        markup.srcset(artefacts, info),
+        markup.picture(artefacts, info, look.colour),
+        markup.video(artefacts, info),
+    )
+
+
+def look_of(asset: Asset) -> Look:
+    """What the source of an asset looks like."""
+    return Look(asset.placeholder, asset.colour, asset.phash)
 
 
 def encode(asset: Asset) -> bytes:

@@ -180,9 +180,29 @@ def bump(job: bytes, priority: str, out: bytes, state: str | None) -> None:
     click.echo(f"{len(keys)} now {priority}" if keys else "nothing to bump: it does not wait")
 
 
+@click.command()
+@click.argument("out", type=Path(), default="derived")
+@click.option(
+    "--distance", type=click.IntRange(0, 16), default=6, show_default=True, help="Bits of 64 that may differ."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a group.")
+def duplicates(out: bytes, distance: int, as_json: bool) -> None:
+    """Groups of sources in an output folder OUT that show the same, the best original first."""
+    from mediactl import duplicates as duplicates_
+
+    assets = list(duplicates_.read(os.path.abspath(out)))
+    found = duplicates_.groups(assets, distance)
+    if as_json:
+        for group in found:
+            _echo_json(duplicates_.as_json(group))
+    else:
+        for line in duplicates_.lines(found, len(assets)):
+            click.echo(line)
+
+
 def register(group: click.Group) -> None:
     """Add these commands to the program's."""
-    for command in (status, jobs, show, why, lanes, bump, retry, cancel, prune):
+    for command in (status, jobs, show, why, lanes, bump, retry, cancel, prune, duplicates):
         group.add_command(command)
 
 

@@ -17,7 +17,8 @@ from mediactl.jobs.journal import Journal
 from mediactl.jobs.sources import Known
 from mediactl.model import Event, Fingerprint, Kind, NewJob, Source
 from mediactl.outputs import OutputCheck
-from mediactl.planner import Planner
+from mediactl.plan import lacks_place, permitted
+from mediactl.planner import Planner, Work
 from mediactl.recipe import Recipe
 from mediactl.settings import Settings
 from mediactl.shipping import Shipping
@@ -261,10 +262,17 @@ class Intake:
                 self._journal.sources.put(row.source, digest, planned, "pending")
                 self._journal.sources.mark_mine([number])
                 assert row.digest is not None and row.info is not None  # CHECKed by the schema for done rows
+                info = permitted(row.info, chosen)
+                if info is not row.info:
+                    self._journal.sources.probed(number, row.digest, info, planned)
                 self._journal.sources.cancel_pieces(number, "", "planned anew")
-                work = self._planner.work(
-                    number, row.source, row.digest, row.info, chosen, row.placeholder, self._settings.priority
-                )
+                if lacks_place(info, chosen):
+                    probe = self._planner.probe_job(row.source, number, chosen, self._settings.priority)
+                    work: Work | None = Work(probe)
+                else:
+                    work = self._planner.work(
+                        number, row.source, row.digest, info, chosen, row.placeholder, self._settings.priority
+                    )
                 if work is None:
                     self._journal.sources.set_state(number, "ignored", f"recipe {chosen.name!r} makes nothing of it")
                 else:

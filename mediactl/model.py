@@ -154,7 +154,7 @@ class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """The same tracks, with what planning needs of them."""
     chapters: tuple[Chapter, ...] = ()
     tags: dict[str, str] = {}
-    """Camera, lens, time, title ...; never a place."""
+    """Camera, lens, time, title ...; "place" only where the recipe names it."""
     warnings: tuple[str, ...] = ()
 
 
@@ -258,6 +258,8 @@ class ProbeTask(msgspec.Struct, frozen=True):
     limits: Limits
     cache: bytes | None = None
     """Folder of the digest cache shared by all output trees; None: no cache."""
+    place: bool = False
+    """Whether to read where it was taken, too: only for a recipe that names the tag "place"."""
 
 
 class MakeTask(msgspec.Struct, frozen=True):
@@ -276,7 +278,11 @@ class MakeTask(msgspec.Struct, frozen=True):
     """Name of the recipe, for asset.json."""
     limits: Limits
     placeholder: str = ""
-    """Thumbhash known from before ("" when it has to be made)."""
+    """What it looks like, known from before, as text (``asset.Look``); "" when it has to be made."""
+    thumbhash: bool = True
+    """Whether asset.json has the thumbhash."""
+    metadata: tuple[str, ...] | None = None
+    """Tags that asset.json has, of those in ``info``; None: all of them."""
     threads: int = 1
     """Cores that an encoder may use. Part of the params where it changes the bytes."""
     work: bytes = b""
@@ -319,6 +325,7 @@ class Made(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes_made: int = 0
     """Bytes of those, links counted once."""
     placeholder: str = ""
+    """What the source looks like, as text (``asset.Look``)."""
     warnings: tuple[str, ...] = ()
     folder_mtime_ns: int = 0
     """Of the asset's folder, after its last rename."""

@@ -6,6 +6,7 @@ import hashlib
 
 import msgspec
 
+from mediactl.asset import Look
 from mediactl.model import (
     Fingerprint,
     Kind,
@@ -25,6 +26,8 @@ from mediactl.targets import ENCODERS, OPERATION_VERSIONS, OPERATIONS, Versions,
 
 STALL_LIMIT = 180.0
 """Seconds that a film may be worked on without its media time advancing; seen at most 20 s on two loaded cores."""
+PLACE = "place"
+"""The tag that is only read where the recipe names it."""
 PROBE_LIMIT = 60.0
 """Seconds, before its bytes are counted."""
 PIECE = "piece"
@@ -62,13 +65,17 @@ def plan_digest(recipe: Recipe, kind: Kind, versions: Versions) -> str:
     )
 
 
-def probe_job(source: Source, row: int, limits: Limits, cache: bytes | None, priority: Priority) -> NewJob:
-    """The job that reads a source for the first time, or again."""
+def probe_job(
+    source: Source, row: int, limits: Limits, cache: bytes | None, priority: Priority, *, place: bool = False
+) -> NewJob:
+    """The job that reads a source for the first time, or again; with ``place``, where it was taken, too."""
     size = source.fingerprint.size
     return NewJob(
-        key=_digest("probe", source.root, source.path, source.place, source.fingerprint, limits),
+        key=_digest(
+            "probe", source.root, source.path, source.place, source.fingerprint, limits, *([PLACE] if place else [])
+        ),
         kind="probe",
-        payload=msgspec.json.encode(ProbeTask(source, limits, cache)),
+        payload=msgspec.json.encode(ProbeTask(source, limits, cache, place)),
         source=row,
         format=source.format,
         size=size,
@@ -97,19 +104,29 @@ def make_job(
     task = MakeTask(
         source=msgspec.structs.replace(source, kind=kind),
         digest=digest,
-        info=info,
+        info=permitted(info, recipe),
         targets=wanted,
         keep=tuple(file for file in keep if file.artefact.key in keys),
         out=out,
         recipe=recipe.name,
         limits=recipe.limits,
-        placeholder=placeholder if recipe.placeholder == "thumbhash" else "none",
+        placeholder=Look.parse(placeholder).known(thumbhash=recipe.placeholder == "thumbhash"),
+        thumbhash=recipe.placeholder == "thumbhash",
+        metadata=recipe.metadata,
         threads=threads,
         work=work,
         long=kind is Kind.VIDEO and is_long(info, recipe.cutting),
     )
     return NewJob(
-        key=_digest("make", source.place, digest, [(target.name, target.key) for target in wanted], source.fingerprint),
+        key=_digest(
+            "make",
+            source.place,
+            digest,
+            [(target.name, target.key) for target in wanted],
+            source.fingerprint,
+            recipe.metadata,
+            task.thumbhash,
+        ),
         kind=kind.value,
         payload=msgspec.json.encode(task),
         cores=threads if kind is Kind.VIDEO else 1,
@@ -174,6 +191,18 @@ def piece_jobs(make: NewJob, missing: tuple[Target, ...], threads: int) -> tuple
 def piece_plan(plan: str, digest: str, mark: Fingerprint) -> str:
     """What the pieces of a film belong to: a plan, and the content that they were cut from."""
     return f"{plan}:{_digest(digest, mark)[:16]}"
+
+
+def permitted(info: MediaInfo, recipe: Recipe) -> MediaInfo:
+    """What may be kept of what probing told: no place that the recipe does not name."""
+    if PLACE in recipe.metadata or PLACE not in info.tags:
+        return info
+    return msgspec.structs.replace(info, tags={name: value for name, value in info.tags.items() if name != PLACE})
+
+
+def lacks_place(info: MediaInfo, recipe: Recipe) -> bool:
+    """Whether the recipe names a place that was not read: the source has to be read again."""
+    return PLACE in recipe.metadata and PLACE not in info.tags
 
 
 def work_of(kind: Kind, info: MediaInfo) -> int:

@@ -94,7 +94,9 @@ class Planner:
 
     def probe_job(self, source: Source, row: int, recipe: Recipe, priority: Priority) -> NewJob:
         """The job that reads a source."""
-        job = plan.probe_job(source, row, recipe.limits, self._settings.cache, priority)
+        job = plan.probe_job(
+            source, row, recipe.limits, self._settings.cache, priority, place=plan.PLACE in recipe.metadata
+        )
         return in_lane(job, self._journal.predictor)
 
     def make_job(

@@ -14,6 +14,7 @@ from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
 from mediactl.jobs.states import State
 from mediactl.model import Event, Made, Priority, Verdict
+from mediactl.plan import permitted
 from mediactl.planner import Planner
 from mediactl.pool.contract import Ended
 from mediactl.shipping import Shipping
@@ -126,11 +127,12 @@ class Settlement:
         before = self._journal.sources.get(claim.source)
         recipe = self._planner.with_digest(before.recipe)
         plan = self._planner.plans(recipe)[before.source.kind.value]
-        self._journal.sources.probed(claim.source, made.digest, made.info, plan)
+        info = permitted(made.info, recipe)
+        self._journal.sources.probed(claim.source, made.digest, info, plan)
         row = self._journal.sources.get(claim.source)
         self._journal.sources.cancel_pieces(claim.source, "", "planned anew")
         work = self._planner.work(
-            claim.source, row.source, made.digest, made.info, recipe, row.placeholder, Priority(claim.priority)
+            claim.source, row.source, made.digest, info, recipe, row.placeholder, Priority(claim.priority)
         )
         if work is None:
             self._source_state(claim, "ignored", f"recipe {recipe.name!r} makes nothing of it")

@@ -157,11 +157,12 @@ def _tells(content: bytes, source: Published) -> bool:
         return False
     told = (
         found.source.digest, found.source.kind.value, asset.path_of(found), found.artefacts, found.metadata,
-        found.placeholder, found.warnings, found.srcset,
+        asset.look_of(found), found.warnings, found.srcset, found.picture, found.video,
     )  # fmt: skip
+    info, look = asset.told(source.info, source.metadata), asset.Look.parse(source.placeholder)
     known = (
-        source.digest, source.kind, source.path, source.artefacts, source.info, source.placeholder, source.warnings,
-        asset.srcset(source.artefacts),
+        source.digest, source.kind, source.path, source.artefacts, info, look, source.warnings,
+        *asset.markup_of(source.artefacts, info, look),
     )  # fmt: skip
     return told == known and asset.encode(found) == content
 

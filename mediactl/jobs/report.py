@@ -87,6 +87,8 @@ class Published(msgspec.Struct, frozen=True):
     placeholder: str
     warnings: tuple[str, ...]
     artefacts: tuple[Artefact, ...]
+    metadata: tuple[str, ...] | None
+    """Tags that its recipe names; None: the recipe is of a version that named none."""
 
 
 class Report:
@@ -180,7 +182,7 @@ class Report:
         """Every source that is done. No transaction stays open meanwhile."""
         last = 0
         while rows := self._run("done_sources", last, PAGE).fetchall():
-            for last, folder, name, path, kind, digest, info, placeholder, warnings in rows:
+            for last, folder, name, path, kind, digest, info, placeholder, warnings, metadata in rows:
                 yield Published(
                     last,
                     os.path.join(folder, name),
@@ -191,6 +193,7 @@ class Report:
                     placeholder,
                     msgspec.json.decode(warnings, type=tuple[str, ...]),
                     tuple(Artefact(*row) for row in self._run("published", last).fetchall()),
+                    None if metadata is None else msgspec.json.decode(metadata, type=tuple[str, ...]),
                 )
 
     def check(self) -> str:

@@ -73,8 +73,9 @@ FROM uploads AS u WHERE NOT ?1 OR u.status IN ('creating', 'uploading', 'complet
 SELECT enqueued_at, payload FROM jobs WHERE kind = 'upload' AND state IN ('ready', 'running') ORDER BY due, id;
 
 -- name: done_sources
-SELECT id, folder, name, path, kind, digest, info, placeholder, warnings FROM sources
-WHERE state = 'done' AND id > ?1 ORDER BY id LIMIT ?2;
+SELECT id, folder, name, path, kind, digest, info, placeholder, warnings,
+    (SELECT content ->> '$.metadata' FROM recipes AS r WHERE r.digest = sources.recipe)
+FROM sources WHERE state = 'done' AND id > ?1 ORDER BY id LIMIT ?2;
 
 -- name: published
 SELECT name, role, media_type, bytes, sha256, key, width, height, duration FROM artefacts WHERE source = ? ORDER BY ordinal;

@@ -165,10 +165,13 @@ class Sources:
         """Enter what an asset.json tells; the source is probed, and its files are hashed, before they are believed."""
         folder, name = os.path.split(place)
         source = adopted.source
+        # Probing tells it again, should the recipe of today name it.
+        tags = {name: tag for name, tag in adopted.metadata.tags.items() if name != "place"}
+        info = msgspec.structs.replace(adopted.metadata, tags=tags)
         row = self._run(
             "adopt_source",
             (folder, name, asset.path_of(adopted), source.bytes, source.kind.value, source.digest,
-             msgspec.json.encode(adopted.metadata), adopted.placeholder),
+             msgspec.json.encode(info), asset.look_of(adopted).text()),
         ).fetchone()  # fmt: skip
         if row is not None:
             self.put_artefacts(row[0], (OutputFile(artefact, 0, 0) for artefact in adopted.artefacts))

@@ -36,21 +36,26 @@ class ProbeCache:
             path, disk=diskcache.JSONDisk, size_limit=SIZE_LIMIT, eviction_policy="least-recently-stored", timeout=1
         )
 
-    def get(self, device: int, fingerprint: Fingerprint, format_: str, limits: Limits) -> Remembered | None:
-        """What is known of a file with this fingerprint, or None."""
+    def get(
+        self, device: int, fingerprint: Fingerprint, format_: str, limits: Limits, *, place: bool
+    ) -> Remembered | None:
+        """What is known of a file with this fingerprint, or None. What was read with its ``place`` is kept apart."""
         try:
-            value = self._cache.get(_key(device, fingerprint, format_, limits))
+            value = self._cache.get(_key(device, fingerprint, format_, limits, place))
             return None if value is None else msgspec.convert(value, Remembered)
         except (diskcache.Timeout, sqlite3.Error, OSError, ValueError):
             return None  # msgspec.ValidationError is a ValueError: written by another version
 
-    def put(self, device: int, fingerprint: Fingerprint, format_: str, limits: Limits, value: Remembered) -> None:
+    def put(
+        self, device: int, fingerprint: Fingerprint, format_: str, limits: Limits, value: Remembered, *, place: bool
+    ) -> None:
         """Remember a probe result."""
         try:
-            self._cache.set(_key(device, fingerprint, format_, limits), msgspec.to_builtins(value))
+            self._cache.set(_key(device, fingerprint, format_, limits, place), msgspec.to_builtins(value))
         except (diskcache.Timeout, sqlite3.Error, OSError):
             return  # a cache that cannot be written only costs time
 
 
-def _key(device: int, mark: Fingerprint, format_: str, limits: Limits) -> list[object]:
-    return [VERSION, device, mark.size, mark.mtime_ns, mark.ctime_ns, mark.inode, format_, msgspec.to_builtins(limits)]
+def _key(device: int, mark: Fingerprint, format_: str, limits: Limits, place: bool) -> list[object]:
+    file = [device, mark.size, mark.mtime_ns, mark.ctime_ns, mark.inode, format_]
+    return [VERSION, *file, msgspec.to_builtins(limits), *(["place"] if place else [])]

@@ -30,6 +30,6 @@ class Drafts(msgspec.Struct, frozen=True):
 
     files: tuple[Draft, ...]
     placeholder: str = ""
-    """Thumbhash, base64; "" if none was asked for."""
+    """What the source looks like, as text (``asset.Look``); "" when nobody asked, or nothing can be seen."""
     warnings: tuple[str, ...] = ()
     """One sentence each: what was lost or is odd ("2 of 3 sound tracks left out")."""

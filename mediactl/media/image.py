@@ -6,30 +6,29 @@ one decoding, however many sizes a recipe asks for.
 
 from __future__ import annotations
 
-import base64
 import os
 
 from mediactl.errors import JobFailed
-from mediactl.media import cicp, crop, image_load, metadata
+from mediactl.media import cicp, crop, image_load, look, metadata
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.execute import Report
 from mediactl.media.gain_map import LEFT_OUT, has_gain_map
 from mediactl.media.image_load import Warn
 from mediactl.media.image_save import Params, encode, params_of, save
-from mediactl.media.thumbhash import MAX_SIDE, thumbhash
 from mediactl.media.vips import FAILURES, Picture, broken, field, reason
 from mediactl.model import Limits, MakeTask, MediaInfo, Target
 
 
-def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
+def probe(fd: int, format: str, limits: Limits, *, place: bool = False) -> MediaInfo:
     """What the header of an open file tells; its pixels are not decoded. ``format`` is that of ``sniff``.
 
-    Width and height are as shown (upright), frames those of an animation. Raises RejectedInput for what is broken, too
-    large for ``limits``, or of a format that is refused; OSError when the file cannot be read.
+    Where it was taken is read for ``place`` alone. Width and height are as shown (upright), frames those of an
+    animation. Raises RejectedInput for what is broken, too large for ``limits``, or of a format that is refused;
+    OSError when the file cannot be read.
     """
     true_format = image_load.true_format(fd, format)
     found = image_load.header(fd, true_format, limits)
-    read = metadata.tags_at(lambda offset, size: os.pread(fd, size, offset)) if format == "tiff" else {}
+    read = metadata.tags_at(lambda offset, size: os.pread(fd, size, offset), place=place) if format == "tiff" else {}
     warnings = []
     if found.pages > 1:
         warnings.append(f"{found.pages - 1} of {found.pages} pages left out")
@@ -45,7 +44,7 @@ def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
         height=found.height,
         frames=found.frames,
         alpha=found.alpha,
-        tags=read or metadata.tags(found.exif),
+        tags=read or metadata.tags(found.exif, place=place),
         warnings=tuple(warnings),
     )
 
@@ -83,7 +82,7 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
     # Every run tells what the whole asset lost, not only what this run made.
     if source.moves and (left := [target.name for target in stills if not params_of(target).animated]):
         warn(f"animation left out of {', '.join(left)}: only its first frame is used")
-    placeholder = "" if task.placeholder else _placeholder(source.smallest())
+    placeholder = "" if task.placeholder else look.text_of(source.smallest())
     return Drafts(tuple(drafts), placeholder, tuple(warnings))
 
 
@@ -98,8 +97,20 @@ def encode_still(frame: bytes, target: Target, destination: bytes) -> Draft:
 
 
 def placeholder_of(frame: bytes) -> str:
-    """Thumbhash, base64, of the PNG file ``frame``. Raises as ``encode_still``."""
-    return _placeholder(_frame(frame, None))
+    """What the PNG file ``frame`` looks like, as text (``asset.Look``). Raises as ``encode_still``."""
+    return placeholder_at(frame, "png")
+
+
+def placeholder_at(file: bytes, format: str) -> str:
+    """The same of any picture of ours (absolute path). Raises as ``encode_still``."""
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = image_load.header(fd, format, Limits())
+        content = image_load.content_of(fd)
+        size = look.fit(found.width, found.height, look.ENOUGH)
+        return look.text_of(image_load.still(content, format, *size, Limits(), lambda _: None))
+    finally:
+        os.close(fd)
 
 
 class _Source:
@@ -130,7 +141,7 @@ class _Source:
 
     def smallest(self) -> Picture:
         """The smallest still picture made so far; a small one is decoded when there is none."""
-        return self.at(*_fit(self.width, self.height)) if self._last is None else self._last
+        return self.at(*look.fit(self.width, self.height, look.ENOUGH)) if self._last is None else self._last
 
     def animation(self, params: Params) -> tuple[Picture, Picture]:
         """All frames as these parameters want them, and the first alone.
@@ -172,11 +183,11 @@ def _encoded(picture: Picture, params: Params) -> bytes:
         raise JobFailed(f"the {params.format} encoder failed: {reason(error)}") from None
 
 
-def _frame(file: bytes, params: Params | None) -> Picture:
+def _frame(file: bytes, params: Params) -> Picture:
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        width, height = (params.width, params.height) if params else (MAX_SIDE, MAX_SIDE)
-        if params and params.fit != "inside":
+        width, height = params.width, params.height
+        if params.fit != "inside":
             found = image_load.header(fd, "png", Limits())
             width, height = _held_in(params, found.width, found.height)
         content = image_load.content_of(fd)
@@ -185,19 +196,8 @@ def _frame(file: bytes, params: Params | None) -> Picture:
         os.close(fd)
 
 
-def _placeholder(picture: Picture) -> str:
-    small = image_load.shrink(picture, *_fit(picture.width, picture.height)).colourspace("srgb")
-    rgba = small if small.hasalpha() else small.bandjoin(255)
-    return base64.b64encode(thumbhash(rgba.width, rgba.height, bytes(rgba.write_to_memory()))).decode("ascii")
-
-
 def _held_in(params: Params, own_width: int, own_height: int) -> tuple[int, int]:
     """Size of the whole picture that a variant is made of: its own, or what it is cut out of or pressed together."""
     if params.fit == "inside":
         return params.width, params.height
     return crop.covering(own_width, own_height, params.width, params.height)
-
-
-def _fit(width: int, height: int) -> tuple[int, int]:
-    scale = min(1.0, MAX_SIDE / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -46,6 +46,7 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
             _link(target, there, reuse, folder)
     todo = [target for target in task.targets if target.name not in there]
     if todo or not task.placeholder:
+        # A look that is not known is made even when nothing else is.
         # Distinct keys once: targets of equal parameters are one file under several names.
         distinct = {target.key: target for target in reversed(todo)}
         drafts = _render(fd, task, tuple(distinct.values())[::-1], folder, there, report)
@@ -56,17 +57,19 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
         for target in todo:
             if target.name not in there:
                 _link(target, there, (), folder)  # its twin by key was just made
-        placeholder = drafts.placeholder or placeholder
+        placeholder = drafts.placeholder or placeholder or _look_of_poster(there, task, folder)
         warnings = (*warnings, *(each for each in drafts.warnings if each not in warnings))
     files_ = tuple(there[target.name] for target in task.targets)
-    shown_placeholder = "" if placeholder == "none" else placeholder
-    whole = asset.build(task, tuple(file.artefact for file in files_), shown_placeholder, warnings)
+    look = asset.Look.parse(placeholder)
+    if not task.thumbhash:
+        look = msgspec.structs.replace(look, placeholder="")
+    whole = asset.build(task, tuple(file.artefact for file in files_), look, warnings)
     folder.stage_asset(asset.encode(whole))
     made = Made(
         files=files_,
         made=len(task.targets) - kept,
         bytes_made=written,
-        placeholder=shown_placeholder,
+        placeholder=look.text(),
         warnings=warnings,
         folder_mtime_ns=folder.publish(),
     )
@@ -99,6 +102,16 @@ def _render(
     from mediactl.media import audio
 
     return audio.render(fd, task, targets, folder.temporary, report)
+
+
+def _look_of_poster(there: dict[str, OutputFile], task: MakeTask, folder: _Folder) -> str:
+    """What a film looks like by the poster that was there already; "" when it has none."""
+    posters = (target for target in task.targets if target.role == "poster" and target.name in there)
+    for poster in posters:
+        from mediactl.media import image
+
+        return image.placeholder_at(folder.current(poster.name), str(poster.params["format"]))
+    return ""
 
 
 def _check_kept(task: MakeTask, folder: _Folder) -> dict[str, OutputFile]:

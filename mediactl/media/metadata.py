@@ -1,7 +1,7 @@
-"""What a camera wrote about a picture, from its EXIF: who, when, with what. Never where.
+"""What a camera wrote about a picture, from its EXIF: who, when, with what. Where only for who asks.
 
-Our own reader of the few fields wanted: it looks at nothing else, so no place, serial number or maker's note can
-slip through, and whatever is broken in an EXIF block costs at most the field it is in.
+Our own reader of the few fields wanted: it looks at nothing else, so no serial number or maker's note can slip through,
+nor a place that nobody asked for, and whatever is broken in an EXIF block costs at most the field it is in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAX_BYTES = 4096
 
 _BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _SRATIONAL = 1, 2, 3, 4, 5, 10
 _SIZES = {_BYTE: 1, _ASCII: 1, _SHORT: 2, _LONG: 4, _RATIONAL: 8, _SRATIONAL: 8, 13: 4}
-_EXIF_IFD, _SUB_IFDS, _SUBFILE_TYPE, _DNG_VERSION = 0x8769, 0x014A, 0x00FE, 0xC612
+_EXIF_IFD, _GPS_IFD, _SUB_IFDS, _SUBFILE_TYPE, _DNG_VERSION = 0x8769, 0x8825, 0x014A, 0x00FE, 0xC612
 _XP_TITLE = 0x9C9B
 _MAIN = {
     0x010E: "description", 0x010F: "make", 0x0110: "model", 0x0131: "software", 0x0132: "changed",
@@ -37,23 +37,27 @@ _PHOTO = {
     0x9010: "changed_zone", 0x9011: "taken_zone", 0x9012: "digitized_zone", 0x920A: "focal_length",
     0xA433: "lens_make", 0xA434: "lens",
 }  # fmt: skip
-"""Numbers and names of the fields: Exif 2.32, tables 4 to 8; TIFF 6.0; XPTitle is Windows' own, in UTF-16."""
+_GPS = {0x0001: "north", 0x0002: "latitude", 0x0003: "east", 0x0004: "longitude", 0x0009: "status"}
+"""Numbers and names of the fields: Exif 2.32, tables 4 to 8 and 15; TIFF 6.0; XPTitle is Windows' own, in UTF-16."""
+_ISO_6709 = re.compile(r"([+-])(\d{2,6}(?:\.\d*)?)([+-])(\d{3,7}(?:\.\d*)?)")
+"""Latitude and longitude, each in degrees, degrees and minutes, or degrees, minutes and seconds (ISO 6709, annex H)."""
 
 
-def tags(exif: bytes) -> dict[str, str]:
+def tags(exif: bytes, *, place: bool = False) -> dict[str, str]:
     """The tags in an EXIF block (with or without "Exif\\0\\0" before it), in a fixed order; {} when it is unreadable.
 
     Keys: camera, lens, taken (ISO 8601, with the offset where the camera knew it), exposure ("1/125 s"), aperture
-    ("f/2.8"), iso, focal_length ("50 mm"), artist, copyright, title, description, software. Values are one line of at
-    most MAX_TEXT characters without control characters.
+    ("f/2.8"), iso, focal_length ("50 mm"), artist, copyright, title, description, software; place ("48.858222,2.2945",
+    degrees north and east) if it is asked for. Values are one line of at most MAX_TEXT characters without control
+    characters.
     """
     block = exif.removeprefix(b"Exif\0\0")
-    return tags_at(lambda offset, size: block[offset : offset + size])
+    return tags_at(lambda offset, size: block[offset : offset + size], place=place)
 
 
-def tags_at(read: Read) -> dict[str, str]:
+def tags_at(read: Read, *, place: bool = False) -> dict[str, str]:
     """``tags`` of a TIFF file, or anything laid out like one."""
-    found = _fields(read)
+    found = _fields(read, place=place)
     make, model = _text(found.get("make")), _text(found.get("model"))
     lens_make, lens = _text(found.get("lens_make")), _text(found.get("lens"))
     all_tags = {
@@ -65,6 +69,7 @@ def tags_at(read: Read) -> dict[str, str]:
         "iso": _measure(_number(found.get("iso")), "{}"),
         "focal_length": _measure(_number(found.get("focal_length")), "{} mm"),
         **{name: _text(found.get(name)) for name in ("artist", "copyright", "title", "description", "software")},
+        "place": _where(found) if place else "",
     }
     return {name: value for name, value in all_tags.items() if value}
 
@@ -77,7 +82,18 @@ def is_raw(read: Read) -> bool:
     return "dng" in found or ("parts" in found and _number(found.get("subfile")) == 1)
 
 
-def _fields(read: Read) -> dict[str, Value]:
+def place_of(iso6709: str) -> str:
+    """``"+48.8584+002.2945+035.000/"`` as ``"48.8584,2.2945"``, degrees north and east; "" when it is no place."""
+    match = _ISO_6709.match(iso6709.strip())
+    if not match:
+        return ""
+    north, latitude, east, longitude = match.groups()
+    if len(latitude.partition(".")[0]) % 2 or not len(longitude.partition(".")[0]) % 2:
+        return ""
+    return _degrees(_unfolded(latitude, 2) * _sign(north), _unfolded(longitude, 3) * _sign(east))
+
+
+def _fields(read: Read, *, place: bool = False) -> dict[str, Value]:
     head = read(0, 8)
     if head[:4] not in (b"II*\0", b"MM\0*"):
         return {}
@@ -86,10 +102,12 @@ def _fields(read: Read) -> dict[str, Value]:
     def number(data: bytes) -> int:
         return int.from_bytes(data, order)
 
-    found = _directory(read, number, number(head[4:8]), _MAIN)
-    pointer = _number(found.get("exif"))
-    if pointer is not None:
-        found.update(_directory(read, number, int(pointer), _PHOTO))
+    main = {**_MAIN, _GPS_IFD: "gps"} if place else _MAIN
+    found = _directory(read, number, number(head[4:8]), main)
+    for name, wanted in (("exif", _PHOTO), ("gps", _GPS)):
+        pointer = _number(found.get(name))
+        if pointer is not None:
+            found.update(_directory(read, number, int(pointer), wanted))
     return found
 
 
@@ -121,8 +139,8 @@ def _value(tag: int, kind: int, data: bytes, number: Callable[[bytes], int]) -> 
         except UnicodeDecodeError:
             return data.decode("latin-1")
     if kind in (_RATIONAL, _SRATIONAL):
-        above, below = number(data[:4]), number(data[4:8])
-        return (above / below,) if below and len(data) >= 8 else ()
+        pairs = [(number(data[at : at + 4]), number(data[at + 4 : at + 8])) for at in range(0, len(data) - 7, 8)]
+        return tuple(above / below for above, below in pairs) if all(below for _, below in pairs) else ()
     width = _SIZES[kind]
     return tuple(float(number(data[at : at + width])) for at in range(0, len(data) - width + 1, width))
 
@@ -157,6 +175,43 @@ def _time(found: dict[str, Value], name: str) -> str:
         return ""
     zone = _text(found.get(f"{name}_zone"))
     return moment + (zone if re.fullmatch(r"[+-]\d\d:\d\d|Z", zone) else "")
+
+
+def _where(found: dict[str, Value]) -> str:
+    north, east = _text(found.get("north")), _text(found.get("east"))
+    if north not in ("N", "S") or east not in ("E", "W") or _text(found.get("status")) == "V":  # void: it had no fix
+        return ""
+    latitude, longitude = _angle(found.get("latitude")), _angle(found.get("longitude"))
+    if latitude is None or longitude is None:
+        return ""
+    return _degrees(latitude * _sign(north), longitude * _sign(east))
+
+
+def _angle(value: Value | None) -> float | None:
+    """Degrees, of degrees, minutes and seconds."""
+    if not isinstance(value, tuple) or not 1 <= len(value) <= 3:
+        return None
+    return sum((part / 60.0**power for power, part in enumerate(value)), 0.0)
+
+
+def _unfolded(text: str, digits: int) -> float:
+    """Degrees, of DD.D, DDMM.M or DDMMSS.S (with so many digits of degrees)."""
+    whole, _, part = text.partition(".")
+    pieces = [whole[:digits], *(whole[at : at + 2] for at in range(digits, len(whole), 2))]
+    pieces[-1] += f".{part or 0}"
+    return _angle(tuple(float(piece) for piece in pieces)) or 0.0
+
+
+def _sign(direction: str) -> int:
+    return -1 if direction in ("S", "W", "-") else 1
+
+
+def _degrees(latitude: float, longitude: float) -> str:
+    # Zeros are what a receiver without a fix writes; nobody takes pictures there.
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180) or latitude == longitude == 0:
+        return ""
+    # Six digits are ten centimetres; + 0.0, for there is no "-0".
+    return ",".join(f"{round(each, 6) + 0.0:.6f}".rstrip("0").rstrip(".") for each in (latitude, longitude))
 
 
 def _exposure(seconds: float | None) -> str:

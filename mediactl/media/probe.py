@@ -32,14 +32,14 @@ def probe(task: ProbeTask) -> Made:
         _let_the_clock_pass(status)
         mark = source.fingerprint
         cache = _cache(task.cache)
-        known = cache.get(status.st_dev, mark, source.format, task.limits) if cache else None
+        known = cache.get(status.st_dev, mark, source.format, task.limits, place=task.place) if cache else None
         if known is None:
             # Header first: a file that is refused need not be read whole.
             info = _info(fd, task)
             known = Remembered(digest_fd(fd), info)
             check_unchanged(fd, source)
             if cache:
-                cache.put(status.st_dev, mark, source.format, task.limits, known)
+                cache.put(status.st_dev, mark, source.format, task.limits, known, place=task.place)
         return Made(digest=known.digest, info=known.info)
     finally:
         os.close(fd)
@@ -77,10 +77,10 @@ def _info(fd: int, task: ProbeTask) -> MediaInfo:
     if source.kind is Kind.IMAGE:
         from mediactl.media import image
 
-        return image.probe(fd, source.format, task.limits)
+        return image.probe(fd, source.format, task.limits, place=task.place)
     from mediactl.media import tracks
 
-    return tracks.probe(fd, source.format, task.limits)
+    return tracks.probe(fd, source.format, task.limits, place=task.place)
 
 
 def _looks_like(fd: int) -> str:

@@ -19,7 +19,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from mediactl.errors import JobFailed, MediactlError, RejectedInput
-from mediactl.media import cadence, describe, ffmpeg, lengths
+from mediactl.media import cadence, describe, ffmpeg, lengths, metadata
 from mediactl.model import AudioTrack, Limits, MediaInfo, TextTrack, VideoTrack
 
 HDR = {16: "PQ", 18: "HLG"}
@@ -30,6 +30,8 @@ DAMAGED = 2
 _TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"} | {
     11: "iec61966-2-4", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"
 }  # fmt: skip
+_PLACES = ("com.apple.quicktime.location.iso6709", "location", "location-eng")
+"""Apple's item, and libav's names for the atoms "©xyz" (Android) and "loci" (3GPP)."""
 _PEEKED = 1_000
 """Packets within which every playable track must have shown a frame."""
 _JUDGED = 3_000
@@ -93,9 +95,17 @@ class Tracks(msgspec.Struct, frozen=True):
     """All subtitle tracks, in the file's order."""
 
 
-def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
-    """Tracks, geometry, duration and tags of a film or recording. Raises RejectedInput with a one-line reason."""
-    return inspect(fd, format, limits).info
+def probe(fd: int, format: str, limits: Limits, *, place: bool = False) -> MediaInfo:
+    """Tracks, geometry, duration and tags of a film or recording. Raises RejectedInput with a one-line reason.
+
+    Where it was taken is read for ``place`` alone.
+    """
+    info = inspect(fd, format, limits).info
+    if not place:
+        return info
+    with opened(fd, limits) as container:
+        where = _place(container)
+    return msgspec.structs.replace(info, tags={**info.tags, "place": where}) if where else info
 
 
 def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = None) -> Tracks:
@@ -332,6 +342,11 @@ def _counted(video: VideoTrack, fd: int, index: int, limits: Limits, known: Vide
         found = cadence.measure(again, again.streams[index])
     rate = str(found.rate) if found.rate else ""
     return msgspec.structs.replace(video, rate=rate, frames=found.frames or None, even=found.even)
+
+
+def _place(container: InputContainer) -> str:
+    found = {key.lower(): value for key, value in container.metadata.items()}
+    return next((place for key in _PLACES if (place := metadata.place_of(found.get(key, "")))), "")
 
 
 def _unplayable(streams: list[Any]) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import click
+import msgspec
 import pytest
 from conftest import ROOT, CommandLine
 
-from mediactl import recipe
+from mediactl import asset, recipe
 from mediactl.cli import cli
+from mediactl.model import Artefact, AudioTrack, Chapter, MediaInfo, TextTrack, VideoTrack
 
 
 def blocks(file: Path, language: str) -> list[str]:
@@ -85,3 +88,19 @@ def test_every_event_that_a_run_tells_is_in_the_docs_with_its_fields(mediactl: C
         if event["event"] == "summary":
             parts = ("up_to_date", "done", "rejected", "quarantined", "unfinished")
             assert event["sources"] == sum(event[part] for part in parts)
+
+
+def test_the_asset_in_the_docs_is_one_and_every_key_of_an_asset_is_told() -> None:
+    text = (ROOT / "docs" / "assets.md").read_text()
+    (example,) = blocks(ROOT / "docs" / "assets.md", "json")
+    whole = asset.decode(example.encode())
+    assert (whole.srcset, whole.picture, whole.video) == asset.markup_of(
+        whole.artefacts, whole.metadata, asset.look_of(whole)
+    )
+    told = set(re.findall(r"[`.\]](\w+)`", text))
+    structs = (asset.Asset, asset.AssetSource, MediaInfo, VideoTrack, AudioTrack, TextTrack, Chapter, Artefact)
+    for struct in structs:
+        names = {field.encode_name for field in msgspec.structs.fields(struct)}
+        assert names - {"source", "metadata", "artefacts"} <= told, struct
+    for tag in get_args(recipe.Tag):
+        assert re.search(rf"\b{tag}\b", text), tag

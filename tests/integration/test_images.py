@@ -33,6 +33,7 @@ from pictures import (
 from PIL import ExifTags, Image, ImageCms, ImageDraw
 from PIL.TiffImagePlugin import IFDRational
 
+from mediactl.asset import Look
 from mediactl.errors import JobFailed, MediactlError
 from mediactl.media import fallback, image, image_load, image_save, metadata
 from mediactl.media.colour import is_srgb
@@ -518,7 +519,8 @@ def test_a_poster_is_made_of_a_frame(tmp_path: Path) -> None:
     assert (draft.width, draft.height, draft.media_type) == (320, 240, "image/webp")
     with Image.open(tmp_path / "poster") as poster:
         assert all_near(corners(poster), (RED, GREEN, BLUE, WHITE), 6)
-    assert len(base64.b64decode(image.placeholder_of(os.fsencode(tmp_path / "frame.png")))) > 15
+    look = Look.parse(image.placeholder_of(os.fsencode(tmp_path / "frame.png")))
+    assert len(base64.b64decode(look.placeholder)) > 15
 
 
 # Placeholder

@@ -1,0 +1,155 @@
+"""asset.json and what travels to it: looks, tags, markup; nothing is lost over runs, nothing made twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import CommandLine
+from PIL import Image
+
+from mediactl import asset
+from mediactl.asset import Look
+from mediactl.media import metadata
+from mediactl.model import MediaInfo
+
+RECIPE = """
+name = "r"
+placeholder = "{placeholder}"
+metadata = [{metadata}]
+[[image]]
+name = "w{width}"
+width = {width}
+[[image]]
+name = "w100"
+width = 100
+"""
+
+
+def write(mediactl: CommandLine, placeholder: str = "thumbhash", metadata: str = "", width: int = 50) -> None:
+    (mediactl.folder / "r.toml").write_text(RECIPE.format(placeholder=placeholder, metadata=metadata, width=width))
+
+
+@pytest.fixture
+def photo(mediactl: CommandLine) -> Path:
+    """A photo with tags."""
+    folder = mediactl.folder / "in"
+    folder.mkdir()
+    exif = Image.Exif()
+    exif.update({0x010F: "Acme", 0x0131: "Firmware 7"})
+    picture = Image.merge("RGB", [Image.radial_gradient("L"), Image.linear_gradient("L"), Image.new("L", (256, 256))])
+    picture.save(folder / "a.jpg", exif=exif)
+    return folder / "a.jpg"
+
+
+def run(mediactl: CommandLine) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Summary of a run, and the asset.json that it left."""
+    done = mediactl("process", "in", "--recipe", "r.toml", "--json")
+    assert done.code == 0, done
+    return done.summary, json.loads((mediactl.folder / "derived/a.jpg/asset.json").read_text())
+
+
+def test_a_look_survives_as_text() -> None:
+    for look in (Look(), Look("abc=", "#102030", "00ff00ff00ff00ff"), Look("", "#102030", ""), Look("abc=", "#102030")):
+        assert Look.parse(look.text()) == look
+
+
+def test_what_earlier_versions_kept_is_known_to_lack_something() -> None:
+    old = Look.parse("2fcaZwh4=")
+    assert old == Look("2fcaZwh4=")
+    assert old.known(thumbhash=True) == old.known(thumbhash=False) == ""
+    plain = Look("abc=", "#102030")
+    assert plain.known(thumbhash=True) == plain.text()
+    assert Look.parse(plain.known(thumbhash=False)).placeholder == ""
+    assert Look("", "#102030").known(thumbhash=True) == ""
+
+
+def test_tags_that_the_recipe_does_not_name_are_left_out() -> None:
+    info = MediaInfo("jpeg", tags={"camera": "Acme", "software": "7"})
+    assert asset.told(info, ("camera", "lens")).tags == {"camera": "Acme"}
+    assert asset.told(info, ()).tags == {}
+    assert asset.told(info, None) is info
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("+48.8584+002.2945+035.000/", "48.8584,2.2945"),
+        ("-33.8568-151.2153/", "-33.8568,-151.2153"),
+        ("+4851.504+00217.67/", "48.8584,2.294500"),
+        ("+485130.24+0021740.2/", "48.8584,2.2945"),
+        ("-00.5+000.0000004CRSWGS_84/", "-0.5,0"),
+        ("+00.0000+000.0000/", ""),
+        ("+95.0+002.0/", ""),
+        ("+488.1+002.0/", ""),
+        ("Paris", ""),
+        ("", ""),
+    ],
+)
+def test_places_of_films_are_read_in_degrees(text: str, place: str) -> None:
+    expected = place.replace("2.294500", "2.2945")
+    found = metadata.place_of(text)
+    assert found == expected
+
+
+def test_another_list_of_tags_changes_asset_json_alone(mediactl: CommandLine, photo: Path) -> None:
+    write(mediactl, metadata='"camera", "software"')
+    assert run(mediactl)[1]["metadata"]["tags"] == {"camera": "Acme", "software": "Firmware 7"}
+    write(mediactl, metadata='"camera"')
+    summary, less = run(mediactl)
+    assert (summary["artefacts"], summary["jobs"]) == (0, 1)
+    assert less["metadata"]["tags"] == {"camera": "Acme"}
+    write(mediactl, metadata='"software"')
+    assert run(mediactl)[1]["metadata"]["tags"] == {"software": "Firmware 7"}
+    assert mediactl("verify").code == 0
+
+
+def test_a_look_is_kept_when_the_journal_is_lost(mediactl: CommandLine, photo: Path) -> None:
+    write(mediactl)
+    before = run(mediactl)[1]
+    assert before["placeholder"] and before["colour"] and len(before["phash"]) == 16
+    shutil.rmtree(mediactl.folder / "derived/.mediactl")
+    summary, after = run(mediactl)
+    assert (summary["artefacts"], after) == (0, before)
+    assert mediactl("verify").code == 0
+
+
+def test_a_recipe_without_placeholder_has_colour_and_hash_all_the_same(mediactl: CommandLine, photo: Path) -> None:
+    write(mediactl, placeholder="none")
+    without = run(mediactl)[1]
+    assert "placeholder" not in without
+    assert mediactl("verify").code == 0
+    write(mediactl)
+    summary, with_it = run(mediactl)
+    assert summary["artefacts"] == 0
+    placeholder = with_it.pop("placeholder")
+    assert placeholder and with_it == without
+    write(mediactl, placeholder="none")
+    assert run(mediactl)[1] == without
+
+
+def test_a_journal_of_an_earlier_version_gets_what_it_lacks(mediactl: CommandLine, photo: Path) -> None:
+    write(mediactl)
+    before = run(mediactl)[1]
+    with contextlib.closing(sqlite3.connect(mediactl.folder / "derived/.mediactl/journal.db")) as connection:
+        connection.execute("UPDATE sources SET placeholder = ?", (before["placeholder"],))
+        connection.commit()
+    assert run(mediactl)[0]["up_to_date"] == 1  # what is done is left alone until there is a reason
+    (mediactl.folder / "derived/a.jpg/w50.webp").unlink()
+    (mediactl.folder / "derived/a.jpg/asset.json").unlink()
+    summary, after = run(mediactl)
+    assert (summary["artefacts"], after) == (1, before)
+
+
+def test_equal_sources_have_equal_assets_but_for_their_paths(mediactl: CommandLine, photo: Path) -> None:
+    shutil.copyfile(photo, photo.with_name("b.jpg"))
+    write(mediactl)
+    first = run(mediactl)[1]
+    second = json.loads((mediactl.folder / "derived/b.jpg/asset.json").read_text())
+    second["source"]["path"] = "a.jpg"
+    assert second == first
