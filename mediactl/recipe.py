@@ -158,7 +158,7 @@ def parse(text: str, origin: str) -> Recipe:
 
 def _trouble(output: AnyOutput) -> tuple[str, str] | None:
     """Key and complaint of an output whose values do not go together."""
-    if wrong := conditions.check(output.when):
+    if wrong := conditions.check(output.when, table):
         return "when", f"{output.when!r}: {wrong}"
     if isinstance(output, Encoding):
         return output.trouble()
