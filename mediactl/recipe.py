@@ -88,23 +88,39 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to derive. A kind without outputs is left alone (its sources count as ignored)."""
 
     name: Name
+    """Of the recipe, as asset.json tells it."""
     description: str = ""
+    """What it is for."""
     placeholder: Literal["thumbhash", "none"] = "thumbhash"
+    """What a page can show until a picture is there: a thumbhash in asset.json, or none."""
     metadata: tuple[Tag, ...] = DEFAULT_METADATA
     """Tags that asset.json has. "place" (where it was taken) only when it is named."""
     image: tuple[ImageOutput, ...] = ()
+    """Variants of pictures."""
     animation: tuple[AnimationOutput, ...] = ()
+    """Films of pictures that move."""
     video: tuple[VideoOutput, ...] = ()
+    """Films as one file."""
     hls: tuple[HlsOutput, ...] = ()
+    """Films for streaming."""
     poster: tuple[PosterOutput, ...] = ()
+    """Still pictures of films."""
     storyboard: tuple[StoryboardOutput, ...] = ()
+    """Sheets of small pictures of films, for the bar of a player."""
     preview: tuple[PreviewOutput, ...] = ()
+    """Short animations of films."""
     subtitles: tuple[SubtitlesOutput, ...] = ()
+    """Subtitles of films."""
     audio: tuple[AudioOutput, ...] = ()
+    """Recordings."""
     waveform: tuple[WaveformOutput, ...] = ()
+    """Waveforms of recordings."""
     cutting: Cutting = Cutting()
+    """How long films are cut."""
     limits: Limits = Limits()
+    """What a source may cost at most."""
     run: RunLimits = RunLimits()
+    """What a job may take."""
 
     def outputs(self, kind: Kind) -> tuple[AnyOutput, ...]:
         """The outputs that a source of this kind gets."""
