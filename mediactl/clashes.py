@@ -57,7 +57,7 @@ def files(output: Output) -> tuple[File, ...]:
         return File(output.file_name), File(f"{name}.vtt")
     if isinstance(output, SubtitlesOutput):
         return (File(f"{name}-", ".vtt", True),)
-    return (File(str(getattr(output, "file_name"))),)  # noqa: B009 - every output has one, each in its own words
+    return (File(output.file_name),)
 
 
 def clash(outputs: Iterable[Output]) -> tuple[int, int, str] | None:

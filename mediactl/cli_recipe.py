@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from mediactl.cli_journal import state_folder
@@ -41,17 +43,33 @@ def recipe_show(name: str, resolved: bool) -> None:
 @click.argument("file")
 @click.option("--against", default=None, metavar="RECIPE", help="Say how FILE differs from this recipe.")
 @click.option("--out", default=None, type=click.Path(path_type=bytes), metavar="DIR",
-              help="Say what FILE would change of what is in DIR; touch nothing.")  # fmt: skip
+              help="Say what FILE would change of what was made in DIR; touch nothing.")  # fmt: skip
 @click.option("--state", default=None, metavar="DIR", help="Where its journal is.  [default: OUT/.mediactl]")
-@click.option("-j", "--jobs", type=click.IntRange(min=1), default=None, help="Workers that times are told for.")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), default=None,
+              help="Workers that times are told for.  [default: usable cores]")  # fmt: skip
 def recipe_check(file: str, against: str | None, out: bytes | None, state: str | None, jobs: int | None) -> None:
-    """Check a recipe FILE."""
+    """Check a recipe FILE, and tell what it would change."""
     from mediactl import recipe as recipes
     from mediactl.model import Kind
 
     checked = recipes.load(file)
     outputs = ", ".join(f"{len(checked.outputs(kind))} of {kind.value}" for kind in Kind if checked.outputs(kind))
     click.echo(f"recipe {checked.name!r} is sound: makes {outputs}")
+    if against is not None:
+        from mediactl import explain
+
+        told = list(explain.differences(recipes.load(against), checked))
+        for line in told or [f"makes the same as {against}"]:
+            click.echo(line)
+    if out is not None or state is not None:
+        from mediactl import rehearsal
+        from mediactl.pool.limits import available_cores
+
+        place = state_folder(os.path.abspath(out or b"derived"), state)
+        if not os.path.exists(os.path.join(place, "journal.db")):
+            raise click.UsageError(f"{place}: there is no journal; name the --out of a run, or its --state")
+        for line in rehearsal.of_recipe(checked, place, os.environ.get("MEDIACTL_FFMPEG"), jobs or available_cores()):
+            click.echo(line)
 
 
 @recipe.command("schema")

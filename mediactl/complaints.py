@@ -1,4 +1,4 @@
-"""What msgspec says of a wrong recipe, in the words of those who write TOML: the place, what is wrong, what would be right."""
+"""What msgspec says of a wrong recipe, in the words of those who write TOML: place, fault, and what would be right."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _TYPES = {
 _NAME = 'lower case letters, digits, "-" and "_", a letter or digit first, at most 63 of them'
 
 
-def explain(error: msgspec.ValidationError, whole: type[msgspec.Struct], tables: Mapping[str, type[msgspec.Struct]]) -> str:
+def explain(
+    error: msgspec.ValidationError, whole: type[msgspec.Struct], tables: Mapping[str, type[msgspec.Struct]]
+) -> str:
     """A message of msgspec, with the place written as in TOML and the likely right key or value beside a wrong one."""
     text, _, path = str(error).partition(" - at `$")
     place = path.rstrip("`").removeprefix(".").replace("[...]", "")
@@ -49,7 +51,10 @@ def _close(name: str, names: list[str], otherwise: str) -> str:
 
 def _field(owner: type[msgspec.Struct], key: str) -> Any:
     """The type of a key, as msgspec.inspect tells it; None: there is none."""
-    return next((msgspec.inspect.type_info(each.type) for each in msgspec.structs.fields(owner) if each.encode_name == key), None)
+    return next(
+        (msgspec.inspect.type_info(each.type) for each in msgspec.structs.fields(owner) if each.encode_name == key),
+        None,
+    )
 
 
 def _struct(kind: Any) -> type[msgspec.Struct] | None:

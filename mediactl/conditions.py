@@ -1,8 +1,8 @@
 """Conditions of recipes ("width > 2000 and not animated") over what probing tells of a source.
 
-simpleeval evaluates them. ``check`` refuses at load all but names, numbers, texts, comparisons, ``and``, ``or``, ``not``
-and the four operations of arithmetic, and what mixes types: a condition that passed it can be true or false of any source,
-at a cost that its length bounds.
+simpleeval evaluates them. ``check`` refuses at load all but names, numbers, texts, comparisons, ``and``, ``or``,
+``not`` and the four operations of arithmetic, and what mixes types: a condition that passed it is true or false of any
+source, at a cost that its length bounds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ NAMES = {
     "width": Known(NUMBER, "pixels across, as shown", PICTURES | FILMS),
     "height": Known(NUMBER, "pixels down, as shown", PICTURES | FILMS),
     "pixels": Known(NUMBER, "width x height", PICTURES | FILMS),
-    "frames": Known(NUMBER, "frames of an animation or a film; 1 of a still, 0 where a film does not tell", PICTURES | FILMS),
+    "frames": Known(NUMBER, "of an animation or a film; 1 of a still, 0 where a film does not tell", PICTURES | FILMS),
     "duration": Known(NUMBER, "seconds", FILMS | SOUNDS),
     "fps": Known(NUMBER, "frames a second; 0 where they are not known", FILMS),
     "channels": Known(NUMBER, "of the sound track with the most; 0 without sound", FILMS | SOUNDS),
@@ -138,22 +138,24 @@ def _type(node: ast.expr, names: dict[str, Known], table: str) -> str:
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div(), right=right):
             return require(left, NUMBER, "arithmetic") and require(right, NUMBER, "arithmetic")
         case ast.Compare(left=left, ops=operators, comparators=others):
-            for operator, other in zip(operators, others, strict=True):
-                match operator, other:
-                    case (ast.In() | ast.NotIn()), (ast.Tuple(elts=parts) | ast.List(elts=parts)):
+            for comparison, other in zip(operators, others, strict=True):
+                match comparison, other:
+                    case ((ast.In() | ast.NotIn()), (ast.Tuple(elts=parts) | ast.List(elts=parts))):
                         for part in parts:
                             require(part, of(left), f"{'in'!r} after {ast.unparse(left)!r}")
-                    case (ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()), _:
+                    case ((ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()), _):
                         require(left, NUMBER, "a comparison by size")
                         require(other, NUMBER, "a comparison by size")
-                    case (ast.Eq() | ast.NotEq()), _:
+                    case ((ast.Eq() | ast.NotEq()), _):
                         require(other, of(left), f"a comparison with {ast.unparse(left)!r}")
                     case _:
                         raise Wrong('compare with <, <=, >, >=, ==, != or in, as in format in ("png", "gif")')
                 left = other
             return TRUTH
-    raise Wrong(f"{ast.unparse(node)[:40]!r} is not possible here; there are names, numbers, texts, comparisons, and, or,"
-                " not, +, -, * and /")  # fmt: skip
+    raise Wrong(
+        f"{ast.unparse(node)[:40]!r} is not possible here; there are names, numbers, texts, comparisons,"
+        " and, or, not, +, -, * and /"
+    )
 
 
 def _unknown(name: str, names: dict[str, Known], table: str) -> str:

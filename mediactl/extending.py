@@ -68,8 +68,9 @@ def leave_out(base: Draft, names: Iterable[str]) -> Draft:
 
 
 def extend(base: Draft, own: Draft, formats: Mapping[str, str]) -> Draft:
-    """What ``own`` says laid over the base: plain keys replaced, tables key by key, outputs of the same name (and format,
-    where it is given) changed key by key, others added. ``formats`` are the default formats by table. Raises Wrong."""
+    """What ``own`` says laid over the base: plain keys replaced, tables key by key, outputs of the same name (and
+    format, where it is given) changed key by key, others added. ``formats`` are the default formats by table. Raises
+    Wrong."""
     plain = dict(base.plain)
     plain.pop("description", None)  # of something else
     for key, value in own.plain.items():

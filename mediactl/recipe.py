@@ -7,7 +7,7 @@ import hashlib
 import os
 import tomllib
 from importlib import resources
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -137,7 +137,7 @@ class RecipeFile(Recipe, frozen=True, forbid_unknown_fields=True):
     extends: str = ""
     """A built-in recipe, or a file relative to this one's folder: what is said here is laid over what that says."""
     without: tuple[str, ...] = ()
-    """What is left out of it: "hls" (all of a table), "video.v720" (an output), "audio.audio.opus" (one format of it)."""
+    """What is left out of it: "hls" (a whole table), "video.v720" (an output), "audio.audio.opus" (one format)."""
 
 
 def builtin_names() -> list[str]:
@@ -201,7 +201,9 @@ def draft(text: str, origin: str, chain: tuple[str, ...] = ()) -> Draft:
     )
     if not file.extends:
         if file.without:
-            raise UsageError(f'{shown(origin)}: without: takes nothing away, for extends is missing, as extends = "web"')
+            raise UsageError(
+                f'{shown(origin)}: without: takes nothing away, for extends is missing, as extends = "web"'
+            )
         return own
     base = file.extends
     if "/" in base or base.endswith(".toml"):
@@ -249,7 +251,8 @@ def checked(found: Draft) -> Recipe:
         )
     if not any(recipe.outputs(kind) for kind in Kind):
         raise UsageError(
-            f"{shown(found.origin)}: makes nothing; add an [[image]], [[video]], [[hls]], [[poster]] or [[audio]] output"
+            f"{shown(found.origin)}: makes nothing;"
+            " add an [[image]], [[video]], [[hls]], [[poster]] or [[audio]] output"
         )
     return recipe
 

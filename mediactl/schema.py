@@ -1,4 +1,4 @@
-"""JSON Schema of recipe files, for editors: what ``wanted`` and ``recipe`` say, with their docstrings as descriptions."""
+"""JSON Schema of recipe files, for editors: what ``wanted`` and ``recipe`` say, described by their docstrings."""
 
 from __future__ import annotations
 

@@ -255,8 +255,8 @@ def lines_of(width: int, height: int) -> float:
 def frame(width: int, height: int, lines: int) -> tuple[int, int]:
     """A film's size on a rung, even, never enlarged: what fits into a 16:9 frame of so many lines, lying or upright.
 
-    So a "720p" rendition of a wide film is 1280 x 534, as players, levels and bit rates expect it, and not 1728 x 720. A
-    film within 1 % of the frame keeps its size (856 x 480, 1920 x 1088): scaling would cost sharpness for nothing.
+    So a "720p" rendition of a wide film is 1280 x 534, as players, levels and bit rates expect it, and not 1728 x 720.
+    A film within 1 % of the frame keeps its size (856 x 480, 1920 x 1088): scaling would cost sharpness for nothing.
     """
     scale = lines / lines_of(width, height)
     if scale < 1 - _NEARLY:
@@ -265,8 +265,8 @@ def frame(width: int, height: int, lines: int) -> tuple[int, int]:
 
 
 def rungs(heights: tuple[int, ...], own: float) -> list[int]:
-    """The rungs of a ladder for a film of ``own`` lines (``lines_of``), largest first: those that do not enlarge it, and
-    the next one (which becomes its own size) when the film lies well above them, or below all."""
+    """The rungs of a ladder for a film of ``own`` lines (``lines_of``), largest first: those that do not enlarge it,
+    and the next one (which becomes its own size) when the film lies well above them, or below all."""
     wanted = sorted(set(heights), reverse=True)
     below = [height for height in wanted if height <= own * (1 + _NEARLY)]
     above = [height for height in wanted if height > own * (1 + _NEARLY)]

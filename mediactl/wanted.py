@@ -34,6 +34,11 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     """Of the file, without its extension."""
 
+    @property
+    def file_name(self) -> str:
+        """Name of the artefact's file, or of the one that stands for several."""
+        raise NotImplementedError
+
 
 class ImageOutput(Output, frozen=True, forbid_unknown_fields=True):
     """One still or animated variant; never enlarged."""
@@ -144,8 +149,8 @@ class HlsOutput(Encoding, frozen=True, forbid_unknown_fields=True):
     """A ladder of renditions for streaming: CMAF tracks, a playlist for each, and ``name``.m3u8 above them."""
 
     heights: Annotated[tuple[Lines, ...], msgspec.Meta(min_length=1)] = (1080, 720, 480, 360)
-    """A rendition each, like the height of [[video]]. What would enlarge the source is left out, but for one rendition of
-    its own size."""
+    """A rendition each, like the height of [[video]]. What would enlarge the source is left out, but for one rendition
+    of its own size."""
     segment: Annotated[float, msgspec.Meta(ge=1, le=30)] = 6.0
     """Seconds of a segment, about: it ends at a key frame (every 2 s)."""
     audio: Literal["all", "first", "none"] = "all"

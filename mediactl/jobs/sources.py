@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apsw
@@ -15,6 +17,9 @@ from mediactl.model import Artefact, Fingerprint, Kind, Made, MediaInfo, OutputF
 
 Outputs = tuple[tuple[bytes, int, int], ...]
 """(name, size, mtime_ns) of an asset's files, one an inode: what the quick check compares with stat."""
+
+
+_SOURCE = operator.itemgetter(0, 1, 2, 3, 4)
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -153,6 +158,13 @@ class Sources:
         return tuple(
             OutputFile(_artefact(row[:9]), row[9], row[10]) for row in self._run("artefacts", (source,)).fetchall()
         )
+
+    def outcomes(self, *, mine: bool) -> Iterator[tuple[tuple[Any, ...], list[tuple[Any, ...]]]]:
+        """Done sources, or with ``mine`` those that this run makes again: (id, recipe, kind, digest, info) and of each
+        artefact (name, role, key, bytes, width, height, duration)."""
+        rows = self._run("outcomes_mine" if mine else "outcomes", ())
+        for source, group in itertools.groupby(rows, _SOURCE):
+            yield source, [row[5:] for row in group]
 
     def twins(self, source: int, digest: str, out: bytes) -> tuple[Reuse, ...]:
         """Artefacts of other sources with the same content."""

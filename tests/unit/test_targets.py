@@ -173,7 +173,14 @@ name = "subtitles"
 
 
 @REPEATABLE
-@given(side, side, st.floats(0, 40_000), st.integers(0, 4), st.integers(0, 4), st.sampled_from(["", "eng", "日本", "x" * 99]))
+@given(
+    side,
+    side,
+    st.floats(0, 40_000),
+    st.integers(0, 4),
+    st.integers(0, 4),
+    st.sampled_from(["", "eng", "日本", "x" * 99]),
+)
 def test_no_two_artefacts_of_a_film_have_one_name(
     width: int, height: int, duration: float, sounds: int, texts: int, language: str
 ) -> None:
@@ -195,7 +202,9 @@ def test_equal_params_have_equal_keys_and_other_params_other_keys(
     assume(one != two)
     first = {"piece": one, "crf": frames, "hdr": bool(rungs % 2)}
     assert targets.key("aa", "stream", first, VERSIONS) == targets.key("aa", "stream", dict(first), VERSIONS)
-    assert targets.key("aa", "stream", first, VERSIONS) != targets.key("aa", "stream", {**first, "piece": two}, VERSIONS)
+    assert targets.key("aa", "stream", first, VERSIONS) != targets.key(
+        "aa", "stream", {**first, "piece": two}, VERSIONS
+    )
     assert targets.key("aa", "stream", first, VERSIONS) != targets.key("ab", "stream", first, VERSIONS)
 
 
@@ -296,7 +305,9 @@ def test_the_plan_of_a_kind_changes_with_whatever_decides_its_targets() -> None:
 
     def changed(text: str) -> set[Kind]:
         other = recipe.parse(text, "mine.toml")
-        return {each for each in Kind if plan.plan_digest(base, each, VERSIONS) != plan.plan_digest(other, each, VERSIONS)}
+        return {
+            each for each in Kind if plan.plan_digest(base, each, VERSIONS) != plan.plan_digest(other, each, VERSIONS)
+        }
 
     whole = 'name = "mine"\n' + FULL + '[[audio]]\nname = "a"\n[[image]]\nname = "i"\n'
     assert changed(whole) == set()
