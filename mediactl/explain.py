@@ -50,7 +50,6 @@ SOUND = 0.015
 _TRACK = re.compile(r"-\d+(-[a-z0-9]{1,8})?\.")
 _TABLE_OF_ROLE = {
     "variant": "image", "rendition": "video", "stream": "hls", "sound": "hls", "playlist": "hls", "master": "hls",
-    "storyboard-map": "storyboard",
 }  # fmt: skip
 """Those that are not called like their table."""
 _TABLE_OF = {output: table for table, output in OUTPUTS.items()}
@@ -175,6 +174,12 @@ def removed_label(had: Had, every: Sequence[Had]) -> str:
         for each in every:
             if each.role == "master" and had.name.startswith(each.name.removesuffix("m3u8")[:-1] + "-"):
                 return f"hls {each.name}"
+    if had.role == "storyboard-map":
+        stem = had.name.removesuffix("vtt")
+        return next(
+            (f"storyboard {each.name}" for each in every if each.role == "storyboard" and each.name.startswith(stem)),
+            had.name,
+        )
     return f"{table} {_TRACK.sub('.', had.name) if had.role == 'subtitles' else had.name}"
 
 
@@ -297,7 +302,7 @@ def _changes(old: msgspec.Struct, new: msgspec.Struct) -> str:
 
 def _said(value: Any) -> str:
     if value is None or value == "":
-        return "none"
+        return "not given"
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_said, value)) + "]"
     if isinstance(value, msgspec.Struct):

@@ -34,7 +34,7 @@ ENOUGH = 5
 SECONDS_A_SOURCE = {"image": 0.05, "video": 1.0, "audio": 0.2}
 """What each source takes whatever its size."""
 REPLANNED = ("recipe changed", "encoder changed")
-"""Reasons for which a source is made again of which everything is known."""
+"""Reasons for which a source is made again of which everything is known, unless it was rejected."""
 NOUNS = {"image": "image", "video": "film", "audio": "recording"}
 
 
@@ -45,6 +45,7 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
     seconds = 0.0
     counts: Counter[str] = Counter()
     unread: Counter[str] = Counter()
+    again: list[float] = []
     total_bytes = 0
     with ExitStack() as stack:
         chosen = recipe.load(settings.recipe)
@@ -68,9 +69,11 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
                     kind, bytes_in = str(event.fields["kind"]), int(str(event.fields["bytes"]))
                     counts[kind] += 1
                     total_bytes += bytes_in
-                    if event.fields["reason"] not in REPLANNED:
-                        guess = SECONDS_A_SOURCE[kind] + SECONDS_A_BYTE[kind] * bytes_in
-                        seconds += medians.get(kind) or guess
+                    guess = medians.get(kind) or SECONDS_A_SOURCE[kind] + SECONDS_A_BYTE[kind] * bytes_in
+                    if event.fields["reason"] in REPLANNED:
+                        again.append(guess)
+                    else:
+                        seconds += guess
                     if event.fields["reason"] in ("new", "changed"):
                         unread[kind] += 1
                 if as_json:
@@ -82,7 +85,8 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
             events.clear()
         effect = Effect(versions, measured(journal, settings.jobs))
         _replanned(effect, journal, planner)
-    seconds = (seconds + effect.seconds) / settings.jobs
+    read_again = 1 - effect.sources / max(1, len(again))  # those that were rejected
+    seconds = (seconds + effect.seconds + max(0.0, read_again) * sum(again)) / settings.jobs
     if as_json:
         yield json.dumps(
             {
@@ -136,7 +140,7 @@ def told(effect: Effect, workers: int) -> Iterator[str]:
     if made:
         number = sum(change.artefacts for change in made)
         yield (
-            f"to be made anew: {count(number, 'artefact')}, about {duration(effect.seconds / workers)},"
+            f"to be made anew: {count(number, 'artefact')}, about {_time(effect.seconds / workers)},"
             f" {size(effect.bytes)}; {effect.kept:,} stay as they are"
         )
 
@@ -194,4 +198,8 @@ def _told(change: Change, workers: int) -> str:
         number += f" of {count(change.sources, 'source')}"
     if change.change == "removed":
         return f"{number} leave asset.json and stay in their folders, {size(change.bytes)}"
-    return f"{number}, about {duration(change.seconds / workers)}, {size(change.bytes)}"
+    return f"{number}, about {_time(change.seconds / workers)}, {size(change.bytes)}"
+
+
+def _time(seconds: float) -> str:
+    return duration(max(0.1, seconds))

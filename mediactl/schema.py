@@ -68,7 +68,7 @@ def _plain(part: Any) -> Any:
         return [_plain(each) for each in part if each != {"type": "null"}]
     if not isinstance(part, dict):
         return part
-    made = {key: _plain(value) for key, value in part.items() if not (key == "default" and value is None)}
+    made = {key: _plain(value) for key, value in part.items() if value is not None}
     if len(made.get("anyOf", ())) == 1:
         (only,) = made.pop("anyOf")
         made = {**only, **made}
