@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from mediactl.jobs.sources import Had, Outcome
 from mediactl.model import Kind, MediaInfo, Target
 from mediactl.plan import work_of
 from mediactl.recipe import OUTPUTS, AnyOutput, Recipe
@@ -55,18 +56,6 @@ _TABLE_OF_ROLE = {
 _TABLE_OF = {output: table for table, output in OUTPUTS.items()}
 
 
-class Had(NamedTuple):
-    """An artefact that a source has. Fields in the order of the query "outcomes"."""
-
-    name: str
-    role: str
-    key: str
-    bytes: int
-    width: int | None
-    height: int | None
-    duration: float | None
-
-
 class Change(msgspec.Struct):
     """What becomes of one output's artefacts, over all sources."""
 
@@ -102,8 +91,9 @@ class Effect:
         order = ("new", "changed", "removed")
         return sorted(self._changes.values(), key=lambda each: order.index(each.change))
 
-    def take(self, recipe: Recipe, kind: Kind, info: MediaInfo, digest: str, had: Sequence[Had]) -> None:
-        """One source with the artefacts that it has."""
+    def take(self, recipe: Recipe, outcome: Outcome) -> bool:
+        """One source with the artefacts that it has; False: the recipe makes nothing of it."""
+        kind, info, digest, had = outcome.kind, outcome.info, outcome.digest, outcome.had
         self.sources += 1
         keys = {each.key for each in had}
         names = {each.name for each in had}
@@ -125,6 +115,7 @@ class Effect:
                 if each.name in names:
                     last, label = label, removed_label(each, had)
                     self._add(label, "removed", label != last, 0.0, each.bytes)
+        return bool(every)
 
     def _make(
         self, missing: list[tuple[str, Target]], every: list[Target], kind: Kind, info: MediaInfo, had: Sequence[Had]

@@ -175,17 +175,15 @@ FROM artefacts WHERE source = ? ORDER BY ordinal;
 
 -- name: outcomes
 -- Done sources with what they have, an artefact a row, those of a source together.
-SELECT s.id, s.recipe, s.kind, s.digest, s.info, a.name, a.role, a.key, a.bytes, a.width, a.height, a.duration
+SELECT s.id, s.path, s.size, s.kind, s.digest, s.info, a.name, a.role, a.key, a.bytes, a.width, a.height, a.duration
 FROM sources AS s JOIN artefacts AS a ON a.source = s.id
 WHERE s.state = 'done' ORDER BY s.id, a.ordinal;
 
--- name: outcomes_mine
--- The same of this run's sources that are to be made again without being read again.
-SELECT s.id, s.recipe, s.kind, s.digest, s.info, a.name, a.role, a.key, a.bytes, a.width, a.height, a.duration
-FROM temp.mine AS m JOIN sources AS s ON s.id = m.source JOIN artefacts AS a ON a.source = s.id
-WHERE s.state = 'pending' AND s.digest IS NOT NULL AND s.info IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM jobs WHERE source = s.id AND kind = 'probe' AND state IN ('ready', 'running')
-) ORDER BY m.source, a.ordinal;
+-- name: outcomes_of
+-- The same of those in a JSON list of ids.
+SELECT s.id, s.path, s.size, s.kind, s.digest, s.info, a.name, a.role, a.key, a.bytes, a.width, a.height, a.duration
+FROM json_each(?) AS l JOIN sources AS s ON s.id = l.value JOIN artefacts AS a ON a.source = s.id
+WHERE s.state = 'done' ORDER BY l.key, a.ordinal;
 
 -- name: twins
 -- Artefacts made from the same content elsewhere in OUT, one a key: any will do, and there may be thousands.

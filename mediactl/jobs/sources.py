@@ -6,7 +6,7 @@ import itertools
 import operator
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -19,7 +19,30 @@ Outputs = tuple[tuple[bytes, int, int], ...]
 """(name, size, mtime_ns) of an asset's files, one an inode: what the quick check compares with stat."""
 
 
-_SOURCE = operator.itemgetter(0, 1, 2, 3, 4)
+_SOURCE = operator.itemgetter(0, 1, 2, 3, 4, 5)
+
+
+class Had(NamedTuple):
+    """An artefact that a source has, as far as another recipe is judged by it."""
+
+    name: str
+    role: str
+    key: str
+    bytes: int
+    width: int | None
+    height: int | None
+    duration: float | None
+
+
+class Outcome(NamedTuple):
+    """A done source and what it has."""
+
+    path: bytes
+    size: int
+    kind: Kind
+    digest: str
+    info: MediaInfo
+    had: list[Had]
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -159,12 +182,16 @@ class Sources:
             OutputFile(_artefact(row[:9]), row[9], row[10]) for row in self._run("artefacts", (source,)).fetchall()
         )
 
-    def outcomes(self, *, mine: bool) -> Iterator[tuple[tuple[Any, ...], list[tuple[Any, ...]]]]:
-        """Done sources, or with ``mine`` those that this run makes again: (id, recipe, kind, digest, info) and of each
-        artefact (name, role, key, bytes, width, height, duration)."""
-        rows = self._run("outcomes_mine" if mine else "outcomes", ())
-        for source, group in itertools.groupby(rows, _SOURCE):
-            yield source, [row[5:] for row in group]
+    def outcomes(self, of: Iterable[int] | None = None) -> Iterator[Outcome]:
+        """What was made of done sources: of all, or of those with these ids, in their order."""
+        rows = (
+            self._run("outcomes", ())
+            if of is None
+            else self._run("outcomes_of", (msgspec.json.encode(list(of)).decode(),))
+        )
+        for (_, path, size, kind, digest, info), group in itertools.groupby(rows, _SOURCE):
+            decoded = msgspec.json.decode(info, type=MediaInfo)
+            yield Outcome(path, size, Kind(kind), digest, decoded, [Had._make(row[6:]) for row in group])
 
     def twins(self, source: int, digest: str, out: bytes) -> tuple[Reuse, ...]:
         """Artefacts of other sources with the same content."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from mediactl import explain, recipe, targets
-from mediactl.explain import Effect, Had
+from mediactl.explain import Effect
+from mediactl.jobs.sources import Had, Outcome
 from mediactl.model import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
@@ -63,7 +64,7 @@ def effect(
     found = Effect(VERSIONS, measured)
     for number in range(sources):
         digest = f"{number:064x}"
-        found.take(parse(after), kind, info, digest, had(before, kind, info, digest))
+        found.take(parse(after), Outcome(b"a", 1, kind, digest, info, had(before, kind, info, digest)))
     return found
 
 
@@ -98,7 +99,9 @@ def test_the_same_recipe_changes_nothing() -> None:
 
 def test_another_encoder_changes_what_it_makes() -> None:
     found = Effect({**VERSIONS, "image": "libvips-9.0"}, lambda *like: None)
-    found.take(parse(widths(320)), Kind.IMAGE, PHOTO, "aa", had(widths(320), Kind.IMAGE, PHOTO))
+    outcome = Outcome(b"a", 1, Kind.IMAGE, "aa", PHOTO, had(widths(320), Kind.IMAGE, PHOTO))
+    assert found.take(parse(widths(320)), outcome)
+    assert not found.take(parse('[[audio]]\nname = "a"\n'), outcome._replace(had=[]))
     assert changes(found) == [("image w320.webp", "changed", 1, 1)]
 
 
@@ -166,7 +169,7 @@ def test_whatever_a_recipe_can_make_has_a_size_and_a_time(kind: Kind) -> None:
         kind
     ]
     found = effect(widths(1), every, kind, info) if kind is Kind.IMAGE else effect(every, every, kind, info, sources=0)
-    found.take(parse(every), kind, info, "aa", [])
+    found.take(parse(every), Outcome(b"a", 1, kind, "aa", info, []))
     made = targets.targets(parse(every), kind, info, "aa", VERSIONS)
     assert sum(each.artefacts for each in found.changes if each.change == "new") % len(made) == 0
     for target in made:
