@@ -17,6 +17,7 @@ from mediactl.extending import Draft
 from mediactl.files import shown
 from mediactl.model import Kind, Limits
 from mediactl.wanted import (
+    SIMILARITY,
     AnimationOutput,
     AudioOutput,
     Cutting,
@@ -263,6 +264,11 @@ def _trouble(output: AnyOutput, table: str) -> tuple[str, str] | None:
         return "when", f"{output.when!r}: {wrong}"
     if isinstance(output, Encoding):
         return output.trouble()
-    if isinstance(output, ImageOutput) and output.fit != "inside" and not (output.width and output.height):
-        return "fit", f"{output.fit!r} needs width and height"
+    if isinstance(output, ImageOutput):
+        if output.fit != "inside" and not (output.width and output.height):
+            return "fit", f"{output.fit!r} needs width and height"
+        if output.fit == "inside" and output.position != "attention":
+            return "position", 'goes with fit = "cover" alone; add that, or leave this out'
+        if output.quality != "auto" and output.similarity != SIMILARITY:
+            return "similarity", 'goes with quality = "auto" alone; add that, or leave this out'
     return None

@@ -64,7 +64,7 @@ def _structs(struct: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
 
 def _plain(part: Any) -> Any:
     """Without null, which TOML does not have."""
-    if isinstance(part, list):
+    if isinstance(part, (list, tuple)):
         return [_plain(each) for each in part if each != {"type": "null"}]
     if not isinstance(part, dict):
         return part

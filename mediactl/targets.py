@@ -77,6 +77,8 @@ DEFAULT_EFFORT = {"webp": 2, "jpeg": 0, "png": 6, "avif": 1}
 237 ms, effort 2 497 ms for the same bytes; JPEG effort 0 (fixed tables) 4 ms for 234 kB, effort 1 11 ms for 230 kB."""
 DEFAULT_AUDIO_BITRATE = {"m4a": 128, "opus": 96}
 """kbit/s for two channels; Opus at 96 is judged as good as AAC at 128 in public listening tests."""
+MOST_OPUS = 256
+"""kbit/s a channel; libopus refuses more."""
 DEFAULT_CRF = {"h264": 23, "hevc": 26, "av1": 32}
 DEFAULT_PRESET = {"h264": "veryfast", "hevc": "fast", "av1": "10"}
 KEY_FRAMES = 2.0
@@ -326,6 +328,8 @@ def _sound(output: AudioOutput, info: MediaInfo) -> Params:
     channels = min(8 if output.channels == "keep" else 2, there)
     full = DEFAULT_AUDIO_BITRATE[output.format] if output.bitrate is None else output.bitrate
     bitrate = max(8, full * 5 // 8) if channels == 1 else full * max(1, channels // 2)
+    if output.format == "opus":
+        bitrate = min(bitrate, MOST_OPUS * channels)
     params: Params = {"format": output.format, "bitrate": bitrate, "channels": channels, "cover": output.cover}
     return params if output.loudness is None else params | {"loudness": output.loudness}
 

@@ -192,7 +192,7 @@ def test_a_clash_with_an_output_of_the_base_names_both_files(folder: Path) -> No
         'description = "\\u007f \\" \\\\ \\n é 🎞"\nmetadata = []\n',
         '[[video]]\nname = "v720"\nquality = { vmaf = 94.5 }\nwhen = "fps > 1"\n',
         '[[hls]]\nname = "h"\nheights = [72, 36]\n',
-        '[[image]]\nname = "w320"\nanimate = false\nsimilarity = 0.9000001\n[run]\nseconds = 1e6\n',
+        '[[image]]\nname = "w320"\nanimate = false\nquality = "auto"\nsimilarity = 0.9000001\n[run]\nseconds = 1e6\n',
     ],
 )
 def test_what_comes_out_can_be_written_as_one_file(folder: Path, more: str) -> None:

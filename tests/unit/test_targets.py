@@ -266,6 +266,13 @@ def test_loudness_is_a_parameter_only_where_it_is_asked_for() -> None:
     assert plain.key != loud.key
 
 
+@pytest.mark.parametrize(("channels", "bitrate"), [(1, 256), (2, 512), (6, 1536)])
+def test_opus_is_never_asked_for_more_than_it_can(channels: int, bitrate: int) -> None:
+    info = MediaInfo(format="flac", duration=180.0, audio=(AudioTrack("flac", channels, 48000),))
+    (found,) = made('[[audio]]\nname = "a"\nformat = "opus"\nbitrate = 1024\nchannels = "keep"\n', info, Kind.AUDIO)
+    assert (found.params["bitrate"], found.params["channels"]) == (bitrate, channels)
+
+
 def test_a_condition_decides_whether_a_source_gets_an_output() -> None:
     outputs = '[[image]]\nname = "big"\nwhen = "width > 2000 and not animated"\n[[image]]\nname = "all"\n'
     for width, frames, names in ((4000, 1, ["big", "all"]), (4000, 9, ["all"]), (2000, 1, ["all"])):
