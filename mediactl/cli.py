@@ -12,6 +12,7 @@ import click
 from mediactl import __version__
 from mediactl.cli_journal import places, state_folder
 from mediactl.cli_journal import register as register_journal_commands
+from mediactl.cli_recipe import recipe
 from mediactl.cli_upload import upload
 from mediactl.cli_uploads import register as register_upload_commands
 from mediactl.cli_work import settings_of, work_options
@@ -79,6 +80,7 @@ def cli() -> None:
 
 
 register_journal_commands(cli)
+cli.add_command(recipe)
 cli.add_command(upload)
 register_upload_commands(cli)
 
@@ -154,41 +156,6 @@ def _display(*, as_json: bool, quiet: bool, verbose: bool) -> tuple[Callable[[Ev
 
         display = Lines(sys.stdout, time.monotonic, quiet=quiet, verbose=verbose)
     return display.take, display.close
-
-
-@cli.group()
-def recipe() -> None:
-    """Recipes: what is derived from each kind of source."""
-
-
-@recipe.command("list")
-def recipe_list() -> None:
-    """Recipes that come with mediactl."""
-    from mediactl import recipe as recipes
-
-    for name in recipes.builtin_names():
-        click.echo(f"{name:<12}  {recipes.load(name).description}")
-
-
-@recipe.command("show")
-@click.argument("name")
-def recipe_show(name: str) -> None:
-    """Print a recipe's TOML, to start one of your own from."""
-    from mediactl import recipe as recipes
-
-    click.echo(recipes.text_of(name)[0].rstrip("\n"))
-
-
-@recipe.command("check")
-@click.argument("file")
-def recipe_check(file: str) -> None:
-    """Check a recipe FILE."""
-    from mediactl import recipe as recipes
-    from mediactl.model import Kind
-
-    checked = recipes.load(file)
-    outputs = ", ".join(f"{len(checked.outputs(kind))} of {kind.value}" for kind in Kind if checked.outputs(kind))
-    click.echo(f"recipe {checked.name!r} is sound: makes {outputs}")
 
 
 @cli.command()

@@ -1,43 +1,173 @@
-"""Conditions of recipes ("width > 2000 and not alpha"): expressions of simpleeval over what probing tells."""
+"""Conditions of recipes ("width > 2000 and not animated") over what probing tells of a source.
+
+simpleeval evaluates them. ``check`` refuses at load all but names, numbers, texts, comparisons, ``and``, ``or``,
+``not`` and the four operations of arithmetic, and what mixes types: a condition that passed it is true or false of any
+source, at a cost that its length bounds.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import ast
+import difflib
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediactl.model import MediaInfo
 
-NAMES: dict[str, Any] = {
-    "width": 4000, "height": 3000, "pixels": 12_000_000, "duration": 60.0, "fps": 30.0, "frames": 1, "channels": 2,
-    "alpha": False, "animated": False, "hdr": False, "sound": True, "format": "jpeg",
+if TYPE_CHECKING:
+    from simpleeval import SimpleEval
+
+MOST_LETTERS = 500
+"""Of one condition."""
+MOST_LEVELS = 30
+"""Of one condition's tree; people write five."""
+MOST_NUMBER = 1e15
+"""The largest number that may stand in one: a million times the pixels of any picture."""
+NUMBER, TEXT, TRUTH = "a number", "a text", "true or false"
+PICTURES = frozenset({"image", "animation"})
+FILMS = frozenset({"video", "hls", "poster", "storyboard", "preview", "subtitles"})
+SOUNDS = frozenset({"audio", "waveform"})
+
+
+class Known(NamedTuple):
+    """A name that conditions may use: its type, its meaning, and the tables of a recipe in which it makes sense."""
+
+    type: str
+    meaning: str
+    tables: frozenset[str]
+
+
+NAMES = {
+    "width": Known(NUMBER, "pixels across, as shown", PICTURES | FILMS),
+    "height": Known(NUMBER, "pixels down, as shown", PICTURES | FILMS),
+    "pixels": Known(NUMBER, "width x height", PICTURES | FILMS),
+    "frames": Known(NUMBER, "of an animation or a film; 1 of a still, 0 where a film does not tell", PICTURES | FILMS),
+    "duration": Known(NUMBER, "seconds", FILMS | SOUNDS),
+    "fps": Known(NUMBER, "frames a second; 0 where they are not known", FILMS),
+    "channels": Known(NUMBER, "of the sound track with the most; 0 without sound", FILMS | SOUNDS),
+    "alpha": Known(TRUTH, "whether it has transparency", PICTURES),
+    "animated": Known(TRUTH, "whether it moves", PICTURES),
+    "hdr": Known(TRUTH, "whether it is HDR10 or HLG", FILMS),
+    "sound": Known(TRUTH, "whether there is a sound track", FILMS),
+    "subtitles": Known(TRUTH, "whether there are subtitles of text", FILMS),
+    "format": Known(TEXT, 'of the source: "jpeg", "png", "mp4" ...', PICTURES | FILMS | SOUNDS),
 }  # fmt: skip
-"""What a condition may ask for, each with an example."""
+"""What a condition may ask for."""
+
+
+class Wrong(Exception):
+    """What is wrong with a condition, in words."""
 
 
 def holds(condition: str, info: MediaInfo) -> bool:
-    """Whether a condition is true of a source; "" always is. Raises what ``check`` would have."""
-    return not condition or bool(_value(condition, _names(info)))
+    """Whether a condition that ``check`` passed is true of a source; "" always is. What divides by zero is false."""
+    if not condition:
+        return True
+    evaluator = _evaluator()
+    evaluator.names = _values(info)
+    try:
+        return bool(evaluator.eval(condition, previously_parsed=_parsed(condition)))
+    except ArithmeticError:
+        return False
 
 
-def check(condition: str) -> str:
-    """What is wrong with a condition, in words; "" when nothing is."""
+def check(condition: str, table: str) -> str:
+    """What is wrong with a condition of an output in this table of a recipe, in words; "" when nothing is."""
     if not condition:
         return ""
-    from simpleeval import InvalidExpression
-
     try:
-        value = _value(condition, NAMES)
-    except (InvalidExpression, SyntaxError, TypeError, ValueError, ArithmeticError, KeyError, AttributeError) as error:
-        return f"{error}; known names: {', '.join(NAMES)}"
-    return "" if isinstance(value, bool) else "is not true or false; compare with something, as in width > 2000"
+        found = _type(_parsed(condition), {name: each for name, each in NAMES.items() if table in each.tables}, table)
+    except Wrong as error:
+        return str(error)
+    return "" if found is TRUTH else f"is {found}, not true or false; compare it with something, as in width > 2000"
 
 
-def _value(condition: str, names: dict[str, Any]) -> Any:
-    from simpleeval import SimpleEval  # here: most recipes have no condition
+@cache
+def _parsed(condition: str) -> ast.expr:
+    if len(condition) > MOST_LETTERS:
+        raise Wrong(f"is longer than {MOST_LETTERS} letters")
+    try:
+        tree = ast.parse(condition.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise Wrong('cannot be understood; write it as in width > 2000 and format == "png"') from None
+    level: list[ast.AST] = [tree]
+    for _ in range(MOST_LEVELS):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    if level:
+        raise Wrong("is nested too deeply")
+    return tree
 
-    return SimpleEval(names=names, functions={}).eval(condition)
+
+@cache
+def _evaluator() -> SimpleEval:
+    from simpleeval import EvalWithCompoundTypes  # here: most recipes have no condition
+
+    return EvalWithCompoundTypes(functions={})
 
 
-def _names(info: MediaInfo) -> dict[str, Any]:
+def _type(node: ast.expr, names: dict[str, Known], table: str) -> str:
+    """The type of an expression. Raises Wrong."""
+
+    def of(part: ast.expr) -> str:
+        return _type(part, names, table)
+
+    def require(part: ast.expr, wanted: str, where: str) -> str:
+        if (found := of(part)) is not wanted:
+            raise Wrong(f"{ast.unparse(part)!r} is {found}, and {where} takes {wanted}")
+        return wanted
+
+    match node:
+        case ast.Name(id=name):
+            if name not in names:
+                raise Wrong(_unknown(name, names, table))
+            return names[name].type
+        case ast.Constant(value=bool()):
+            return TRUTH
+        case ast.Constant(value=int() | float() as number) if abs(number) <= MOST_NUMBER:
+            return NUMBER
+        case ast.Constant(value=str()):
+            return TEXT
+        case ast.BoolOp(op=operator, values=parts):
+            for part in parts:
+                require(part, TRUTH, f"{'and' if isinstance(operator, ast.And) else 'or'!r}")
+            return TRUTH
+        case ast.UnaryOp(op=ast.Not(), operand=part):
+            return require(part, TRUTH, "'not'")
+        case ast.UnaryOp(op=ast.USub(), operand=part):
+            return require(part, NUMBER, "'-'")
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div(), right=right):
+            return require(left, NUMBER, "arithmetic") and require(right, NUMBER, "arithmetic")
+        case ast.Compare(left=left, ops=operators, comparators=others):
+            for comparison, other in zip(operators, others, strict=True):
+                match comparison, other:
+                    case ((ast.In() | ast.NotIn()), (ast.Tuple(elts=parts) | ast.List(elts=parts))):
+                        for part in parts:
+                            require(part, of(left), f"{'in'!r} after {ast.unparse(left)!r}")
+                    case ((ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()), _):
+                        require(left, NUMBER, "a comparison by size")
+                        require(other, NUMBER, "a comparison by size")
+                    case ((ast.Eq() | ast.NotEq()), _):
+                        require(other, of(left), f"a comparison with {ast.unparse(left)!r}")
+                    case _:
+                        raise Wrong('compare with <, <=, >, >=, ==, != or in, as in format in ("png", "gif")')
+                left = other
+            return TRUTH
+    raise Wrong(
+        f"{ast.unparse(node)[:40]!r} is not possible here; there are names, numbers, texts, comparisons,"
+        " and, or, not, +, -, * and /"
+    )
+
+
+def _unknown(name: str, names: dict[str, Known], table: str) -> str:
+    if name in NAMES:
+        why = f"{name!r} is not told of what {table} is made from"
+    else:
+        close = difflib.get_close_matches(name, names, 1)
+        why = f"unknown name {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+    return f"{why}; there are: " + ", ".join(f"{each} ({known.meaning})" for each, known in names.items())
+
+
+def _values(info: MediaInfo) -> dict[str, Any]:
     width, height = info.width or 0, info.height or 0
     return {
         "width": width,
@@ -51,5 +181,6 @@ def _names(info: MediaInfo) -> dict[str, Any]:
         "animated": info.video is None and info.frames > 1,
         "hdr": info.video is not None and info.video.transfer in ("smpte2084", "arib-std-b67"),
         "sound": bool(info.audio),
+        "subtitles": any(track.text for track in info.texts),
         "format": info.format,
     }

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import re
+import os
 import tomllib
 from importlib import resources
 from typing import Literal
 
 import msgspec
 
-from mediactl import conditions
+from mediactl import clashes, complaints, conditions, extending
 from mediactl.errors import UsageError
+from mediactl.extending import Draft
 from mediactl.files import shown
 from mediactl.model import Kind, Limits
 from mediactl.wanted import (
+    SIMILARITY,
     AnimationOutput,
     AudioOutput,
     Cutting,
@@ -45,6 +47,33 @@ AnyOutput = (
     | WaveformOutput
 )
 
+OUTPUTS: dict[str, type[AnyOutput]] = {
+    "image": ImageOutput,
+    "animation": AnimationOutput,
+    "video": VideoOutput,
+    "hls": HlsOutput,
+    "poster": PosterOutput,
+    "storyboard": StoryboardOutput,
+    "preview": PreviewOutput,
+    "subtitles": SubtitlesOutput,
+    "audio": AudioOutput,
+    "waveform": WaveformOutput,
+}
+"""Table -> what it holds one of, or several."""
+TABLES: dict[str, type[msgspec.Struct]] = {**OUTPUTS, "cutting": Cutting, "limits": Limits, "run": RunLimits}
+OF_KIND = {
+    Kind.IMAGE: ("image", "animation"),
+    Kind.VIDEO: ("video", "hls", "poster", "storyboard", "preview", "subtitles"),
+    Kind.AUDIO: ("audio", "waveform"),
+}
+"""Kind of source -> tables of what is made of it, in the order of asset.json."""
+DEFAULT_FORMATS = {
+    table: field.default
+    for table, output in OUTPUTS.items()
+    for field in msgspec.structs.fields(output)
+    if field.name == "format"
+}
+
 Tag = Literal[
     "camera", "lens", "taken", "exposure", "aperture", "iso", "focal_length", "artist", "copyright", "title",
     "description", "software", "album", "album_artist", "composer", "genre", "track", "date", "make", "model", "place",
@@ -60,35 +89,56 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to derive. A kind without outputs is left alone (its sources count as ignored)."""
 
     name: Name
+    """Of the recipe, as asset.json tells it."""
     description: str = ""
+    """What it is for."""
     placeholder: Literal["thumbhash", "none"] = "thumbhash"
+    """What a page can show until a picture is there: a thumbhash in asset.json, or none."""
     metadata: tuple[Tag, ...] = DEFAULT_METADATA
     """Tags that asset.json has. "place" (where it was taken) only when it is named."""
     image: tuple[ImageOutput, ...] = ()
+    """Variants of pictures."""
     animation: tuple[AnimationOutput, ...] = ()
+    """Films of pictures that move."""
     video: tuple[VideoOutput, ...] = ()
+    """Films as one file."""
     hls: tuple[HlsOutput, ...] = ()
+    """Films for streaming."""
     poster: tuple[PosterOutput, ...] = ()
+    """Still pictures of films."""
     storyboard: tuple[StoryboardOutput, ...] = ()
+    """Sheets of small pictures of films, for the bar of a player."""
     preview: tuple[PreviewOutput, ...] = ()
+    """Short animations of films."""
     subtitles: tuple[SubtitlesOutput, ...] = ()
+    """Subtitles of films."""
     audio: tuple[AudioOutput, ...] = ()
+    """Recordings."""
     waveform: tuple[WaveformOutput, ...] = ()
+    """Waveforms of recordings."""
     cutting: Cutting = Cutting()
+    """How long films are cut."""
     limits: Limits = Limits()
+    """What a source may cost at most."""
     run: RunLimits = RunLimits()
+    """What a job may take."""
 
     def outputs(self, kind: Kind) -> tuple[AnyOutput, ...]:
         """The outputs that a source of this kind gets."""
-        if kind is Kind.IMAGE:
-            return (*self.image, *self.animation)
-        if kind is Kind.AUDIO:
-            return (*self.audio, *self.waveform)
-        return (*self.video, *self.hls, *self.poster, *self.storyboard, *self.preview, *self.subtitles)
+        return tuple(output for table in OF_KIND[kind] for output in getattr(self, table))
 
     def digest(self) -> str:
         """Short digest of everything that the recipe says: equal digests, equal work."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
+
+
+class RecipeFile(Recipe, frozen=True, forbid_unknown_fields=True):
+    """A recipe as it is written: on its own, or laid over another one."""
+
+    extends: str = ""
+    """A built-in recipe, or a file relative to this one's folder: what is said here is laid over what that says."""
+    without: tuple[str, ...] = ()
+    """What is left out of it: "hls" (a whole table), "video.v720" (an output), "audio.audio.opus" (one format)."""
 
 
 def builtin_names() -> list[str]:
@@ -108,15 +158,17 @@ def text_of(name_or_file: str) -> tuple[str, str]:
     except FileNotFoundError:
         if looks_like_file:
             raise UsageError(f"recipe {shown(name_or_file)}: no such file") from None
-        close = difflib.get_close_matches(name_or_file, builtin_names(), 1)
-        hint = (
-            f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(builtin_names())}; or name a .toml file"
-        )
-        raise UsageError(f"recipe {shown(name_or_file)!r}: no such recipe; {hint}") from None
+        raise UsageError(f"recipe {_no_such(name_or_file)}") from None
     except (OSError, ValueError) as error:
         text = isinstance(error, UnicodeDecodeError)
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text" if text else "no possible file name"
         raise UsageError(f"recipe {shown(name_or_file)}: cannot be read: {reason}") from None
+
+
+def _no_such(name: str) -> str:
+    close = difflib.get_close_matches(name, builtin_names(), 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(builtin_names())}; or name a .toml file"
+    return f"{shown(name)!r}: no such recipe; {hint}"
 
 
 def load(name_or_file: str) -> Recipe:
@@ -127,90 +179,96 @@ def load(name_or_file: str) -> Recipe:
 
 def parse(text: str, origin: str) -> Recipe:
     """A recipe from TOML text. Raises UsageError, naming ``origin``, the place in it, and what would be right."""
+    return checked(draft(text, origin))
+
+
+def draft(text: str, origin: str, chain: tuple[str, ...] = ()) -> Draft:
+    """A recipe as its files have it, what it extends included; each file is sound by itself. Raises UsageError.
+
+    ``chain`` are the files that have led here, the first one first.
+    """
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{shown(origin)}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{shown(origin)}: not valid TOML: nested too deeply") from None
     try:
-        recipe = msgspec.convert(tree, Recipe)
+        file = msgspec.convert(tree, RecipeFile)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{shown(origin)}: {_explain(str(error), tree)}") from None
-    for table in _TABLES:
-        outputs = getattr(recipe, table)
-        for number, output in enumerate(outputs if isinstance(outputs, tuple) else ()):
-            if found := _trouble(output):
-                raise UsageError(f"{shown(origin)}: {table}[{number}].{found[0]}: {shown(found[1])}")
+        raise UsageError(f"{shown(origin)}: {complaints.explain(error, RecipeFile, TABLES)}") from None
+    own = extending.draft(
+        {key: value for key, value in tree.items() if key not in ("extends", "without")}, origin, OUTPUTS
+    )
+    if not file.extends:
+        if file.without:
+            raise UsageError(
+                f'{shown(origin)}: without: takes nothing away, for extends is missing, as extends = "web"'
+            )
+        return own
+    base = file.extends
+    if "/" in base or base.endswith(".toml"):
+        base = os.path.join(os.path.dirname(origin), base)
+    elif base not in builtin_names():
+        raise UsageError(f"{shown(origin)}: extends: {_no_such(base)}")
+    chain = (*chain, origin)
+    marks = [each if each in builtin_names() else os.path.realpath(each) for each in (*chain, base)]
+    if marks[-1] in marks[:-1]:
+        circle = " -> ".join(map(shown, (*chain[marks.index(marks[-1]) :], base)))
+        raise UsageError(f"{shown(origin)}: extends: goes round in a circle: {circle}")
+    try:
+        found = text_of(base)
+    except UsageError as error:
+        raise UsageError(f"{shown(origin)}: extends: {error}") from None
+    below = draft(*found, chain)
+    try:
+        return extending.extend(extending.leave_out(below, file.without), own, DEFAULT_FORMATS)
+    except extending.Wrong as error:
+        raise UsageError(f"{shown(origin)}: {shown(str(error))}") from None
+
+
+def checked(found: Draft) -> Recipe:
+    """The recipe that a draft comes to. Raises UsageError."""
+    recipe = msgspec.convert(found.tree(), Recipe)
+    for table in OUTPUTS:
+        for entry, output in zip(found.outputs[table], getattr(recipe, table), strict=True):
+            if wrong := _trouble(output, table):
+                raise UsageError(f"{shown(entry.origin)}: {entry.place}.{wrong[0]}: {shown(wrong[1])}")
     for kind in Kind:
-        seen: dict[str, int] = {}
-        for number, output in enumerate(recipe.outputs(kind)):
-            if output.file_name in seen:
-                raise UsageError(
-                    f"{shown(origin)}: {kind.value} outputs {seen[output.file_name]} and {number} would both be written"
-                    f" to {output.file_name!r}; give one of them another name"
-                )
-            seen[output.file_name] = number
+        outputs = recipe.outputs(kind)
+        if (same := clashes.clash(outputs)) is None:
+            continue
+        entries = [(table, entry) for table in OF_KIND[kind] for entry in found.outputs[table]]
+        _, entry = entries[same[1]]
+        other = "mediactl itself"
+        if same[0] >= 0:
+            table, earlier = entries[same[0]]
+            other = f"{earlier.place} ({table} {earlier.values['name']!r})"
+            if earlier.origin != entry.origin:
+                other += f" of {shown(earlier.origin)}"
+        raise UsageError(
+            f"{shown(entry.origin)}: {entry.place}: {entry.values['name']!r} would write {same[2]!r}, as {other} does;"
+            " give it another name"
+        )
     if not any(recipe.outputs(kind) for kind in Kind):
         raise UsageError(
-            f"{shown(origin)}: makes nothing; add an [[image]], [[video]], [[hls]], [[poster]] or [[audio]] output"
+            f"{shown(found.origin)}: makes nothing;"
+            " add an [[image]], [[video]], [[hls]], [[poster]] or [[audio]] output"
         )
     return recipe
 
 
-def _trouble(output: AnyOutput) -> tuple[str, str] | None:
+def _trouble(output: AnyOutput, table: str) -> tuple[str, str] | None:
     """Key and complaint of an output whose values do not go together."""
-    if wrong := conditions.check(output.when):
+    if wrong := conditions.check(output.when, table):
         return "when", f"{output.when!r}: {wrong}"
     if isinstance(output, Encoding):
         return output.trouble()
-    if isinstance(output, ImageOutput) and output.fit != "inside" and not (output.width and output.height):
-        return "fit", f"{output.fit!r} needs width and height"
+    if isinstance(output, ImageOutput):
+        if output.fit != "inside" and not (output.width and output.height):
+            return "fit", f"{output.fit!r} needs width and height"
+        if output.fit == "inside" and output.position != "attention":
+            return "position", 'goes with fit = "cover" alone; add that, or leave this out'
+        if output.quality != "auto" and output.similarity != SIMILARITY:
+            return "similarity", 'goes with quality = "auto" alone; add that, or leave this out'
     return None
-
-
-_TABLES: dict[str, type[msgspec.Struct]] = {
-    "image": ImageOutput,
-    "animation": AnimationOutput,
-    "video": VideoOutput,
-    "hls": HlsOutput,
-    "poster": PosterOutput,
-    "storyboard": StoryboardOutput,
-    "preview": PreviewOutput,
-    "subtitles": SubtitlesOutput,
-    "audio": AudioOutput,
-    "waveform": WaveformOutput,
-    "cutting": Cutting,
-    "limits": Limits,
-    "run": RunLimits,
-}
-
-
-def _explain(message: str, tree: dict[str, object]) -> str:
-    """msgspec's message, with the place written as in TOML and the likely right key beside a wrong one."""
-    text, _, path = message.partition(" - at `$")
-    place = re.sub(r"^\.", "", path.rstrip("`"))
-    table = re.match(r"\w*", place)
-    if found := re.match(r"Object contains unknown field `(.*)`$", text):
-        owner = _TABLES.get(table.group() if table else "", Recipe)
-        fields = [field.encode_name for field in msgspec.structs.fields(owner)]
-        close = difflib.get_close_matches(found.group(1), fields, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(fields)}"
-        return f"{_where(place)}unknown key {shown(found.group(1))!r}; {hint}"
-    if found := re.match(r"Invalid enum value (.*)$", text):
-        return f"{_where(place)}{shown(found.group(1))} is not known here; {_choices(place)}"
-    return f"{_where(place)}{text[:1].lower()}{text[1:]}"
-
-
-def _where(place: str) -> str:
-    return f"{place}: " if place else ""
-
-
-def _choices(place: str) -> str:
-    table, _, key = place.partition(".")
-    owner = _TABLES.get(table.split("[")[0], Recipe)
-    key = key or table
-    for field in msgspec.structs.fields(owner):
-        if field.encode_name == key:
-            kind = msgspec.inspect.type_info(field.type)
-            values = kind.values if isinstance(kind, msgspec.inspect.LiteralType) else ()
-            return "known: " + ", ".join(str(value) for value in values)
-    return "see `mediactl recipe show web`"

@@ -7,19 +7,24 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from typing import Any
+
+import msgspec
 
 from mediactl import __version__, recipe
 from mediactl.adopt import adopt
 from mediactl.effort import SECONDS_A_BYTE
+from mediactl.explain import Change, Effect, Measured, label
 from mediactl.intake import Intake
 from mediactl.jobs import history
 from mediactl.jobs.journal import Journal
 from mediactl.media.versions import encoder_versions
-from mediactl.model import Event
+from mediactl.model import Event, Kind
 from mediactl.outputs import OutputCheck
-from mediactl.planner import Planner
+from mediactl.planner import MAX_THREADS, Planner
+from mediactl.recipe import Recipe
 from mediactl.run import found_sources
 from mediactl.settings import Settings
 from mediactl.ui.lines import count, duration, size
@@ -28,13 +33,35 @@ ENOUGH = 5
 """Measured jobs of a kind from which their median is believed."""
 SECONDS_A_SOURCE = {"image": 0.05, "video": 1.0, "audio": 0.2}
 """What each source takes whatever its size."""
+REPLANNED = ("recipe changed", "encoder changed")
+"""Reasons for which a source is made again of which everything is known, unless it was rejected."""
+NOUNS = {"image": "image", "video": "film", "audio": "recording"}
+
+
+class _Intake(Intake):
+    """Adds up what another recipe or encoder makes of done sources, instead of planning it: no jobs, a fifth of the
+    time."""
+
+    effect: Effect
+
+    def _make(self, rows: Iterable[int], recipe: Recipe | None, reason: str) -> None:
+        if recipe is None:
+            super()._make(rows, recipe, reason)
+            return
+        for outcome in self._journal.sources.outcomes(rows):
+            self._planner.require_encoders(outcome.kind, recipe)
+            if self.effect.take(recipe, outcome):
+                self._planned(outcome.path, outcome.kind.value, outcome.size, reason)
 
 
 def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> Iterator[str]:
-    """One line for each source that would be worked on, then the totals. Raises UsageError as a run would."""
+    """One line for each source that would be worked on, then what changes by output and the totals. Raises UsageError
+    as a run would."""
     events: list[Event] = []
     seconds = 0.0
     counts: Counter[str] = Counter()
+    unread: Counter[str] = Counter()
+    again: list[float] = []
     total_bytes = 0
     with ExitStack() as stack:
         chosen = recipe.load(settings.recipe)
@@ -46,8 +73,11 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
         )
         if journal.fresh and os.path.isdir(settings.out):
             adopt(journal, settings.out, sweep=False)
-        planner = Planner(settings, chosen, encoder_versions(settings.environment.get("MEDIACTL_FFMPEG")), journal)
-        intake = Intake(settings, journal, planner, batches, check, events.append)
+        versions = encoder_versions(settings.environment.get("MEDIACTL_FFMPEG"))
+        planner = Planner(settings, chosen, versions, journal)
+        effect = Effect(versions, measured(journal, settings.jobs))
+        intake = _Intake(settings, journal, planner, batches, check, events.append)
+        intake.effect = effect
         medians = {kind: history.quantile(each, 0.5) for kind, each in journal.measured(ENOUGH).items()}
         more: bool | None = True
         while more:
@@ -57,8 +87,13 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
                     kind, bytes_in = str(event.fields["kind"]), int(str(event.fields["bytes"]))
                     counts[kind] += 1
                     total_bytes += bytes_in
-                    guess = SECONDS_A_SOURCE[kind] + SECONDS_A_BYTE[kind] * bytes_in
-                    seconds += medians.get(kind) or guess
+                    guess = medians.get(kind) or SECONDS_A_SOURCE[kind] + SECONDS_A_BYTE[kind] * bytes_in
+                    if event.fields["reason"] in REPLANNED:
+                        again.append(guess)
+                    else:
+                        seconds += guess
+                    if event.fields["reason"] in ("new", "changed"):
+                        unread[kind] += 1
                 if as_json:
                     yield json.dumps({"event": event.name, **event.fields})
                 elif event.name == "source.planned":
@@ -66,7 +101,8 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
                 elif event.name == "scan.trouble":
                     yield f"{event.fields['path']}: {event.fields['reason']}"
             events.clear()
-    seconds /= settings.jobs
+    read_again = 1 - effect.sources / max(1, len(again))  # those that were rejected
+    seconds = (seconds + effect.seconds + max(0.0, read_again) * sum(again)) / settings.jobs
     if as_json:
         yield json.dumps(
             {
@@ -75,6 +111,8 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
                 "kinds": dict(counts),
                 "bytes_in": total_bytes,
                 "seconds": round(seconds, 1),
+                **fields(effect, settings.jobs),
+                "outputs": {kind: outputs_of(chosen, Kind(kind)) for kind in sorted(unread)},
             }
         )
         return
@@ -82,6 +120,10 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
     if not planned:
         yield f"nothing to do: {count(intake.up_to_date, 'source')} up to date"
         return
+    for kind, number in sorted(unread.items()):
+        if outputs := outputs_of(chosen, Kind(kind)):
+            yield f"of {count(number, f'new {NOUNS[kind]}')}: {', '.join(outputs)}"
+    yield from told(effect, settings.jobs)
     kinds = ", ".join(
         count(number, kind if kind != "audio" else "recording") for kind, number in sorted(counts.items())
     )
@@ -90,3 +132,78 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
         f"would process {count(planned, 'source')} ({kinds}; {size(total_bytes)}): {why};"
         f" {intake.up_to_date:,} up to date; about {duration(seconds)} with {count(settings.jobs, 'worker')}"
     )
+
+
+def of_recipe(chosen: Recipe, state: str, ffmpeg: str | None, workers: int) -> Iterator[str]:
+    """What a recipe would change of all that was made before, by its journal in the folder ``state``."""
+    with Journal.rehearse(state, clock=time.time, random=random.random, version=__version__) as journal:
+        effect = Effect(encoder_versions(ffmpeg), measured(journal, workers))
+        for outcome in journal.sources.outcomes():
+            effect.take(chosen, outcome)
+    if not effect.sources:
+        yield "nothing was made here before: there is nothing to change"
+        return
+    yield from told(effect, workers)
+    if not effect.changes:
+        yield f"changes nothing: {count(effect.kept, 'artefact')} of {count(effect.sources, 'source')} stay as they are"
+
+
+def told(effect: Effect, workers: int) -> Iterator[str]:
+    """A line for each output that an effect is about, then what it comes to."""
+    for change in effect.changes:
+        yield f"{change.change}: {change.output}: {_told(change, workers)}"
+    made = [change for change in effect.changes if change.change != "removed"]
+    if made:
+        number = sum(change.artefacts for change in made)
+        yield (
+            f"to be made anew: {count(number, 'artefact')}, about {_time(effect.seconds / workers)},"
+            f" {size(effect.bytes)}; {effect.kept:,} stay as they are"
+        )
+
+
+def fields(effect: Effect, workers: int) -> dict[str, Any]:
+    """The same for the event "plan"; seconds are those of a run with so many workers."""
+    return {
+        "kept": effect.kept,
+        "changes": [
+            {
+                **msgspec.structs.asdict(change),
+                "seconds": round(change.seconds / workers, 1),
+                "bytes": round(change.bytes),
+            }
+            for change in effect.changes
+        ],
+    }
+
+
+def outputs_of(chosen: Recipe, kind: Kind) -> list[str]:
+    """What a source of a kind gets that was not read yet: "image w320.webp", with the condition if there is one."""
+    return [
+        label(output) + (" and its tracks" if hasattr(output, "heights") else "")
+        + (f" (when {output.when})" if output.when else "")
+        for output in chosen.outputs(kind)
+    ]  # fmt: skip
+
+
+def measured(journal: Journal, workers: int) -> Measured:
+    """What make jobs took on this journal, in seconds of one core."""
+    predictor = journal.predictor
+
+    def seconds(kind: Kind, format_: str, work: int) -> float | None:
+        typical = predictor.typical(predictor.class_of(kind.value, format_, work))
+        return None if typical is None else typical * (min(MAX_THREADS, workers) if kind is Kind.VIDEO else 1)
+
+    return seconds
+
+
+def _told(change: Change, workers: int) -> str:
+    number = count(change.artefacts, "artefact")
+    if change.artefacts != change.sources:
+        number += f" of {count(change.sources, 'source')}"
+    if change.change == "removed":
+        return f"{number} leave asset.json and stay in their folders, {size(change.bytes)}"
+    return f"{number}, about {_time(change.seconds / workers)}, {size(change.bytes)}"
+
+
+def _time(seconds: float) -> str:
+    return duration(max(0.1, seconds))

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 import msgspec
@@ -77,10 +77,14 @@ DEFAULT_EFFORT = {"webp": 4, "jpeg": 0, "png": 6, "avif": 1}
 237 ms, effort 2 497 ms for the same bytes; JPEG effort 0 (fixed tables) 4 ms for 234 kB, effort 1 11 ms for 230 kB."""
 DEFAULT_AUDIO_BITRATE = {"m4a": 128, "opus": 96}
 """kbit/s for two channels; Opus at 96 is judged as good as AAC at 128 in public listening tests."""
+MOST_OPUS = 256
+"""kbit/s a channel; libopus refuses more."""
 DEFAULT_CRF = {"h264": 23, "hevc": 26, "av1": 32}
 DEFAULT_PRESET = {"h264": "veryfast", "hevc": "fast", "av1": "10"}
 KEY_FRAMES = 2.0
 """Seconds between key frames, as Apple's HLS authoring specification has it (1.13: every two seconds)."""
+_NEARLY = 0.01
+"""Part of a frame's lines by which a film may miss it and still be taken as it is."""
 MOST_TILES = 200
 """Pictures of a storyboard."""
 _FULL_HD_RATE = {"h264": 6_000, "hevc": 4_200, "av1": 3_600}
@@ -89,11 +93,18 @@ _FULL_HD_RATE = {"h264": 6_000, "hevc": 4_200, "av1": 3_600}
 
 def targets(recipe: Recipe, kind: Kind, info: MediaInfo, digest: str, versions: Versions) -> tuple[Target, ...]:
     """Every artefact of a source, in the order of the recipe; playlists after what they name."""
-    maker = _Maker(info, digest, versions, recipe.cutting)
+    return tuple(target for _, made in by_output(recipe, kind, info, digest, versions) for target in made)
+
+
+def by_output(
+    recipe: Recipe, kind: Kind, info: MediaInfo, digest: str, versions: Versions
+) -> Iterator[tuple[AnyOutput, list[Target]]]:
+    """The same by output; those whose condition is false are left out."""
     for output in recipe.outputs(effective_kind(kind, info)):
         if holds(output.when, info):
+            maker = _Maker(info, digest, versions, recipe.cutting)
             maker.add(output)
-    return tuple(maker.made)
+            yield output, maker.made
 
 
 def effective_kind(kind: Kind, info: MediaInfo) -> Kind:
@@ -181,9 +192,12 @@ class _Maker:
             of: Params = {"of": file.name, "of_key": file.key, **more}
             playlists.append(self._target(f"{base}.m3u8", "playlist", "playlist", of))
 
-        for height in rungs(output.heights, min(info.width or 2, info.height or 2)):
+        sizes = set()
+        for height in rungs(output.heights, lines_of(info.width or 2, info.height or 2)):
             params = self._encoded(output, height) | {"segment": output.segment}
-            track(f"{output.name}-{height}", "stream", "stream", "mp4", params, segment=output.segment)
+            if (size := (params["width"], params["height"])) not in sizes:
+                sizes.add(size)
+                track(f"{output.name}-{height}", "stream", "stream", "mp4", params, segment=output.segment)
         sounds = [number for number, each in enumerate(info.audio) if each.playable]
         for number in sounds[: {"all": len(sounds), "first": 1, "none": 0}[output.audio]]:
             params = {"track": number, "bitrate": output.audio_bitrate, "channels": min(2, info.audio[number].channels)}
@@ -199,9 +213,7 @@ class _Maker:
 
     def _encoded(self, output: Encoding, lines: int) -> Params:
         info = self._info
-        width, height = info.width or 2, info.height or 2
-        scale = min(1.0, lines / min(width, height))
-        width, height = _even(width * scale), _even(height * scale)
+        width, height = frame(info.width or 2, info.height or 2, lines)
         video = info.video
         rate = Fraction(video.rate) if video and video.rate else None
         wanted: Params = {"crf": DEFAULT_CRF[output.codec] if output.crf is None else output.crf}
@@ -236,12 +248,30 @@ class _Maker:
         self._target(f"{output.name}.vtt", "storyboard-map", "storyboard-map", named)
 
 
-def rungs(heights: tuple[int, ...], own: int) -> list[int]:
-    """The rungs of a ladder for a film whose shorter side is ``own`` pixels, largest first: those that do not enlarge
-    it, and the next one (which becomes its own size) when the film lies well above them, or below all."""
+def lines_of(width: int, height: int) -> float:
+    """Lines of the smallest 16:9 frame, lying or upright, that a film fits into: 1080 for 1920 x 1080, for 1920 x 800
+    and for 1080 x 1920."""
+    return max(min(width, height), max(width, height) * 9 / 16)
+
+
+def frame(width: int, height: int, lines: int) -> tuple[int, int]:
+    """A film's size on a rung, even, never enlarged: what fits into a 16:9 frame of so many lines, lying or upright.
+
+    So a "720p" rendition of a wide film is 1280 x 534, as players, levels and bit rates expect it, and not 1728 x 720.
+    A film within 1 % of the frame keeps its size (856 x 480, 1920 x 1088): scaling would cost sharpness for nothing.
+    """
+    scale = lines / lines_of(width, height)
+    if scale < 1 - _NEARLY:
+        return _even(width * scale), _even(height * scale)
+    return _even(width), _even(height)
+
+
+def rungs(heights: tuple[int, ...], own: float) -> list[int]:
+    """The rungs of a ladder for a film of ``own`` lines (``lines_of``), largest first: those that do not enlarge it,
+    and the next one (which becomes its own size) when the film lies well above them, or below all."""
     wanted = sorted(set(heights), reverse=True)
-    below = [height for height in wanted if height <= own]
-    above = [height for height in wanted if height > own]
+    below = [height for height in wanted if height <= own * (1 + _NEARLY)]
+    above = [height for height in wanted if height > own * (1 + _NEARLY)]
     if above and (not below or own >= below[0] * 1.2):
         below.insert(0, above[-1])
     return below
@@ -303,6 +333,8 @@ def _sound(output: AudioOutput, info: MediaInfo) -> Params:
     channels = min(8 if output.channels == "keep" else 2, there)
     full = DEFAULT_AUDIO_BITRATE[output.format] if output.bitrate is None else output.bitrate
     bitrate = max(8, full * 5 // 8) if channels == 1 else full * max(1, channels // 2)
+    if output.format == "opus":
+        bitrate = min(bitrate, MOST_OPUS * channels)
     params: Params = {"format": output.format, "bitrate": bitrate, "channels": channels, "cover": output.cover}
     return params if output.loudness is None else params | {"loudness": output.loudness}
 

@@ -28,19 +28,31 @@ PRESETS = {"h264": _X26, "hevc": _X26, "av1": tuple(str(number) for number in ra
 MOST_CRF = {"h264": 51, "hevc": 51, "av1": 63}
 
 
+SIMILARITY = 0.985
+"""SSIM at which most people see no difference; of quality "auto"."""
+
+
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What all outputs have."""
 
     name: Name
     """Of the file, without its extension."""
 
+    @property
+    def file_name(self) -> str:
+        """Name of the artefact's file, or of the one that stands for several."""
+        raise NotImplementedError
+
 
 class ImageOutput(Output, frozen=True, forbid_unknown_fields=True):
     """One still or animated variant; never enlarged."""
 
     format: ImageFormat = "webp"
+    """What it is written as."""
     width: Pixels | None = None
+    """Pixels across, at most; not bounded if left out."""
     height: Pixels | None = None
+    """Pixels down, at most; not bounded if left out."""
     quality: Quality | Literal["auto"] | None = None
     """1 to 100; "auto": the smallest file that looks like the original to ``similarity``. Default by format."""
     effort: Annotated[int, msgspec.Meta(ge=0, le=10)] | None = None
@@ -50,7 +62,7 @@ class ImageOutput(Output, frozen=True, forbid_unknown_fields=True):
     width x height. The last two need both; where they would enlarge, the same proportions are kept smaller."""
     position: Literal["attention", "entropy", "centre", "top", "bottom", "left", "right"] = "attention"
     """Of cover: what is kept."""
-    similarity: Annotated[float, msgspec.Meta(gt=0.5, lt=1)] = 0.985
+    similarity: Annotated[float, msgspec.Meta(gt=0.5, lt=1)] = SIMILARITY
     """Of quality "auto": SSIM with the same picture before it was encoded."""
     animate: bool = True
     """Whether what moves stays an animation, where the format can (webp)."""
@@ -67,10 +79,15 @@ class AnimationOutput(Output, frozen=True, forbid_unknown_fields=True):
     """A picture that moves (GIF, WebP, APNG) as a silent MP4; pictures that do not move get none."""
 
     format: Literal["mp4"] = "mp4"
+    """What it is written as: H.264 in MP4."""
     width: Pixels | None = None
+    """Pixels across, at most; not bounded if left out."""
     height: Pixels | None = None
+    """Pixels down, at most; not bounded if left out."""
     crf: Annotated[int, msgspec.Meta(ge=0, le=51)] = 23
+    """Less is better and larger."""
     when: str = ""
+    """Condition, "width > 2000"; "" is always."""
 
     @property
     def file_name(self) -> str:
@@ -82,12 +99,14 @@ class VmafQuality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``quality = { vmaf = 94 }``: the CRF that reaches this score on samples of the film."""
 
     vmaf: Annotated[float, msgspec.Meta(ge=50, le=99)]
+    """Mean score, 0 to 100; 94 is hard to tell from the original."""
 
 
 class Encoding(Output, frozen=True, forbid_unknown_fields=True):
     """How films are encoded."""
 
     codec: VideoCodec = "h264"
+    """h264 plays everywhere; hevc and av1 are smaller and take longer."""
     crf: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
     """Less is better. Default: 23 (h264), 26 (hevc), 32 (av1)."""
     quality: VmafQuality | None = None
@@ -101,6 +120,7 @@ class Encoding(Output, frozen=True, forbid_unknown_fields=True):
     audio_bitrate: Bitrate = 128
     """kbit/s of AAC, two channels."""
     when: str = ""
+    """Condition, "width > 2000"; "" is always."""
 
     def trouble(self) -> tuple[str, str] | None:
         """Key and complaint where two values do not go together; None when all do."""
@@ -116,10 +136,12 @@ class Encoding(Output, frozen=True, forbid_unknown_fields=True):
 
 
 class VideoOutput(Encoding, frozen=True, forbid_unknown_fields=True):
-    """One MP4 to download or to play as a whole, at most ``height`` pixels on its shorter side."""
+    """One MP4 to download or to play as a whole."""
 
     format: Literal["mp4"] = "mp4"
+    """What it is written as."""
     height: Lines = 720
+    """Lines of a 16:9 frame that it fits into, lying or upright: 720 is 1280 x 720, or 720 x 1280. Never enlarged."""
 
     @property
     def file_name(self) -> str:
@@ -131,7 +153,8 @@ class HlsOutput(Encoding, frozen=True, forbid_unknown_fields=True):
     """A ladder of renditions for streaming: CMAF tracks, a playlist for each, and ``name``.m3u8 above them."""
 
     heights: Annotated[tuple[Lines, ...], msgspec.Meta(min_length=1)] = (1080, 720, 480, 360)
-    """Shorter sides in pixels. What would enlarge the source is left out, but for one rendition of its own size."""
+    """A rendition each, like the height of [[video]]. What would enlarge the source is left out, but for one rendition
+    of its own size."""
     segment: Annotated[float, msgspec.Meta(ge=1, le=30)] = 6.0
     """Seconds of a segment, about: it ends at a key frame (every 2 s)."""
     audio: Literal["all", "first", "none"] = "all"
@@ -153,12 +176,15 @@ class StoryboardOutput(Output, frozen=True, forbid_unknown_fields=True):
     """Small pictures of a film at even times in one sheet, and ``name``.vtt that says where each is."""
 
     format: Literal["webp", "jpeg"] = "webp"
+    """What the sheet is written as."""
     width: Annotated[int, msgspec.Meta(ge=16, le=640)] = 160
     """Pixels of one picture."""
     interval: Annotated[float, msgspec.Meta(ge=0.5)] = 5.0
     """Seconds between two; more for films so long that there would be over 200."""
     quality: Quality = 60
+    """1 to 100, of the sheet."""
     when: str = ""
+    """Condition, "width > 2000"; "" is always."""
 
     @property
     def file_name(self) -> str:
@@ -170,12 +196,17 @@ class PreviewOutput(Output, frozen=True, forbid_unknown_fields=True):
     """A short silent animation (WebP) of moments from all over a film."""
 
     format: Literal["webp"] = "webp"
+    """What it is written as."""
     width: Annotated[int, msgspec.Meta(ge=16, le=1280)] = 320
+    """Pixels across, at most."""
     seconds: Annotated[float, msgspec.Meta(ge=0.5, le=15)] = 3.0
     """How long it plays."""
     fps: Annotated[int, msgspec.Meta(ge=1, le=30)] = 8
+    """Pictures a second."""
     quality: Quality = 50
+    """1 to 100."""
     when: str = ""
+    """Condition, "width > 2000"; "" is always."""
 
     @property
     def file_name(self) -> str:
@@ -187,6 +218,7 @@ class SubtitlesOutput(Output, frozen=True, forbid_unknown_fields=True):
     """Each text subtitle track as WebVTT: ``name``-1-eng.vtt."""
 
     when: str = ""
+    """Condition, "width > 2000"; "" is always."""
 
     @property
     def file_name(self) -> str:
@@ -198,6 +230,7 @@ class AudioOutput(Output, frozen=True, forbid_unknown_fields=True):
     """A sound file: AAC in .m4a or Opus in .opus."""
 
     format: Literal["m4a", "opus"] = "m4a"
+    """m4a is AAC and plays everywhere; opus is smaller."""
     bitrate: Bitrate | None = None
     """kbit/s for two channels. Default: 128 (AAC), 96 (Opus)."""
     channels: Literal["stereo", "keep"] = "stereo"
@@ -207,6 +240,7 @@ class AudioOutput(Output, frozen=True, forbid_unknown_fields=True):
     cover: bool = True
     """Whether cover art is kept."""
     when: str = ""
+    """Condition, "width > 2000"; "" is always."""
 
     @property
     def file_name(self) -> str:
@@ -218,11 +252,13 @@ class WaveformOutput(Output, frozen=True, forbid_unknown_fields=True):
     """Peaks of a recording, to be drawn: JSON (as audiowaveform writes it) or a PNG."""
 
     format: Literal["json", "png"] = "json"
+    """json: numbers to draw from. png: a picture."""
     points: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 1_000
     """Of JSON: pairs of lowest and highest value. Of PNG: pixels across."""
     height: Annotated[int, msgspec.Meta(ge=8, le=2_000)] = 120
     """Of PNG, in pixels."""
     when: str = ""
+    """Condition, "width > 2000"; "" is always."""
 
     @property
     def file_name(self) -> str:

@@ -82,6 +82,11 @@ class Predictor:
             return max(guess, self._overruns.get(like, 0.0))
         return measured.quantile(CALM if like in self._heavy else QUANTILE)
 
+    def typical(self, like: Class) -> float | None:
+        """Seconds that half of the jobs of a class take at most; None while too few were measured."""
+        measured = self._known(like)
+        return measured.quantile(0.5) if measured.total >= ENOUGH else None
+
     def lane(self, like: Class, guess: float) -> str:
         """The lane for jobs of a class."""
         if self.seconds(like, guess) <= QUICK_SECONDS:

@@ -191,6 +191,18 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 SELECT name, role, media_type, bytes, sha256, key, width, height, duration, mtime_ns, inode
 FROM artefacts WHERE source = ? ORDER BY ordinal;
 
+-- name: outcomes
+-- Done sources with what they have, an artefact a row, those of a source together.
+SELECT s.id, s.path, s.size, s.kind, s.digest, s.info, a.name, a.role, a.key, a.bytes, a.width, a.height, a.duration
+FROM sources AS s JOIN artefacts AS a ON a.source = s.id
+WHERE s.state = 'done' ORDER BY s.id, a.ordinal;
+
+-- name: outcomes_of
+-- The same of those in a JSON list of ids.
+SELECT s.id, s.path, s.size, s.kind, s.digest, s.info, a.name, a.role, a.key, a.bytes, a.width, a.height, a.duration
+FROM json_each(?) AS l JOIN sources AS s ON s.id = l.value JOIN artefacts AS a ON a.source = s.id
+WHERE s.state = 'done' ORDER BY l.key, a.ordinal;
+
 -- name: twins
 -- Artefacts made from the same content elsewhere in OUT, one a key: any will do, and there may be thousands.
 SELECT a.name, a.role, a.media_type, a.bytes, a.sha256, a.key, a.width, a.height, a.duration, s.folder, s.name

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 import os
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -15,6 +17,32 @@ from mediactl.model import Artefact, Fingerprint, Kind, Made, MediaInfo, OutputF
 
 Outputs = tuple[tuple[bytes, int, int], ...]
 """(name, size, mtime_ns) of an asset's files, one an inode: what the quick check compares with stat."""
+
+
+_SOURCE = operator.itemgetter(0, 1, 2, 3, 4, 5)
+
+
+class Had(NamedTuple):
+    """An artefact that a source has, as far as another recipe is judged by it."""
+
+    name: str
+    role: str
+    key: str
+    bytes: int
+    width: int | None
+    height: int | None
+    duration: float | None
+
+
+class Outcome(NamedTuple):
+    """A done source and what it has."""
+
+    path: bytes
+    size: int
+    kind: Kind
+    digest: str
+    info: MediaInfo
+    had: list[Had]
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -153,6 +181,17 @@ class Sources:
         return tuple(
             OutputFile(_artefact(row[:9]), row[9], row[10]) for row in self._run("artefacts", (source,)).fetchall()
         )
+
+    def outcomes(self, of: Iterable[int] | None = None) -> Iterator[Outcome]:
+        """What was made of done sources: of all, or of those with these ids, in their order."""
+        rows = (
+            self._run("outcomes", ())
+            if of is None
+            else self._run("outcomes_of", (msgspec.json.encode(list(of)).decode(),))
+        )
+        for (_, path, size, kind, digest, info), group in itertools.groupby(rows, _SOURCE):
+            decoded = msgspec.json.decode(info, type=MediaInfo)
+            yield Outcome(path, size, Kind(kind), digest, decoded, [Had._make(row[6:]) for row in group])
 
     def twins(self, source: int, digest: str, out: bytes) -> tuple[Reuse, ...]:
         """Artefacts of other sources with the same content."""

@@ -68,11 +68,6 @@ def test_the_commands_in_the_docs_on_watching_parse(line: str) -> None:
     assert cli.commands[name].make_context(name, [*arguments], parent=click.Context(cli)).params is not None
 
 
-def test_the_recipe_in_the_docs_is_sound() -> None:
-    (text,) = blocks(ROOT / "docs" / "recipes.md", "toml")
-    assert recipe.parse(text, "docs/recipes.md").name == "gallery"
-
-
 def test_every_event_that_a_run_tells_is_in_the_docs_with_its_fields(mediactl: CommandLine, samples: Path) -> None:
     table = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", (ROOT / "docs" / "events.md").read_text(), re.MULTILINE))
     common = {"event", "time"}

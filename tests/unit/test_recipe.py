@@ -30,7 +30,7 @@ def complaint(text: str) -> str:
     [
         ("name = ", ["not valid TOML", "at end of document"]),
         (HEAD + "name = 'again'\n", ["not valid TOML", "line 2"]),
-        (IMAGE, ["missing required field `name`"]),
+        (IMAGE, ["needs the key 'name'"]),
         (HEAD, ["makes nothing", "[[image]]"]),
         (HEAD + "[[images]]\n", ["unknown key 'images'", "did you mean 'image'?"]),
         (HEAD + "zzz = 1\n", ["unknown key 'zzz'", "known keys: name, description"]),
@@ -42,16 +42,33 @@ def complaint(text: str) -> str:
         (HEAD + '[[video]]\nname = "v"\npreset = "warp"\n', ["video[0].preset", "'warp'", "veryfast"]),
         (HEAD + '[[audio]]\nname = "a"\nformat = "mp3"\n', ["audio[0].format", "m4a", "opus"]),
         (HEAD + 'placeholder = "blur"\n' + IMAGE, ["placeholder", "thumbhash", "none"]),
-        (HEAD + IMAGE.replace("100", '"100"'), ["image[0].width", "expected `int | null`, got `str`"]),
+        (HEAD + IMAGE.replace("100", '"100"'), ["image[0].width", "expected a whole number, got a text"]),
         (HEAD + IMAGE.replace("100", "0"), ["image[0].width", ">= 1"]),
         (HEAD + IMAGE.replace("100", "20000"), ["image[0].width", "<= 16383"]),
         (HEAD + IMAGE + "quality = 101\n", ["image[0].quality", "<= 100"]),
-        (HEAD + IMAGE.replace("w1", "../w1"), ["image[0].name", "regex"]),
+        (HEAD + IMAGE.replace("w1", "../w1"), ["image[0].name", "lower case letters"]),
         (HEAD + IMAGE.replace("w1", "W1"), ["image[0].name"]),
         (HEAD + IMAGE.replace("w1", ""), ["image[0].name"]),
-        (HEAD + "image = 3\n", ["image: expected `array`"]),
-        (HEAD + IMAGE + IMAGE, ["image outputs 0 and 1", "'w1.webp'", "another name"]),
+        (HEAD + "image = 3\n", ["image: expected a list, got a whole number"]),
+        (HEAD + IMAGE + IMAGE, ["image[1]: ", "'w1.webp'", "as image[0] (image 'w1') does", "another name"]),
         (HEAD + '[[video]]\nname = "v"\ncrf = 52\n', ["video[0].crf", "<= 51"]),
+        (HEAD + IMAGE + 'quality = "best"\n', ["image[0].quality", "'best' is not known", "known: auto"]),
+        (HEAD + IMAGE + "quality = 1.5\n", ["image[0].quality", "expected a whole number or a text, got a number"]),
+        (HEAD + "metadata = ['lense']\n" + IMAGE, ["metadata[0]: 'lense'", "did you mean 'lens'?"]),
+        (HEAD + '[[video]]\nname = "v"\nquality = { vmav = 9 }\n', ["video[0].quality: ", "did you mean 'vmaf'?"]),
+        (HEAD + '[[video]]\nname = "v"\ncodec = "h256"\n', ["video[0].codec", "did you mean 'h264'?"]),
+        (HEAD + '[[hls]]\nname = "h"\nheights = [720, 8]\n', ["hls[0].heights", ">= 16"]),
+        (HEAD + '[[hls]]\nname = "h"\nheights = []\n', ["hls[0].heights", ">= 1"]),
+        (HEAD + IMAGE + 'when = "widht > 3"\n', ["image[0].when", "did you mean 'width'?", "pixels across"]),
+        (HEAD + IMAGE + 'fit = "cover"\n', ["image[0].fit", "needs width and height"]),
+        (HEAD + IMAGE + "similarity = 0.9\n", ["image[0].similarity", 'quality = "auto"']),
+        (HEAD + IMAGE + 'position = "top"\n', ["image[0].position", 'fit = "cover"']),
+        (HEAD + IMAGE + 'similarity = "high"\n', ["image[0].similarity", "expected a number, got a text"]),
+        (HEAD + IMAGE + "animate = 1\n", ["image[0].animate", "expected true or false, got a whole number"]),
+        (HEAD + "[limits]\nduration = 0\n" + IMAGE, ["limits.duration", "> 0"]),
+        (HEAD + "a = " + "[" * 5000, ["not valid TOML"]),
+        (HEAD + IMAGE + "without = ['hls']\n", ["image[0]: ", "unknown key 'without'"]),
+        ("without = ['hls']\n" + HEAD + IMAGE, ["without: ", "extends"]),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place_and_what_would_be_right(text: str, parts: list[str]) -> None:
@@ -61,6 +78,42 @@ def test_what_is_wrong_is_told_with_its_place_and_what_would_be_right(text: str,
 
 def test_a_strange_key_is_told_without_its_escape_codes() -> None:
     assert "\\x1b[31m" in complaint(HEAD + IMAGE + '"\\u001b[31mred" = 1\n')
+
+
+FILM = '[[hls]]\nname = "hls"\n'
+
+
+@pytest.mark.parametrize(
+    ("outputs", "file"),
+    [
+        (FILM + '[[video]]\nname = "hls-720"\n', "hls-720.mp4"),
+        (FILM + '[[video]]\nname = "hls-audio-1"\n', "hls-audio-1.mp4"),
+        (FILM + '[[video]]\nname = "hls-audio-12-eng"\n', "hls-audio-12-eng.mp4"),
+        (FILM + '[[hls]]\nname = "hls-audio-1"\n', "hls-audio-1.m3u8"),
+        (FILM + '[[hls]]\nname = "hls"\nheights = [100]\naudio = "none"\n', "hls.m3u8"),
+        (FILM + '[[hls]]\nname = "hls-audio-2-deu"\n', "hls-audio-2-deu.m3u8"),
+        (FILM + '[[subtitles]]\nname = "hls-text"\n', "hls-text-1.vtt"),
+        ('[[storyboard]]\nname = "s"\n[[poster]]\nname = "s"\n', "s.webp"),
+        ('[[storyboard]]\nname = "s-1-en"\n[[subtitles]]\nname = "s"\n', "s-1-en.vtt"),
+        ('[[storyboard]]\nname = "s"\n[[storyboard]]\nname = "s"\nformat = "jpeg"\n', "s.vtt"),
+        ('[[subtitles]]\nname = "s"\n[[subtitles]]\nname = "s-1"\n', "s-1-1.vtt"),
+        ('[[subtitles]]\nname = "s"\n[[subtitles]]\nname = "s"\n', "s-1.vtt"),
+        ('[[preview]]\nname = "p"\n[[poster]]\nname = "p"\n', "p.webp"),
+        ('[[waveform]]\nname = "asset"\n', "asset.json"),
+    ],
+)
+def test_outputs_that_could_ever_write_the_same_file_are_refused(outputs: str, file: str) -> None:
+    told = complaint(HEAD + outputs)
+    assert f"would write {file!r}" in told
+
+
+def test_outputs_whose_files_only_look_alike_are_fine() -> None:
+    outputs = (
+        FILM + '[[hls]]\nname = "hls2"\n[[video]]\nname = "hls-721"\n[[video]]\nname = "hls"\n'
+        '[[video]]\nname = "hls-audio-x"\n[[storyboard]]\nname = "hls"\n[[subtitles]]\nname = "hls"\n'
+        '[[subtitles]]\nname = "hls-2-a"\n[[audio]]\nname = "hls"\n[[waveform]]\nname = "hls"\n'
+    )
+    assert len(recipe.parse(HEAD + outputs, "mine.toml").outputs(Kind.VIDEO)) == 8
 
 
 def test_names_may_be_equal_where_the_files_are_not() -> None:
