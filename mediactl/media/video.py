@@ -226,9 +226,7 @@ class _Film:
 
     def _search(self, stream: Stream, report: Report) -> float:
         folder = os.path.dirname(self._temporary("x"))
-        crf, note = pieces.search(
-            self._fd, self._found, stream, self._task.threads, self._task.limits, folder, report
-        )
+        crf, note = pieces.search(self._fd, self._found, stream, self._task.threads, self._task.limits, folder, report)
         self._warnings.append(note)
         return crf
 
