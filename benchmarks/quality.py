@@ -140,9 +140,7 @@ def variants(path: Path, wanted: tuple[ImageOutput, ...], out: Path) -> dict[str
 def reference(path: Path, size: tuple[int, int], profile: Path, out: Path) -> Picture:
     """ImageMagick's resize from all pixels of the original, in the space that both contenders shrink in."""
     words = ["convert", f"{path}[0]", "-auto-orient", "-filter", "Lanczos", "-resize", f"{size[0]}x{size[1]}!"]
-    subprocess.run(
-        [*words, "-intent", "perceptual", "-profile", profile, "-depth", "8", f"png24:{out}"], check=True
-    )
+    subprocess.run([*words, "-intent", "perceptual", "-profile", profile, "-depth", "8", f"png24:{out}"], check=True)
     return luma(pyvips.Image.pngload(str(out))).copy_memory()
 
 

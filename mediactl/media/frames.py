@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from mediactl.files import remove_if_there
-from mediactl.media import ffmpeg, lengths, tracks
+from mediactl.media import ffmpeg, interlacing, lengths, tracks
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Picture, Tracks
 from mediactl.media.video_filters import Weave, prepared, scaled
@@ -41,6 +41,8 @@ class Film(msgspec.Struct, frozen=True):
     """Seconds from the file's start at which key frames are, ascending; about, for it is decoding time."""
     indexed: bool
     """Whether every packet has a presentation time."""
+    weave: Weave | None
+    """How it is interlaced."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -65,8 +67,11 @@ class Film(msgspec.Struct, frozen=True):
         return max(after - before for before, after in itertools.pairwise(times))
 
 
-def film(fd: int, found: Tracks, picture: Picture, limits: Limits, threads: int) -> Film:
-    """The film with its key frames, from the index where there is a whole one, else from all its packets."""
+def film(fd: int, found: Tracks, picture: Picture, limits: Limits, threads: int, folder: bytes) -> Film:
+    """The film with its key frames, from the index where there is a whole one, else from all its packets.
+
+    ``folder`` is for temporary files. Raises RejectedInput, MachineBlocked.
+    """
     with tracks.opened(fd, limits) as container:
         start = (container.start_time or 0) / 1e6
         stream: Any = container.streams[picture.index]
@@ -80,7 +85,8 @@ def film(fd: int, found: Tracks, picture: Picture, limits: Limits, threads: int)
             ]
             times = [float(each * stream.time_base) for each in read if each is not None]
     keys = tuple(sorted({max(0.0, each - start) for each in times if each - start <= picture.end}))
-    return Film(fd, found, picture, limits, threads, keys, name in _INDEXED)
+    weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder)
+    return Film(fd, found, picture, limits, threads, keys, name in _INDEXED, weave)
 
 
 def spread(
@@ -119,7 +125,7 @@ def moment(film: Film, time: float, sizes: list[tuple[int, int]], scratch: bytes
     """The one frame at this time (of ``spread``) at each of these sizes, as PNG files; none if it does not come."""
     outputs = [(size, scratch + b"-%d" % number) for number, size in enumerate(sizes)]
     # Neighbours are needed to make an interlaced frame whole.
-    options: dict[str, Any] = {"skip_frame": "nokey"} if key and not film.picture.interlaced else {}
+    options: dict[str, Any] = {"skip_frame": "nokey"} if key and not film.weave else {}
     made: list[dict[float, bytes]] = []
     for start in _starts(film, max(0.0, time - _NEAR)):
         at = time - start
@@ -168,7 +174,8 @@ def _taken(
     for _, scratch in outputs:
         clear(scratch)
     source = ffmpeg.source(film.fd, film.threads, max_pixels=film.limits.pixels, **options)
-    weave = Weave(flagged=True) if film.picture.interlaced else None
+    # Key frames without their neighbours would be mixed with one another; being shrunk they show no lines anyway.
+    weave = None if "skip_frame" in options else film.weave
     [stream] = prepared(source[str(film.picture.index)], film.found, film.picture, 1, weave=weave)
     if rate:
         fps, begin, seconds = rate

@@ -16,6 +16,7 @@ from typing import Any
 
 import av
 import msgspec
+from av.stream import Disposition
 
 from mediactl.errors import JobFailed, MachineBlocked
 from mediactl.files import shown
@@ -79,7 +80,7 @@ def mp4(
                         track.metadata["language"] = languages.three_letters(sound.language)
                     if sound.title:
                         track.metadata["title"] = track.metadata["handler_name"] = sound.title
-                    track.disposition = av.stream.Disposition.default if sound is sounds[0] else 0
+                    track.disposition = Disposition.default if sound is sounds[0] else Disposition(0)
                     feeds.append(_heard(source, track))
                 made.set_chapters([_chapter(number, chapter) for number, chapter in enumerate(chapters)])
                 made.start_encoding()
@@ -145,7 +146,7 @@ def sound_track(
                 described, language = cmaf.origin(sound), languages.three_letters(language)
                 writer = cmaf.Writer(file, described, lead=max(0, -packet.pts), language=language)
             # The border goes to the nearest packet.
-            if gathered and (packet.pts + packet.duration / 2) * tick >= (number + 1) * interval:
+            if gathered and (packet.pts + Fraction(packet.duration or 0, 2)) * tick >= (number + 1) * interval:
                 writer.fragment(gathered, opens=number % count == 0)
                 gathered, number = [], number + 1
             gathered.append(Sample(bytes(packet), packet.pts, packet.duration or 0, True))
@@ -286,7 +287,7 @@ def _lasting(frames: list[Timed], offset: int, end: int, first: bool) -> list[Sa
     ]
 
 
-def _chapter(number: int, chapter: Chapter) -> dict[str, Any]:
+def _chapter(number: int, chapter: Chapter) -> Any:
     times = {"start": round(chapter.start * 1000), "end": round(chapter.end * 1000), "time_base": _MILLI}
     return {"id": number, **times, "metadata": {"title": chapter.title} if chapter.title else {}}
 

@@ -6,9 +6,9 @@ from mediactl.errors import JobFailed, RejectedInput
 from mediactl.media import frames, poster
 from mediactl.media.drafts import Draft, Temporary
 from mediactl.media.frames import Film
-from mediactl.media.image_save import Params, encode, save
+from mediactl.media.image_save import Params, encode
 from mediactl.media.poster import Look, picture_of
-from mediactl.media.storyboard import sized
+from mediactl.media.storyboard import made_of
 from mediactl.media.vips import FAILURES, Picture, pyvips, reason, with_field
 from mediactl.model import Target
 
@@ -53,7 +53,7 @@ def preview(film: Film, target: Target, temporary: Temporary) -> Draft:
         data = encode(strip, whole)
     except FAILURES as error:
         raise JobFailed(f"the WebP encoder failed: {reason(error)}") from None
-    return save(data, sized(target, whole), place, delays=delays)
+    return made_of(target, whole, data, place, delays)
 
 
 def moments(film: Film, seconds: float, scratch: bytes) -> list[float]:

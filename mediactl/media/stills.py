@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from mediactl.errors import RejectedInput
 from mediactl.media import frames
 from mediactl.media.drafts import Draft, Drafts, Temporary
@@ -34,7 +36,10 @@ def render(
     """
     if found.picture is None:
         raise RejectedInput("has no film track that can be decoded")
-    film = frames.film(fd, found, found.picture, limits, threads)
+    if not targets:
+        return Drafts(())
+    folder = os.path.dirname(temporary(targets[0].name))
+    film = frames.film(fd, found, found.picture, limits, threads, folder)
     made: dict[str, Draft] = {}
     thumbhash = ""
     if pictures := tuple(target for target in targets if target.operation == "poster"):

@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from mediactl.errors import JobFailed, RejectedInput
 from mediactl.files import removed_on_error
 from mediactl.media import frames
@@ -58,7 +60,7 @@ def storyboard(film: Film, target: Target, temporary: Temporary, report: Report 
         data = encode(sheet, whole)
     except FAILURES as error:
         raise JobFailed(f"the {whole.format} encoder failed: {reason(error)}") from None
-    return save(data, sized(target, whole), place)
+    return made_of(target, whole, data, place)
 
 
 def storyboard_map(target: Target, place: bytes) -> Draft:
@@ -99,13 +101,11 @@ def arranged(tiles: list[Picture], columns: int) -> Picture:
     return rows.copy_memory()
 
 
-def sized(target: Target, params: Params) -> Target:
-    """The target with the params of an image, as ``save`` checks them."""
-    return Target(
-        target.name, target.role, target.operation,
-        {name: getattr(params, name) for name in ("format", "width", "height", "quality", "effort", "animated")},
-        target.key,
-    )  # fmt: skip
+def made_of(target: Target, whole: Params, data: bytes, place: bytes, delays: list[int] | None = None) -> Draft:
+    """An encoded picture of these params written to ``place`` and verified, as the draft of its target."""
+    params: dict[str, Any] = {name: getattr(whole, name) for name in ("format", "width", "height", "quality", "effort")}
+    draft = save(data, msgspec.structs.replace(target, params=params), place, delays)
+    return msgspec.structs.replace(draft, target=target)
 
 
 def _nearest(times: Iterable[float], wanted: float, black: set[float], interval: float) -> float:
