@@ -19,6 +19,10 @@ MAX_THREADS = 4
 """Cores that one transcode gets: beyond it x264 at 720p gains little, and several films side by side gain more."""
 
 
+SOFTWARE = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
+"""What each codec needs ffmpeg to have, whatever hardware there is: what does not work is done by it."""
+
+
 class Work(msgspec.Struct, frozen=True):
     """The jobs that complete a source."""
 
@@ -85,10 +89,10 @@ class Planner:
 
         audio = {"m4a": "aac", "opus": "libopus"}
         needed = {audio[output.format] for output in recipe.audio}
-        if kind is Kind.VIDEO and recipe.video:
-            needed |= {"libx264", "aac"}
-        if kind is Kind.VIDEO and recipe.poster:
-            needed.add("png")
+        if kind is Kind.VIDEO:
+            needed |= {SOFTWARE[output.codec] for output in (*recipe.video, *recipe.hls)}
+            needed |= {"aac"} if recipe.video or recipe.hls else set()
+            needed |= {"png"} if recipe.poster or recipe.storyboard or recipe.preview else set()
         if needed:
             ffmpeg.check(needed, ffmpeg.find(self._settings.environment.get(ffmpeg.VARIABLE)))
 

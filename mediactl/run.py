@@ -277,7 +277,8 @@ def open_journal(settings: Settings, tell: Emit) -> Iterator[Journal]:
             tell(Event("journal.rebuilt", {"adopted": adopted}))
         take_over(journal, settings.out)
         dead_locks(settings.state)
-        sweep_work(journal)
+        if not journal.fresh:  # what a lost journal knew of, its successor has yet to find
+            sweep_work(journal)
         yield journal
 
 
