@@ -59,6 +59,7 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
         placeholder = drafts.placeholder or placeholder
         warnings = (*warnings, *(each for each in drafts.warnings if each not in warnings))
     files_ = tuple(there[target.name] for target in task.targets)
+    warnings = (*warnings, *_not_smaller(task, files_))
     shown_placeholder = "" if placeholder == "none" else placeholder
     whole = asset.build(task, tuple(file.artefact for file in files_), shown_placeholder, warnings)
     folder.stage_asset(asset.encode(whole))
@@ -87,6 +88,20 @@ def _render(fd: int, task: MakeTask, targets: tuple[Target, ...], folder: _Folde
     from mediactl.media import audio
 
     return audio.render(fd, task, targets, folder.temporary, report)
+
+
+def _not_smaller(task: MakeTask, made: tuple[OutputFile, ...]) -> list[str]:
+    """Pictures of the original's own size and format that take no fewer bytes: a page is better off with the original.
+
+    Told of all that are there, not only of those made now, so that every run says the same and none tries again.
+    """
+    whole = (f"image/{task.source.format}", task.info.width, task.info.height)
+    return [
+        f"{file.artefact.name} is not smaller than the original"
+        for file in made
+        if (file.artefact.media_type, file.artefact.width, file.artefact.height) == whole
+        and file.artefact.bytes >= task.source.fingerprint.size
+    ]
 
 
 def _check_kept(task: MakeTask, folder: _Folder) -> dict[str, OutputFile]:
