@@ -1,6 +1,7 @@
 """What quality and effort cost and give: bytes, time, SSIM; and mediactl's variants against sharp's at equal bytes.
 
-  quality.py                  one table a format: each effort and quality, encoded from one full-quality resize
+  quality.py                  one table a format: each effort at the default quality, each quality at the default
+                              effort, encoded from one full-quality resize
   quality.py --auto           what quality = "auto" chooses for several targets
   quality.py --against-sharp  SSIM of every default variant, and of sharp's at the same bytes (needs node, sharp and
                               ImageMagick, whose Lanczos resize is the reference that both are compared with)
@@ -39,8 +40,8 @@ from mediactl.targets import DEFAULT_EFFORT, DEFAULT_QUALITY, targets
 from mediactl.wanted import EXTENSIONS, ImageOutput
 
 HERE = Path(__file__).resolve().parent
-EFFORTS = {"jpeg": (0, 1, 5), "webp": (0, 1, 2, 3, 4, 5, 6), "avif": (0, 1, 2, 3, 4)}
-QUALITIES = {"jpeg": (70, 75, 80, 85, 90), "webp": (70, 75, 80, 85, 90), "avif": (45, 50, 55, 60, 65, 70)}
+EFFORTS = {"jpeg": (0, 1, 5), "webp": (0, 1, 2, 3, 4, 5, 6), "avif": (0, 1, 2, 3, 4), "png": (1, 3, 6, 9)}
+QUALITIES = {"jpeg": range(70, 95, 5), "webp": range(70, 95, 5), "avif": range(45, 75, 5), "png": (100,)}
 TARGETS = (0.94, 0.95, 0.96, 0.97, 0.98, 0.985)
 
 
@@ -73,28 +74,29 @@ def decoded(data: bytes) -> Picture:
     return getattr(pyvips.Image, f"{loader}_buffer")(data).copy_memory()
 
 
-def encoders(corpus: Path, width: int, formats: list[str]) -> None:
+def encoders(found: list[Path], width: int, formats: list[str]) -> None:
     """One table a format."""
-    sources = [resized(path, width) for path in pictures(corpus)]
+    sources = [resized(path, width) for path in found]
     lumas = [luma(each).copy_memory() for each in sources]
-    print(f"{len(sources)} pictures at {width} px, means; one core\n")
+    print(f"{len(sources)} pictures at {width} px, means\n")
     for format_ in formats:
         rows = []
         for effort in EFFORTS[format_]:
-            for quality in QUALITIES[format_]:
+            default = effort == DEFAULT_EFFORT[format_]
+            for quality in QUALITIES[format_] if default else (DEFAULT_QUALITY[format_],):
                 size = seconds = alike = 0.0
                 for source, wanted in zip(sources, lumas, strict=True):
                     params = Params(format_, source.width, source.height, quality, effort)
-                    begin = time.perf_counter()
+                    begin = time.process_time()
                     data = image_save.encode(source, params)
-                    seconds += time.perf_counter() - begin
+                    seconds += time.process_time() - begin
                     size += len(data)
                     alike += ssim(wanted, luma(decoded(data)))
-                mark = "*" if (quality, effort) == (DEFAULT_QUALITY[format_], DEFAULT_EFFORT[format_]) else ""
+                mark = "*" if default and quality == DEFAULT_QUALITY[format_] else ""
                 number = len(sources)
                 row = [f"{1000 * seconds / number:.0f}", f"{size / number / 1000:.1f}", f"{alike / number:.4f}"]
                 rows.append([f"effort {effort}, quality {quality}{mark}", *row])
-        print(table([f"{format_} (* default)", "ms", "kB", "SSIM"], rows), flush=True)
+        print(table([f"{format_} (* default)", "CPU ms", "kB", "SSIM"], rows), flush=True)
         print()
 
 
@@ -104,20 +106,20 @@ def remembering(source: Picture, format_: str) -> Callable[[int], bytes]:
     return functools.cache(lambda quality: image_save.encode_at(source, params, quality))
 
 
-def automatic(corpus: Path, width: int, formats: list[str]) -> None:
+def automatic(found: list[Path], width: int, formats: list[str]) -> None:
     """What the search chooses for each target."""
-    sources = [resized(path, width) for path in pictures(corpus)]
+    sources = [resized(path, width) for path in found]
     rows = []
     for format_ in formats:
         encode_all = [remembering(source, format_) for source in sources]
         for wanted in TARGETS:
-            found, size = [], 0
+            chosen, size = [], 0
             for source, encode in zip(sources, encode_all, strict=True):
                 quality, data = auto_quality.search(source, format_, wanted, encode)
-                found.append(quality)
+                chosen.append(quality)
                 size += len(data)
-            spread = f"{min(found)}-{max(found)}"
-            middle = f"{sorted(found)[len(found) // 2]}"
+            spread = f"{min(chosen)}-{max(chosen)}"
+            middle = f"{sorted(chosen)[len(chosen) // 2]}"
             rows.append([f"{format_} {wanted}", f"{size / len(sources) / 1000:.1f}", middle, spread])
     print(table(["target", "kB", "median quality", "qualities"], rows))
 
@@ -156,12 +158,11 @@ def at_size(points: list[tuple[int, float]], size: int) -> float | None:
     return None
 
 
-def against_sharp(corpus: Path, sharp_dir: str, only: list[str], own_effort: bool) -> None:
+def against_sharp(found: list[Path], sharp_dir: str, only: list[str], own_effort: bool) -> None:
     """The table of line 2: a mean for each variant."""
     outputs = [ImageOutput(name=f"w{width}", format="webp", width=width) for width in (320, 800, 1600)]
     outputs += [ImageOutput(name="a800", format="avif", width=800), ImageOutput(name="j800", format="jpeg", width=800)]
     chosen = tuple(output for output in outputs if output.format in only)
-    found = pictures(corpus)
     with tempfile.TemporaryDirectory(prefix="mediactl-quality-") as name:
         folder = Path(name)
         profile = folder / "srgb.icc"
@@ -217,19 +218,21 @@ def main() -> None:
     corpus = Path(os.environ.get("MEDIACTL_CORPUS") or ROOT.parent / "shared" / "media")
     parser.add_argument("--corpus", type=Path, default=corpus, help="folder with photos/ (default: MEDIACTL_CORPUS)")
     parser.add_argument("--width", type=int, default=1600, help="width of the tables' pictures (default: 1600)")
-    parser.add_argument("--formats", default="jpeg,webp,avif", help="formats, separated by commas")
+    parser.add_argument("--formats", default="jpeg,webp,avif,png", help="formats, separated by commas")
+    parser.add_argument("--every", type=int, default=1, help="use only every so many picture")
     parser.add_argument("--auto", action="store_true", help='what quality = "auto" chooses')
     parser.add_argument("--against-sharp", action="store_true", help="at equal bytes")
     parser.add_argument("--same-effort", action="store_true", help="sharp with mediactl's effort, not its own")
     parser.add_argument("--sharp-dir", default=os.environ.get("SHARP_DIR", "."), help="folder that holds node_modules")
     options = parser.parse_args()
     formats = [each for each in options.formats.split(",") if each in EXTENSIONS]
+    found = pictures(options.corpus)[:: options.every]
     if options.against_sharp:
-        against_sharp(options.corpus, options.sharp_dir, formats, options.same_effort)
+        against_sharp(found, options.sharp_dir, formats, options.same_effort)
     elif options.auto:
-        automatic(options.corpus, options.width, formats)
+        automatic(found, options.width, formats)
     else:
-        encoders(options.corpus, options.width, formats)
+        encoders(found, options.width, formats)
 
 
 if __name__ == "__main__":
