@@ -129,8 +129,8 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
             yield f"of {count(number, f'new {NOUNS[kind]}')}: {', '.join(outputs)}"
     yield from told(effect, settings.jobs)
     if uploads is not None:
-        more = f", and what {count(unread.total(), 'new source')} will have" if unread else ""
-        yield f"would upload {count(uploads[0], 'object')}, {size(uploads[1])}{more}"
+        besides = f", and what {count(unread.total(), 'new source')} will have" if unread else ""
+        yield f"would upload {count(uploads[0], 'object')}, {size(uploads[1])}{besides}"
     kinds = ", ".join(
         count(number, kind if kind != "audio" else "recording") for kind, number in sorted(counts.items())
     )
