@@ -27,6 +27,7 @@ from mediactl.planner import MAX_THREADS, Planner
 from mediactl.recipe import Recipe
 from mediactl.run import found_sources
 from mediactl.settings import Settings
+from mediactl.shipping import Shipping
 from mediactl.ui.lines import count, duration, size
 
 ENOUGH = 5
@@ -76,7 +77,8 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
         versions = encoder_versions(settings.environment.get("MEDIACTL_FFMPEG"))
         planner = Planner(settings, chosen, versions, journal)
         effect = Effect(versions, measured(journal, settings.jobs))
-        intake = _Intake(settings, journal, planner, batches, check, events.append)
+        shipping = None if settings.to is None else Shipping(journal, settings.to, settings.out)
+        intake = _Intake(settings, journal, planner, batches, check, events.append, shipping=shipping)
         intake.effect = effect
         medians = {kind: history.quantile(each, 0.5) for kind, each in journal.measured(ENOUGH).items()}
         more: bool | None = True
@@ -90,7 +92,7 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
                     guess = medians.get(kind) or SECONDS_A_SOURCE[kind] + SECONDS_A_BYTE[kind] * bytes_in
                     if event.fields["reason"] in REPLANNED:
                         again.append(guess)
-                    else:
+                    elif event.fields["reason"] != "to be uploaded":
                         seconds += guess
                     if event.fields["reason"] in ("new", "changed"):
                         unread[kind] += 1
@@ -101,6 +103,7 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
                 elif event.name == "scan.trouble":
                     yield f"{event.fields['path']}: {event.fields['reason']}"
             events.clear()
+        uploads = None if shipping is None else _uploads(journal, shipping.destination, effect)
     read_again = 1 - effect.sources / max(1, len(again))  # those that were rejected
     seconds = (seconds + effect.seconds + max(0.0, read_again) * sum(again)) / settings.jobs
     if as_json:
@@ -112,6 +115,7 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
                 "bytes_in": total_bytes,
                 "seconds": round(seconds, 1),
                 **fields(effect, settings.jobs),
+                **({} if uploads is None else {"upload": {"objects": uploads[0], "bytes": uploads[1]}}),
                 "outputs": {kind: outputs_of(chosen, Kind(kind)) for kind in sorted(unread)},
             }
         )
@@ -124,6 +128,9 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
         if outputs := outputs_of(chosen, Kind(kind)):
             yield f"of {count(number, f'new {NOUNS[kind]}')}: {', '.join(outputs)}"
     yield from told(effect, settings.jobs)
+    if uploads is not None:
+        besides = f", and what {count(unread.total(), 'new source')} will have" if unread else ""
+        yield f"would upload {count(uploads[0], 'object')}, {size(uploads[1])}{besides}"
     kinds = ", ".join(
         count(number, kind if kind != "audio" else "recording") for kind, number in sorted(counts.items())
     )
@@ -183,6 +190,13 @@ def outputs_of(chosen: Recipe, kind: Kind) -> list[str]:
         + (f" (when {output.when})" if output.when else "")
         for output in chosen.outputs(kind)
     ]  # fmt: skip
+
+
+def _uploads(journal: Journal, destination: str, effect: Effect) -> tuple[int, int]:
+    """Objects and bytes to be sent: of what was made before, and of what is made anew, each asset.json included."""
+    objects, there = journal.sources.uploads_waiting(destination)
+    made = sum(change.artefacts for change in effect.changes if change.change != "removed")
+    return objects + made + effect.sources, there + round(effect.bytes)
 
 
 def measured(journal: Journal, workers: int) -> Measured:

@@ -203,6 +203,12 @@ SELECT s.id, s.path, s.size, s.kind, s.digest, s.info, a.name, a.role, a.key, a.
 FROM json_each(?) AS l JOIN sources AS s ON s.id = l.value JOIN artefacts AS a ON a.source = s.id
 WHERE s.state = 'done' ORDER BY l.key, a.ordinal;
 
+-- name: uploads_waiting
+-- Objects that wait to be sent to a destination, their bytes, and sources whose asset.json is to come after them.
+SELECT count(*), CAST(total(size) AS INTEGER),
+    count(DISTINCT source) - count(DISTINCT CASE WHEN format = 'asset' THEN source END)
+FROM jobs WHERE kind = 'upload' AND state = 'ready' AND plan = ?;
+
 -- name: twins
 -- Artefacts made from the same content elsewhere in OUT, one a key: any will do, and there may be thousands.
 SELECT a.name, a.role, a.media_type, a.bytes, a.sha256, a.key, a.width, a.height, a.duration, s.folder, s.name

@@ -278,6 +278,12 @@ class Sources:
         """Give up what waits to be uploaded of a source."""
         self._run("cancel_uploads", (source,))
 
+    def uploads_waiting(self, destination: str) -> tuple[int, int]:
+        """Objects that wait to be sent to a destination, each asset.json that comes after them included; their bytes,
+        as far as they are known."""
+        objects, size, later = self._run("uploads_waiting", (destination,)).fetchone()
+        return objects + later, size
+
     def put_recipe(self, digest: str, content: str) -> None:
         """Keep a recipe's content, so that whoever settles a job can plan its successors."""
         self._run("put_recipe", (digest, content))

@@ -372,6 +372,18 @@ def test_a_dry_run_with_a_destination_touches_nothing(mediactl: CommandLine, buc
     assert sorted(os.listdir(mediactl.folder)) == ["in", "small.toml"]
 
 
+def test_a_dry_run_counts_the_objects_that_the_run_then_sends(mediactl: CommandLine, bucket: Bucket) -> None:
+    assert mediactl("process", "in", "--recipe", "small.toml").code == 0
+    arguments = ("process", "in", "--recipe", "small.toml", *bucket.to())
+    plan = mediactl(*arguments, "--dry-run", "--json").events[-1]
+    assert "would upload" in mediactl(*arguments, "--dry-run").out
+    assert bucket.keys() == []
+    done = mediactl(*arguments, "--json").summary
+    assert plan["upload"]["objects"] == done["uploaded"] == len(bucket.keys())
+    assert 0 < plan["upload"]["bytes"] <= done["bytes_sent"]
+    assert mediactl(*arguments, "--dry-run", "--json").events[-1]["upload"] == {"objects": 0, "bytes": 0}
+
+
 # -- what goes wrong -----------------------------------------------------------------------------------------------
 
 

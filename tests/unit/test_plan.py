@@ -26,7 +26,39 @@ from mediactl.model import (
 )
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
-WEB = recipe.load("web")
+WEB = recipe.parse(
+    """
+name = "web"
+[[image]]
+name = "w320"
+width = 320
+
+[[image]]
+name = "w800"
+width = 800
+
+[[image]]
+name = "w1600"
+width = 1600
+
+[[video]]
+name = "v720"
+height = 720
+
+[[poster]]
+name = "poster"
+width = 1280
+
+[[audio]]
+name = "audio"
+format = "m4a"
+
+[[audio]]
+name = "audio"
+format = "opus"
+""",
+    "web.toml",
+)
 PHOTO = MediaInfo(format="jpeg", width=4000, height=3000)
 FILM = MediaInfo(
     format="mp4",
