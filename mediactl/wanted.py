@@ -50,8 +50,9 @@ class ImageOutput(Output, frozen=True, forbid_unknown_fields=True):
     width x height. The last two need both; where they would enlarge, the same proportions are kept smaller."""
     position: Literal["attention", "entropy", "centre", "top", "bottom", "left", "right"] = "attention"
     """Of cover: what is kept."""
-    similarity: Annotated[float, msgspec.Meta(gt=0.5, lt=1)] = 0.985
-    """Of quality "auto": SSIM with the same picture before it was encoded."""
+    similarity: Annotated[float, msgspec.Meta(gt=0.5, lt=1)] = 0.97
+    """Of quality "auto": SSIM with the same picture before it was encoded. The default is what quality 80 gives photos
+    on average; why: docs/pictures.md."""
     animate: bool = True
     """Whether what moves stays an animation, where the format can (webp)."""
     when: str = ""

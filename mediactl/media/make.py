@@ -60,6 +60,7 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
         placeholder = drafts.placeholder or placeholder or _look_of_poster(there, task, folder)
         warnings = (*warnings, *(each for each in drafts.warnings if each not in warnings))
     files_ = tuple(there[target.name] for target in task.targets)
+    warnings = (*warnings, *_not_smaller(task, files_))
     look = asset.Look.parse(placeholder)
     if not task.thumbhash:
         look = msgspec.structs.replace(look, placeholder="")
@@ -100,6 +101,20 @@ def _look_of_poster(there: dict[str, OutputFile], task: MakeTask, folder: _Folde
 
         return image.placeholder_at(folder.current(poster.name), str(poster.params["format"]))
     return ""
+
+
+def _not_smaller(task: MakeTask, made: tuple[OutputFile, ...]) -> list[str]:
+    """Pictures of the original's own size and format that take no fewer bytes: a page is better off with the original.
+
+    Told of all that are there, not only of those made now, so that every run says the same and none tries again.
+    """
+    whole = (f"image/{task.source.format}", task.info.width, task.info.height)
+    return [
+        f"{file.artefact.name} is not smaller than the original"
+        for file in made
+        if (file.artefact.media_type, file.artefact.width, file.artefact.height) == whole
+        and file.artefact.bytes >= task.source.fingerprint.size
+    ]
 
 
 def _check_kept(task: MakeTask, folder: _Folder) -> dict[str, OutputFile]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import CommandLine
 from pictures import outputs, photo, render
 from PIL import Image
 
@@ -97,3 +99,27 @@ def test_an_animation_takes_the_quality_of_its_first_frame(tmp_path: Path) -> No
     assert (done.only.size, getattr(done.only, "n_frames", 1)) == ((160, 120), 3)
     first = pyvips.Image.new_from_memory(done.only.convert("RGB").tobytes(), 160, 120, 3, "uchar")
     assert ssim(luma(picture(160, 120)), luma(first.copy(interpretation="srgb"))) > 0.9
+
+
+def test_a_variant_that_is_not_smaller_than_the_original_is_told_of_once_and_not_tried_again(
+    mediactl: CommandLine,
+) -> None:
+    (mediactl.folder / "in").mkdir()
+    photo(300, 200).save(mediactl.folder / "in" / "a.jpg", quality=30)
+    recipe = 'name = "r"\n' + "".join(
+        f'[[image]]\nname = "w{width}"\nformat = "{format}"\nwidth = {width}\nquality = 95\n'
+        for width, format in ((100, "jpeg"), (1600, "jpeg"), (1600, "png"))
+    )
+    (mediactl.folder / "r.toml").write_text(recipe)
+    words = ("process", mediactl.folder / "in", "--out", mediactl.folder / "out", "--recipe", "r.toml", "--json")
+    first, second = mediactl(*words), mediactl(*words)
+    assert (first.code, second.code) == (0, 0), first.stderr
+    (found,) = (mediactl.folder / "out").rglob("asset.json")
+    told = json.loads(found.read_text())["warnings"]
+    assert told == ["w1600.jpg is not smaller than the original"]
+    assert second.summary["jobs"] == 0
+    # One artefact more: the others are kept, and what is true of them stays told.
+    (mediactl.folder / "r.toml").write_text(recipe + '[[image]]\nname = "w50"\nwidth = 50\n')
+    third = mediactl(*words)
+    assert third.summary["artefacts"] == 1
+    assert json.loads(found.read_text())["warnings"] == told

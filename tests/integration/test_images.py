@@ -684,3 +684,62 @@ def test_large_files_are_read_through_their_descriptor(tmp_path: Path, monkeypat
     render(tmp_path / "in.jpg", *wanted, folder=tmp_path / "two")
     for name in ("tmp-w300.webp", "tmp-w100.webp"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+# Odd shapes and broken parts
+
+
+def png(width: int, height: int, colours: int, bits: int, rows: bytes, *more: tuple[bytes, bytes]) -> bytes:
+    """A PNG made by hand, chunk by chunk."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4) + name + data + zlib.crc32(name + data).to_bytes(4)
+
+    head = width.to_bytes(4) + height.to_bytes(4) + bytes((bits, colours, 0, 0, 0))
+    chunks = [(b"IHDR", head), *more, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+@pytest.mark.parametrize("name", ["in.png", "in.tiff", "in.bmp"])
+@pytest.mark.parametrize("size", [(10_000, 1), (1, 10_000), (65_535, 2), (2, 65_535), (1, 1)])
+def test_the_longest_and_the_smallest_pictures_are_done(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    Image.new("RGB", size, GREEN).save(tmp_path / name)
+    wanted = [ImageOutput(name=format, format=format, width=16_000) for format in FORMATS]
+    done = render(tmp_path / name, *wanted, ImageOutput(name="box", width=50, height=50, fit="cover"))
+    assert {draft.target.name for draft in done.drafts.files} >= {"webp.webp", "jpeg.jpg", "png.png", "avif.avif"}
+    for draft in done.drafts.files:
+        found = done.open(draft.target.name)
+        assert found.size == (draft.width, draft.height)
+        assert near(pixel(found.convert("RGB"), 0, 0), GREEN, 6)
+
+
+FORMATS: tuple[ImageFormat, ...] = ("webp", "jpeg", "png", "avif")
+PALETTE = (b"PLTE", bytes((10, 20, 30)) * 4)
+
+
+@pytest.mark.parametrize(
+    ("colours", "bits", "row", "more"),
+    [
+        (3, 8, bytes((0, 1, 2, 3) * 2), (PALETTE, (b"tRNS", bytes(9)))),
+        (3, 8, bytes((0, 1, 2, 3) * 2), ((b"tRNS", bytes(2)), PALETTE)),
+        (3, 8, bytes([200] * 8), (PALETTE,)),
+        (4, 16, bytes((128, 0, 255, 255) * 8), ()),
+        (2, 8, bytes(24), ((b"iCCP", b"x\0\0" + zlib.compress(bytes(8_000_000))),)),
+    ],
+    ids=["long transparency", "transparency first", "colours that are not there", "16-bit", "huge profile"],
+)  # fmt: skip
+def test_a_png_with_odd_parts_is_done(
+    tmp_path: Path, colours: int, bits: int, row: bytes, more: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    (tmp_path / "in.png").write_bytes(png(8, 8, colours, bits, (b"\0" + row) * 8, *more))
+    assert render(tmp_path / "in.png", *outputs(4)).only.size == (4, 4)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [png(0, 0, 2, 8, b""), png(0, 5, 2, 8, b""), png(8, 8, 3, 8, bytes(72)), b"\xff\xd8\xff", b"GIF89a" + bytes(7)],
+    ids=["no sides", "no width", "no palette", "JPEG of no picture", "GIF of no size"],
+)
+def test_what_has_no_picture_in_it_is_rejected(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "in").write_bytes(data)
+    assert "damaged" in reason(tmp_path / "in")
