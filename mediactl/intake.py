@@ -265,16 +265,22 @@ class Intake:
                 info = permitted(row.info, chosen)
                 if info is not row.info:
                     self._journal.sources.probed(number, row.digest, info, planned)
-                if lacks_place(info, chosen):
-                    job: NewJob | None = self._planner.probe_job(row.source, number, chosen, self._settings.priority)
-                else:
-                    job = self._planner.make_job(
+                self._journal.sources.cancel_pieces(number, "", "planned anew")
+                again = lacks_place(info, chosen)
+                work = (
+                    None
+                    if again
+                    else self._planner.work(
                         number, row.source, row.digest, info, chosen, row.placeholder, self._settings.priority
                     )
-                if job is None:
+                )
+                if again:
+                    self._journal.add([self._planner.probe_job(row.source, number, chosen, self._settings.priority)])
+                    self._planned(row.source.path, row.source.kind.value, row.source.fingerprint.size, reason)
+                elif work is None:
                     self._journal.sources.set_state(number, "ignored", f"recipe {chosen.name!r} makes nothing of it")
                 else:
-                    self._journal.add([job])
+                    self._journal.add(work.first)
                     source = row.source
                     self._planned(source.path, source.kind.value, source.fingerprint.size, reason)
 

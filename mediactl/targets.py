@@ -12,7 +12,7 @@ video, stream     codec, width, height (even), crf or vmaf, preset, encoder, max
                   stream (a CMAF track for HLS, picture only): segment (seconds)
 sound             (a CMAF track for HLS) track (which of ``MediaInfo.audio``), bitrate, channels, segment
 text              (WebVTT) track (which of ``MediaInfo.texts``)
-playlist          of (name of the track's file), of_key (its key), duration where the file itself does not tell it
+playlist          of (name of the track's file), of_key (its key), segment (seconds) of a CMAF track, duration of others
 master            of (names of the playlists, comma between), of_key (digest of their keys)
 storyboard        format, width, height (of one picture), columns, count, interval, quality
 storyboard-map    of, width, height, columns, count, interval, duration
@@ -183,12 +183,12 @@ class _Maker:
 
         for height in rungs(output.heights, min(info.width or 2, info.height or 2)):
             params = self._encoded(output, height) | {"segment": output.segment}
-            track(f"{output.name}-{height}", "stream", "stream", "mp4", params)
+            track(f"{output.name}-{height}", "stream", "stream", "mp4", params, segment=output.segment)
         sounds = [number for number, each in enumerate(info.audio) if each.playable]
         for number in sounds[: {"all": len(sounds), "first": 1, "none": 0}[output.audio]]:
             params = {"track": number, "bitrate": output.audio_bitrate, "channels": min(2, info.audio[number].channels)}
             base = f"{output.name}-audio-{_track_name(number, info.audio[number].language)}"
-            track(base, "sound", "sound", "mp4", {**params, "segment": output.segment})
+            track(base, "sound", "sound", "mp4", {**params, "segment": output.segment}, segment=output.segment)
         for number, text in enumerate(info.texts if output.subtitles else ()):
             if text.text:
                 base = f"{output.name}-text-{_track_name(number, text.language)}"
@@ -250,11 +250,16 @@ def rungs(heights: tuple[int, ...], own: int) -> list[int]:
 def piece_frames(info: MediaInfo, cutting: Cutting) -> int:
     """Frames of a piece, a whole number of key frame intervals; 0: the film is encoded whole."""
     video = info.video
-    if video is None or not video.even or not video.rate or (info.duration or 0.0) < max(cutting.above, 2 * KEY_FRAMES):
+    if video is None or not video.even or not video.rate or not is_long(info, cutting):
         return 0
     gop = round(Fraction(video.rate) * Fraction(KEY_FRAMES))
     frames = gop * max(1, round(cutting.piece / KEY_FRAMES))
     return frames if video.frames and video.frames > frames else 0
+
+
+def is_long(info: MediaInfo, cutting: Cutting) -> bool:
+    """Whether a film is so long that it is cut where it can be."""
+    return (info.duration or 0.0) >= max(cutting.above, 2 * KEY_FRAMES)
 
 
 def is_hdr(info: MediaInfo) -> bool:
