@@ -1,7 +1,8 @@
 """What another recipe, or another encoder, means for what was made already: how many artefacts, seconds and bytes.
 
-Counts are exact: an artefact is kept when its key stays. Seconds and bytes are estimates, from what was measured here
-and from the artefacts that each source has, else from the constants below.
+Counts are exact: an artefact is kept when its key stays, and linked at no cost when it is there under another name.
+Seconds and bytes are estimates, from what was measured here and from the artefacts that each source has, else from the
+constants below.
 """
 
 from __future__ import annotations
@@ -99,18 +100,24 @@ class Effect:
         self.sources += 1
         keys = {each.key for each in had}
         names = {each.name for each in had}
+        same = {(each.name, each.key) for each in had}
         missing: list[tuple[str, Target]] = []
+        linked: list[tuple[str, str]] = []
         every: list[Target] = []
         for output, made in by_output(recipe, kind, info, digest, self._versions):
             every += made
             for target in made:
                 names.discard(target.name)
-                if target.key in keys:
+                if (target.name, target.key) in same:
                     self.kept += 1
+                elif target.key in keys:  # a link, under another name
+                    linked.append((self._label(output), target.name))
                 else:
                     missing.append((self._label(output), target))
         if missing:
             self._make(missing, every, kind, info, had)
+        for label, name in linked:
+            self._add(label, "changed" if any(each.name == name for each in had) else "new", True, 0.0, 0.0)
         if names:
             label = ""
             for each in had:
