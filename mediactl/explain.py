@@ -1,7 +1,8 @@
 """What another recipe, or another encoder, means for what was made already: how many artefacts, seconds and bytes.
 
-Counts are exact: an artefact is kept when its key stays. Seconds and bytes are estimates, from what was measured here
-and from the artefacts that each source has, else from the constants below.
+Counts are exact: an artefact is kept when its key stays, and linked at no cost when it is there under another name.
+Seconds and bytes are estimates, from what was measured here and from the artefacts that each source has, else from the
+constants below.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ BYTES_A_CODEC = {"h264": 1.0, "hevc": 0.7, "av1": 0.6}
 """Against H.264 that looks alike."""
 
 SECONDS_A_PIXEL = {"webp": 30e-9, "avif": 125e-9, "jpeg": 2e-9, "png": 60e-9}
-"""Of encoding a picture; as ``targets.DEFAULT_EFFORT`` tells it."""
+"""Of encoding a picture, at effort 2 (webp), 1 (avif), 0 (jpeg), 6 (png); as ``targets.DEFAULT_EFFORT`` tells it."""
+EFFORTS = {"webp": (2, 1.56), "avif": (1, 2.1), "jpeg": (0, 1.4), "png": (6, 1.3)}
+"""Those efforts, and by how much each further step multiplies the time."""
 SECONDS_A_SOURCE_PIXEL = 2.5e-9
 """Of decoding a photo and making it smaller: 30 ms for 12 megapixels."""
 HD = 1280 * 720
@@ -97,18 +100,24 @@ class Effect:
         self.sources += 1
         keys = {each.key for each in had}
         names = {each.name for each in had}
+        same = {(each.name, each.key) for each in had}
         missing: list[tuple[str, Target]] = []
+        linked: list[tuple[str, str]] = []
         every: list[Target] = []
         for output, made in by_output(recipe, kind, info, digest, self._versions):
             every += made
             for target in made:
                 names.discard(target.name)
-                if target.key in keys:
+                if (target.name, target.key) in same:
                     self.kept += 1
+                elif target.key in keys:  # a link, under another name
+                    linked.append((self._label(output), target.name))
                 else:
                     missing.append((self._label(output), target))
         if missing:
             self._make(missing, every, kind, info, had)
+        for label, name in linked:
+            self._add(label, "changed" if any(each.name == name for each in had) else "new", True, 0.0, 0.0)
         if names:
             label = ""
             for each in had:
@@ -205,8 +214,10 @@ def seconds_of(operation: str, params: Params, info: MediaInfo) -> float:
     pixels = int(params.get("width", 0)) * int(params.get("height", 0))
     match operation:
         case "image":
-            tries = 4 if params["quality"] == "auto" else 1
-            return SECONDS_A_PIXEL[str(params["format"])] * pixels * tries * (info.frames if params["animated"] else 1)
+            kind = str(params["format"])
+            usual, step = EFFORTS[kind]
+            times = math.pow(step, int(params["effort"]) - usual) * (4 if params["quality"] == "auto" else 1)
+            return SECONDS_A_PIXEL[kind] * pixels * times * (info.frames if params["animated"] else 1)
         case "animation":
             return 0.2 + pixels * info.frames / HD / 30 * SECONDS_A_SECOND["h264"]
         case "video" | "stream":

@@ -17,7 +17,6 @@ from mediactl.extending import Draft
 from mediactl.files import shown
 from mediactl.model import Kind, Limits
 from mediactl.wanted import (
-    SIMILARITY,
     AnimationOutput,
     AudioOutput,
     Cutting,
@@ -269,6 +268,6 @@ def _trouble(output: AnyOutput, table: str) -> tuple[str, str] | None:
             return "fit", f"{output.fit!r} needs width and height"
         if output.fit == "inside" and output.position != "attention":
             return "position", 'goes with fit = "cover" alone; add that, or leave this out'
-        if output.quality != "auto" and output.similarity != SIMILARITY:
+        if output.quality != "auto" and output.similarity != ImageOutput(output.name).similarity:
             return "similarity", 'goes with quality = "auto" alone; add that, or leave this out'
     return None

@@ -28,10 +28,6 @@ PRESETS = {"h264": _X26, "hevc": _X26, "av1": tuple(str(number) for number in ra
 MOST_CRF = {"h264": 51, "hevc": 51, "av1": 63}
 
 
-SIMILARITY = 0.97
-"""SSIM at which most people see no difference; of quality "auto"."""
-
-
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What all outputs have."""
 
@@ -62,7 +58,7 @@ class ImageOutput(Output, frozen=True, forbid_unknown_fields=True):
     width x height. The last two need both; where they would enlarge, the same proportions are kept smaller."""
     position: Literal["attention", "entropy", "centre", "top", "bottom", "left", "right"] = "attention"
     """Of cover: what is kept."""
-    similarity: Annotated[float, msgspec.Meta(gt=0.5, lt=1)] = SIMILARITY
+    similarity: Annotated[float, msgspec.Meta(gt=0.5, lt=1)] = 0.97
     """Of quality "auto": SSIM with the same picture before it was encoded. The default is what quality 80 gives photos
     on average; why: docs/pictures.md."""
     animate: bool = True

@@ -143,11 +143,11 @@ def test_settings_come_from_flags_before_environment_before_the_file(mediactl: C
 
 def test_recipes_are_listed_shown_and_checked(mediactl: CommandLine) -> None:
     listed = mediactl("recipe", "list")
-    assert [line.split()[0] for line in listed.out.splitlines()] == ["thumbnails", "web"]
+    assert [line.split()[0] for line in listed.out.splitlines()] == ["archive", "podcast", "thumbnails", "web"]
     shown = mediactl("recipe", "show", "web")
     (mediactl.folder / "mine.toml").write_text(shown.out)
     checked = mediactl("recipe", "check", "mine.toml")
-    assert (checked.code, checked.out) == (0, "recipe 'web' is sound: makes 3 of image, 2 of video, 2 of audio\n")
+    assert (checked.code, checked.out) == (0, "recipe 'web' is sound: makes 3 of image, 6 of video, 3 of audio\n")
     (mediactl.folder / "mine.toml").write_text(shown.out.replace("width", "widht"))
     checked = mediactl("recipe", "check", "mine.toml")
     assert (checked.code, checked.out) == (2, "")

@@ -88,8 +88,15 @@ def test_another_quality_is_a_change_and_an_output_left_out_is_removed() -> None
 
 def test_another_name_for_the_same_file_costs_nothing() -> None:
     found = effect(widths(320), widths(320).replace('"w320"', '"small"'))
-    assert changes(found) == [("image w320.webp", "removed", 3, 3)]
-    assert (found.seconds, found.bytes, found.kept) == (0, 0, 3)
+    assert changes(found) == [("image small.webp", "new", 3, 3), ("image w320.webp", "removed", 3, 3)]
+    assert (found.seconds, found.bytes, found.kept) == (0, 0, 0)
+
+
+def test_a_width_that_small_photos_do_not_reach_is_a_link_for_them() -> None:
+    small = MediaInfo(format="jpeg", width=300, height=200)
+    found = effect(widths(320, 800), widths(320, 640, 800), info=small)
+    assert changes(found) == [("image w640.webp", "new", 3, 3)]
+    assert (found.seconds, found.bytes, found.kept) == (0, 0, 6)
 
 
 def test_the_same_recipe_changes_nothing() -> None:

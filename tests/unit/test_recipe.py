@@ -134,12 +134,15 @@ def test_the_built_in_recipes_are_sound(name: str) -> None:
     assert recipe.parse(recipe.text_of(name)[0], name) == found
 
 
-def test_web_and_thumbnails_come_along() -> None:
-    assert recipe.builtin_names() == ["thumbnails", "web"]
+def test_four_recipes_come_along() -> None:
+    assert recipe.builtin_names() == ["archive", "podcast", "thumbnails", "web"]
     web = recipe.load("web")
     assert [output.width for output in web.image] == [320, 800, 1600]
     assert web.placeholder == "thumbhash"
     assert [output.format for output in web.audio] == ["m4a", "opus"]
+    assert [output.file_name for output in web.outputs(Kind.VIDEO)] == [
+        "v720.mp4", "hls.m3u8", "poster.webp", "storyboard.webp", "preview.webp", "subtitles.vtt",
+    ]  # fmt: skip
     assert not recipe.load("thumbnails").video
 
 
@@ -153,7 +156,7 @@ def test_a_recipe_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
     ("name", "parts"),
     [
         ("wbe", ["'wbe'", "no such recipe", "did you mean 'web'?"]),
-        ("nothing-like-it", ["no such recipe", "thumbnails, web", ".toml"]),
+        ("nothing-like-it", ["no such recipe", "podcast, thumbnails, web", ".toml"]),
         ("missing.toml", ["missing.toml", "no such file"]),
         ("./web", ["./web", "no such file"]),
         ("a\0b", ["a\\x00b", "cannot be read"]),
