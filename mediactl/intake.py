@@ -266,21 +266,17 @@ class Intake:
                 if info is not row.info:
                     self._journal.sources.probed(number, row.digest, info, planned)
                 self._journal.sources.cancel_pieces(number, "", "planned anew")
-                again = lacks_place(info, chosen)
-                work = (
-                    None
-                    if again
-                    else self._planner.work(
-                        number, row.source, row.digest, info, chosen, row.placeholder, self._settings.priority
-                    )
-                )
-                if again:
-                    self._journal.add([self._planner.probe_job(row.source, number, chosen, self._settings.priority)])
-                    self._planned(row.source.path, row.source.kind.value, row.source.fingerprint.size, reason)
-                elif work is None:
+                jobs: Iterable[NewJob] = ()
+                if lacks_place(info, chosen):
+                    jobs = [self._planner.probe_job(row.source, number, chosen, self._settings.priority)]
+                elif work := self._planner.work(
+                    number, row.source, row.digest, info, chosen, row.placeholder, self._settings.priority
+                ):
+                    jobs = work.first
+                if not jobs:
                     self._journal.sources.set_state(number, "ignored", f"recipe {chosen.name!r} makes nothing of it")
                 else:
-                    self._journal.add(work.first)
+                    self._journal.add(jobs)
                     source = row.source
                     self._planned(source.path, source.kind.value, source.fingerprint.size, reason)
 
