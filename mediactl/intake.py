@@ -18,7 +18,7 @@ from mediactl.jobs.sources import Known
 from mediactl.model import Event, Fingerprint, Kind, NewJob, Source
 from mediactl.outputs import OutputCheck
 from mediactl.plan import lacks_place, permitted
-from mediactl.planner import Planner, Work
+from mediactl.planner import Planner
 from mediactl.recipe import Recipe
 from mediactl.settings import Settings
 from mediactl.shipping import Shipping
@@ -266,17 +266,17 @@ class Intake:
                 if info is not row.info:
                     self._journal.sources.probed(number, row.digest, info, planned)
                 self._journal.sources.cancel_pieces(number, "", "planned anew")
+                jobs: Iterable[NewJob] = ()
                 if lacks_place(info, chosen):
-                    probe = self._planner.probe_job(row.source, number, chosen, self._settings.priority)
-                    work: Work | None = Work(probe)
-                else:
-                    work = self._planner.work(
-                        number, row.source, row.digest, info, chosen, row.placeholder, self._settings.priority
-                    )
-                if work is None:
+                    jobs = [self._planner.probe_job(row.source, number, chosen, self._settings.priority)]
+                elif work := self._planner.work(
+                    number, row.source, row.digest, info, chosen, row.placeholder, self._settings.priority
+                ):
+                    jobs = work.first
+                if not jobs:
                     self._journal.sources.set_state(number, "ignored", f"recipe {chosen.name!r} makes nothing of it")
                 else:
-                    self._journal.add(work.first)
+                    self._journal.add(jobs)
                     source = row.source
                     self._planned(source.path, source.kind.value, source.fingerprint.size, reason)
 

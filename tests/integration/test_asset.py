@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from mediactl import asset
 from mediactl.asset import Look
-from mediactl.media import metadata
+from mediactl.media import ffmpeg, metadata
 from mediactl.model import MediaInfo
 
 RECIPE = """
@@ -136,14 +137,47 @@ def test_a_recipe_without_placeholder_has_colour_and_hash_all_the_same(mediactl:
 def test_a_journal_of_an_earlier_version_gets_what_it_lacks(mediactl: CommandLine, photo: Path) -> None:
     write(mediactl)
     before = run(mediactl)[1]
-    with contextlib.closing(sqlite3.connect(mediactl.folder / "derived/.mediactl/journal.db")) as connection:
-        connection.execute("UPDATE sources SET placeholder = ?", (before["placeholder"],))
-        connection.commit()
+    forget(mediactl, before["placeholder"])
     assert run(mediactl)[0]["up_to_date"] == 1  # what is done is left alone until there is a reason
     (mediactl.folder / "derived/a.jpg/w50.webp").unlink()
     (mediactl.folder / "derived/a.jpg/asset.json").unlink()
     summary, after = run(mediactl)
     assert (summary["artefacts"], after) == (1, before)
+
+
+def test_a_film_is_looked_at_by_the_poster_that_is_there(mediactl: CommandLine) -> None:
+    (mediactl.folder / "in").mkdir()
+    film = [
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc=s=128x96:r=10:d=0.6",
+        "-c:v",
+        "libx264",
+        str(mediactl.folder / "in/a.jpg.mp4"),
+    ]
+    subprocess.run([ffmpeg.find(), "-nostdin", "-loglevel", "error", *film], check=True)
+    poster, video = '[[poster]]\nname = "poster"\nwidth = 96\n', '[[video]]\nname = "v"\nheight = 64\n'
+    (mediactl.folder / "r.toml").write_text(f'name = "r"\n{poster}')
+    assert mediactl("process", "in", "--recipe", "r.toml").code == 0
+    file = mediactl.folder / "derived/a.jpg.mp4/asset.json"
+    before = asset.look_of(asset.decode(file.read_bytes()))
+    assert before.placeholder and before.colour and before.phash
+    forget(mediactl, "")
+    (mediactl.folder / "r.toml").write_text(f'name = "r"\n{poster}{video}')
+    again = mediactl("process", "in", "--recipe", "r.toml", "--json")
+    assert again.summary["artefacts"] == 1
+    after = asset.look_of(asset.decode(file.read_bytes()))
+    # Of the poster's file now, of the frame that became it before.
+    assert after.placeholder and after.colour
+    assert (int(before.phash, 16) ^ int(after.phash, 16)).bit_count() <= 4
+
+
+def forget(mediactl: CommandLine, known: str) -> None:
+    """Have the journal know no more than this of what the sources look like."""
+    with contextlib.closing(sqlite3.connect(mediactl.folder / "derived/.mediactl/journal.db")) as connection:
+        connection.execute("UPDATE sources SET placeholder = ?", (known,))
+        connection.commit()
 
 
 def test_equal_sources_have_equal_assets_but_for_their_paths(mediactl: CommandLine, photo: Path) -> None:
