@@ -109,8 +109,8 @@ def hls(streams: Sequence[str]) -> list[str]:
     ]  # fmt: skip
 
 
-def by_hand(film: Path, out: Path, rungs: Sequence[tuple[int, int, int]]) -> list[str]:
-    """One ffmpeg that makes these renditions and the sound."""
+def by_hand(film: Path, out: Path, rungs: Sequence[tuple[int, int, int]], *, sound: bool = True) -> list[str]:
+    """One ffmpeg that makes these renditions, and the sound."""
     names = [f"[v{number}]" for number in range(len(rungs))]
     parts = [f"[0:v]split={len(rungs)}" + "".join(f"[s{number}]" for number in range(len(rungs)))]
     parts += [
@@ -120,8 +120,10 @@ def by_hand(film: Path, out: Path, rungs: Sequence[tuple[int, int, int]]) -> lis
     command = [*quiet_ffmpeg(), "-i", str(film), "-filter_complex", ";".join(parts)]
     for number, (name, (_, _, maxrate)) in enumerate(zip(names, rungs, strict=True)):
         command += ["-map", name, *settings(number, maxrate)]
-    command += ["-map", "0:a", "-c:a", "aac", "-b:a", "128k"]
-    streams = [*(f"v:{number},agroup:a" for number in range(len(rungs))), "a:0,agroup:a"]
+    streams = [f"v:{number}" for number in range(len(rungs))]
+    if sound:
+        command += ["-map", "0:a", "-c:a", "aac", "-b:a", "128k"]
+        streams = [*(f"{stream},agroup:a" for stream in streams), "a:0,agroup:a"]
     return [*command, *hls(streams), str(out / "%v.m3u8")]
 
 
@@ -143,10 +145,10 @@ def one_command(film: Path, out: Path) -> Result:
 def one_each(film: Path, out: Path) -> Result:
     """A decode for each rendition, one after the other; the sound goes with the first."""
     seconds = cpu = 0.0
-    for rung in RUNGS:
+    for number, rung in enumerate(RUNGS):
         place = out / str(rung[1])
         place.mkdir()
-        cost = run(by_hand(film, place, [rung]))
+        cost = run(by_hand(film, place, [rung], sound=number == 0))
         seconds, cpu = seconds + cost.seconds, cpu + cost.cpu
     return Result(seconds, cpu, size(out))
 
