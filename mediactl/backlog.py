@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Protocol
 
 import msgspec
 
-from mediactl import files, shipping
-from mediactl.effort import seconds_of
+from mediactl import files, plan, shipping
+from mediactl.effort import Pace, seconds_of
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.prediction import Class
-from mediactl.model import Event, Made, Reuse, Verdict
+from mediactl.model import Event, Kind, Made, MakeTask, PieceTask, Reuse, Verdict
 from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Noting, Planning, Room
 from mediactl.settlement import Settlement
@@ -70,6 +72,8 @@ class JournalBacklog:
         self.wakeup = intake.wakeup
         self._claims: dict[tuple[int, int], Claim] = {}
         """By job and attempt: what was given back may run on for a moment, and its answer is nobody's."""
+        self._paces: dict[tuple[int, int], Pace] = {}
+        """Of the films that are encoded now."""
         self._settlement = Settlement(journal, planner, out, shipping)
         self._lanes: dict[Class, str] = {}
         self._moves: list[tuple[Class, str]] = []
@@ -156,10 +160,13 @@ class JournalBacklog:
         """A running job is so far along."""
         claim = self._claims.get((job, attempt))
         if claim is not None:
-            bytes_sent = {"bytes_sent": sent, "size": claim.size} if claim.kind == shipping.KIND else {}
-            self._emit(
-                Event("job.progress", {**self._settlement.head(claim), "fraction": round(fraction, 4), **bytes_sent})
-            )
+            more: dict[str, object] = {}
+            if claim.kind == shipping.KIND:
+                more = {"bytes_sent": sent, "size": claim.size}
+            elif (pace := self._paces.get((job, attempt))) is not None:
+                more = pace.told(fraction, self._clock())
+            head = self._settlement.head(claim)
+            self._emit(Event("job.progress", {**head, "fraction": round(fraction, 4), **more}))
 
     def overran(self, job: int, attempt: int, seconds: float) -> None:
         """A job of the quick lane runs for so long already: those like it are heavy until measured otherwise."""
@@ -176,6 +183,7 @@ class JournalBacklog:
 
     def _settle(self, end: Ended, done: set[int]) -> None:
         claim = self._claims.pop((end.assignment.job, end.assignment.attempt), None)
+        self._paces.pop((end.assignment.job, end.assignment.attempt), None)
         if claim is None:
             return  # it was given back before it answered
         dead = end.verdict in (Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED)
@@ -206,6 +214,8 @@ class JournalBacklog:
 
     def _assignment(self, claim: Claim) -> Assignment:
         self._claims[claim.id, claim.attempt] = claim
+        if (pace := _pace(claim)) is not None:
+            self._paces[claim.id, claim.attempt] = pace
         like = self._class(claim)
         if like not in self._lanes:
             self._lanes[like] = self._predicted(claim, like)
@@ -214,6 +224,10 @@ class JournalBacklog:
         if claim.kind == shipping.KIND:
             remembered = self._journal.uploads.state(_task.decode(claim.payload))
             state = b"" if remembered == UploadState() else msgspec.json.encode(remembered)
+        elif claim.kind == plan.PIECE and claim.source is not None:
+            reuse = self._journal.sources.twins(
+                claim.source, self._journal.sources.get(claim.source).digest or "", self._out
+            )
         elif claim.content is not None and claim.source is not None:
             reuse = self._journal.sources.twins(claim.source, claim.content, self._out)
         return Assignment(
@@ -241,11 +255,41 @@ class JournalBacklog:
             take_over(self._journal, self._out)
 
 
+def _pace(claim: Claim) -> Pace | None:
+    """Of a job that encodes a film, or a piece of one."""
+    if claim.kind == plan.PIECE:
+        piece = msgspec.json.decode(claim.payload, type=PieceTask)
+        video = piece.info.video
+        rate = float(Fraction(video.rate)) if video and video.rate else 0.0
+        if piece.number == plan.SOUND or not rate:
+            return Pace(piece.info.duration or 0.0, 0.0)
+        return Pace(piece.frames / rate, rate)
+    if claim.kind == Kind.VIDEO and claim.format != plan.JOINED:
+        info = msgspec.json.decode(claim.payload, type=MakeTask).info
+        return Pace(info.duration or 0.0, (info.video.fps if info.video else None) or 0.0)
+    return None
+
+
 def take_over(journal: Journal, out: bytes) -> int:
     """Give the jobs of dead runs back, and remove what those runs left half done; how many jobs there were."""
     orphans = journal.reclaim_orphans()
     for owner, _, source in orphans:
         if source is not None:
-            place = journal.sources.get(source).source.place
-            files.sweep_temporaries(os.path.join(out, place), owner.encode())
+            row = journal.sources.get(source)
+            files.sweep_temporaries(os.path.join(out, row.source.place), owner.encode())
+            if row.digest is not None and row.source.kind is Kind.VIDEO:
+                files.sweep_temporaries(files.work_folder(journal.state, row.digest), owner.encode())
     return len(orphans)
+
+
+def sweep_work(journal: Journal) -> None:
+    """Remove the pieces of films that nothing is to be made of any more: rejected ones, and those that are gone."""
+    folder = os.path.join(os.fsencode(journal.state), files.WORK)
+    try:
+        left = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    wanted = journal.sources.unfinished() if left else set()
+    for name in left:
+        if os.fsdecode(name) not in wanted:
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""How much work a job is, before anything was measured on this machine."""
+"""How much work a job is, before anything was measured on this machine; and how fast a film goes on."""
 
 from __future__ import annotations
 
@@ -11,4 +11,30 @@ def seconds_of(kind: str, size: int) -> float:
 
     25 MP of image, 60 s of sound, 3 s of 720p film or 200 MB of probing in a second.
     """
-    return {"image": size / 25e6, "audio": size / 60e3, "video": size / 3e3, "probe": size / 200e6}.get(kind, 0.0)
+    weights = {"image": 25e6, "audio": 60e3, "video": 3e3, "piece": 3e3, "probe": 200e6}
+    return size / weights[kind] if kind in weights else 0.0
+
+
+class Pace:
+    """How fast a film, or a piece of one, is worked on: by its media time, from its first progress on."""
+
+    def __init__(self, seconds: float, rate: float) -> None:
+        """Of so many seconds, at so many frames a second (0: none, or unknown)."""
+        self._seconds = seconds
+        self._rate = rate
+        self._began: tuple[float, float] | None = None
+
+    def told(self, fraction: float, now: float) -> dict[str, object]:
+        """Fields of "job.progress": ``seconds`` of media in all, ``speed`` (1.0: as fast as it plays) and ``fps``,
+        where they are known."""
+        fields: dict[str, object] = {"seconds": round(self._seconds, 3)}
+        if self._began is None or fraction <= 0.0:
+            self._began = (now, fraction)
+            return fields
+        began, first = self._began
+        if now - began >= 1.0 and fraction > first:
+            speed = (fraction - first) * self._seconds / (now - began)
+            fields["speed"] = round(speed, 2)
+            if self._rate:
+                fields["fps"] = round(speed * self._rate, 1)
+        return fields

@@ -13,6 +13,9 @@ from mediactl.model import Fingerprint
 TEMPORARY = b".mediactl-"
 """Every temporary file's name starts with this, followed by the run's id: so stale ones are known by their owner."""
 
+WORK = b"work"
+"""Folder beside the journal for what is made of long films before they are whole."""
+
 _BLOCK = 1 << 20
 
 
@@ -118,6 +121,11 @@ def shown(path: bytes | str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_shown(character) for character in text)
+
+
+def work_folder(state: str, digest: str) -> bytes:
+    """Folder of the pieces of long films with this content."""
+    return os.path.join(os.fsencode(state), WORK, digest.encode())
 
 
 def _shown(character: str) -> str:

@@ -55,7 +55,7 @@ def status_json(report: Report, now: float) -> dict[str, object]:
 
 def job_line(job: JobRow) -> str:
     """One job on one line."""
-    text = f"{job.key[:12]}  {job.state:<11}  {job.kind:<6}  {shown(job.path or b'-')}"
+    text = f"{job.key[:12]}  {job.state:<11}  {job.kind:<6}  {shown(job.path or b'-')}" + _part(job)
     return f"{text}: {job.reason}" if job.reason and job.state != "running" else text
 
 
@@ -72,11 +72,18 @@ def job_json(job: JobRow) -> dict[str, object]:
     }
 
 
+def _part(job: JobRow) -> str:
+    """Which piece of a film a job is about, behind what it is told with."""
+    if not job.part:
+        return ""
+    return " (sound)" if job.part == "sound" else f" ({job.part.replace('/', ' of ')})"
+
+
 def show(report: Report, what: bytes) -> Iterator[str]:
     """All that is known of the jobs that a key, path or place names. Raises UsageError."""
     for job in find(report, what):
         yield f"job       {job.key}"
-        yield f"kind      {job.kind}, lane {job.lane}, priority {Priority(job.priority).name.lower()}"
+        yield f"kind      {job.kind}{_part(job)}, lane {job.lane}, priority {Priority(job.priority).name.lower()}"
         if job.path is not None and job.root is not None:
             yield f"source    {shown(os.path.join(job.root, job.path))}"
         yield f"state     {job.state}" + (f": {job.reason}" if job.reason else "")
@@ -96,7 +103,7 @@ def show(report: Report, what: bytes) -> Iterator[str]:
 def why(report: Report, what: bytes, now: float) -> Iterator[str]:
     """One sentence a job: what it waits for, or why it ended. Raises UsageError."""
     for job in find(report, what):
-        yield f"{job.kind} job {job.key[:12]} {_why(report, job, now)}"
+        yield f"{job.kind} job {job.key[:12]}{_part(job)} {_why(report, job, now)}"
 
 
 def _why(report: Report, job: JobRow, now: float) -> str:

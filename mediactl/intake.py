@@ -261,13 +261,14 @@ class Intake:
                 self._journal.sources.put(row.source, digest, planned, "pending")
                 self._journal.sources.mark_mine([number])
                 assert row.digest is not None and row.info is not None  # CHECKed by the schema for done rows
-                job = self._planner.make_job(
+                self._journal.sources.cancel_pieces(number, "", "planned anew")
+                work = self._planner.work(
                     number, row.source, row.digest, row.info, chosen, row.placeholder, self._settings.priority
                 )
-                if job is None:
+                if work is None:
                     self._journal.sources.set_state(number, "ignored", f"recipe {chosen.name!r} makes nothing of it")
                 else:
-                    self._journal.add([job])
+                    self._journal.add(work.first)
                     source = row.source
                     self._planned(source.path, source.kind.value, source.fingerprint.size, reason)
 

@@ -281,6 +281,8 @@ class MakeTask(msgspec.Struct, frozen=True):
     """Cores that an encoder may use. Part of the params where it changes the bytes."""
     work: bytes = b""
     """Folder of the pieces of long films, absolute; b"": none are kept."""
+    long: bool = False
+    """Whether a film of this length is cut into pieces where it can be."""
 
 
 class PieceTask(msgspec.Struct, frozen=True):

@@ -7,24 +7,37 @@ import hashlib
 import msgspec
 
 from mediactl.model import (
+    Fingerprint,
     Kind,
     Limits,
     MakeTask,
     MediaInfo,
     NewJob,
     OutputFile,
+    PieceTask,
     Priority,
     ProbeTask,
     Source,
     Target,
 )
 from mediactl.recipe import Recipe
-from mediactl.targets import ENCODERS, OPERATION_VERSIONS, OPERATIONS, Versions, effective_kind
+from mediactl.targets import ENCODERS, OPERATION_VERSIONS, OPERATIONS, Versions, effective_kind, is_long
 
 STALL_LIMIT = 180.0
 """Seconds that a film may be worked on without its media time advancing; seen at most 20 s on two loaded cores."""
 PROBE_LIMIT = 60.0
 """Seconds, before its bytes are counted."""
+PIECE = "piece"
+"""Kind of the jobs that encode the pieces of a long film."""
+SOUND = -1
+"""Number of the piece that is all of the sound."""
+JOINED = "joined"
+"""In place of the format of a film that is put together from its pieces: how long that takes says nothing of how long
+films take to encode."""
+PIECE_THREADS = 2
+"""Cores of a piece: pieces side by side use many cores better than one encoder with many threads does."""
+JOINING = 20
+"""Joining, with posters and the like, is so many times less work than encoding; sound is about as little."""
 SLOWEST_DISK = 5e6
 """Bytes per second that reading a source is granted at the least."""
 
@@ -76,6 +89,7 @@ def make_job(
     out: bytes,
     threads: int,
     priority: Priority,
+    work: bytes = b"",
 ) -> NewJob:
     """The job that makes what is missing of an asset, checks what is there, and writes asset.json."""
     kind = effective_kind(source.kind, info)
@@ -91,8 +105,9 @@ def make_job(
         limits=recipe.limits,
         placeholder=placeholder if recipe.placeholder == "thumbhash" else "none",
         threads=threads,
+        work=work,
+        long=kind is Kind.VIDEO and is_long(info, recipe.cutting),
     )
-    work = work_of(kind, info)
     return NewJob(
         key=_digest("make", source.place, digest, [(target.name, target.key) for target in wanted], source.fingerprint),
         kind=kind.value,
@@ -104,10 +119,61 @@ def make_job(
         source=row,
         content=digest,
         format=info.format,
-        size=work,
+        size=work_of(kind, info),
         priority=priority,
         time_limit=recipe.run.seconds or make_limit(kind, info),
     )
+
+
+def joined(job: NewJob) -> NewJob:
+    """A make job after whose pieces little is left to do. Its limits stay: what is missing it encodes itself."""
+    return msgspec.structs.replace(job, format=JOINED, size=max(1, job.size // JOINING))
+
+
+def piece_jobs(make: NewJob, missing: tuple[Target, ...], threads: int) -> tuple[NewJob, ...]:
+    """The jobs that go before a make job, for those of its targets that are ``missing``; none for what is not cut.
+
+    All of the sound first, then the pieces of the film in their order. Their ``content`` ends with ":3/30" or ":sound".
+    """
+    task = msgspec.json.decode(make.payload, type=MakeTask)
+    encoded = tuple(target for target in missing if target.operation in ("video", "stream", "sound"))
+    frames = max((int(target.params.get("piece", 0)) for target in encoded), default=0)
+    video = task.info.video
+    if not frames or video is None or not video.frames:
+        return ()
+    count = -(-video.frames // frames)
+    plan = piece_plan(make.plan, task.digest, task.source.fingerprint)
+    what = _digest(task.digest, sorted(target.key for target in encoded))
+    heard = any(target.operation == "sound" or target.params.get("sound") for target in encoded)
+    share = make_limit(Kind.VIDEO, task.info) - 120.0
+    jobs = []
+    for number in range(SOUND if heard else 0, count):
+        first = max(0, number) * frames
+        length = 0 if number == SOUND else min(frames, video.frames - first)
+        part = 1 / JOINING if number == SOUND else length / video.frames
+        payload = PieceTask(
+            task.source, task.digest, task.info, encoded, task.limits, task.work, number, first, length, threads
+        )
+        jobs.append(
+            msgspec.structs.replace(
+                make,
+                key=_digest(PIECE, make.key, plan, what, number),
+                kind=PIECE,
+                payload=msgspec.json.encode(payload),
+                content=f"{what}:{'sound' if number == SOUND else f'{number + 1}/{count}'}",
+                format=task.info.format,
+                size=max(1, int(work_of(Kind.VIDEO, task.info) * part)),
+                cores=1 if number == SOUND else threads,
+                time_limit=min(make.time_limit, 120.0 + share * (1.0 if number == SOUND else part)),
+                plan=plan,
+            )
+        )
+    return tuple(jobs)
+
+
+def piece_plan(plan: str, digest: str, mark: Fingerprint) -> str:
+    """What the pieces of a film belong to: a plan, and the content that they were cut from."""
+    return f"{plan}:{_digest(digest, mark)[:16]}"
 
 
 def work_of(kind: Kind, info: MediaInfo) -> int:

@@ -7,15 +7,33 @@ import msgspec
 from mediactl import plan
 from mediactl import recipe as recipes
 from mediactl.effort import seconds_of
+from mediactl.files import work_folder
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.prediction import Predictor
-from mediactl.model import Kind, MediaInfo, NewJob, Priority, Source
+from mediactl.model import Kind, MakeTask, MediaInfo, NewJob, Priority, Source
 from mediactl.recipe import Recipe
 from mediactl.settings import Settings
 from mediactl.targets import Versions, targets
 
 MAX_THREADS = 4
 """Cores that one transcode gets: beyond it x264 at 720p gains little, and several films side by side gain more."""
+
+
+SOFTWARE = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
+"""What each codec needs ffmpeg to have, whatever hardware there is: what does not work is done by it."""
+
+
+class Work(msgspec.Struct, frozen=True):
+    """The jobs that complete a source."""
+
+    make: NewJob
+    pieces: tuple[NewJob, ...] = ()
+    """Of a long film: those to be done before."""
+
+    @property
+    def first(self) -> tuple[NewJob, ...]:
+        """Those that can be begun."""
+        return self.pieces or (self.make,)
 
 
 class Planner:
@@ -71,10 +89,10 @@ class Planner:
 
         audio = {"m4a": "aac", "opus": "libopus"}
         needed = {audio[output.format] for output in recipe.audio}
-        if kind is Kind.VIDEO and recipe.video:
-            needed |= {"libx264", "aac"}
-        if kind is Kind.VIDEO and recipe.poster:
-            needed.add("png")
+        if kind is Kind.VIDEO:
+            needed |= {SOFTWARE[output.codec] for output in (*recipe.video, *recipe.hls)}
+            needed |= {"aac"} if recipe.video or recipe.hls else set()
+            needed |= {"png"} if recipe.poster or recipe.storyboard or recipe.preview else set()
         if needed:
             ffmpeg.check(needed, ffmpeg.find(self._settings.environment.get(ffmpeg.VARIABLE)))
 
@@ -100,6 +118,7 @@ class Planner:
         job = plan.make_job(
             source, row, digest, info, recipe, wanted, self._journal.sources.artefacts(row), placeholder,
             self._settings.out, min(MAX_THREADS, self._settings.jobs), priority,
+            work_folder(self._settings.state, digest) if any(target.params.get("piece") for target in wanted) else b"",
         )  # fmt: skip
         predictor = self._journal.predictor
         limit = recipe.run.seconds or predictor.limit(
@@ -107,6 +126,30 @@ class Planner:
         )
         job = msgspec.structs.replace(job, plan=self.plans(recipe)[source.kind.value], time_limit=limit)
         return in_lane(job, predictor)
+
+    def work(
+        self,
+        row: int,
+        source: Source,
+        digest: str,
+        info: MediaInfo,
+        recipe: Recipe,
+        placeholder: str,
+        priority: Priority,
+    ) -> Work | None:
+        """The same with the pieces that a long film is encoded in before."""
+        job = self.make_job(row, source, digest, info, recipe, placeholder, priority)
+        if job is None or not msgspec.json.decode(job.payload, type=MakeTask).work:
+            return None if job is None else Work(job)
+        there = {file.artefact.key for file in self._journal.sources.artefacts(row)}
+        there |= {other.key for other in self._journal.sources.twins(row, digest, self._settings.out)}
+        wanted = targets(recipe, source.kind, info, digest, self._versions)
+        missing = tuple(target for target in wanted if target.key not in there)
+        pieces = plan.piece_jobs(job, missing, min(plan.PIECE_THREADS, self._settings.jobs))
+        if not pieces:
+            return Work(job)
+        predictor = self._journal.predictor
+        return Work(in_lane(plan.joined(job), predictor), tuple(in_lane(piece, predictor) for piece in pieces))
 
 
 def in_lane(job: NewJob, predictor: Predictor) -> NewJob:

@@ -19,7 +19,7 @@ import msgspec
 
 from mediactl import __version__, leaving, manifest, recipe, scan
 from mediactl.adopt import adopt
-from mediactl.backlog import LANES, JournalBacklog, take_over
+from mediactl.backlog import LANES, JournalBacklog, sweep_work, take_over
 from mediactl.errors import ExitCode, MachineBlocked, UsageError
 from mediactl.files import shown
 from mediactl.intake import Intake
@@ -277,6 +277,8 @@ def open_journal(settings: Settings, tell: Emit) -> Iterator[Journal]:
             tell(Event("journal.rebuilt", {"adopted": adopted}))
         take_over(journal, settings.out)
         dead_locks(settings.state)
+        if not journal.fresh:  # what a lost journal knew of, its successor has yet to find
+            sweep_work(journal)
         yield journal
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 
 import msgspec
 
+from mediactl import plan as plans
 from mediactl import shipping, sniff
 from mediactl.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
@@ -48,12 +49,15 @@ class Settlement:
         sent = {"bytes_sent": end.usage.sent} if claim.kind == shipping.KIND else {}
         if end.verdict is Verdict.DONE:
             return done and self._done(claim, end)
+        if claim.kind == plans.PIECE and not self._is_wanted(claim):
+            return self._in_vain(claim)
         if end.verdict is Verdict.REJECTED:
             changed = self._journal.finish(job, attempt, State.REJECTED, reason)
             if changed:
                 if claim.kind == shipping.KIND:
                     self._journal.uploads.note(_task.decode(claim.payload), Settled(UploadStatus.CONFLICT))
                 self._source_state(claim, "rejected", reason)
+                self._drop_pieces(claim, "another piece was rejected")
                 self._tell("job.rejected", claim, reason=reason, **sent)
             return changed
         if end.verdict is Verdict.CHANGED:
@@ -69,6 +73,7 @@ class Settlement:
                 return True
         if state is State.QUARANTINED:
             self._source_state(claim, "quarantined", reason)
+            self._drop_pieces(claim, "another piece was given up")
             self._tell("job.quarantined", claim, reason=reason, **sent)
         elif state is State.READY and end.verdict is not Verdict.INTERRUPTED:
             self._tell("job.retry", claim, reason=reason, attempt=attempt, **sent)
@@ -84,6 +89,9 @@ class Settlement:
         made = _made.decode(end.result)
         if claim.kind == "probe":
             self._probed(claim, made)
+            return True
+        if claim.kind == plans.PIECE:
+            self._pieced(claim, end)
             return True
         row = self._journal.sources.get(claim.source)
         self._changes.pop(claim.source, None)
@@ -112,21 +120,64 @@ class Settlement:
         )  # fmt: skip
 
     def _probed(self, claim: Claim, made: Made) -> None:
-        """A probe's successor: the job that makes what is missing, added in the same transaction."""
+        """A probe's successors: the job that makes what is missing, or the pieces that go before it; added in the same
+        transaction."""
         assert claim.source is not None and made.info is not None
         before = self._journal.sources.get(claim.source)
         recipe = self._planner.with_digest(before.recipe)
         plan = self._planner.plans(recipe)[before.source.kind.value]
         self._journal.sources.probed(claim.source, made.digest, made.info, plan)
         row = self._journal.sources.get(claim.source)
-        job = self._planner.make_job(
+        self._journal.sources.cancel_pieces(claim.source, "", "planned anew")
+        work = self._planner.work(
             claim.source, row.source, made.digest, made.info, recipe, row.placeholder, Priority(claim.priority)
         )
-        if job is None:
+        if work is None:
             self._source_state(claim, "ignored", f"recipe {recipe.name!r} makes nothing of it")
             return
-        self._journal.add([msgspec.structs.replace(job, due=successor_due(claim.due))])
-        self._tell("job.probed", claim, next=job.key, next_kind=job.kind, size=job.size)
+        self._journal.add([msgspec.structs.replace(job, due=successor_due(claim.due)) for job in work.first])
+        parts = {"parts": [{"job": job.key, "size": job.size} for job in work.pieces]} if work.pieces else {}
+        self._tell("job.probed", claim, next=work.make.key, next_kind=work.make.kind, size=work.make.size, **parts)
+
+    def _pieced(self, claim: Claim, end: Ended) -> None:
+        """After the last piece of a film comes the job that joins them, added in the same transaction."""
+        assert claim.source is not None
+        self._tell(
+            "job.done", claim, seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
+            peak_memory=end.usage.peak_memory, size=claim.size,
+        )  # fmt: skip
+        if not self._is_wanted(claim) or self._journal.sources.has_live_piece(claim.source, claim.plan):
+            return
+        row = self._journal.sources.get(claim.source)
+        assert row.digest is not None and row.info is not None
+        work = self._planner.work(
+            claim.source, row.source, row.digest, row.info, self._planner.with_digest(row.recipe), row.placeholder,
+            Priority(claim.priority),
+        )  # fmt: skip
+        if work is not None:
+            self._journal.add([msgspec.structs.replace(work.make, due=successor_due(claim.due))])
+
+    def _is_wanted(self, claim: Claim) -> bool:
+        """Whether a piece is still one of what its source waits for: nothing was planned anew, no other piece failed
+        for good."""
+        assert claim.source is not None
+        row = self._journal.sources.get(claim.source)
+        return (
+            row.state == "pending"
+            and row.digest is not None
+            and claim.plan == plans.piece_plan(row.plan, row.digest, row.source.fingerprint)
+        )
+
+    def _in_vain(self, claim: Claim) -> bool:
+        """A piece that nobody waits for any more has not come to its end: that is all there is to say of it."""
+        if not self._journal.finish(claim.id, claim.attempt, State.CANCELLED, "its film was planned anew or given up"):
+            return False
+        self._tell("job.cancelled", claim, reason="its film was planned anew or given up")
+        return True
+
+    def _drop_pieces(self, claim: Claim, reason: str) -> None:
+        if claim.kind == plans.PIECE and claim.source is not None:
+            self._journal.sources.cancel_pieces(claim.source, claim.plan, reason)
 
     def _changed(self, claim: Claim, reason: str) -> bool:
         """The source is not what was planned: read it anew, if it is still there."""
@@ -138,6 +189,7 @@ class Settlement:
             return True
         assert claim.source is not None
         row = self._journal.sources.get(claim.source)
+        self._drop_pieces(claim, reason)
         self._changes[claim.source] += 1
         try:
             mark = fingerprint(os.stat(row.source.file))
@@ -178,6 +230,10 @@ class Settlement:
             head["path"] = shown(source.path)
             head["source_kind"] = source.kind.value
             head["bytes"] = source.fingerprint.size
+            if claim.kind == plans.PIECE:
+                number, _, count = (claim.content or "").rpartition(":")[2].partition("/")
+                head["piece"] = int(number) if count else 0
+                head["pieces"] = int(count or 0)
         elif claim.kind == shipping.KIND:
             head["path"] = shown(_task.decode(claim.payload).file)
         return head

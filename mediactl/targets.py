@@ -250,11 +250,16 @@ def rungs(heights: tuple[int, ...], own: int) -> list[int]:
 def piece_frames(info: MediaInfo, cutting: Cutting) -> int:
     """Frames of a piece, a whole number of key frame intervals; 0: the film is encoded whole."""
     video = info.video
-    if video is None or not video.even or not video.rate or (info.duration or 0.0) < max(cutting.above, 2 * KEY_FRAMES):
+    if video is None or not video.even or not video.rate or not is_long(info, cutting):
         return 0
     gop = round(Fraction(video.rate) * Fraction(KEY_FRAMES))
     frames = gop * max(1, round(cutting.piece / KEY_FRAMES))
     return frames if video.frames and video.frames > frames else 0
+
+
+def is_long(info: MediaInfo, cutting: Cutting) -> bool:
+    """Whether a film is so long that it is cut where it can be."""
+    return (info.duration or 0.0) >= max(cutting.above, 2 * KEY_FRAMES)
 
 
 def is_hdr(info: MediaInfo) -> bool:

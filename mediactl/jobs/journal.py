@@ -294,6 +294,8 @@ class Journal:
                 self.sources.upload_state(row[0], "pending", row[2])
             else:
                 self.sources.set_state(row[0], "pending", "")
+            if row[1] == "piece":
+                self._run("revive_pieces", (row[0], row[2], self._clock()))
         return row is not None
 
     def cancel(self, job: int) -> bool:
@@ -304,6 +306,8 @@ class Journal:
                 self.sources.upload_state(row[0], "", "")  # planned anew by the next run that uploads
             else:
                 self.sources.set_state(row[0], "cancelled", "cancelled")
+                if row[1] == "piece":
+                    self.sources.cancel_pieces(row[0], row[2], "cancelled")
         return row is not None
 
     def record(self, claim: Claim, verdict: Verdict, reason: str, usage: Usage, worker: int) -> None:
@@ -348,6 +352,7 @@ class Journal:
                         orphans.append((owner, job, source))
                         if state == State.QUARANTINED and source is not None:
                             self.sources.set_state(source, "quarantined", "its run was killed too often")
+                            self.sources.cancel_pieces(source, "", "another piece was given up")
                         self._run(
                             "attempt",
                             (job, attempt, owner, 0, Verdict.INTERRUPTED.value, "its run was killed", self._clock(),

@@ -101,9 +101,27 @@ WHERE id = ?1 AND (state = 'ready' AND run_after IS NOT NULL OR state IN ('rejec
     AND (source IS NULL OR kind = 'upload' OR state = (SELECT s.state FROM sources AS s WHERE s.id = source)))
 RETURNING source, kind, plan;
 
+-- name: revive_pieces
+-- With one piece of a film, those that were cancelled for its sake.
+UPDATE jobs SET state = 'ready', failures = 0, crashes = 0, interruptions = 0, reason = '', enqueued_at = ?3, due = ?3
+WHERE source = ?1 AND kind = 'piece' AND plan = ?2 AND state = 'cancelled';
+
+-- name: cancel_pieces
+-- Those of a film that wait: of one plan, or (?2 empty) of all plans.
+UPDATE jobs SET state = 'cancelled', reason = ?3, run_after = NULL
+WHERE source = ?1 AND kind = 'piece' AND (?2 = '' OR plan = ?2) AND state = 'ready';
+
+-- name: live_pieces
+SELECT EXISTS (SELECT 1 FROM jobs WHERE source = ? AND kind = 'piece' AND plan = ? AND state IN ('ready', 'running'));
+
+-- name: unfinished_digests
+-- Contents that something is still to be made of.
+SELECT DISTINCT digest FROM sources AS s WHERE digest IS NOT NULL AND (state IN ('pending', 'quarantined', 'cancelled')
+    OR EXISTS (SELECT 1 FROM jobs AS j WHERE j.source = s.id AND j.kind <> 'upload' AND j.state IN ('ready', 'running')));
+
 -- name: cancel
 -- A running job is left to finish: only what waits can be cancelled.
-UPDATE jobs SET state = 'cancelled', reason = 'cancelled', run_after = NULL WHERE id = ?1 AND state = 'ready' RETURNING source, kind;
+UPDATE jobs SET state = 'cancelled', reason = 'cancelled', run_after = NULL WHERE id = ?1 AND state = 'ready' RETURNING source, kind, plan;
 
 -- name: attempt
 INSERT OR REPLACE INTO attempts (job, attempt, run, worker, outcome, reason, ended_at, wall, cpu, peak_memory, version)

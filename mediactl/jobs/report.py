@@ -44,6 +44,8 @@ class JobRow(msgspec.Struct, frozen=True):
     path: bytes | None
     folder: bytes | None
     name: bytes | None
+    part: str
+    """Of a piece of a film: "3/30" or "sound"; else ""."""
 
 
 class Attempt(msgspec.Struct, frozen=True):

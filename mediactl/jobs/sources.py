@@ -186,6 +186,18 @@ class Sources:
         """Whether a job of this source waits or runs."""
         return bool(self._run("live_job", (source,)).fetchone()[0])
 
+    def has_live_piece(self, source: int, plan: str) -> bool:
+        """Whether a piece of this film, cut for this plan (``plan.piece_plan``), waits or runs."""
+        return bool(self._run("live_pieces", (source, plan)).fetchone()[0])
+
+    def cancel_pieces(self, source: int, plan: str, reason: str) -> None:
+        """Give up the pieces of a film that wait: those of one plan, or ("") all."""
+        self._run("cancel_pieces", (source, plan, reason))
+
+    def unfinished(self) -> set[str]:
+        """Digests of sources that are not done, and may be again."""
+        return {row[0] for row in self._run("unfinished_digests", ())}
+
     def mark_mine(self, sources: Iterable[int]) -> int:
         """Remember, for this run only, that these sources are among those it was asked for; how many are so now."""
         before = self._connection.total_changes()

@@ -1,19 +1,28 @@
 """Sound: all missing files of a recording in one ffmpeg run, each verified; and what films need for their sound.
 
-AAC in .m4a that plays while it loads, Opus in .opus (Ogg); title, artist and the like are kept, nothing else is.
+AAC in .m4a that plays while it loads, Opus in .opus (Ogg); title, artist and the like, chapters and the cover are kept,
+nothing else is.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from mediactl.errors import JobFailed, RejectedInput
-from mediactl.media import ffmpeg, lengths, tracks
+from mediactl.files import remove_if_there
+from mediactl.media import cover, ffmpeg, heard, labels, lengths, loudness, sounds, tracks, waveform
+from mediactl.media.cover import Cover
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.execute import Report
+from mediactl.media.loudness import Change, Loudness
+from mediactl.media.sounds import SoundWanted as SoundWanted
+from mediactl.media.sounds import checked as checked
+from mediactl.media.sounds import encode_sounds as encode_sounds
+from mediactl.media.sounds import film_sounds as film_sounds
 from mediactl.media.tracks import Sound, Tracks
-from mediactl.model import MakeTask, MediaInfo, Target
+from mediactl.model import MakeTask, Target
 
 ENCODERS = frozenset({"aac", "libopus"})
 """What ``ffmpeg.check`` must find before recordings are rendered."""
@@ -23,15 +32,16 @@ FORMATS = {
 }
 """A target's format: encoder, codec, ffmpeg's muxer, media type."""
 
-_KEPT_TAGS = ("title", "artist", "album", "album_artist", "composer", "genre", "track", "date")
-_AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-"""Samples a second that every AAC decoder knows (ISO/IEC 14496-3, table 1.18, up to what browsers are tested with)."""
-_OPUS_RATE = 48_000
-_ENCODED = 0.95
+_HOLDING = frozenset({"video", "stream", "sound", "audio"})
+"""Operations whose targets hold tracks."""
+_MEASURED, _ENCODED = 0.25, 0.95
+"""Shares of the work that are done by then."""
+_Mix = tuple[str, int, float]
+"""Encoder, channels, LUFS."""
 
 
 def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temporary, report: Report) -> Drafts:
-    """Make and verify the "audio" targets of an open recording; drafts come in the order of ``targets``.
+    """Make and verify the "audio" and "waveform" targets of an open recording; drafts come in the order of ``targets``.
 
     Raises RejectedInput when the recording is broken ("broken after 12.3 s of 30.0 s"), JobFailed when ffmpeg failed
     otherwise or an output is not what was asked for, MachineBlocked when the disk is full.
@@ -40,84 +50,163 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
     if found.sound is None:
         raise RejectedInput("has no sound track that can be decoded")
     places = {target.name: temporary(target.name) for target in targets}
-    streams = filled(ffmpeg.source(fd, task.threads), found.sound, len(targets))
-    outputs = [
-        _output(stream, found.sound, found.info, target, places[target.name], task)
-        for stream, target in zip(streams, targets, strict=True)
-    ]
+    work = _Work(fd, task, found, found.sound, places)
     try:
-        complaints = ffmpeg.run(
-            ffmpeg.arguments(*outputs, threads=task.threads),
-            input_fd=fd,
-            folder=os.path.dirname(places[targets[0].name]),
-            expected=found.sound.end,
-            rate=None,
-            report=lambda fraction: report(fraction * _ENCODED),
-        )
-    except ffmpeg.FfmpegFailed as error:
-        raise tracks.judged(error, fd, task.limits) from error
-    drafts, warnings = [], left_out(found)
-    damaged = len(complaints) >= tracks.DAMAGED
-    if damaged:
-        warnings.append("parts of the recording are damaged and may sound wrong")
-    for number, target in enumerate(targets, 1):
-        drafts.append(_verified(target, found.sound, places[target.name], task, damaged, warnings))
-        report(_ENCODED + (1 - _ENCODED) * number / len(targets))
-    return Drafts(tuple(drafts), "", tuple(dict.fromkeys(filter(None, warnings))))
+        return work.done(targets, report)
+    finally:
+        work.clean()
+
+
+class _Work:
+    """One recording on its way through ffmpeg."""
+
+    def __init__(self, fd: int, task: MakeTask, found: Tracks, sound: Sound, places: dict[str, bytes]) -> None:
+        self._fd, self._task, self._found, self._sound, self._places = fd, task, found, sound, places
+        self._first = next(iter(places.values()))
+        self._also: list[tuple[str, bytes]] = []
+        """Files of ours that ffmpeg reads: number one and on of its inputs."""
+        self._warnings = left_out(found, task.targets)
+        self._cover: Cover | None = None
+
+    def done(self, targets: tuple[Target, ...], report: Report) -> Drafts:
+        """All that is to be made in one run, after a run for each loudness to be measured."""
+        files = [target for target in targets if target.operation == "audio"]
+        self._read_cover(files)
+        changes = self._changes(files, lambda fraction: report(fraction * _MEASURED))
+        begun = _MEASURED if changes else 0.0
+        stream = heard.noticing(sounds.straight(ffmpeg.source(self._fd, self._task.threads), self._sound), self._first)
+        outputs = []
+        for target, branch in zip(targets, sounds.split(stream, len(targets)), strict=True):
+            place = self._places[target.name]
+            if target.operation == "waveform":
+                outputs.append(waveform.listening(branch, self._sound, target, place, self._task.limits))
+            else:
+                outputs.append(self._output(branch, target, changes.get(_mix(target))))
+        try:
+            complaints = ffmpeg.run(
+                ffmpeg.arguments(*outputs, threads=self._task.threads, also=self._also),
+                input_fd=self._fd,
+                folder=os.path.dirname(self._first),
+                expected=self._sound.end,
+                rate=None,
+                report=lambda fraction: report(begun + fraction * (_ENCODED - begun)),
+            )
+        except ffmpeg.FfmpegFailed as error:
+            raise tracks.judged(error, self._fd, self._task.limits) from error
+        return self._judged(targets, len(complaints) >= tracks.DAMAGED, report)
+
+    def clean(self) -> None:
+        """Leave nothing beside the places."""
+        for _, file in self._also:
+            remove_if_there(file)
+        for place in self._places.values():
+            heard.forget(place)
+            waveform.forget(place)
+
+    def _judged(self, targets: tuple[Target, ...], damaged: bool, report: Report) -> Drafts:
+        sound, drafts = self._sound, []
+        if damaged:
+            self._warnings.append("parts of the recording are damaged and may sound wrong")
+        noticed = heard.noticed(self._first, sound.track.sample_rate, sound.track.channels)
+        if noticed:
+            lengths.compared("the recording", sound.end, noticed.end, 0.0, damaged)
+            self._warnings += heard.remarks(noticed, "the recording")
+        for number, target in enumerate(targets, 1):
+            place = self._places[target.name]
+            if target.operation == "waveform":
+                drafts.append(waveform.written(target, sound, place))
+            else:
+                drafts.append(_verified(target, sound, place, self._task, damaged, self._warnings))
+            report(_ENCODED + (1 - _ENCODED) * number / len(targets))
+        return Drafts(tuple(drafts), "", tuple(dict.fromkeys(filter(None, self._warnings))))
+
+    def _changes(self, files: list[Target], report: Report) -> dict[_Mix, tuple[Loudness, float, Change]]:
+        """What is to be done about the loudness of each different mix."""
+        mixes = list(dict.fromkeys(_mix(target) for target in files if "loudness" in target.params))
+        made: dict[_Mix, tuple[Loudness, float, Change]] = {}
+        for number, (encoder, channels, target) in enumerate(mixes):
+            measured = loudness.measure(
+                self._fd,
+                self._sound,
+                encoder,
+                channels,
+                threads=self._task.threads,
+                limits=self._task.limits,
+                folder=os.path.dirname(self._first),
+                report=lambda fraction, number=number: report((number + fraction) / len(mixes)),  # type: ignore[misc]
+            )
+            how = loudness.change(measured, target, self._sound.end)
+            made[encoder, channels, target] = (measured, target, how)
+            if how.remark:
+                self._warnings.append(f"the recording {how.remark}")
+        return made
+
+    def _read_cover(self, files: list[Target]) -> None:
+        if self._found.cover and any(target.params.get("cover") for target in files):
+            self._cover = cover.drawn(self._fd, self._task.limits)
+            if not self._cover:
+                self._warnings.append("left out: the cover art, which cannot be read")
+
+    def _output(self, stream: Any, target: Target, change: tuple[Loudness, float, Change] | None) -> Any:
+        encoder, _, muxer, _ = FORMATS[str(target.params["format"])]
+        place = self._places[target.name]
+        stream = sounds.mixed(stream, encoder, int(target.params["channels"]))
+        stream = loudness.changed(stream, *change) if change else stream
+        chosen = sounds.options(encoder, int(target.params["bitrate"]), self._sound)
+        drawn = self._cover if target.params.get("cover") else None
+        block = labels.picture_block(drawn.jpeg, drawn.width, drawn.height) if drawn and muxer == "opus" else ""
+        number = self._beside("ffmetadata", place + b".tags", labels.ffmetadata(self._found.info, block))
+        chosen |= {"map_metadata": number, "map_chapters": number}
+        if muxer == "ipod":
+            chosen["movflags"] = "+faststart"
+            if drawn:
+                number = self._beside("mjpeg", place + b".cover", drawn.jpeg)
+                chosen |= {"map": f"{number}:v", "c:v": "copy", "disposition:v:0": "attached_pic"}
+        return ffmpeg.output([stream], place, muxer, self._task.limits, **chosen)
+
+    def _beside(self, format: str, file: bytes, content: bytes) -> int:
+        """Number of a new input with this content."""
+        with open(file, "wb") as opened:
+            opened.write(content)
+        self._also.append((format, file))
+        return len(self._also)
+
+
+def _mix(target: Target) -> _Mix:
+    """What the loudness depends on, and what it is to be."""
+    encoder = FORMATS[str(target.params["format"])][0]
+    return encoder, int(target.params["channels"]), float(target.params.get("loudness", 0.0))
 
 
 def filled(source: Any, sound: Sound, count: int) -> list[Any]:
-    """The sound track of an ffmpeg-python input, ``count`` times: it begins at 0, gaps are silence, overlaps are cut.
-
-    All of it is one filter graph: given two (``-af`` for each output), ffmpeg 9 deadlocks on some sounds with gaps.
-    """
-    stream = source[str(sound.index)].filter("aresample", **{"async": 1, "first_pts": 0})
-    if count == 1:
-        return [stream]
-    split = stream.filter_multi_output("asplit", count)
-    return [split.stream(number) for number in range(count)]
+    """The sound track of an ffmpeg-python input, ``count`` times, as ``sounds.straight`` makes it."""
+    return sounds.split(sounds.straight(source, sound), count)
 
 
 def options(encoder: str, bitrate: int, channels: int, sound: Sound) -> dict[str, Any]:
     """ffmpeg options that encode a sound track; ``bitrate`` in kbit/s."""
-    chosen: dict[str, Any] = {
-        "c:a": encoder,
-        "b:a": f"{bitrate}k",
-        "ac": channels,
-        "ar": _OPUS_RATE if encoder == "libopus" else _aac_rate(sound.track.sample_rate),
-        "flags:a": "+bitexact",
-    }
-    if sound.track.language:
-        chosen["metadata:s:a:0"] = f"language={sound.track.language}"
-    return chosen
+    return {**sounds.options(encoder, bitrate, sound), "ac": channels}
 
 
-def left_out(found: Tracks) -> list[str]:
-    """A warning that names the tracks which no output has; none for what every output has."""
+def left_out(found: Tracks, targets: Sequence[Target]) -> list[str]:
+    """A warning that names the tracks which none of these targets holds; none when no target holds any."""
+    held = {target.operation for target in targets} & _HOLDING
+    if not held:
+        return []
+    heard = {int(target.params["track"]) for target in targets if target.operation == "sound"}
+    if found.sound and ("audio" in held or any(target.params.get("sound") for target in targets)):
+        heard.add(found.sound.ordinal)
+    read = {int(target.params["track"]) for target in targets if target.operation == "text"}
+    kept_cover = any(target.operation == "audio" and target.params.get("cover") for target in targets)
     counts = [
-        (len(found.info.audio) - bool(found.sound), "sound track"),
+        (len(found.info.audio) - len(heard), "sound track"),
         (found.videos - bool(found.picture), "film track"),
-        (len(found.info.subtitles), "subtitle track"),
+        (len(found.info.texts) - len(read), "subtitle track"),
         (found.data, "data track"),
     ]
     parts = [f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count > 0]
-    parts += ["the cover art"] if found.cover else []
+    parts += ["the cover art"] if found.cover and not kept_cover else []
     return ["left out: " + ", ".join(parts)] if parts else []
-
-
-def _output(stream: Any, sound: Sound, info: MediaInfo, target: Target, place: bytes, task: MakeTask) -> Any:
-    encoder, _, muxer, _ = FORMATS[str(target.params["format"])]
-    chosen = options(encoder, int(target.params["bitrate"]), int(target.params["channels"]), sound)
-    if kept := [f"{name}={info.tags[name]}" for name in _KEPT_TAGS if name in info.tags]:
-        chosen["metadata"] = "\0".join(kept)
-    if muxer == "ipod":
-        chosen["movflags"] = "+faststart"
-    return ffmpeg.output([stream], place, muxer, task.limits, **chosen)
-
-
-def _aac_rate(rate: int) -> int:
-    """The source's rate if AAC has it, else the next higher one, 48 kHz at most."""
-    return next((known for known in _AAC_RATES if known >= rate), _AAC_RATES[-1])
 
 
 def _verified(target: Target, sound: Sound, place: bytes, task: MakeTask, damaged: bool, warnings: list[str]) -> Draft:

@@ -15,7 +15,7 @@ from mediactl.model import Fingerprint, Limits, MediaInfo
 
 SIZE_LIMIT = 256 << 20
 """Bytes; diskcache drops the oldest beyond it. A probe result is about 1 kB."""
-VERSION = 2
+VERSION = 3
 """Raised when probing learns to tell more."""
 
 

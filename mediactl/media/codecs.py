@@ -100,7 +100,7 @@ def _software(codec: str, crf: float, preset: str, hdr: bool, group: int | None,
         params: dict[str, Any] = {
             "keyint": group or _NEVER, "min-keyint": group or 1, "scenecut": 0, "open-gop": 0, "info": 0,
             "pools": threads, "frame-threads": _X265_THREADS, "log-level": "error",
-        } | ({"hdr10": 1, "hdr10-opt": 1} if hdr else {})  # fmt: skip
+        }  # fmt: skip
         return {
             "profile:v": "main10" if hdr else "main", "preset": preset, "crf": crf, "forced-idr": 1, "dolbyvision": 0,
             "x265-params": _joined(params),

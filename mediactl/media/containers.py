@@ -59,6 +59,46 @@ def boxes_are_cut(fd: int) -> bool:
     return at > size
 
 
+def jxl_size(fd: int) -> tuple[int, int] | None:
+    """Width and height (before any turn) from the first bits of a JPEG XL, ISO/IEC 18181-1 annex D; None for no such.
+
+    In a container the picture lies in the first box "jxlc" or "jxlp".
+    """
+    at = 0
+    for _ in range(_BOXES):
+        head = os.pread(fd, 32, at)
+        if head[:2] == b"\xff\x0a":
+            return _jxl_dimensions(int.from_bytes(head[2:], "little"))
+        size, kind = int.from_bytes(head[:4]), head[4:8]
+        skip = 16 if size == 1 else 8
+        if kind in (b"jxlc", b"jxlp"):
+            at += skip + (4 if kind == b"jxlp" else 0)
+            continue
+        size = int.from_bytes(head[8:16]) if size == 1 else size
+        if size < 8:
+            return None
+        at += size
+    return None
+
+
+def _jxl_dimensions(bits: int) -> tuple[int, int]:
+    """Its size header: the height, then the width, mostly as one of seven ratios to the height. Lowest bits first."""
+
+    def take(number: int) -> int:
+        nonlocal bits
+        value, bits = bits & (1 << number) - 1, bits >> number
+        return value
+
+    def side() -> int:
+        return (take(5) + 1) * 8 if small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    small = take(1)
+    height = side()
+    ratio = take(3)
+    across, down = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio]
+    return (height * across // down if ratio else side()), height
+
+
 def is_complete(fd: int, format: str, size: int) -> bool:
     """Whether a file of ours ends as its format has it."""
     if format == "webp":

@@ -10,6 +10,8 @@ from mediactl.model import Target
 
 Temporary = Callable[[str], bytes]
 """Artefact name -> absolute path of a temporary file to write it to, in the asset's folder (made on first use)."""
+Present = Callable[[str], bytes | None]
+"""Artefact name -> absolute path of it where it is there already; None where it is to be made."""
 
 
 class Draft(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from mediactl.model import Made, MakeTask, ProbeTask, Reuse
+from mediactl.model import Made, MakeTask, PieceTask, ProbeTask, Reuse
 
 Report = Callable[[float], None]
 """Called with the fraction done (0 to 1) now and then; each call is a sign of life."""
@@ -22,6 +22,10 @@ def execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, r
         from mediactl.media.probe import probe
 
         return probe(msgspec.json.decode(payload, type=ProbeTask))
+    if kind == "piece":
+        from mediactl.media.pieces import execute as piece
+
+        return piece(msgspec.json.decode(payload, type=PieceTask), reuse, token, report)
     from mediactl.media.make import make
 
     return make(msgspec.json.decode(payload, type=MakeTask), reuse, token, report)

@@ -1,4 +1,4 @@
-"""Pillow, for what libvips' wheel has no decoder for: JPEG 2000, BMP, PNM, animated PNG, HEIC with the extra."""
+"""Pillow, for what libvips' wheel has no decoder for: JPEG 2000, BMP, PNM, animated PNG; HEIC, JPEG XL with extras."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import IO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mediactl.errors import RejectedInput
 from mediactl.media.vips import Picture, broken, pyvips, with_field
 from mediactl.model import Limits
 
-FORMATS = {"jp2": ("JPEG2000",), "bmp": ("BMP",), "pnm": ("PPM",), "heic": ("HEIF",), "apng": ("PNG",)}
+FORMATS = {
+    "jp2": ("JPEG2000",), "bmp": ("BMP",), "pnm": ("PPM",), "heic": ("HEIF",), "apng": ("PNG",),
+    "jxl": ("JXL",),
+}  # fmt: skip
 """Format as sniffed -> the only Pillow decoders that may look at it."""
 
 _BANDS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
@@ -30,9 +33,9 @@ _FAILURES = (
 )  # fmt: skip
 
 
-def has_heif() -> bool:
-    """Whether the extra that reads HEIC is installed."""
-    return find_spec("pillow_heif") is not None
+def has(package: str) -> bool:
+    """Whether the package of an extra (``pillow_heif``, ``pillow_jxl``) is installed."""
+    return find_spec(package) is not None
 
 
 @contextmanager
@@ -44,7 +47,11 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
     if format == "heic":
         import pillow_heif  # type: ignore[import-not-found, unused-ignore]
 
-        pillow_heif.register_heif_opener(thumbnails=False)
+        pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
+    elif format == "jxl":
+        import pillow_jxl  # type: ignore[import-not-found, unused-ignore]
+
+        pillow_jxl.JpegXLImagePlugin.DECODE_THREADS = 0  # none but this one
     Image.MAX_IMAGE_PIXELS = limits.pixels
     try:
         with warnings.catch_warnings():
@@ -59,6 +66,10 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
             raise
         if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
             raise RejectedInput(f"is too large: more than {limits.pixels:,} pixels (limits.pixels)") from None
+        if format == "jxl":  # its decoder's messages are for its makers
+            raise RejectedInput("is truncated or damaged: the JPEG XL decoder could not read it to its end") from None
+        if isinstance(error, UnidentifiedImageError):
+            raise RejectedInput("is truncated or damaged: its header cannot be read") from None
         raise broken(error) from None
 
 
@@ -68,6 +79,8 @@ def picture(image: Image.Image) -> Picture:
     moves = getattr(image, "n_frames", 1) > 1
     orientation = image.getexif().get(0x0112) if exif and not moves else None
     mode = image.mode
+    if image.format == "JXL":
+        orientation = None  # turned already by its decoder
     if mode.startswith("I;16") or mode == "I":
         pixels = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     elif mode in _BANDS:
@@ -84,6 +97,28 @@ def picture(image: Image.Image) -> Picture:
     if isinstance(orientation, int) and 1 < orientation <= 8:
         made = with_field(made, pyvips.GValue.gint_type, "orientation", orientation)
     return made
+
+
+def deep_heif(content: bytes | int) -> Picture | None:
+    """A HEIC of 10 or 12 bits as 16-bit numbers, turned already; None for one of 8.
+
+    Pillow would make 8 bits of it, too few for high dynamic range. To be called while the same is ``opened``.
+    """
+    import pillow_heif
+
+    with _file(content) as file:
+        found = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
+        if not found.mode.endswith(";16"):
+            return None
+        bands = len(found.mode) - 3
+        data = bytes(found.data)
+        stride, row = found.stride, found.size[0] * bands * 2
+        if stride != row:
+            data = b"".join(data[at : at + row] for at in range(0, stride * found.size[1], stride))
+        made = pyvips.Image.new_from_memory(data, *found.size, bands, "ushort")
+        made = made.copy(interpretation="rgb16" if bands > 2 else "grey16")
+        profile = found.info.get("icc_profile")
+        return with_field(made, pyvips.GValue.blob_type, "icc-profile-data", profile) if profile else made
 
 
 def frame_count(image: Image.Image) -> int:

@@ -17,7 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mediactl.errors import JobFailed, MachineBlocked, UsageError
@@ -46,6 +46,10 @@ _ECHOES = (
 _KEPT_FIRST, _KEPT_LAST = 2 << 10, 6 << 10
 _COMMAND_SHOWN = 4 << 10
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+Pace = Callable[[float, float, float], None]
+"""Called twice a second with seconds of media done, frames a second, and media time by wall time (1.0: real time)."""
 
 
 class FfmpegFailed(JobFailed):
@@ -125,27 +129,42 @@ def output(streams: list[Any], file: bytes, muxer: str, limits: Limits, **option
 
     name = "file:" + os.fsdecode(os.path.basename(file))
     common = {"format": muxer, "map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact", "t": limits.duration + 1}
-    return graph.output(*streams, name, **common, **options)
+    return graph.output(*streams, name, **{**common, **options})
 
 
-def arguments(*outputs: Any, threads: int) -> list[str]:
-    """argv (without the binary) of one run that writes all these outputs, with so many threads for its filters."""
+def arguments(*outputs: Any, threads: int, also: Sequence[tuple[str, bytes]] = ()) -> list[str]:
+    """argv (without the binary) of one run that writes all these outputs, with so many threads for its filters.
+
+    ``also``: format and path of files of ours in the run's folder that are read besides the (one) source; options name
+    them by number, from 1 ("map_metadata": 1).
+    """
     import ffmpeg as graph
 
     parts: list[str] = []
     for part in graph.merge_outputs(*outputs).get_args(overwrite_output=True):
         option = parts[-1:]  # ffmpeg-python has no way to give an option twice.
         parts += f"\0{option[0]}\0".join(part.split("\0")).split("\0") if option == ["-metadata"] else [part]
+    for format, file in reversed(also):
+        place = parts.index("-i") + 2  # After the source, which is the only input that graphs are made of.
+        parts[place:place] = ["-f", format, "-i", "file:" + os.fsdecode(os.path.basename(file))]
     return ["-filter_complex_threads", str(threads), "-filter_threads", str(threads), *parts]
 
 
 def run(
-    arguments: list[str], *, input_fd: int, folder: bytes, expected: float, rate: float | None, report: Report
+    arguments: list[str],
+    *,
+    input_fd: int,
+    folder: bytes,
+    expected: float,
+    rate: float | None,
+    report: Report,
+    pace: Pace | None = None,
 ) -> list[str]:
     """Run ffmpeg in ``folder`` with ``input_fd`` (read from its start) as its only open file.
 
     ``report`` gets position / ``expected`` (seconds) whenever the position has advanced. While an output waits for its
-    first frame, ffmpeg tells no position: then it is taken from the frames encoded, at ``rate`` a second. The child is
+    first frame, ffmpeg tells no position: then it is taken from the frames encoded, at ``rate`` a second. ``pace`` is
+    told how fast it goes. The child is
     in this process's group, dies with this process, and is killed and reaped if anything is raised in here, by
     ``report`` too. Returns what it complained about, bounded: nothing, for a source without a flaw.
 
@@ -154,7 +173,7 @@ def run(
     argv = [find(), "-nostdin", "-hide_banner", "-loglevel", "level+error", "-progress", "pipe:1"]
     argv += ["-stats_period", "0.5", *arguments]
     os.lseek(input_fd, 0, os.SEEK_SET)  # ffmpeg duplicates the descriptor, and so begins where we left it.
-    progress, stderr = _Progress(expected, rate, report), _Bounded()
+    progress, stderr = _Progress(expected, rate, report, pace), _Bounded()
     try:
         child = subprocess.Popen(
             argv,
@@ -193,9 +212,9 @@ def run(
 class _Progress:
     """Reads the key=value lines of -progress; reports each advancement."""
 
-    def __init__(self, expected: float, rate: float | None, report: Report) -> None:
-        self._expected, self._rate, self._report = expected, rate, report
-        self._seconds, self._rest = 0.0, b""
+    def __init__(self, expected: float, rate: float | None, report: Report, pace: Pace | None) -> None:
+        self._expected, self._rate, self._report, self._pace = expected, rate, report, pace
+        self._seconds, self._fps, self._rest = 0.0, 0.0, b""
 
     def feed(self, block: bytes) -> None:
         *lines, self._rest = (self._rest + block).split(b"\n")
@@ -206,9 +225,20 @@ class _Progress:
                 seconds = int(value) / 1e6
             elif key == b"frame" and value.strip().isdigit() and self._rate:
                 seconds = int(value) / self._rate
+            elif key == b"fps":
+                self._fps = _number(value)
+            elif key == b"speed" and self._pace and (speed := _number(value.rstrip(b"x"))) > 0:
+                self._pace(self._seconds, self._fps, speed)  # The last line of a block but one; "N/A" at first.
             if seconds > self._seconds:
                 self._seconds = seconds
                 self._report(min(seconds / self._expected, 1.0))
+
+
+def _number(value: bytes) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0
 
 
 class _Bounded:
@@ -265,9 +295,10 @@ def _full(folder: bytes) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """The child's environment: nothing that could make it write reports, use a proxy or load modules."""
+    """The child's environment: nothing that could make it write reports, use a proxy or load modules; and
+    SVT-AV1, which has a log of its own, tells errors only."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
-    return {**kept, "LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1"}
+    return {**kept, "LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1", "SVT_LOG": "1"}
 
 
 def _dies_with_parent() -> Callable[[], None] | None:

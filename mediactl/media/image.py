@@ -10,19 +10,15 @@ import base64
 import os
 
 from mediactl.errors import JobFailed
-from mediactl.media import image_load, metadata
+from mediactl.media import cicp, crop, image_load, metadata
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.execute import Report
+from mediactl.media.gain_map import LEFT_OUT, has_gain_map
 from mediactl.media.image_load import Warn
 from mediactl.media.image_save import Params, encode, params_of, save
 from mediactl.media.thumbhash import MAX_SIDE, thumbhash
 from mediactl.media.vips import FAILURES, Picture, broken, field, reason
 from mediactl.model import Limits, MakeTask, MediaInfo, Target
-
-_GAIN_MAPS = (b"urn:iso:std:iso:ts:21496:-1", b"hdrgm:Version", b"HDRGainMap:")
-"""ISO 21496-1, Ultra HDR and Apple: each marks a second picture that makes the first one HDR."""
-_FIRST_BYTES = 256 << 10
-"""Of a JPEG, in which the markers lie."""
 
 
 def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
@@ -37,8 +33,10 @@ def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
     warnings = []
     if found.pages > 1:
         warnings.append(f"{found.pages - 1} of {found.pages} pages left out")
-    if format == "jpeg" and _has_gain_map(fd, found.xmp):
-        warnings.append("HDR gain map left out: variants are standard range")
+    if has_gain_map(fd, format, found.xmp):
+        warnings.append(LEFT_OUT)
+    if (points := cicp.read(fd, true_format)) and points.hdr:
+        warnings.append(f"HDR ({points.hdr}) toned down: variants are standard range")
     if format == "avif" and os.pread(fd, 4, 8) == b"avis":
         warnings.append("animation left out: only its first frame is used")
     return MediaInfo(
@@ -65,9 +63,10 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
 
     source = _Source(fd, task, warn)
     todo = {target.key: target for target in reversed(targets)}
-    ladder = {target.key: target for target in reversed(task.targets)}
+    stills = [target for target in task.targets if target.operation == "image"]
+    ladder = {target.key: target for target in reversed(stills)}
     drafts: list[Draft] = []
-    for target in sorted(ladder.values(), key=_rank):
+    for target in sorted(ladder.values(), key=source.rank):
         params = params_of(target)
         if len(drafts) == len(todo) and task.placeholder:
             break  # A placeholder is always that of the smallest of all.
@@ -77,12 +76,12 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
         else:
             # Sizes that are there already are stepped through as well: a variant's bytes must not depend on which
             # others happen to be missing.
-            picture = source.at(params.width, params.height)
+            picture = source.at(*_held_in(params, source.width, source.height))
             if target.key in todo:
                 drafts.append(save(_encoded(picture, params), todo[target.key], temporary(todo[target.key].name)))
         report(len(drafts) / max(1, len(todo)))
     # Every run tells what the whole asset lost, not only what this run made.
-    if source.moves and (left := [target.name for target in task.targets if not params_of(target).animated]):
+    if source.moves and (left := [target.name for target in stills if not params_of(target).animated]):
         warn(f"animation left out of {', '.join(left)}: only its first frame is used")
     placeholder = "" if task.placeholder else _placeholder(source.smallest())
     return Drafts(tuple(drafts), placeholder, tuple(warnings))
@@ -95,12 +94,12 @@ def encode_still(frame: bytes, target: Target, destination: bytes) -> Draft:
     writing.
     """
     params = params_of(target)
-    return save(_encoded(_frame(frame, params.width, params.height), params), target, destination)
+    return save(_encoded(_frame(frame, params), params), target, destination)
 
 
 def placeholder_of(frame: bytes) -> str:
     """Thumbhash, base64, of the PNG file ``frame``. Raises as ``encode_still``."""
-    return _placeholder(_frame(frame, MAX_SIDE, MAX_SIDE))
+    return _placeholder(_frame(frame, None))
 
 
 class _Source:
@@ -115,6 +114,12 @@ class _Source:
         self.moves = task.info.frames > 1 and self.format in image_load.ANIMATED
         self._last: Picture = None
 
+    def rank(self, target: Target) -> tuple[bool, int, str]:
+        """Animations first, each decoded on its own; stills by falling size, for each is made of the one before."""
+        params = params_of(target)
+        width, height = _held_in(params, self.width, self.height)
+        return not params.animated, -width * height, target.name
+
     def at(self, width: int, height: int) -> Picture:
         """The still picture at this size; sizes must not grow from call to call."""
         if self._last is None:
@@ -127,31 +132,53 @@ class _Source:
         """The smallest still picture made so far; a small one is decoded when there is none."""
         return self.at(*_fit(self.width, self.height)) if self._last is None else self._last
 
-    def animation(self, width: int, height: int) -> Picture:
-        """All frames at this size; decoded anew each time, for all frames at once may be gigabytes."""
-        return image_load.animation(self.content, self.format, width, height, self.limits, self.warn)
+    def animation(self, params: Params) -> tuple[Picture, Picture]:
+        """All frames as these parameters want them, and the first alone.
+
+        Decoded anew each time, for all frames at once may be gigabytes.
+        """
+        size = _held_in(params, self.width, self.height) if params.fit == "cover" else (params.width, params.height)
+        strip = image_load.animation(self.content, self.format, *size, self.limits, self.warn)
+        if params.fit == "inside" and params.quality != "auto":
+            return strip, None
+        first = image_load.still(self.content, self.format, *size, self.limits, self.warn)
+        if params.fit == "cover":
+            # What is kept of the first frame is kept of all: a part that moved about would be another film.
+            place = crop.place(first, params.width, params.height, params.position)
+            first = first.crop(*place, params.width, params.height)
+            strip = crop.cut_all(strip, size[1], *place, params.width, params.height)
+        return strip, first
 
 
 def _save_animation(source: _Source, target: Target, params: Params, file: bytes) -> Draft:
     try:
         # Frames are decoded while they are encoded, so what fails here is most likely the source.
-        strip = source.animation(params.width, params.height)
-        data = encode(strip, params)
+        strip, first = source.animation(params)
+        data = encode(strip, params, like=first)
     except FAILURES as error:
         raise broken(error) from None
     return save(data, target, file, delays=field(strip, "delay"))
 
 
 def _encoded(picture: Picture, params: Params) -> bytes:
+    """The file of one variant, made of a picture that holds it."""
     try:
+        if params.fit == "cover":
+            picture = crop.cut(picture, params.width, params.height, params.position)
+        elif params.fit == "exact":
+            picture = image_load.shrink(picture, params.width, params.height).copy_memory()
         return encode(picture, params)
     except FAILURES as error:
         raise JobFailed(f"the {params.format} encoder failed: {reason(error)}") from None
 
 
-def _frame(file: bytes, width: int, height: int) -> Picture:
+def _frame(file: bytes, params: Params | None) -> Picture:
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        width, height = (params.width, params.height) if params else (MAX_SIDE, MAX_SIDE)
+        if params and params.fit != "inside":
+            found = image_load.header(fd, "png", Limits())
+            width, height = _held_in(params, found.width, found.height)
         content = image_load.content_of(fd)
         return image_load.still(content, "png", width, height, Limits(), lambda _: None)
     finally:
@@ -164,17 +191,13 @@ def _placeholder(picture: Picture) -> str:
     return base64.b64encode(thumbhash(rgba.width, rgba.height, bytes(rgba.write_to_memory()))).decode("ascii")
 
 
-def _has_gain_map(fd: int, xmp: bytes) -> bool:
-    head = os.pread(fd, _FIRST_BYTES, 0)
-    return any(mark in xmp or mark in head for mark in _GAIN_MAPS)
+def _held_in(params: Params, own_width: int, own_height: int) -> tuple[int, int]:
+    """Size of the whole picture that a variant is made of: its own, or what it is cut out of or pressed together."""
+    if params.fit == "inside":
+        return params.width, params.height
+    return crop.covering(own_width, own_height, params.width, params.height)
 
 
 def _fit(width: int, height: int) -> tuple[int, int]:
     scale = min(1.0, MAX_SIDE / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _rank(target: Target) -> tuple[bool, int, str]:
-    """Animations first, each decoded on its own; stills by falling size, for each is made of the one before."""
-    params = params_of(target)
-    return not params.animated, -params.width * params.height, target.name

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mediactl.errors import RejectedInput
-from mediactl.media import colour
-from mediactl.media.containers import apng_frames, boxes_are_cut, gif_is_cut
+from mediactl.media import cicp, colour
+from mediactl.media.containers import apng_frames, boxes_are_cut, gif_is_cut, jxl_size
 from mediactl.media.vips import FAILURES, LOADERS, Picture, broken, field, open_picture, pyvips, reason, with_field
 from mediactl.model import Limits
 
@@ -20,14 +20,15 @@ cannot crash the process (libvips maps files). Larger ones are left to libvips."
 ANIMATED = ("gif", "webp", "apng")
 """Formats whose frames are an animation (TIFF's are pages, AVIF's are told apart by libheif)."""
 
-_PILLOW = ("jp2", "bmp", "pnm", "heic", "apng")
+_PILLOW = ("jp2", "bmp", "pnm", "heic", "apng", "jxl")
+_EXTRAS = {"heic": ("HEIC", "pillow_heif"), "jxl": ("JPEG XL", "pillow_jxl")}
+"""Format -> its name, and the package that reads it, which the extra of the format's name installs."""
 _CONVERT = "convert it to PNG, TIFF or JPEG"
 _REFUSED = {
     "svg": "is SVG, which can hold scripts and links to other files; export it as PNG",
     "pdf": "is PDF, a document; export its pages as PNG or JPEG",
     "psd": "is a Photoshop file, which is not read; export it as PNG, TIFF or JPEG",
     "raw": "is a camera's RAW, which is not developed here; export it as TIFF or JPEG",
-    "jxl": f"is JPEG XL, for which there is no decoder here; {_CONVERT}",
 }
 
 
@@ -64,11 +65,12 @@ def true_format(fd: int, format: str) -> str:
     """
     if format in _REFUSED:
         raise RejectedInput(_REFUSED[format])
-    if format == "heic":
+    if format in _EXTRAS:
         from mediactl.media import fallback
 
-        if not fallback.has_heif():
-            raise RejectedInput('HEIC needs the extra: pip install "mediactl[heic]"')
+        shown, package = _EXTRAS[format]
+        if not fallback.has(package):
+            raise RejectedInput(f'{shown} needs the extra: pip install "mediactl[{format}]"')
     elif format not in LOADERS and format not in _PILLOW:
         raise RejectedInput(f"is {format.upper()}, which is not read; {_CONVERT}")
     elif format == "png" and apng_frames(fd) > 1:
@@ -85,6 +87,8 @@ def header(fd: int, format: str, limits: Limits) -> Header:
     """Read and check a header; no pixel is decoded. ``format`` is a ``true_format``. Raises RejectedInput."""
     if format in ("heic", "avif") and boxes_are_cut(fd):
         raise RejectedInput("is truncated: the end of its data is missing")
+    if format == "jxl" and (size := jxl_size(fd)):
+        check_limits(*size, 1, limits)  # its decoder does all of its work when it opens a file
     if format in _PILLOW:
         return _pillow_header(fd, format, limits)
     try:
@@ -127,9 +131,11 @@ def still(content: bytes | int, format: str, width: int, height: int, limits: Li
     """
     try:
         if format in _PILLOW:
-            return _finished(_pillow_still(content, format, limits), format, width, height, warn)
+            points = cicp.read(content, format)
+            return _finished(_pillow_still(content, format, limits), format, width, height, warn, points)
         if format != "jpeg":
-            return _finished(_checked(open_picture(content, format), limits), format, width, height, warn)
+            points = cicp.read(content, format)
+            return _finished(_checked(open_picture(content, format), limits), format, width, height, warn, points)
         try:
             return _jpeg(content, width, height, limits, warn, "warning")
         except FAILURES as error:
@@ -191,12 +197,17 @@ def _checked(picture: Picture, limits: Limits) -> Picture:
     return picture
 
 
-def _finished(picture: Picture, format: str, width: int, height: int, warn: Warn) -> Picture:
+def _finished(
+    picture: Picture, format: str, width: int, height: int, warn: Warn, points: cicp.Cicp | None = None
+) -> Picture:
     orientation = _orientation(picture, format)
     if orientation >= 5:
         width, height = height, width
     # Colours after shrinking: there are fewer of them then.
-    small = colour.to_srgb(shrink(colour.to_device(picture), width, height), warn).copy_memory()
+    small = shrink(colour.to_device(picture), width, height)
+    # In a PNG the code points count more than a profile; in a HEIC or AVIF less.
+    by_points = points is not None and points.odd and (format == "png" or not field(picture, "icc-profile-data"))
+    small = (cicp.to_srgb(small, points) if points and by_points else colour.to_srgb(small, warn)).copy_memory()
     return small.autorot().copy_memory() if orientation > 1 else small
 
 
@@ -234,7 +245,8 @@ def _pillow_still(content: bytes | int, format: str, limits: Limits) -> Picture:
 
     with fallback.opened(content, format, limits) as image:
         check_limits(*image.size, 1, limits)
-        return fallback.picture(image)
+        deep = fallback.deep_heif(content) if format == "heic" and image.info.get("bit_depth", 8) > 8 else None
+        return fallback.picture(image) if deep is None else deep
 
 
 def _apng(content: bytes | int, width: int, height: int, limits: Limits, warn: Warn) -> Picture:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 import msgspec
 
 from mediactl.errors import JobFailed
 from mediactl.files import removed_on_error
+from mediactl.media import auto_quality
 from mediactl.media.containers import is_complete
 from mediactl.media.drafts import Draft
 from mediactl.media.vips import FAILURES, Picture, field, open_picture, reason
@@ -26,9 +28,13 @@ class Params(msgspec.Struct, frozen=True):
     width: int
     height: int
     """Pixels of the finished picture, exactly."""
-    quality: int
+    quality: int | Literal["auto"]
     effort: int
     animated: bool = False
+    similarity: float = 1.0
+    """Of quality "auto"."""
+    fit: Literal["inside", "cover", "exact"] = "inside"
+    position: str = ""
 
 
 def params_of(target: Target) -> Params:
@@ -36,15 +42,27 @@ def params_of(target: Target) -> Params:
     return msgspec.convert(target.params, Params)
 
 
-def encode(picture: Picture, params: Params) -> bytes:
+def encode(picture: Picture, params: Params, like: Picture = None) -> bytes:
     """The file's bytes: the same for the same pixels. Nothing but pixels is in them, no EXIF, place or profile.
+
+    Quality "auto" is searched with ``like``, an animation's first frame, and with the picture itself for all else.
 
     Effort is each encoder's own scale, cut off at its end: JPEG 0 fixed Huffman tables, 1 to 4 optimised ones (2 %
     fewer bytes for 2.5 times the time), from 5 on trellis quantisation and progressive scans; PNG zlib's level; WebP
     and AVIF libwebp's method and libvips' effort. PNG quality under 100 means a palette. Raises one of
     ``vips.FAILURES``.
     """
-    quality, effort = params.quality, params.effort
+    if params.quality == "auto":
+        still = picture if like is None else like
+        quality, data = auto_quality.search(
+            still, params.format, params.similarity, lambda each: encode_at(still, params, each)
+        )
+        return data if still is picture else encode_at(picture, params, quality)
+    return encode_at(picture, params, params.quality)
+
+
+def encode_at(picture: Picture, params: Params, quality: int) -> bytes:
+    effort = params.effort
     if params.format == "webp":
         return bytes(picture.webpsave_buffer(Q=quality, effort=min(effort, 6), keep="none"))
     if params.format == "avif":

@@ -46,7 +46,8 @@ def detected(fd: int, found: Tracks, *, threads: int, limits: Limits, folder: by
     combed = top + bottom
     if flagged:
         return None if progressive >= _ENOUGH and combed * 10 < progressive else Weave(flagged=True)
-    if combed >= _ENOUGH and combed > progressive:
+    # Fine patterns of progressive films look combed too, but not all the time, nor always with the same field first.
+    if combed >= _ENOUGH and combed >= 9 * progressive and max(top, bottom) >= 0.95 * combed:
         return Weave(flagged=False, parity="tff" if top >= bottom else "bff")
     return None
 

@@ -103,6 +103,8 @@ def ends(
             found = packet_ends(again, rate)
     found = {index: end - start for index, end in found.items()}
     real = max(found.values(), default=0.0)
+    if "matroska" in names and real:
+        claimed -= max(0.0, start)  # Its header names the last timestamp, whatever the first one is.
     warning = ""
     if declared and declared > size + _SIZE_SLACK:
         if not names & _INDEPENDENT or claimed - real > 2 * TOLERANCE:
@@ -112,7 +114,7 @@ def ends(
         if abs(real - claimed) <= 2 * TOLERANCE:
             found = dict.fromkeys(wanted, claimed)  # Exact to the sample: it leaves out encoder padding.
     elif claimed - real > 2 * TOLERANCE and not names & _UNCLAIMING:
-        if names & _EXACT or claimed - real > _slack(claimed):
+        if names & _EXACT or claimed - real > slack(claimed):
             raise _cut_off(real, claimed, 1.0)
         warning = f"its header says {claimed:.2f} s, but its content ends after {real:.2f} s"
     return {index: found.get(index, 0.0) for index in wanted}, warning
@@ -154,10 +156,18 @@ def compared(what: str, wanted: float, made: float, frame: float, damaged: bool)
     Raises RejectedInput when it is shorter: ffmpeg ends well even if the source could be decoded only in part. Of a
     source that ffmpeg called ``damaged`` the last moments may be missing.
     """
-    tolerance = (_slack(wanted) if damaged else max(TOLERANCE, frame)) + 0.001
+    tolerance = (slack(wanted, damaged) if damaged else max(TOLERANCE, frame)) + 0.001
     if wanted - made > tolerance:
         raise RejectedInput(f"{what} is broken after {_of(made, wanted)}: the rest cannot be decoded")
     return f"{what} lasts {made:.2f} s, its header says {wanted:.2f} s" if made - wanted > tolerance else ""
+
+
+def slack(claimed: float, damaged: bool = True) -> float:
+    """Seconds that may be missing at the end of what is claimed: live recorders round, and write headers too early.
+
+    Less where nothing is ``damaged``.
+    """
+    return min(1.0, max(0.2, claimed / 20)) if damaged else 2 * TOLERANCE
 
 
 def _from(container: InputContainer, second: float, rate: float | None) -> dict[int, float]:
@@ -189,11 +199,6 @@ def _cut_off(real: float, claimed: float, share: float) -> RejectedInput:
 def _of(part: float, whole: float) -> str:
     digits = 1 if whole - part >= 0.1 else 2
     return f"{part:.{digits}f} s of {whole:.{digits}f} s"
-
-
-def _slack(claimed: float) -> float:
-    """Seconds that may be missing at the end of what is claimed: live recorders round, and write headers too early."""
-    return min(1.0, max(0.2, claimed / 20))
 
 
 def _mp3_size(fd: int, head: bytes) -> int | None:

@@ -48,7 +48,7 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
     if todo or not task.placeholder:
         # Distinct keys once: targets of equal parameters are one file under several names.
         distinct = {target.key: target for target in reversed(todo)}
-        drafts = _render(fd, task, tuple(distinct.values())[::-1], folder, report)
+        drafts = _render(fd, task, tuple(distinct.values())[::-1], folder, there, report)
         check_unchanged(fd, task.source)
         for draft in drafts.files:
             there[draft.target.name] = folder.stage(draft.file, _artefact(draft))
@@ -62,7 +62,7 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
     shown_placeholder = "" if placeholder == "none" else placeholder
     whole = asset.build(task, tuple(file.artefact for file in files_), shown_placeholder, warnings)
     folder.stage_asset(asset.encode(whole))
-    return Made(
+    made = Made(
         files=files_,
         made=len(task.targets) - kept,
         bytes_made=written,
@@ -70,9 +70,19 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
         warnings=warnings,
         folder_mtime_ns=folder.publish(),
     )
+    if task.work:
+        shutil.rmtree(task.work, ignore_errors=True)  # a twin that is not done yet links what was published
+    return made
 
 
-def _render(fd: int, task: MakeTask, targets: tuple[Target, ...], folder: _Folder, report: Report) -> Drafts:
+def _render(
+    fd: int,
+    task: MakeTask,
+    targets: tuple[Target, ...],
+    folder: _Folder,
+    there: dict[str, OutputFile],
+    report: Report,
+) -> Drafts:
     # Imported here: a worker that only ever does images never loads what films need.
     if task.source.kind is Kind.IMAGE:
         from mediactl.media import image
@@ -83,7 +93,9 @@ def _render(fd: int, task: MakeTask, targets: tuple[Target, ...], folder: _Folde
     if task.source.kind is Kind.VIDEO:
         from mediactl.media import video
 
-        return video.render(fd, task, targets, folder.temporary, report)
+        return video.render(
+            fd, task, targets, folder.temporary, lambda name: folder.current(name) if name in there else None, report
+        )
     from mediactl.media import audio
 
     return audio.render(fd, task, targets, folder.temporary, report)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -20,8 +19,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from mediactl.errors import JobFailed, MediactlError, RejectedInput
-from mediactl.media import ffmpeg, lengths
-from mediactl.model import AudioTrack, Limits, MediaInfo, VideoTrack
+from mediactl.media import cadence, describe, ffmpeg, lengths
+from mediactl.model import AudioTrack, Limits, MediaInfo, TextTrack, VideoTrack
 
 HDR = {16: "PQ", 18: "HLG"}
 """Transfer characteristics (ITU-T H.273, table 3) of high dynamic range."""
@@ -31,21 +30,6 @@ DAMAGED = 2
 _TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"} | {
     11: "iec61966-2-4", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"
 }  # fmt: skip
-_TAGS = {
-    "title": ("title", "com.apple.quicktime.title"),
-    "artist": ("artist", "com.apple.quicktime.artist"),
-    "album": ("album", "com.apple.quicktime.album"),
-    "album_artist": ("album_artist",),
-    "composer": ("composer",),
-    "genre": ("genre",),
-    "track": ("track",),
-    "date": ("date", "year", "tyer", "tdrc"),
-    "taken": ("com.apple.quicktime.creationdate", "creation_time"),
-    "make": ("com.apple.quicktime.make", "com.android.manufacturer", "make"),
-    "model": ("com.apple.quicktime.model", "com.android.model", "model"),
-}
-"""Our tag: the container's, best first. An allow-list: a place cannot slip through."""
-_TAG_LENGTH = 500
 _PEEKED = 1_000
 """Packets within which every playable track must have shown a frame."""
 _JUDGED = 3_000
@@ -71,11 +55,23 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 class Sound(msgspec.Struct, frozen=True):
-    """The chosen sound track."""
+    """A sound track that can be played."""
 
     index: int
     end: float
+    """Seconds from the file's start to the end of its last sample."""
     track: AudioTrack
+    ordinal: int = 0
+    """Its place in ``MediaInfo.audio``."""
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A subtitle track."""
+
+    index: int
+    ordinal: int
+    """Its place in ``MediaInfo.texts``."""
+    track: TextTrack
 
 
 class Tracks(msgspec.Struct, frozen=True):
@@ -84,12 +80,17 @@ class Tracks(msgspec.Struct, frozen=True):
     info: MediaInfo
     picture: Picture | None
     sound: Sound | None
+    """The one that is heard unless another is asked for."""
     cover: bool
     """Whether there is cover art."""
     data: int
     """Number of data tracks (timecode, telemetry ...)."""
     videos: int
     """Number of video tracks with frames, the chosen one included."""
+    sounds: tuple[Sound, ...] = ()
+    """All that can be played, in the file's order."""
+    texts: tuple[Text, ...] = ()
+    """All subtitle tracks, in the file's order."""
 
 
 def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
@@ -97,8 +98,11 @@ def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
     return inspect(fd, format, limits).info
 
 
-def inspect(fd: int, format: str, limits: Limits) -> Tracks:
-    """Like ``probe``, with what rendering needs. The descriptor's position is left anywhere."""
+def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = None) -> Tracks:
+    """Like ``probe``, with what rendering needs. The descriptor's position is left anywhere.
+
+    ``probed`` is what was found when the same file was probed: its frames are not counted again.
+    """
     with opened(fd, limits) as container:
         media = [stream for stream in container.streams if stream.type in ("video", "audio")]
         known = [stream for stream in media if stream.codec_context]
@@ -116,50 +120,67 @@ def inspect(fd: int, format: str, limits: Limits) -> Tracks:
             raise RejectedInput(_unplayable(media))
         rate = _rate(film) if film else None
         _check_duration((container.duration or 0) / 1e6, limits)
-        chosen = [stream for stream in (film, sound) if stream]
-        ends, warning = lengths.ends(fd, container, lambda: opened(fd, limits), chosen, rate)
-        duration = max(ends.values())
+        playable = [stream for stream in sounds if stream.index in frames]
+        ends, warning = lengths.ends(
+            fd, container, lambda: opened(fd, limits), [film, *playable] if film else playable, rate
+        )
+        duration = max(ends[stream.index] for stream in (film, sound) if stream)
         if duration <= 0:
             raise RejectedInput("has a duration of zero: there is nothing to play")
         _check_duration(duration, limits)
         picture = _picture(film, frames[film.index], rate, ends[film.index]) if film else None
         video = _video(film, frames[film.index], rate, ends[film.index]) if film else None
+        if film and video:
+            video = _counted(video, fd, film.index, limits, probed.video if probed else None)
+        audible = [stream for stream in media if stream.type == "audio"]
+        audio = tuple(describe.audio(each, ends.get(each.index), each in playable) for each in audible)
+        heard = tuple(
+            Sound(stream.index, ends[stream.index], audio[ordinal], ordinal)
+            for ordinal, stream in enumerate(audible)
+            if stream in playable
+        )
+        written = [stream for stream in container.streams if stream.type == "subtitle"]
+        texts = tuple(Text(stream.index, ordinal, describe.text(stream)) for ordinal, stream in enumerate(written))
         info = MediaInfo(
             format=format,
             width=video.width if video else None,
             height=video.height if video else None,
             duration=round(duration, 6),
             video=video,
-            audio=tuple(_audio(each, ends.get(each.index)) for each in media if each.type == "audio"),
-            subtitles=tuple(_codec(stream) for stream in container.streams if stream.type == "subtitle"),
-            tags=_tags(container, sound),
+            audio=audio,
+            subtitles=tuple(text.track.codec for text in texts),
+            texts=tuple(text.track for text in texts),
+            chapters=describe.chapters(container, duration),
+            tags=describe.tags(container, sound),
             warnings=(warning,) if warning else (),
         )
         return Tracks(
             info=info,
             picture=picture,
-            sound=Sound(sound.index, ends[sound.index], _audio(sound, ends[sound.index])) if sound else None,
+            sound=next((each for each in heard if sound and each.index == sound.index), None),
             cover=any(stream.disposition & Disposition.attached_pic for stream in media),
             data=sum(stream.type == "data" for stream in container.streams),
             videos=sum(stream.index in frames for stream in films),
+            sounds=heard,
+            texts=texts,
         )
 
 
 def reinspect(fd: int, name: str, limits: Limits) -> Tracks:
-    """The tracks of an output of ours, after its last frames were decoded too. Raises JobFailed when it is broken."""
+    """The tracks of an output of ours, after its first, middle and last frames were decoded.
+
+    Raises JobFailed when it is broken.
+    """
     try:
         made = inspect(fd, "", limits)
-        with opened(fd) as container:
-            chosen = [container.streams[track.index] for track in (made.picture, made.sound) if track]
-            container.seek(int(max(0.0, (made.info.duration or 0.0) - lengths.TOLERANCE) * 1e6))
-            missing = {stream.index for stream in chosen}
-            for packet in lengths.packets(container, *chosen):
-                if packet.decode():
-                    missing.discard(packet.stream.index)
+        tracks = ([made.picture] if made.picture else []) + list(made.sounds)
+        duration = made.info.duration or 0.0
+        for place, second in (("middle", duration / 2), ("last", max(0.0, duration - lengths.TOLERANCE))):
+            reaching = [track.index for track in tracks if place == "last" or track.end > second + lengths.TOLERANCE]
+            if not _decodes(fd, second, reaching, to_the_end=place == "last"):
+                raise JobFailed(f"{name}: came out broken: its {place} frames cannot be decoded")
     except RejectedInput as error:
         raise JobFailed(f"{name}: came out broken: {error}") from error
-    if missing:
-        raise JobFailed(f"{name}: came out broken: its last frames cannot be decoded")
     return made
 
 
@@ -207,6 +228,19 @@ def _first_frames(container: InputContainer, streams: list[Any]) -> dict[int, An
         if len(frames) == len(streams) or number >= _PEEKED:
             break
     return frames
+
+
+def _decodes(fd: int, second: float, indexes: list[int], *, to_the_end: bool) -> bool:
+    """Whether each of these streams shows a frame from ``second`` on; ``to_the_end``: all that follows is decoded."""
+    missing = set(indexes)
+    with opened(fd) as container:
+        container.seek(int(second * 1e6))
+        for packet in lengths.packets(container, *(container.streams[index] for index in indexes)):
+            if packet.decode():
+                missing.discard(packet.stream.index)
+            if not missing and not to_the_end:
+                break
+    return not missing
 
 
 def _damaged(fd: int, limits: Limits) -> bool:
@@ -262,7 +296,7 @@ def _picture(stream: Any, frame: Any, rate: float | None, end: float) -> Picture
         transfer=frame.color_trc,
         matrix=frame.colorspace,
         rgb=frame.format.is_rgb or frame.format.has_palette,
-        interlaced=frame.interlaced_frame,
+        interlaced=bool(frame.interlaced_frame),
     )
 
 
@@ -276,7 +310,7 @@ def _video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoTrac
         width, height = height, width
     start = max(0.0, float((stream.start_time or 0) * stream.time_base) - (stream.container.start_time or 0) / 1e6)
     return VideoTrack(
-        codec=_codec(stream),
+        codec=describe.codec(stream),
         width=width,
         height=height,
         rotation=rotation,
@@ -286,46 +320,22 @@ def _video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoTrac
         pixel_format=frame.format.name,
         transfer=_TRANSFERS.get(frame.color_trc, ""),
         start=round(start, 6),
+        interlaced=bool(frame.interlaced_frame),
     )
 
 
-def _audio(stream: Any, end: float | None) -> AudioTrack:
-    context = stream.codec_context
-    language = stream.language or ""
-    return AudioTrack(
-        codec=_codec(stream),
-        channels=context.channels if context else 0,
-        sample_rate=context.sample_rate if context else 0,
-        duration=round(end, 6) if end is not None else None,
-        language="" if language == "und" else _clean(language)[:16],
-    )
-
-
-def _codec(stream: Any) -> str:
-    """Name of the format ("mp3", not the decoder's "mp3float")."""
-    context = stream.codec_context
-    return str(context.codec.canonical_name) if context else "unknown"
-
-
-def _tags(container: InputContainer, sound: Any) -> dict[str, str]:
-    # Ogg keeps its tags at the track. Keys differ in case between containers.
-    found = {key.lower(): value for key, value in (sound.metadata if sound else {}).items()}
-    found |= {key.lower(): value for key, value in container.metadata.items()}
-    tags = {}
-    for name, keys in _TAGS.items():
-        if value := next((found[key].strip() for key in keys if found.get(key, "").strip()), ""):
-            tags[name] = _clean(value)
-    return tags
-
-
-def _clean(value: str) -> str:
-    """A tag on one line, without control characters; of the rest, whoever shows it takes care."""
-    text = "".join(" " if unicodedata.category(character) in ("Cc", "Cs") else character for character in value)
-    return " ".join(text.split())[:_TAG_LENGTH]
+def _counted(video: VideoTrack, fd: int, index: int, limits: Limits, known: VideoTrack | None) -> VideoTrack:
+    """With the exact rate and number of frames, and whether they come evenly: counted, or as it is known."""
+    if known and known.rate:
+        return msgspec.structs.replace(video, rate=known.rate, frames=known.frames, even=known.even)
+    with opened(fd, limits) as again:
+        found = cadence.measure(again, again.streams[index])
+    rate = str(found.rate) if found.rate else ""
+    return msgspec.structs.replace(video, rate=rate, frames=found.frames or None, even=found.even)
 
 
 def _unplayable(streams: list[Any]) -> str:
-    codecs = sorted({_codec(stream) for stream in streams})
+    codecs = sorted({describe.codec(stream) for stream in streams})
     if not codecs:
         return "has no playable track: neither a film nor sound is in it"
     channels = {stream.codec_context.channels for stream in streams if stream.type == "audio" and stream.codec_context}

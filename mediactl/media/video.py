@@ -1,207 +1,351 @@
-"""Films: all missing renditions and the poster in one ffmpeg run, each verified before it is handed on.
+"""Films: everything that is made of one, in this order, each verified before it is handed on.
 
-H.264 with AAC in an MP4 that plays while it loads; upright, square pixels, standard dynamic range, no metadata.
+Its picture is decoded once for all sizes of it; sound is encoded with it, each track once. What was encoded is joined
+by copy into the files that hold it. Posters and the like come from the source, in runs of their own; playlists last.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
-import ffmpeg as graph
+import msgspec
 
 from mediactl.errors import JobFailed, RejectedInput
 from mediactl.files import remove_if_there
-from mediactl.media import audio, ffmpeg, lengths, tracks
-from mediactl.media.drafts import Draft, Drafts, Temporary
+from mediactl.media import (
+    audio,
+    ffmpeg,
+    fragments,
+    ladder,
+    lengths,
+    package,
+    pieces,
+    sounds,
+    subtitles,
+    tracks,
+    video_encode,
+)
+from mediactl.media.drafts import Draft, Drafts, Present, Temporary
 from mediactl.media.execute import Report
-from mediactl.media.tracks import HDR, Picture, Tracks
-from mediactl.media.video_filters import SCALER, Weave, prepared, scaled
-from mediactl.model import Limits, MakeTask, Target
+from mediactl.media.pieces import Remarks, Work
+from mediactl.media.probe import check_unchanged
+from mediactl.media.sounds import SoundWanted
+from mediactl.media.tracks import HDR, Tracks
+from mediactl.media.video_encode import PieceNotExact, Stream
+from mediactl.model import MakeTask, Target
 
 ENCODERS = frozenset({"libx264", "aac", "png"})
 """What ``ffmpeg.check`` must find before films are rendered."""
 
-_TIME_BASE = "1:120000"
-"""Frame times stay what they are, so VFR stays VFR, at a resolution that is exact for 24 to 120 frames a second, for
-their 1000/1001 variants, and for Matroska's milliseconds."""
-_KEY_FRAMES = "expr:gte(t,n_forced*5)"
-"""A key frame at least every 5 s whatever the frame rate: so exact is a viewer's seek."""
-_POSTER_STEP = 0.5
-"""Seconds between the frames that a poster is chosen from."""
-_POSTER_FRAMES = 12
-_POSTER_SEARCH = 60
-"""Seconds of film in which a frame that is not black is looked for."""
-_POSTER_MEMORY = 64 << 20
-"""Bytes for those frames together; of large ones fewer are looked at."""
-_BLACK_LUMA = 32
-"""A pixel is black below this luma (video black is 16, white 235) ..."""
-_BLACK_SHARE = 90
-"""... and a frame from this per cent of black pixels on."""
-_ENCODED = 0.95
-"""Share of the progress that encoding is; the rest are poster and verification."""
+_HOLDING = ("video", "stream", "sound")
+"""Operations whose targets hold what is encoded."""
+_INDEXED = ("mp4", "mov", "matroska", "webm")
+"""Formats, as they are sniffed, of the containers in ``cadence.SEEKABLE``."""
+_ENCODED = 0.85
+"""Share of the progress that encoding is, where anything is encoded; the rest is joining, looking at it, and stills."""
 
 
-def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temporary, report: Report) -> Drafts:
-    """Make and verify the "video" and "poster" targets of an open film; drafts come in the order of ``targets``.
+class Encoded(msgspec.Struct, frozen=True):
+    """What all files of a film are put together from."""
 
-    Raises RejectedInput when the film is broken ("broken after 12.3 s of 30.0 s"), JobFailed when ffmpeg failed
-    otherwise or an output is not what was asked for, MachineBlocked when the disk is full.
+    pictures: dict[Stream, tuple[bytes, ...]]
+    """The files of each stream: one, or its pieces."""
+    sounds: dict[SoundWanted, bytes]
+    remarks: Remarks
+    start: float = 0.0
+    """Seconds from the film's start to the first frame, where the files do not tell it."""
+
+
+def render(
+    fd: int,
+    task: MakeTask,
+    targets: tuple[Target, ...],
+    temporary: Temporary,
+    present: Present,
+    report: Report,
+) -> Drafts:
+    """Make and verify targets of an open film; drafts come in the order of ``targets``, but master playlists last.
+
+    ``present`` tells which artefacts need not be made. Raises RejectedInput when the film is broken ("broken after
+    12.3 s of 30.0 s"), JobFailed when ffmpeg failed otherwise or an output is not what was asked for, SourceChanged,
+    MachineBlocked when the disk is full.
     """
-    found = tracks.inspect(fd, task.source.format, task.limits)
+    found = tracks.inspect(fd, task.source.format, task.limits, task.info)
     if found.picture is None:
         raise RejectedInput("has no film track that can be decoded")
-    places = {target.name: temporary(target.name) for target in targets}
-    # The names of artefacts have one dot, so these are free.
-    stills = {each.name: temporary(f"{each.name}.still.png") for each in targets if each.operation == "poster"}
+    film = _Film(fd, task, found, temporary)
     try:
-        for path in (*stills.values(), *places.values()):
-            remove_if_there(path)  # What an earlier attempt left must not be taken for this one's.
-        complaints = ffmpeg.run(
-            ffmpeg.arguments(*_outputs(fd, task, found, found.picture, targets, places, stills), threads=task.threads),
-            input_fd=fd,
-            folder=os.path.dirname(places[targets[0].name]),
-            expected=found.info.duration or found.picture.end,
-            rate=found.picture.rate,
-            report=lambda fraction: report(fraction * _ENCODED),
-        )
-        damaged = len(complaints) >= tracks.DAMAGED
-        drafts, warnings, placeholder = [], _warnings(found, task, damaged), ""
-        for number, target in enumerate(targets, 1):
-            place = places[target.name]
-            if target.operation == "poster":
-                drafts.append(_poster(target, stills[target.name], place))
-                if not (task.placeholder or placeholder):
-                    placeholder = _placeholder(stills[target.name])
-            else:
-                drafts.append(_verified(target, found, place, task, damaged, warnings))
-            report(_ENCODED + (1 - _ENCODED) * number / len(targets))
+        return film.render(targets, present, report)
     except ffmpeg.FfmpegFailed as error:
         raise tracks.judged(error, fd, task.limits) from error
     finally:
-        for path in stills.values():
+        film.clean()
+
+
+class _Film:
+    """A film on its way."""
+
+    def __init__(self, fd: int, task: MakeTask, found: Tracks, temporary: Temporary) -> None:
+        self._fd = fd
+        self._task = task
+        self._found = found
+        self._temporary = temporary
+        self._scratch: list[bytes] = []
+        self._warnings: list[str] = []
+
+    def render(self, targets: tuple[Target, ...], present: Present, report: Report) -> Drafts:
+        """All of it; see the function of this name."""
+        from mediactl.media import stills  # Here: a worker that makes no posters never loads libvips.
+
+        for target in targets:
+            remove_if_there(self._temporary(target.name))  # An earlier attempt's must not be taken for this one's.
+        holding = tuple(target for target in targets if target.operation in _HOLDING)
+        share = _ENCODED if holding else 0.0
+        encoded = self._encode(holding, lambda part: report(part * share)) if holding else None
+        drafts: dict[str, Draft] = {}
+        if encoded:
+            for target in holding:
+                drafts[target.name] = self._hold(target, encoded)
+                report(share + (0.95 - share) / 2 * len(drafts) / len(holding))
+        seen, done = tuple(target for target in targets if target.operation in stills.OPERATIONS), (share + 0.95) / 2
+        made = Drafts(())
+        if seen:
+            wanted = not self._task.placeholder
+            made = stills.render(
+                self._fd, self._found, seen, self._temporary, limits=self._task.limits, threads=self._task.threads,
+                placeholder=wanted, report=lambda part: report(done + (0.95 - done) * part),
+            )  # fmt: skip
+            drafts |= {draft.target.name: draft for draft in made.files}
+        if written := tuple(target for target in targets if target.operation == "text"):
+            drafts |= self._texts(written)
+        listed = ladder.Ladder(self._task, self._found, drafts, present)
+        for target in targets:
+            if target.operation in ladder.OPERATIONS:
+                drafts[target.name] = listed.draft(target, self._temporary(target.name))
+        report(1.0)
+        order = sorted(targets, key=lambda target: target.operation == "master")
+        self._told(encoded)
+        warnings = tuple(dict.fromkeys(filter(None, (*self._warnings, *made.warnings))))
+        return Drafts(tuple(drafts[target.name] for target in order), made.placeholder, warnings)
+
+    def clean(self) -> None:
+        """Remove what no artefact is."""
+        for path in self._scratch:
             remove_if_there(path)
-    return Drafts(tuple(drafts), placeholder, tuple(dict.fromkeys(filter(None, warnings))))
 
+    # -- encoding --------------------------------------------------------------------------------------------------
 
-def _outputs(
-    fd: int,
-    task: MakeTask,
-    found: Tracks,
-    picture: Picture,
-    targets: tuple[Target, ...],
-    places: dict[str, bytes],
-    stills: dict[str, bytes],
-) -> list[Any]:
-    """The ffmpeg-python output nodes of one run."""
-    source = ffmpeg.source(fd, task.threads, max_pixels=task.limits.pixels)
-    weave = Weave(flagged=True) if picture.interlaced else None
-    branches = prepared(source[str(picture.index)], found, picture, len(targets), weave=weave)
-    heard = [target.name for target in targets if found.sound and target.params.get("sound")]
-    sounds = audio.filled(source, found.sound, len(heard)) if found.sound and heard else []
-    outputs = []
-    for target, branch in zip(targets, branches, strict=True):
-        if target.operation == "poster":
-            outputs.append(_poster_output(branch, picture, target, stills[target.name], task.limits))
-        else:
-            sound = sounds[heard.index(target.name)] if target.name in heard else None
-            outputs.append(_rendition(branch, sound, found, picture, target, places[target.name], task))
-    return outputs
+    def _encode(self, holding: tuple[Target, ...], report: Report) -> Encoded:
+        streams = video_encode.streams_of(holding)
+        heard = sounds.wanted(self._found, holding)
+        if any(target.params.get("piece") for target in self._task.targets) and self._task.work:
+            cut = self._cut(streams, heard, report)
+            if cut is not None:
+                return cut
+        elif self._task.long and streams:
+            even = self._task.source.format in _INDEXED
+            why = "its frames do not come at even times" if even else "its container cannot be entered at exact times"
+            self._warnings.append(f"encoded in one piece: {why}")
+        return self._whole(streams, heard, report)
 
+    def _cut(self, streams: tuple[Stream, ...], heard: tuple[SoundWanted, ...], report: Report) -> Encoded | None:
+        """From pieces: those that lie there, and those that are missing. None: it cannot be cut exactly."""
+        task, video = self._task, self._found.info.video
+        assert video is not None
+        work = Work(
+            self._fd, self._found, task.work, task.digest, task.limits, task.threads, self._token(),
+            lambda: check_unchanged(self._fd, task.source),
+        )  # fmt: skip
+        number, parts = pieces.count(self._found.info, streams[0].piece) if streams else 0, 0
 
-def _rendition(
-    branch: Any, sound: Any, found: Tracks, picture: Picture, target: Target, place: bytes, task: MakeTask
-) -> Any:
-    params = target.params
-    streams = [scaled(branch, picture, int(params["width"]), int(params["height"]))]
-    options: dict[str, Any] = {
-        "c:v": "libx264",
-        "profile:v": "high",
-        "preset": params["preset"],
-        "crf": params["crf"],
-        "threads": task.threads,
-        "fps_mode": "vfr",
-        "enc_time_base": _TIME_BASE,
-        "force_key_frames": _KEY_FRAMES,
-        "flags:v": "+bitexact",
-    }
-    if sound and found.sound:
-        streams.append(sound)
-        channels = min(2, found.sound.track.channels)
-        options |= audio.options("aac", int(params["audio_bitrate"]), channels, found.sound)
-    return ffmpeg.output(streams, place, "mp4", task.limits, movflags="+faststart", **options)
+        def part(fraction: float) -> None:
+            report((parts + fraction) / (number + 1))
 
-
-def _poster_output(branch: Any, picture: Picture, target: Target, still: bytes, limits: Limits) -> Any:
-    """One PNG: the most typical of the first frames that are not black; if all are, of the first frames.
-
-    It ends with its one frame, so that a poster alone does not cost decoding the whole film.
-    """
-    width, height = int(target.params["width"]), int(target.params["height"])
-    count = max(2, min(_POSTER_FRAMES, _POSTER_MEMORY // (width * height * 3)))
-    chosen = branch.filter("select", f"isnan(prev_selected_t)+gte(t-prev_selected_t,{_POSTER_STEP})")
-    split = scaled(chosen, picture, width, height).filter_multi_output("split", 2)
-    key = "lavfi.blackframe.pblack"
-    bright = split.stream(0).filter("trim", end=_POSTER_SEARCH).filter("blackframe", amount=0, threshold=_BLACK_LUMA)
-    bright = bright.filter("metadata", mode="select", key=key, value=_BLACK_SHARE, function="less")
-    first = split.stream(1).filter("thumbnail", n=count).filter("trim", end_frame=1)
-    # concat turns to the second only when the first has ended without a frame.
-    best = graph.concat(bright.filter("thumbnail", n=count), first)
-    options = {"c:v": "png", "compression_level": 1, "frames:v": 1, "update": 1, "flags:v": "+bitexact"}
-    return ffmpeg.output(
-        [best.filter("scale", flags=SCALER).filter("format", "rgb24")], still, "image2", limits, **options
-    )
-
-
-def _poster(target: Target, still: bytes, place: bytes) -> Draft:
-    from mediactl.media.image import encode_still  # Here: a worker that makes no posters never loads libvips.
-
-    if not os.path.exists(still):
-        raise RejectedInput("not one frame of the film can be decoded")
-    return encode_still(still, target, place)
-
-
-def _placeholder(still: bytes) -> str:
-    from mediactl.media.image import placeholder_of
-
-    return placeholder_of(still)
-
-
-def _verified(target: Target, found: Tracks, place: bytes, task: MakeTask, damaged: bool, warnings: list[str]) -> Draft:
-    """The draft of a rendition, after it was opened again: size, tracks, durations, first and last frames."""
-    params, fd = target.params, os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        made = tracks.reinspect(fd, target.name, task.limits)
-        streamable = lengths.streamable(fd)
-    finally:
-        os.close(fd)
-    video, sound = made.info.video, bool(params["sound"] and found.sound)
-    if not (video and made.picture and found.picture) or video.codec != params["codec"] or bool(made.sound) != sound:
-        raise JobFailed(f"{target.name}: came out with other tracks than asked for")
-    if (video.width, video.height, video.rotation) != (params["width"], params["height"], 0):
-        raise JobFailed(
-            f"{target.name}: came out {video.width}x{video.height} instead of {params['width']}x{params['height']}"
+        pictures: list[tuple[bytes, ...]] = []
+        asked = streams
+        try:
+            if streams and work.refused:
+                raise PieceNotExact("found before")
+            streams = work.searched(streams, part)
+            for parts in range(number):
+                pictures.append(work.pieces(streams, parts, part))
+                part(1.0)
+        except PieceNotExact as error:
+            work.refuse(str(error))
+            self._warnings.append("encoded in one piece: it cannot be cut exactly")
+            return None
+        parts = number
+        made = work.sounds(heard, part) if heard else {}
+        return Encoded(
+            {stream: tuple(files[index] for files in pictures) for index, stream in enumerate(streams)},
+            made,
+            work.remarks(number, asked),
+            video.start,
         )
-    if not streamable:
-        raise JobFailed(f"{target.name}: came out with its index at the end")
-    frame = 1 / found.picture.rate if found.picture.rate else 0.0
-    warnings.append(lengths.compared("the film", found.picture.end, made.picture.end, frame, damaged))
-    if found.sound and made.sound:
-        warnings.append(lengths.compared("the sound", found.sound.end, made.sound.end, 0.0, damaged))
-    return Draft(target, place, "video/mp4", video.width, video.height, made.info.duration)
 
+    def _whole(self, streams: tuple[Stream, ...], heard: tuple[SoundWanted, ...], report: Report) -> Encoded:
+        """In one run of ffmpeg."""
+        task, found = self._task, self._found
+        resolved = tuple(
+            stream if stream.crf is not None else video_encode.resolved(stream, self._search(stream, report))
+            for stream in streams
+        )
+        pictures = {stream: self._aside(f"{stream.name}.track.mp4") for stream in resolved}
+        places = {each: self._aside(f"sound-{number}.track.m4a") for number, each in enumerate(heard)}
+        folder = os.path.dirname(self._temporary("x"))
+        also: Callable[[Any], list[Any]] | None = None
+        if places:
 
-def _warnings(found: Tracks, task: MakeTask, damaged: bool) -> list[str]:
-    """What the whole asset lost, whatever of it is made in this run."""
-    warnings = []
-    if found.picture and found.picture.transfer in HDR:
-        name = HDR[found.picture.transfer]
-        if "zscale" in ffmpeg.filters():
-            warnings.append(f"high dynamic range ({name}) was mapped to standard range")
+            def also(source: Any) -> list[Any]:
+                return sounds.film_sounds(source, found, heard, places, task.limits)
+
+        notes: tuple[str, ...] = ()
+        try:
+            if resolved:
+                encoded = video_encode.encode(
+                    self._fd, found, resolved, None, list(pictures.values()), threads=task.threads, limits=task.limits,
+                    folder=folder, also=also, report=report,
+                )  # fmt: skip
+                complaints, notes = encoded.complaints, encoded.notes
+            else:
+                complaints = tuple(
+                    sounds.encode_sounds(
+                        self._fd, found, heard, places, threads=task.threads, limits=task.limits, folder=folder,
+                        report=report,
+                    )
+                )  # fmt: skip
+            damaged = len(complaints) >= tracks.DAMAGED
+            warnings = sounds.checked(found, heard, places, task.limits, damaged)
+        finally:
+            sounds.forget(places)
+        remarks = Remarks(damaged, (*notes, *warnings))
+        return Encoded({stream: (place,) for stream, place in pictures.items()}, places, remarks)
+
+    def _search(self, stream: Stream, report: Report) -> float:
+        folder = os.path.dirname(self._temporary("x"))
+        crf, note = pieces.search(self._fd, self._found, stream, self._task.threads, self._task.limits, folder, report)
+        self._warnings.append(note)
+        return crf
+
+    # -- artefacts -------------------------------------------------------------------------------------------------
+
+    def _hold(self, target: Target, encoded: Encoded) -> Draft:
+        """A file that holds what was encoded."""
+        found, place, params = self._found, self._temporary(target.name), target.params
+        video = found.info.video
+        rate = Fraction(video.rate) if video and video.even else None
+        wanted = sounds.of_target(found, target)
+        if target.operation == "sound":
+            assert wanted is not None
+            package.sound_track(
+                encoded.sounds[wanted], place, segment=float(params["segment"]),
+                language=self._sound_file(wanted, encoded).language, rate=rate,
+            )  # fmt: skip
+            return self._sound_verified(target, place, wanted)
+        stream = self._encoded_as(target, encoded)
+        files = encoded.pictures[stream]
+        if target.operation == "stream":
+            package.track(
+                files, place, segment=float(params["segment"]), start=encoded.start, rate=rate, gop=stream.gop
+            )  # fmt: skip
         else:
-            warnings.append(f"high dynamic range ({name}) looks dull: this ffmpeg has no zscale filter to map it")
-    if any(target.operation == "video" for target in task.targets):
-        warnings += audio.left_out(found)
-    if damaged:
-        warnings.append("parts of the film are damaged and may look or sound wrong")
-    return warnings
+            heard = [self._sound_file(wanted, encoded)] if wanted else []
+            package.mp4(files, heard, place, start=encoded.start, rate=rate, chapters=found.info.chapters)
+        return self._verified(target, place, wanted, encoded)
+
+    def _encoded_as(self, target: Target, encoded: Encoded) -> Stream:
+        """The stream of a target, with the CRF that was found for it where it asks for a quality."""
+        wanted = video_encode.stream_of(target)
+        if wanted.crf is not None:
+            return wanted
+        return next(
+            each for each in encoded.pictures if video_encode.resolved(wanted, each.crf or 0.0) == each
+        )  # fmt: skip
+
+    def _sound_file(self, wanted: SoundWanted, encoded: Encoded) -> package.SoundFile:
+        track = self._found.info.audio[wanted.ordinal]
+        return package.SoundFile(encoded.sounds[wanted], track.language, track.title)
+
+    def _texts(self, targets: tuple[Target, ...]) -> dict[str, Draft]:
+        places = {target.name: self._temporary(target.name) for target in targets}
+        made, warnings = subtitles.rendered(self._fd, self._found, targets, places, self._task.limits)
+        self._warnings += warnings
+        return {draft.target.name: draft for draft in made}
+
+    def _aside(self, name: str) -> bytes:
+        """A file that is none of the artefacts, whose names have one dot."""
+        path = self._temporary(name)
+        self._scratch.append(path)
+        remove_if_there(path)
+        return path
+
+    def _token(self) -> bytes:
+        name = os.path.basename(self._temporary("x"))
+        return name.removeprefix(b".mediactl-").removesuffix(b"-x")
+
+    # -- verifying -------------------------------------------------------------------------------------------------
+
+    def _verified(self, target: Target, place: bytes, wanted: SoundWanted | None, encoded: Encoded) -> Draft:
+        """The draft of a picture, after it was opened again: size, tracks, frames, durations; its first, middle and
+        last frames were decoded."""
+        params, picture, source = target.params, self._found.picture, self._found.info.video
+        made, streamable = self._reopened(target, place)
+        video = made.info.video
+        if (
+            not (video and made.picture and picture and source)
+            or video.codec != params["codec"]
+            or bool(made.sound) != bool(wanted)
+        ):
+            raise JobFailed(f"{target.name}: came out with other tracks than asked for")
+        if (video.width, video.height, video.rotation) != (params["width"], params["height"], 0):
+            raise JobFailed(
+                f"{target.name}: came out {video.width}x{video.height} instead of {params['width']}x{params['height']}"
+            )
+        if not streamable:
+            raise JobFailed(f"{target.name}: came out with its index at the end")
+        damaged = encoded.remarks.damaged
+        if source.even and source.frames and video.frames != source.frames:
+            counts = f"{video.frames} of {source.frames} frames"
+            if any(len(files) > 1 for files in encoded.pictures.values()):
+                raise JobFailed(f"{target.name}: came out with {counts}")
+            self._warnings.append("" if damaged else f"the film came out with {counts}")
+        frame = 1 / picture.rate if picture.rate else 0.0
+        self._warnings.append(lengths.compared("the film", picture.end, made.picture.end, frame, damaged))
+        return Draft(target, place, "video/mp4", video.width, video.height, made.info.duration)
+
+    def _sound_verified(self, target: Target, place: bytes, wanted: SoundWanted) -> Draft:
+        made, _ = self._reopened(target, place)
+        if made.picture or not made.sound or made.sound.track.channels != wanted.channels:
+            raise JobFailed(f"{target.name}: came out with other tracks than asked for")
+        return Draft(target, place, "audio/mp4", duration=made.info.duration)
+
+    def _reopened(self, target: Target, place: bytes) -> tuple[Tracks, bool]:
+        """The tracks of a file of ours, and whether it plays while it loads; of a CMAF track, that it is one."""
+        if target.operation != "video":
+            fragments.read(place)
+        fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return tracks.reinspect(fd, target.name, self._task.limits), lengths.streamable(fd)
+        finally:
+            os.close(fd)
+
+    def _told(self, encoded: Encoded | None) -> None:
+        """What the whole asset lost, whatever of it is made in this run."""
+        pictures = [target for target in self._task.targets if target.operation in video_encode.OPERATIONS]
+        picture = self._found.picture
+        if picture and picture.transfer in HDR and not (pictures and all(each.params.get("hdr") for each in pictures)):
+            name = HDR[picture.transfer]
+            if "zscale" in ffmpeg.filters():
+                self._warnings.append(f"high dynamic range ({name}) was mapped to standard range")
+            else:
+                self._warnings.append(
+                    f"high dynamic range ({name}) looks dull: this ffmpeg has no zscale filter to map it"
+                )
+        self._warnings += audio.left_out(self._found, self._task.targets)
+        if encoded:
+            self._warnings += encoded.remarks.warnings
+            if encoded.remarks.damaged:
+                self._warnings.append("parts of the film are damaged and may look or sound wrong")

@@ -119,6 +119,7 @@ def encode(
     folder: bytes,
     report: Report,
     also: Callable[[Any], list[Any]] | None = None,
+    pace: ffmpeg.Pace | None = None,
 ) -> Encoded:
     """Encode ``streams`` of an open film into picture-only MP4s at ``places`` (all in ``folder``), time scale 120,000.
 
@@ -142,7 +143,7 @@ def encode(
     if streams:
         branches = prepared(source[str(picture.index)], found, picture, len(streams), weave=weave, cut=cut)
         for stream, branch, (coder, _), place in zip(streams, branches, coders, places, strict=True):
-            outputs.append(_output(stream, branch, coder, found, picture, cut, place, threads, limits))
+            outputs.append(_output(stream, branch, coder, found, cut, place, threads, limits))
     if also:
         outputs += also(source)
     setup = tuple(dict.fromkeys(coder.setup for coder, _ in coders if coder.setup))
@@ -153,6 +154,7 @@ def encode(
         expected=float(piece.frames / cut.rate) if piece and cut else found.info.duration or picture.end,
         rate=picture.rate,
         report=report,
+        pace=pace,
     )
     if cut and cut.first:
         complaints = [line for line in complaints if not any(words in line for words in _START_TROUBLE)]
@@ -207,21 +209,10 @@ def _entry(fd: int, index: int, first: float, limits: Limits) -> float:
     return 0.0
 
 
-def _output(
-    stream: Stream,
-    branch: Any,
-    coder: codecs.Coder,
-    found: Tracks,
-    picture: Picture,
-    cut: Cut | None,
-    place: bytes,
-    threads: int,
-    limits: Limits,
-) -> Any:
+def encoder_options(stream: Stream, coder: codecs.Coder, found: Tracks, *, hdr: bool, threads: int) -> dict[str, Any]:
+    """ffmpeg's options for a stream of this film. Raises ValueError when its CRF was not looked for."""
     if stream.crf is None:
         raise ValueError(f"{stream.name}: its CRF was not looked for")
-    hdr = stream.hdr and picture.transfer in tracks.HDR
-    shown = coder.fed(scaled(branch, picture, stream.width, stream.height, hdr=hdr), ten_bit=hdr)
     group = group_frames(stream, found)
     options = codecs.options(
         coder,
@@ -235,15 +226,33 @@ def _output(
     )
     if group is None:
         options["force_key_frames"] = f"expr:gte(t,n_forced*{stream.gop:g})"
+    return options | {"enc_time_base": f"1:{TICKS}", "video_track_timescale": TICKS}
+
+
+def keeps_hdr(stream: Stream, picture: Picture) -> bool:
+    """Whether a stream is of high dynamic range, as its source."""
+    return stream.hdr and picture.transfer in tracks.HDR
+
+
+def _output(
+    stream: Stream,
+    branch: Any,
+    coder: codecs.Coder,
+    found: Tracks,
+    cut: Cut | None,
+    place: bytes,
+    threads: int,
+    limits: Limits,
+) -> Any:
+    assert found.picture is not None
+    hdr = keeps_hdr(stream, found.picture)
+    shown = scaled(branch, found.picture, stream.width, stream.height, hdr=hdr)
+    options = encoder_options(stream, coder, found, hdr=hdr, threads=threads)
     if cut:
         # One more than there should be: enough to see that there are too many.
         options["frames:v"] = cut.frames + 1
-    options |= {
-        "fps_mode": "passthrough" if cut else "vfr",
-        "enc_time_base": f"1:{TICKS}",
-        "video_track_timescale": TICKS,
-    }
-    return ffmpeg.output([shown], place, "mp4", limits, **options)
+    options["fps_mode"] = "passthrough" if cut else "vfr"
+    return ffmpeg.output([coder.fed(shown, ten_bit=hdr)], place, "mp4", limits, **options)
 
 
 def _stamps(place: bytes) -> list[int]:

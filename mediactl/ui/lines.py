@@ -72,6 +72,9 @@ def describe(event: Event) -> str | None:
     if event.name == "job.done" and "outputs" in fields:
         warnings = "".join(f"; {warning}" for warning in fields["warnings"])
         return f"done: {fields['path']}: {', '.join(fields['outputs'])} in {fields['seconds']} s{warnings}"
+    if event.name == "job.done" and fields["kind"] == "piece":
+        what = f"piece {fields['piece']} of {fields['pieces']}" if fields["piece"] else "sound"
+        return f"done: {fields['path']}: {what} in {fields['seconds']} s"
     if event.name == "upload.done":
         return f"{fields['status']}: {fields['url']}"
     if event.name == "source.ignored":
@@ -156,7 +159,7 @@ class Lines:
             fraction = self._tally.fraction
             done = f"{self._tally.assets:,} of {self._tally.found:,} sources done" if self._tally.found else ""
             if fraction is not None:
-                done += f", {100 * fraction:.0f} % of the work"
+                done += f", {int(100 * fraction)} % of the work"
             sent = self._tally.upload_fraction
             if sent is not None:
                 total = self._tally.upload_bytes

@@ -77,7 +77,11 @@ class Tally:
         self.running: dict[str, tuple[str, float]] = {}
         """Job key -> (path, fraction) of jobs that tell their progress."""
         self.verdicts: Counter[str] = Counter()
+        self.paces: dict[str, tuple[float, float | None, float | None]] = {}
+        """Job key -> (seconds of media, speed, frames a second) of films that are encoded now."""
         self._sizes: dict[str, float] = {}
+        self._pieces: dict[str, tuple[str, ...]] = {}
+        """Key of a piece of a film -> those of all jobs of that film."""
         self._unread: Counter[str] = Counter()
         """Bytes of sources that were planned and not probed yet, by kind."""
         self._read: Counter[str] = Counter()
@@ -103,10 +107,15 @@ class Tally:
 
     def _job_probed(self, fields: dict[str, Any]) -> None:
         self.jobs += 1
-        seconds = seconds_of(fields["next_kind"], fields["size"])
-        if len(self._sizes) >= MOST_KNOWN:
-            del self._sizes[next(iter(self._sizes))]
-        self._sizes[fields["next"]] = seconds
+        parts = {part["job"]: seconds_of("piece", part["size"]) for part in fields.get("parts", ())}
+        for piece in parts:
+            self._pieces[piece] = (*parts, fields["next"])
+        parts[fields["next"]] = seconds_of(fields["next_kind"], fields["size"])
+        while self._sizes and len(self._sizes) + len(parts) > MOST_KNOWN:
+            self._pieces.pop(first := next(iter(self._sizes)), None)
+            del self._sizes[first]
+        self._sizes |= parts
+        seconds = sum(parts.values())
         self.work_known += seconds
         kind = fields["source_kind"]
         self._unread[kind] -= fields["bytes"]
@@ -117,7 +126,12 @@ class Tally:
         if fields["kind"] == "upload":
             self.uploading[fields["job"]] = (fields["fraction"], fields["size"])
             return
-        self.running[fields["job"]] = (fields.get("path", ""), fields["fraction"])
+        path = fields.get("path", "")
+        if fields["kind"] == "piece":
+            path += f" (piece {fields['piece']} of {fields['pieces']})" if fields["piece"] else " (sound)"
+        self.running[fields["job"]] = (path, fields["fraction"])
+        if "seconds" in fields:
+            self.paces[fields["job"]] = (fields["seconds"], fields.get("speed"), fields.get("fps"))
 
     def _job_done(self, fields: dict[str, Any]) -> None:
         self.jobs += 1
@@ -139,6 +153,7 @@ class Tally:
 
     def _job_rejected(self, fields: dict[str, Any]) -> None:
         self.jobs += 1
+        self._given_up(fields)
         self.rejected += 1
         if fields["kind"] == "probe":
             self._unread[fields["source_kind"]] -= fields["bytes"]
@@ -147,26 +162,43 @@ class Tally:
     def _job_quarantined(self, fields: dict[str, Any]) -> None:
         self.jobs += 1
         self.quarantined += 1
+        self._given_up(fields)
         self._over(fields)
+
+    def _given_up(self, fields: dict[str, Any]) -> None:
+        """With one piece of a film all that was to be done for it is over."""
+        for job in self._pieces.pop(fields["job"], ()):
+            self.work_done += self._sizes.pop(job, 0.0)
 
     def _job_retry(self, fields: dict[str, Any]) -> None:
         self.retries += 1
-        self.running.pop(fields["job"], None)
+        self._stopped(fields)
 
     def _job_interrupted(self, fields: dict[str, Any]) -> None:
+        self._stopped(fields)
+
+    def _stopped(self, fields: dict[str, Any]) -> None:
         self.running.pop(fields["job"], None)
+        self.paces.pop(fields["job"], None)
 
     def _job_changed(self, fields: dict[str, Any]) -> None:
         self._begins_anew(fields)
         self._unread[fields["source_kind"]] += fields["bytes"]
 
     def _job_cancelled(self, fields: dict[str, Any]) -> None:
+        if fields["kind"] == "piece":  # nobody waited for it any more
+            self._over(fields)
+            return
         self.removed += 1
         self._begins_anew(fields)
 
     def _begins_anew(self, fields: dict[str, Any]) -> None:
-        self.running.pop(fields["job"], None)
-        if fields["job"] in self._sizes:
+        self._stopped(fields)
+        if fields["job"] in self._pieces:
+            for job in self._pieces[fields["job"]]:
+                self.work_known -= self._sizes.pop(job, 0.0)
+                self._pieces.pop(job, None)
+        elif fields["job"] in self._sizes:
             self.work_known -= self._sizes.pop(fields["job"])
         elif "source_kind" in fields:
             self._unread[fields["source_kind"]] -= fields["bytes"]
@@ -181,10 +213,11 @@ class Tally:
 
     def _over(self, fields: dict[str, Any]) -> None:
         self.uploading.pop(fields["job"], None)
-        self.running.pop(fields["job"], None)
+        self._stopped(fields)
+        self._pieces.pop(fields["job"], None)
         if fields["job"] in self._sizes:
             self.work_done += self._sizes.pop(fields["job"])
-        elif fields["kind"] != "probe" and "source_kind" in fields:
+        elif fields["kind"] not in ("probe", "piece") and "source_kind" in fields:
             self._unread[fields["source_kind"]] -= fields["bytes"]  # probed by an earlier run
 
     @property

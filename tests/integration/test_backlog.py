@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -23,16 +24,19 @@ from mediactl.files import fingerprint
 from mediactl.jobs.journal import Journal
 from mediactl.model import (
     Artefact,
+    AudioTrack,
     Event,
     Kind,
     Made,
     MakeTask,
     MediaInfo,
     OutputFile,
+    PieceTask,
     Priority,
     ProbeTask,
     Source,
     Verdict,
+    VideoTrack,
 )
 from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room
@@ -40,6 +44,14 @@ from mediactl.settings import Settings
 from mediactl.settlement import MAX_CHANGES
 
 WEB = recipe.load("web")
+FILMS = recipe.parse(
+    'name = "films"\ncutting = { above = 4, piece = 4 }\n[[video]]\nname = "v"\n[[poster]]\nname = "p"\n', "films.toml"
+)
+PHOTO = MediaInfo(format="jpeg", width=500, height=400)
+SHOWN = VideoTrack("h264", 640, 360, rate="25", even=True, frames=250)
+FILM = MediaInfo("mp4", 640, 360, 10.0, video=SHOWN, audio=(AudioTrack("aac", 2, 48_000),))
+PIECES = 4
+"""Of that film: 100, 100 and 50 frames, and the sound."""
 VERSIONS = {"image": "1", "ffmpeg": "1"}
 SOURCES = range(3)
 RUNS = range(2)
@@ -65,12 +77,12 @@ class NoIntake:
 class Run:
     """One run: a journal, a backlog on it, and the jobs that its workers would hold."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, chosen: recipe.Recipe) -> None:
         self.stack = ExitStack()
         self.journal: Journal = self.stack.enter_context(opened(folder / "state", clock))
         out = os.fsencode(folder / "out")
         wanted = Settings(sources=(), out=out, state=str(folder / "state"))
-        self.planner = Planner(wanted, WEB, VERSIONS, self.journal)
+        self.planner = Planner(wanted, chosen, VERSIONS, self.journal)
         self.held: list[Assignment] = []
         self.changes: Counter[bytes] = Counter()
         self.events: list[Event] = []
@@ -81,10 +93,14 @@ class Run:
         )  # fmt: skip
 
 
-def result_of(assignment: Assignment) -> bytes:
+def result_of(assignment: Assignment, info: MediaInfo) -> bytes:
     """What a worker would answer."""
     if assignment.kind == "probe":
-        return msgspec.msgpack.encode(Made(digest="d" * 64, info=MediaInfo(format="jpeg", width=500, height=400)))
+        # Other content at every change, so that the files are no twins.
+        digest = hashlib.sha256(msgspec.json.encode(source_of(assignment))).hexdigest()
+        return msgspec.msgpack.encode(Made(digest=digest, info=info))
+    if assignment.kind == "piece":
+        return msgspec.msgpack.encode(Made())
     task = msgspec.json.decode(assignment.payload, type=MakeTask)
     files = tuple(
         OutputFile(Artefact(each.name, each.role, "image/webp", 1, "s", each.key), 5, number)
@@ -97,18 +113,24 @@ def source_of(assignment: Assignment) -> Source:
     """The source that a job was made for."""
     if assignment.kind == "probe":
         return msgspec.json.decode(assignment.payload, type=ProbeTask).source
+    if assignment.kind == "piece":
+        return msgspec.json.decode(assignment.payload, type=PieceTask).source
     return msgspec.json.decode(assignment.payload, type=MakeTask).source
 
 
 class Machine(RuleBasedStateMachine):
     """Two runs on one folder of files, which come, change and go."""
 
+    recipe = WEB
+    kind = Kind.IMAGE
+    info = PHOTO
+
     @initialize()
     def begin(self) -> None:
         """No file has been seen yet."""
         self.folder = Path(tempfile.mkdtemp(dir=FAST, prefix="backlog-"))
         self.clock = Clock()
-        self.runs = [Run(self.folder, self.clock) for _ in RUNS]
+        self.runs = [Run(self.folder, self.clock, self.recipe) for _ in RUNS]
         self.rows = Rows(self.folder / "state")
         self.given_up: set[bytes] = set()
         """Files that changed too often for one run."""
@@ -148,12 +170,12 @@ class Machine(RuleBasedStateMachine):
             if under_way or not self.file(number).exists():
                 continue
             mark = fingerprint(self.file(number).stat())
-            source = Source(os.fsencode(self.folder), name, name, mark, Kind.IMAGE, "jpeg")
+            source = Source(os.fsencode(self.folder), name, name, mark, self.kind, self.info.format)
             with here.journal.transaction():
-                plan = here.planner.plans(WEB)["image"]
-                row = here.journal.sources.put(source, here.planner.keep(WEB), plan, "pending")
+                plan = here.planner.plans(self.recipe)[self.kind.value]
+                row = here.journal.sources.put(source, here.planner.keep(self.recipe), plan, "pending")
                 here.journal.sources.mark_mine([row])
-                assert here.journal.add([here.planner.probe_job(source, row, WEB, priority)]) == 1
+                assert here.journal.add([here.planner.probe_job(source, row, self.recipe, priority)]) == 1
             self.given_up.discard(name)
 
     @rule(
@@ -186,9 +208,10 @@ class Machine(RuleBasedStateMachine):
             here.changes[source.path] += 1
             if here.changes[source.path] >= MAX_CHANGES:
                 self.given_up.add(source.path)
-        if verdict is Verdict.DONE and assignment.kind != "probe":
+        if verdict is Verdict.DONE and assignment.kind not in ("probe", "piece"):
             self.made[source.path] = mtime_ns
-        return Ended(assignment, verdict, "why", result_of(assignment) if verdict is Verdict.DONE else b"", worker=1)
+        result = result_of(assignment, self.info) if verdict is Verdict.DONE else b""
+        return Ended(assignment, verdict, "why", result, worker=1)
 
     def is_known_as_it_is_now(self, assignment: Assignment) -> None:
         """What the journal says of a source that was found to have changed."""
@@ -212,7 +235,7 @@ class Machine(RuleBasedStateMachine):
             self.file(pick % len(SOURCES)).touch()
         elif what == "kill":
             self.runs[run].stack.close()
-            self.runs[run] = Run(self.folder, self.clock)
+            self.runs[run] = Run(self.folder, self.clock, self.recipe)
         elif jobs:
             job = jobs[pick % len(jobs)][0]
             assert isinstance(job, int)
@@ -241,7 +264,7 @@ class Machine(RuleBasedStateMachine):
     def a_done_source_names_all_its_artefacts(self) -> None:
         """And nothing else."""
         if hasattr(self, "rows"):
-            wanted = sorted(output.file_name for output in WEB.image)
+            wanted = sorted(output.file_name for output in self.recipe.outputs(self.kind))
             for source, name, mtime_ns in self.query("SELECT id, name, mtime_ns FROM sources WHERE state = 'done'"):
                 assert isinstance(name, bytes)
                 assert mtime_ns == self.made[name], "it is done as it was, not as it is"
@@ -267,3 +290,78 @@ Machine.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 test_any_order_of_events_keeps_sources_and_jobs_in_agreement = Machine.TestCase
+
+
+class FilmMachine(Machine):
+    """The same with films that are cut: many jobs of one source at once, and one that waits for them all."""
+
+    recipe = FILMS
+    kind = Kind.VIDEO
+    info = FILM
+
+    def is_known_as_it_is_now(self, assignment: Assignment) -> None:
+        """Not so for pieces: what nobody waits for any more says nothing of its source."""
+        if assignment.kind != "piece":
+            super().is_known_as_it_is_now(assignment)
+
+    @invariant()
+    def a_source_is_pending_while_something_is_to_be_done_for_it(self) -> None:
+        """Its pieces wait only while it does; those that run may come to their end in vain."""
+        if not hasattr(self, "rows"):
+            return
+        live = "(SELECT count(*) FROM jobs AS j WHERE j.source = s.id AND j.state "
+        counts = self.query(
+            f"SELECT name, state, {live} IN ('ready', 'running') AND kind <> 'piece'),"
+            f" {live} = 'ready' AND kind = 'piece'), {live} = 'running' AND kind = 'piece') FROM sources AS s"
+        )
+        for name, state, whole, waiting, running in counts:
+            assert isinstance(name, bytes)
+            assert whole in (0, 1)
+            if whole or waiting:
+                assert state == "pending", (name, state)
+            elif state == "pending" and not running:
+                assert name in self.given_up
+
+    @invariant()
+    def a_film_is_joined_after_its_pieces(self) -> None:
+        """And never while one of the same plan is still to be made."""
+        if hasattr(self, "rows"):
+            assert not self.query(
+                "SELECT 1 FROM jobs AS j JOIN jobs AS p ON p.source = j.source"
+                " WHERE j.kind = 'video' AND j.state IN ('ready', 'running')"
+                " AND p.kind = 'piece' AND p.state IN ('ready', 'running')"
+                " AND p.payload ->> '$.source.fingerprint' = j.payload ->> '$.source.fingerprint'"
+            )
+
+
+FilmMachine.TestCase.settings = Machine.TestCase.settings
+test_any_order_of_events_keeps_films_and_their_pieces_in_agreement = FilmMachine.TestCase
+
+
+def test_the_last_piece_of_a_film_calls_for_the_job_that_joins_them(tmp_path: Path) -> None:
+    film = tmp_path / "0.mov"
+    film.write_bytes(b"content")
+    run = Run(tmp_path, Clock(), FILMS)
+    with run.stack:
+        source = Source(
+            os.fsencode(tmp_path), b"0.mov", b"0.mov", fingerprint(film.stat()), Kind.VIDEO, "mp4"
+        )  # fmt: skip
+        with run.journal.transaction():
+            row = run.journal.sources.put(source, run.planner.keep(FILMS), run.planner.plans(FILMS)["video"], "pending")
+            run.journal.add([run.planner.probe_job(source, row, FILMS, Priority.NORMAL)])
+        held = run.backlog.exchange([], Room({"quick": 9, "heavy": 9}), alone=True)
+        kinds = []
+        while held:
+            kinds.append(sorted(each.kind for each in held))
+            over, held = held[:1], held[1:]
+            ended = [Ended(each, Verdict.DONE, "", result_of(each, FILM), worker=1) for each in over]
+            held = [*held, *run.backlog.exchange(ended, Room({"quick": 9, "heavy": 9}), alone=not held)]
+        assert kinds == [["probe"], *(["piece"] * left for left in range(PIECES, 0, -1)), ["video"]]
+        assert run.journal.sources.get(row).state == "done"
+    probed = next(event.fields for event in run.events if event.name == "job.probed")
+    done = [event.fields for event in run.events if event.name == "job.done"]
+    assert [(each["piece"], each["pieces"]) for each in done[:-1]] == [(0, 0), (1, 3), (2, 3), (3, 3)]
+    parts = probed["parts"]
+    assert isinstance(parts, list)
+    assert [part["job"] for part in parts] == [each["job"] for each in done[:-1]]
+    assert done[-1]["job"] == probed["next"]

@@ -579,7 +579,7 @@ def test_a_raw_photo_is_not_taken_for_its_preview(tmp_path: Path) -> None:
     assert "RAW" in reason(tmp_path / "in.tiff")
 
 
-@pytest.mark.skipif(fallback.has_heif(), reason="the extra that reads HEIC is installed")
+@pytest.mark.skipif(fallback.has("pillow_heif"), reason="the extra that reads HEIC is installed")
 def test_heic_names_its_extra(tmp_path: Path) -> None:
     (tmp_path / "in.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
     assert reason(tmp_path / "in.heic") == 'HEIC needs the extra: pip install "mediactl[heic]"'
@@ -722,7 +722,7 @@ def test_every_hostile_picture_is_done_or_refused(tmp_path: Path, path: Path) ->
 @needs_corpus
 @pytest.mark.parametrize("path", corpus("photos"), ids=lambda path: path.name)
 def test_every_photo_gives_its_variants_upright(tmp_path: Path, path: Path) -> None:
-    if path.suffix in (".HEIC", ".heif") and not fallback.has_heif():
+    if path.suffix in (".HEIC", ".heif") and not fallback.has("pillow_heif"):
         assert "mediactl[heic]" in reason(path, folder=tmp_path)
         return
     done = render(path, *outputs(320, 1600, format="jpeg"), folder=tmp_path)

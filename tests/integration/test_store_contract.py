@@ -328,9 +328,11 @@ def test_open_uploads_are_listed_under_their_prefix(server: Server, store: S3Sto
 
 
 def test_a_list_of_many_pages_has_every_object_in_order(store: S3Store) -> None:
-    keys = [f"many/{number:04d}" for number in range(1005)]
+    first, *others = keys = [f"many/{number:04d}" for number in range(1005)]
+    # One before all: rclone may answer 500 to those that make the same new folder at once.
+    etags = {first: put(store, first, first.encode())}
     with ThreadPoolExecutor(8) as threads:
-        etags = dict(zip(keys, threads.map(lambda key: put(store, key, key.encode()), keys), strict=True))
+        etags |= dict(zip(others, threads.map(lambda key: put(store, key, key.encode()), others), strict=True))
     put(store, "more", b"")
     assert [(entry.key, entry.size, entry.etag) for entry in store.listed("many/")] == [
         (key, 9, etags[key]) for key in keys

@@ -90,7 +90,12 @@ def render(path: Path, *targets: Target, folder: Path | None = None, limits: Lim
         folder.mkdir(exist_ok=True)
         reports: list[float] = []
         drafts = video.render(
-            fd, task, targets, lambda name: os.fsencode(folder / f".mediactl-t-{name}"), reports.append
+            fd,
+            task,
+            targets,
+            lambda name: os.fsencode(folder / f".mediactl-t-{name}"),
+            lambda name: None,
+            reports.append,
         )
         return Rendered(info, drafts, Path(os.fsdecode(drafts.files[0].file)), reports)
     finally:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mediactl.effort import seconds_of
+from mediactl.effort import Pace, seconds_of
 from mediactl.model import Event
+from mediactl.ui.live import progress
 from mediactl.ui.tally import Tally
 
 
@@ -123,3 +124,67 @@ def test_jobs_that_others_bring_to_an_end_are_not_remembered_for_ever(monkeypatc
     monkeypatch.setattr("mediactl.ui.tally.MOST_KNOWN", 10)
     tally = told(*(probed(number, 10**6) for number in range(100)))
     assert len(tally._sizes) == 10
+
+
+def piece(number: int, size: int = 1000) -> dict[str, object]:
+    """What every event of a piece of a film says."""
+    head = {"job": f"piece {number}", "kind": "piece", "path": "a.mov", "source_kind": "video", "bytes": size}
+    return {**head, "piece": number, "pieces": 3 if number else 0}
+
+
+def cut(number: int = 1) -> tuple[str, dict[str, object]]:
+    """A film was read that is encoded in three pieces of 3,000 ms, with 300 for its sound and 700 for the rest."""
+    name, fields = probed(number, 700, kind="video")
+    sizes = {0: 300, 1: 3_000, 2: 3_000, 3: 3_000}
+    return name, fields | {"parts": [{"job": f"piece {each}", "size": size} for each, size in sizes.items()]}
+
+
+def test_the_bar_weighs_pieces_by_media_time_and_is_full_when_the_film_is_published() -> None:
+    film = {**head(1), "kind": "video", "source_kind": "video"}
+    tally = told(planned(kind="video"), cut())
+    assert tally.fraction == 0.0
+    for number, fraction in ((0, 0.03), (2, 0.33), (1, 0.63), (3, 0.93)):
+        tally.take(Event("job.done", {**piece(number), "seconds": 1.0, "size": 1}))
+        assert tally.fraction == pytest.approx(fraction)
+    assert (tally.jobs, tally.assets) == (5, 0)
+    tally.take(Event("job.progress", {**film, "fraction": 0.5}))
+    assert tally.fraction == pytest.approx(0.965)
+    tally.take(
+        Event("job.done", {**film, "made": 3, "bytes_in": 1000, "bytes_out": 100, "seconds": 0.1, "outputs": []})
+    )
+    assert tally.fraction == 1.0
+    assert tally.assets == 1
+
+
+def test_a_film_that_is_rejected_for_one_piece_counts_once_and_leaves_nothing_to_do() -> None:
+    tally = told(
+        planned(kind="video"),
+        cut(),
+        ("job.rejected", {**piece(1), "reason": "is broken"}),
+        ("job.cancelled", {**piece(2), "reason": "its film was planned anew or given up"}),
+    )
+    assert (tally.rejected, tally.removed, tally.fraction) == (1, 0, 1.0)
+
+
+def test_a_film_that_changes_while_its_pieces_are_made_begins_anew() -> None:
+    tally = told(
+        planned(kind="video"),
+        cut(),
+        ("job.done", {**piece(0), "seconds": 1.0, "size": 1}),
+        ("job.changed", {**piece(1), "reason": "changed"}),
+        ("job.cancelled", {**piece(2), "reason": "its film was planned anew or given up"}),
+    )
+    tally.take(Event(*cut()))
+    assert tally.fraction == pytest.approx(0.03 / 1.03, abs=0.01)
+
+
+def test_pieces_of_one_film_are_told_apart_and_in_media_time() -> None:
+    pace = Pace(60.0, 24.0)
+    tally = told(planned(kind="video"), cut())
+    for number, now, fraction in ((3, 100.0, 0.1), (3, 110.0, 0.4), (0, 110.0, 0.5)):
+        told_ = pace.told(fraction, now) if number else Pace(180.0, 0.0).told(fraction, now)
+        tally.take(Event("job.progress", {**piece(number), "fraction": fraction, **told_}))
+    assert [path for path, _ in tally.running.values()] == ["a.mov (piece 3 of 3)", "a.mov (sound)"]
+    assert progress(0.4, tally.paces["piece 3"]) == "0:24 of 1:00  43 fps  1.8x  20.0 s left"
+    assert progress(0.5, tally.paces["piece 0"]) == "1:30 of 3:00"
+    assert progress(0.999, None) == " 99 %"

@@ -1,0 +1,234 @@
+"""What quality and effort cost and give: bytes, time, SSIM; and mediactl's variants against sharp's at equal bytes.
+
+  quality.py                  one table a format: each effort and quality, encoded from one full-quality resize
+  quality.py --auto           what quality = "auto" chooses for several targets
+  quality.py --against-sharp  SSIM of every default variant, and of sharp's at the same bytes (needs node, sharp and
+                              ImageMagick, whose Lanczos resize is the reference that both are compared with)
+
+Pictures: the photographs of the corpus (MEDIACTL_CORPUS) and the two Kodak pictures in it, each scene once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+sys.path[0] = __file__.rpartition("/benchmarks/")[0]
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import ROOT, table
+from mediactl.files import fingerprint
+from mediactl.media import auto_quality, image, image_load, image_save
+from mediactl.media.image_save import Params
+from mediactl.media.similarity import luma, ssim
+from mediactl.media.vips import Picture, pyvips
+from mediactl.model import Kind, Limits, MakeTask, Source
+from mediactl.recipe import Recipe
+from mediactl.targets import DEFAULT_EFFORT, DEFAULT_QUALITY, targets
+from mediactl.wanted import EXTENSIONS, ImageOutput
+
+HERE = Path(__file__).resolve().parent
+EFFORTS = {"jpeg": (0, 1, 5), "webp": (0, 1, 2, 3, 4, 5, 6), "avif": (0, 1, 2, 3, 4)}
+QUALITIES = {"jpeg": (70, 75, 80, 85, 90), "webp": (70, 75, 80, 85, 90), "avif": (45, 50, 55, 60, 65, 70)}
+TARGETS = (0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985)
+
+
+def pictures(corpus: Path) -> list[Path]:
+    """Each scene once: of the orientation samples, those that lie upright."""
+    photos = [path for path in (corpus / "photos").glob("*.jpg")]
+    photos += (corpus / "photos" / "orientation").glob("*_1.jpg")
+    found = sorted(photos) + [path for path in (corpus / "images" / "01.png", corpus / "images" / "15.png")]
+    if len(found) < 3:
+        sys.exit(f"No photos in {corpus / 'photos'}: set MEDIACTL_CORPUS or --corpus.")
+    return found
+
+
+def resized(path: Path, width: int) -> Picture:
+    """The picture at this width in one step, as mediactl reads and shrinks it."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        format_ = path.suffix[1:].replace("jpg", "jpeg")
+        head = image_load.header(fd, format_, Limits())
+        scale = min(1.0, width / head.width)
+        size = round(head.width * scale), max(1, round(head.height * scale))
+        return image_load.still(image_load.content_of(fd), format_, *size, Limits(), lambda _: None)
+    finally:
+        os.close(fd)
+
+
+def decoded(data: bytes) -> Picture:
+    """The pixels of a file of ours or sharp's, in memory."""
+    loader = {b"RIFF": "webpload", b"\x89PNG": "pngload"}.get(data[:4], "jpegload")
+    loader = "heifload" if data[4:8] == b"ftyp" else loader
+    return getattr(pyvips.Image, f"{loader}_buffer")(data).copy_memory()
+
+
+def encoders(corpus: Path, width: int, formats: list[str]) -> None:
+    """One table a format."""
+    sources = [resized(path, width) for path in pictures(corpus)]
+    lumas = [luma(each).copy_memory() for each in sources]
+    print(f"{len(sources)} pictures at {width} px, means; one core\n")
+    for format_ in formats:
+        rows = []
+        for effort in EFFORTS[format_]:
+            for quality in QUALITIES[format_]:
+                size = seconds = alike = 0.0
+                for source, wanted in zip(sources, lumas, strict=True):
+                    params = Params(format_, source.width, source.height, quality, effort)
+                    begin = time.perf_counter()
+                    data = image_save.encode(source, params)
+                    seconds += time.perf_counter() - begin
+                    size += len(data)
+                    alike += ssim(wanted, luma(decoded(data)))
+                mark = "*" if (quality, effort) == (DEFAULT_QUALITY[format_], DEFAULT_EFFORT[format_]) else ""
+                number = len(sources)
+                row = [f"{1000 * seconds / number:.0f}", f"{size / number / 1000:.1f}", f"{alike / number:.4f}"]
+                rows.append([f"effort {effort}, quality {quality}{mark}", *row])
+        print(table([f"{format_} (* default)", "ms", "kB", "SSIM"], rows), flush=True)
+        print()
+
+
+def automatic(corpus: Path, width: int, formats: list[str]) -> None:
+    """What the search chooses for each target."""
+    sources = [resized(path, width) for path in pictures(corpus)]
+    rows = []
+    for format_ in formats:
+        for wanted in TARGETS:
+            found, size, begin = [], 0, time.perf_counter()
+            for source in sources:
+                params = Params(format_, source.width, source.height, "auto", DEFAULT_EFFORT[format_])
+
+                def encode(quality: int, source: Picture = source, params: Params = params) -> bytes:
+                    return image_save.encode_at(source, params, quality)
+
+                quality, data = auto_quality.search(source, format_, wanted, encode)
+                found.append(quality)
+                size += len(data)
+            seconds = (time.perf_counter() - begin) / len(sources)
+            spread = f"{min(found)}-{max(found)}"
+            middle = f"{sorted(found)[len(found) // 2]}"
+            size_ = f"{size / len(sources) / 1000:.1f}"
+            rows.append([f"{format_} {wanted}", f"{1000 * seconds:.0f}", size_, middle, spread])
+    print(table(["target", "ms", "kB", "median quality", "qualities"], rows))
+
+
+def variants(path: Path, wanted: tuple[ImageOutput, ...], out: Path) -> dict[str, Path]:
+    """mediactl's variants of one picture, made as the program makes them."""
+    out.mkdir(parents=True, exist_ok=True)
+    format_ = path.suffix[1:].replace("jpg", "jpeg")
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        info = image.probe(fd, format_, Limits())
+        made = targets(Recipe(name="quality", image=wanted), Kind.IMAGE, info, "", {"image": "", "ffmpeg": ""})
+        name = os.fsencode(path.name)
+        source = Source(os.fsencode(path.parent), name, name, fingerprint(os.fstat(fd)), Kind.IMAGE, format_)
+        task = MakeTask(source, "", info, made, (), os.fsencode(out), "quality", Limits(), "none")
+        image.render(fd, task, made, lambda name: os.fsencode(out / name), lambda _: None)
+        return {target.name: out / target.name for target in made if (out / target.name).exists()}
+    finally:
+        os.close(fd)
+
+
+def reference(path: Path, size: tuple[int, int], profile: Path, out: Path) -> Picture:
+    """ImageMagick's resize from all pixels of the original, in the space that both contenders shrink in."""
+    words = ["convert", f"{path}[0]", "-auto-orient", "-filter", "Lanczos", "-resize", f"{size[0]}x{size[1]}!"]
+    subprocess.run([*words, "-intent", "perceptual", "-profile", profile, "-depth", "8", f"png24:{out}"], check=True)
+    return luma(pyvips.Image.pngload(str(out))).copy_memory()
+
+
+def at_size(points: list[tuple[int, float]], size: int) -> float | None:
+    """SSIM at this many bytes, on the line between the two nearest points (bytes as logarithm); None when outside."""
+    points = sorted(points)
+    for (low, alike), (high, better) in zip(points, points[1:], strict=False):
+        if low <= size <= high:
+            share = 0.0 if high == low else math.log(size / low) / math.log(high / low)
+            return alike + share * (better - alike)
+    return None
+
+
+def against_sharp(corpus: Path, sharp_dir: str, only: list[str], own_effort: bool) -> None:
+    """The table of line 2: a mean for each variant."""
+    outputs = [ImageOutput(name=f"w{width}", format="webp", width=width) for width in (320, 800, 1600)]
+    outputs += [ImageOutput(name="a800", format="avif", width=800), ImageOutput(name="j800", format="jpeg", width=800)]
+    chosen = tuple(output for output in outputs if output.format in only)
+    found = pictures(corpus)
+    with tempfile.TemporaryDirectory(prefix="mediactl-quality-") as name:
+        folder = Path(name)
+        profile = folder / "srgb.icc"
+        blank = pyvips.Image.black(1, 1).copy(interpretation="srgb").icc_export(output_profile="srgb")
+        profile.write_bytes(blank.get("icc-profile-data"))
+        jobs: list[dict[str, Any]] = []
+        ours: dict[tuple[int, str], Path] = {}
+        for number, path in enumerate(found):
+            made = variants(path, chosen, folder / str(number))
+            for output in chosen:
+                if (file := made.get(output.file_name)) is None:
+                    continue  # the same as a larger one
+                ours[number, output.name] = file
+                middle = DEFAULT_QUALITY[output.format]
+                jobs.append({
+                    "file": str(path), "width": output.width, "format": output.format,
+                    "effort": DEFAULT_EFFORT[output.format] if own_effort and output.format != "jpeg" else None,
+                    "qualities": [middle + step for step in (-16, -12, -8, -5, -3, -1, 0, 1, 3, 5, 8, 12, 16)],
+                    "out": str(folder / str(number) / f"sharp-{output.name}"),
+                })  # fmt: skip
+        words = ["node", str(HERE / "sharp_quality_peer.mjs"), sharp_dir]
+        done = subprocess.run(words, input=json.dumps(jobs), text=True, check=True, capture_output=True)
+        print(done.stdout.strip(), "at", "mediactl's effort" if own_effort else "its default effort")
+        means: dict[str, list[tuple[int, float, float]]] = {}
+        for job in jobs:
+            stem = Path(job["out"])
+            number, output_name = int(stem.parent.name), stem.name.removeprefix("sharp-")
+            data = ours[number, output_name].read_bytes()
+            picture = decoded(data)
+            size = picture.width, picture.height
+            wanted = reference(Path(job["file"]), size, profile, folder / "reference.png")
+            points = []
+            for quality in job["qualities"]:
+                other = Path(f"{stem}-{quality}").read_bytes()
+                points.append((len(other), ssim(wanted, luma(decoded(other)))))
+            if (theirs := at_size(points, len(data))) is None:
+                print(f"{job['file']} {output_name}: sharp's qualities do not reach {len(data)} bytes", file=sys.stderr)
+                continue
+            means.setdefault(output_name, []).append((len(data), ssim(wanted, luma(picture)), theirs))
+    rows = []
+    for output_name, all_ in means.items():
+        number = len(all_)
+        kilobytes, mine, other = (sum(each[at] for each in all_) / number for at in range(3))
+        wins = sum(each[1] > each[2] for each in all_)
+        row = [f"{kilobytes / 1000:.1f}", f"{mine:.4f}", f"{other:.4f}", f"{mine - other:+.4f}", f"{wins}/{number}"]
+        rows.append([output_name, *row])
+    print(table(["variant", "kB", "mediactl", "sharp", "difference", "better in"], rows))
+
+
+def main() -> None:
+    """See above."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    corpus = Path(os.environ.get("MEDIACTL_CORPUS") or ROOT.parent / "shared" / "media")
+    parser.add_argument("--corpus", type=Path, default=corpus, help="folder with photos/ (default: MEDIACTL_CORPUS)")
+    parser.add_argument("--width", type=int, default=1600, help="width of the tables' pictures (default: 1600)")
+    parser.add_argument("--formats", default="jpeg,webp,avif", help="formats, separated by commas")
+    parser.add_argument("--auto", action="store_true", help='what quality = "auto" chooses')
+    parser.add_argument("--against-sharp", action="store_true", help="at equal bytes")
+    parser.add_argument("--same-effort", action="store_true", help="sharp with mediactl's effort, not its own")
+    parser.add_argument("--sharp-dir", default=os.environ.get("SHARP_DIR", "."), help="folder that holds node_modules")
+    options = parser.parse_args()
+    formats = [each for each in options.formats.split(",") if each in EXTENSIONS]
+    if options.against_sharp:
+        against_sharp(options.corpus, options.sharp_dir, formats, options.same_effort)
+    elif options.auto:
+        automatic(options.corpus, options.width, formats)
+    else:
+        encoders(options.corpus, options.width, formats)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Tags, chapters and cover art on their way into a sound file: as files of ours that ffmpeg reads beside the source."""
+
+from __future__ import annotations
+
+import base64
+import struct
+
+from mediactl.model import MediaInfo
+
+KEPT_TAGS = ("title", "artist", "album", "album_artist", "composer", "genre", "track", "disc", "date")
+_FRONT_COVER = 3  # ID3v2, section 4.14, which RFC 9639, table 13, repeats
+
+
+def ffmetadata(info: MediaInfo, picture: str = "") -> bytes:
+    """Tags and chapters in ffmpeg's own format; ``picture``: a METADATA_BLOCK_PICTURE of Ogg."""
+    lines = [";FFMETADATA1"]
+    lines += [f"{name}={_escaped(info.tags[name])}" for name in KEPT_TAGS if name in info.tags]
+    if picture:
+        lines.append(f"METADATA_BLOCK_PICTURE={_escaped(picture)}")
+    for chapter in info.chapters:
+        lines += ["[CHAPTER]", "TIMEBASE=1/1000", f"START={chapter.start * 1000:.0f}", f"END={chapter.end * 1000:.0f}"]
+        lines += [f"title={_escaped(chapter.title)}"] if chapter.title else []
+    return "\n".join([*lines, ""]).encode("utf-8", "replace")
+
+
+def picture_block(jpeg: bytes, width: int, height: int) -> str:
+    """A JPEG as Opus files hold it: a FLAC picture block (RFC 9639, section 8.8) in base64."""
+    mime = b"image/jpeg"
+    head = struct.pack(">II", _FRONT_COVER, len(mime)) + mime + struct.pack(">I", 0)
+    return base64.b64encode(head + struct.pack(">IIIII", width, height, 24, 0, len(jpeg)) + jpeg).decode("ascii")
+
+
+def _escaped(value: str) -> str:
+    return "".join("\\" + character if character in "=;#\\\n" else character for character in value)

@@ -1,0 +1,76 @@
+"""A preview: a short silent animation (WebP) of moments from all over a film, which goes on for ever."""
+
+from __future__ import annotations
+
+from mediactl.errors import JobFailed, RejectedInput
+from mediactl.media import frames, poster
+from mediactl.media.drafts import Draft, Temporary
+from mediactl.media.frames import Film
+from mediactl.media.image_save import Params, encode
+from mediactl.media.poster import Look, picture_of
+from mediactl.media.storyboard import made_of
+from mediactl.media.vips import FAILURES, Picture, pyvips, reason, with_field
+from mediactl.model import Target
+
+_SNIPPET = 0.75
+"""Seconds that one moment is shown at least: less is not understood."""
+_SNIPPETS = 4
+_EFFORT = 4
+_LOOKED_AT = (0.0, 0.95)
+"""Share of a film that moments are taken from: without the end of its credits."""
+
+
+def preview(film: Film, target: Target, temporary: Temporary) -> Draft:
+    """The animation; only what is around its moments is decoded. Verified.
+
+    Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when it cannot be encoded, OSError.
+    """
+    params = target.params
+    place = temporary(target.name)
+    width, height, rate = int(params["width"]), int(params["height"]), int(params["fps"])
+    count = max(1, round(float(params["seconds"]) * rate))
+    scratch = place + b".frame"
+    shown: list[Picture] = []
+    try:
+        begins = moments(film, count / rate, scratch)
+        for number, begin in enumerate(begins):
+            wanted = count * (number + 1) // len(begins) - len(shown)
+            files = frames.run(film, begin, wanted / rate, float(rate), (width, height), scratch)
+            shown += [picture_of(file) for file in files[:wanted]]
+            frames.clear(scratch)
+    finally:
+        frames.clear(scratch)
+    if not shown:
+        raise RejectedInput("not one frame of the film can be decoded")
+    # Even times, without the drift that rounding each delay would add up to.
+    delays = [round((number + 1) * 1000 / rate) - round(number * 1000 / rate) for number in range(len(shown))]
+    strip = pyvips.Image.arrayjoin(shown, across=1)
+    strip = with_field(strip, pyvips.GValue.gint_type, "page-height", height)
+    strip = with_field(strip, pyvips.GValue.array_int_type, "delay", delays)
+    strip = with_field(strip, pyvips.GValue.gint_type, "loop", 0)
+    whole = Params("webp", width, height, int(params["quality"]), _EFFORT, animated=True)
+    try:
+        data = encode(strip, whole)
+    except FAILURES as error:
+        raise JobFailed(f"the WebP encoder failed: {reason(error)}") from None
+    return made_of(target, whole, data, place, delays)
+
+
+def moments(film: Film, seconds: float, scratch: bytes) -> list[float]:
+    """Where the snippets begin, in order, evenly over the film; of each part, where most is to be seen."""
+    room = film.duration - seconds
+    number = min(_SNIPPETS, max(1, int(seconds / _SNIPPET)))
+    if room <= seconds or number == 1:
+        return [max(0.0, room / 3)] if room > 0 else [0.0]
+    length = seconds / number
+    seen = poster.looks(film, scratch, _LOOKED_AT, keys=True)
+    begins: list[float] = []
+    for part in range(number):
+        begin, end = film.duration * part / number, film.duration * (part + 1) / number - length
+        within = {time: look for time, look in seen.items() if begin <= time <= end}
+        begins.append(max(within, key=lambda time: _value(within[time])) if within else (begin + end) / 2)
+    return begins
+
+
+def _value(look: Look) -> float:
+    return 0.0 if look.plain else look.detail * (1.0 - look.empty)

@@ -1,0 +1,57 @@
+"""What a page shows before a film plays: posters, storyboards, previews; each in runs of its own."""
+
+from __future__ import annotations
+
+import os
+
+from mediactl.errors import RejectedInput
+from mediactl.media import frames
+from mediactl.media.drafts import Draft, Drafts, Temporary
+from mediactl.media.execute import Report
+from mediactl.media.poster import posters
+from mediactl.media.preview import preview
+from mediactl.media.storyboard import storyboard, storyboard_map
+from mediactl.media.tracks import Tracks
+from mediactl.model import Limits, Target
+
+OPERATIONS = ("poster", "storyboard", "storyboard-map", "preview")
+"""Of these, ``render`` makes targets."""
+
+
+def render(
+    fd: int,
+    found: Tracks,
+    targets: tuple[Target, ...],
+    temporary: Temporary,
+    *,
+    limits: Limits,
+    threads: int,
+    placeholder: bool,
+    report: Report = lambda _: None,
+) -> Drafts:
+    """Make and verify all stills of an open film, in the order of ``targets``, and its placeholder if asked for.
+
+    A placeholder comes with a poster only. Raises RejectedInput when not one frame can be decoded, JobFailed when an
+    output is not what was asked for, ``ffmpeg.FfmpegFailed``, MachineBlocked, OSError.
+    """
+    if found.picture is None:
+        raise RejectedInput("has no film track that can be decoded")
+    if not targets:
+        return Drafts(())
+    folder = os.path.dirname(temporary(targets[0].name))
+    film = frames.film(fd, found, found.picture, limits, threads, folder)
+    made: dict[str, Draft] = {}
+    thumbhash = ""
+    if pictures := tuple(target for target in targets if target.operation == "poster"):
+        drafts = posters(film, pictures, temporary, placeholder=placeholder)
+        made |= {draft.target.name: draft for draft in drafts.files}
+        thumbhash = drafts.placeholder
+    for target in targets:
+        report(len(made) / max(1, len(targets)))
+        if target.operation == "storyboard":
+            made[target.name] = storyboard(film, target, temporary)
+        elif target.operation == "storyboard-map":
+            made[target.name] = storyboard_map(target, temporary(target.name))
+        elif target.operation == "preview":
+            made[target.name] = preview(film, target, temporary)
+    return Drafts(tuple(made[target.name] for target in targets), thumbhash)

@@ -1,0 +1,354 @@
+"""Long films piece by piece: which can be cut, what their pieces are, and what is put together from them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import msgspec
+import pytest
+
+from mediactl import plan, recipe, targets
+from mediactl.errors import SourceChanged
+from mediactl.files import fingerprint
+from mediactl.jobs.journal import Journal
+from mediactl.media import ffmpeg, make, pieces, tracks, video_encode
+from mediactl.media.cadence import Cadence, measure
+from mediactl.media.versions import encoder_versions
+from mediactl.model import (
+    Artefact,
+    Kind,
+    Limits,
+    Made,
+    MakeTask,
+    NewJob,
+    OutputFile,
+    PieceTask,
+    Priority,
+    Reuse,
+    Source,
+    Target,
+)
+from mediactl.wanted import Cutting
+
+VERSIONS = encoder_versions()
+LENGTH, RATE = 9, Fraction(30000, 1001)
+FRAMES = 270
+PIECE = 120
+"""Frames of 4 seconds: 120, 120 and 30 of them."""
+CUT = recipe.parse(
+    """
+    name = "cut"
+    placeholder = "none"
+    cutting = { above = 6, piece = 4 }
+    [[video]]
+    name = "film"
+    height = 96
+    preset = "ultrafast"
+    [[hls]]
+    name = "hls"
+    heights = [96, 48]
+    preset = "ultrafast"
+    """,
+    "cut.toml",
+)
+
+
+def run_ffmpeg(path: Path, *arguments: str) -> Path:
+    """A file, made by ffmpeg."""
+    command = [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
+    subprocess.run(command, check=True, timeout=60)
+    return path
+
+
+def filmed(path: Path, *arguments: str, rate: str = "30000/1001", seconds: float = LENGTH) -> Path:
+    """A clip with sound in which every frame is another; with ffmpeg's options for the output."""
+    picture = f"testsrc2=s=160x96:r={rate}:d={seconds}"
+    sound = f"anoisesrc=d={seconds}:c=pink:seed=3:a=0.2"
+    encoded = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-bf", "2", "-c:a", "aac", "-ac", "1")
+    return run_ffmpeg(path, "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, *encoded, *arguments)
+
+
+def cadence(path: Path) -> Cadence:
+    """Of the first film track."""
+    with av.open(str(path)) as container:
+        return measure(container, container.streams.video[0])
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine seconds."""
+    return filmed(tmp_path_factory.mktemp("film") / "film.mp4")
+
+
+class Workshop:
+    """A film, its folder of pieces, and the folder of its outputs."""
+
+    def __init__(self, film: Path, folder: Path, chosen: recipe.Recipe = CUT) -> None:
+        self.film, self.folder, self.out, self.chosen = film, folder / "work" / "digest", folder / "out", chosen
+        fd = os.open(film, os.O_RDONLY)
+        try:
+            self.info = tracks.probe(fd, film.suffix[1:], Limits())
+        finally:
+            os.close(fd)
+        place = os.fsencode(film.name)
+        mark = fingerprint(film.stat())
+        self.source = Source(os.fsencode(film.parent), place, place, mark, Kind.VIDEO, film.suffix[1:])
+        self.targets = targets.targets(chosen, Kind.VIDEO, self.info, "digest", VERSIONS)
+
+    def make_job(self, keep: tuple[OutputFile, ...] = ()) -> NewJob:
+        """The job that publishes the film."""
+        return plan.make_job(
+            self.source, 1, "digest", self.info, self.chosen, self.targets, keep, "", os.fsencode(self.out), 2,
+            Priority.NORMAL, os.fsencode(self.folder),
+        )  # fmt: skip
+
+    def piece_tasks(self) -> list[PieceTask]:
+        """What the jobs that go before are asked."""
+        jobs = plan.piece_jobs(self.make_job(), self.targets, 2)
+        return [msgspec.json.decode(job.payload, type=PieceTask) for job in jobs]
+
+    def piece(self, task: PieceTask, reuse: tuple[Reuse, ...] = ()) -> Made:
+        """Do one of them."""
+        return pieces.execute(task, reuse, b"token", lambda _: None)
+
+    def publish(self, keep: tuple[OutputFile, ...] = ()) -> Made:
+        """Do the last one."""
+        task = msgspec.json.decode(self.make_job(keep).payload, type=MakeTask)
+        return make.make(task, (), b"token", lambda _: None)
+
+    def files(self) -> dict[str, int]:
+        """What lies in the folder of pieces: name -> when it was written."""
+        return {each.name: each.stat().st_mtime_ns for each in sorted(self.folder.glob("*"))}
+
+    def frames(self, name: str) -> int:
+        """Frames that can be decoded of an output."""
+        with av.open(str(self.out / self.film.name / name)) as container:
+            return sum(1 for _ in container.decode(video=0))
+
+
+# -- what can be cut ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rate", "name"), [("30000/1001", "a.mp4"), ("24000/1001", "a.mkv"), ("25", "a.mov")])
+def test_an_even_film_is_known_by_its_exact_rate(rate: str, name: str, tmp_path: Path) -> None:
+    found = cadence(filmed(tmp_path / name, rate=rate, seconds=4))
+    assert found == Cadence(Fraction(rate), round(4 * Fraction(rate)), even=True)
+
+
+@pytest.mark.parametrize(
+    "uneven",
+    ["select='not(mod(n,7))+not(mod(n,5))'", "select='not(eq(n,50))'", "settb=1/1000,setpts='PTS+eq(N,30)*20'"],
+    ids=["variable", "a frame is missing", "a frame comes late"],
+)
+def test_frames_that_do_not_come_at_their_times_are_noticed(uneven: str, tmp_path: Path) -> None:
+    found = cadence(filmed(tmp_path / "a.mp4", "-vf", uneven, "-fps_mode", "vfr", rate="25", seconds=4))
+    assert not found.even
+
+
+def test_a_film_that_an_edit_list_cuts_into_is_not_cut(film: Path, tmp_path: Path) -> None:
+    found = cadence(run_ffmpeg(tmp_path / "a.mp4", "-ss", "0.5", "-i", str(film), "-c", "copy"))
+    assert not found.even
+    assert found.frames == FRAMES - 15
+
+
+def test_a_container_without_an_index_is_not_cut(film: Path, tmp_path: Path) -> None:
+    found = cadence(run_ffmpeg(tmp_path / "a.ts", "-i", str(film), "-c", "copy"))
+    assert (found.even, found.frames) == (False, FRAMES)
+
+
+def test_a_film_that_begins_late_is_even_none_the_less(tmp_path: Path) -> None:
+    source = filmed(tmp_path / "a.mkv", "-filter:v", "setpts=PTS+0.5/TB", rate="25", seconds=4)
+    assert cadence(source) == Cadence(Fraction(25), 100, even=True)
+
+
+# -- planning ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_pieces_of_a_film_are_all_its_frames_and_its_sound(film: Path, tmp_path: Path) -> None:
+    workshop = Workshop(film, tmp_path)
+    jobs, tasks = plan.piece_jobs(workshop.make_job(), workshop.targets, 2), workshop.piece_tasks()
+    assert [(task.number, task.first, task.frames) for task in tasks] == [
+        (-1, 0, 0), (0, 0, 120), (1, 120, 120), (2, 240, 30),
+    ]  # fmt: skip
+    assert [job.content.rpartition(":")[2] for job in jobs if job.content] == ["sound", "1/3", "2/3", "3/3"]
+    whole = workshop.make_job()
+    assert sum(job.size for job in jobs[1:]) == pytest.approx(whole.size, rel=0.01)
+    assert len({job.key for job in jobs}) == len(jobs)
+    assert {target.operation for task in tasks for target in task.targets} == {"video", "stream", "sound"}
+
+
+def test_a_film_that_is_short_or_lacks_no_picture_is_not_cut(film: Path, tmp_path: Path) -> None:
+    workshop = Workshop(film, tmp_path)
+    short = Workshop(film, tmp_path, msgspec.structs.replace(CUT, cutting=Cutting(above=60, piece=4)))
+    assert plan.piece_jobs(short.make_job(), short.targets, 2) == ()
+    rest = tuple(target for target in workshop.targets if target.operation in ("sound", "playlist", "master"))
+    assert plan.piece_jobs(workshop.make_job(), rest, 2) == ()
+
+
+# -- pieces ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_film_is_put_together_from_its_pieces(film: Path, tmp_path: Path) -> None:
+    workshop = Workshop(film, tmp_path)
+    for task in workshop.piece_tasks():
+        assert workshop.piece(task) == Made()
+    there = workshop.files()
+    assert sorted(name.rpartition("-")[2] for name in there) == sorted(
+        ["00000.mp4", "00001.mp4", "00002.mp4"] * 2 + ["128.m4a"]
+    )
+    assert workshop.folder.stat().st_mode & 0o777 == 0o700
+    made = workshop.publish()
+    assert made.warnings == ()
+    for name in ("film.mp4", "hls-96.mp4", "hls-48.mp4"):
+        assert workshop.frames(name) == FRAMES
+    assert not workshop.folder.exists()
+    published = (workshop.out / film.name / "asset.json").stat().st_mtime_ns
+    assert max(there.values()) < published
+
+
+def test_what_lies_there_is_not_encoded_again(film: Path, tmp_path: Path) -> None:
+    workshop = Workshop(film, tmp_path)
+    sound, first, *_ = workshop.piece_tasks()
+    workshop.piece(first)
+    workshop.piece(sound)
+    there = workshop.files()
+    workshop.piece(first)
+    workshop.piece(sound)
+    assert workshop.files() == there
+
+
+def test_a_piece_that_is_torn_or_too_short_is_encoded_again(film: Path, tmp_path: Path) -> None:
+    workshop = Workshop(film, tmp_path)
+    _, first, second, last = workshop.piece_tasks()
+    for task in (first, second, last):
+        workshop.piece(task)
+    names = sorted(workshop.files())
+    torn, exchanged, short = (next(each for each in names if f"-0000{number}" in each) for number in range(3))
+    (workshop.folder / torn).write_bytes((workshop.folder / torn).read_bytes()[:-5_000])
+    (workshop.folder / exchanged).write_bytes((workshop.folder / short).read_bytes())
+    before = workshop.files()
+    for task in (first, second, last):
+        workshop.piece(task)
+    changed = {name for name, written in workshop.files().items() if before[name] != written}
+    assert changed == {torn, exchanged}
+
+
+def test_pieces_that_were_never_made_are_made_on_the_spot_to_the_same_bytes(film: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    ahead, late = Workshop(film, tmp_path / "a"), Workshop(film, tmp_path / "b")
+    for task in ahead.piece_tasks():
+        ahead.piece(task)
+    for workshop in (ahead, late):
+        workshop.publish()
+    for target in ahead.targets:
+        both = [(each.out / film.name / target.name).read_bytes() for each in (ahead, late)]
+        assert both[0] == both[1], target.name
+
+
+def test_a_film_that_cannot_be_cut_exactly_is_encoded_whole_and_that_is_told(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop = Workshop(film, tmp_path)
+    encode, tried = video_encode.encode, []
+
+    def inexact(*arguments: Any, **options: Any) -> video_encode.Encoded:
+        piece = arguments[3]
+        if piece is None:
+            return encode(*arguments, **options)
+        tried.append(piece.number)
+        raise video_encode.PieceNotExact(f"piece {piece.number} came out with 119 of 120 frames")
+
+    monkeypatch.setattr(video_encode, "encode", inexact)
+    for task in workshop.piece_tasks():
+        workshop.piece(task)
+    made = workshop.publish()
+    assert tried == [0], "nobody tries it again"
+    assert made.warnings == ("encoded in one piece: it cannot be cut exactly",)
+    assert workshop.frames("film.mp4") == FRAMES
+    assert not workshop.folder.exists()
+
+
+def test_a_long_film_of_uneven_frames_is_encoded_whole_and_that_is_told(tmp_path: Path) -> None:
+    source = filmed(tmp_path / "a.mp4", "-vf", "select='not(eq(n,50))'", "-fps_mode", "vfr")
+    workshop = Workshop(source, tmp_path)
+    assert workshop.piece_tasks() == []
+    assert workshop.publish().warnings == ("encoded in one piece: its frames do not come at even times",)
+    assert workshop.frames("film.mp4") == FRAMES - 1
+
+
+def test_what_a_twin_has_become_is_not_encoded(film: Path, tmp_path: Path) -> None:
+    workshop = Workshop(film, tmp_path)
+    tasks = workshop.piece_tasks()
+
+    def twin(target: Target) -> Reuse:
+        return Reuse(target.key, os.fsencode(film), Artefact(target.name, target.role, "", 1, "", target.key))
+
+    workshop.piece(tasks[1], tuple(twin(target) for target in workshop.targets))
+    assert not workshop.folder.exists()
+    workshop.piece(tasks[1], tuple(twin(target) for target in workshop.targets[1:]))
+    assert workshop.files()
+
+
+def test_a_piece_of_a_film_that_changes_meanwhile_is_not_kept(film: Path, tmp_path: Path) -> None:
+    source = tmp_path / "film.mp4"
+    source.write_bytes(film.read_bytes())
+    workshop = Workshop(source, tmp_path)
+    _, first, *_ = workshop.piece_tasks()
+
+    def touched(_fraction: float) -> None:
+        source.touch()
+
+    with pytest.raises(SourceChanged):
+        pieces.execute(first, (), b"token", touched)
+    assert workshop.files() == {}
+
+
+def test_a_lost_playlist_costs_no_encoding(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop = Workshop(film, tmp_path)
+    made = workshop.publish()
+    folder = workshop.out / film.name
+    before = {target.name: (folder / target.name).read_bytes() for target in workshop.targets}
+    for name in ("hls.m3u8", "hls-48.m3u8", "hls-audio-1.m3u8"):
+        (folder / name).unlink()
+    monkeypatch.setattr(video_encode, "encode", None)
+    monkeypatch.setattr(ffmpeg, "run", None)
+    again = workshop.publish(made.files)
+    assert again.made == 3
+    assert {target.name: (folder / target.name).read_bytes() for target in workshop.targets} == before
+
+
+# -- journal -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_film_given_up_for_one_piece_is_tried_again_with_all_of_them(film: Path, tmp_path: Path) -> None:
+    workshop = Workshop(film, tmp_path)
+    jobs = plan.piece_jobs(workshop.make_job(), workshop.targets, 2)
+    with Journal.open(str(tmp_path / "state"), clock=lambda: 1e9, random=lambda: 0.5, version="1") as journal:
+
+        def states() -> list[tuple[str, str]]:
+            from mediactl.jobs import report
+
+            with report.read(str(tmp_path / "state")) as rows:
+                return [(job.part, job.state) for job in rows.listed(None, -1)]
+
+        with journal.transaction():
+            row = journal.sources.put(workshop.source, "r", "p", "quarantined")
+            journal.add([msgspec.structs.replace(job, source=row) for job in jobs])
+            held = journal.claim(("quick", "heavy"), 1)
+            journal.sources.cancel_pieces(row, jobs[0].plan, "another piece was given up")
+            for _ in range(3):
+                journal.crash(held[0].id, held[0].attempt, "it crashed")
+                held = journal.claim(("quick", "heavy", "alone"), 1) or held
+        assert states() == [
+            ("sound", "quarantined"), ("1/3", "cancelled"), ("2/3", "cancelled"), ("3/3", "cancelled"),
+        ]  # fmt: skip
+        with journal.transaction():
+            assert journal.retry(held[0].id)
+        assert {state for _, state in states()} == {"ready"}
+        assert journal.sources.get(row).state == "pending"
