@@ -9,19 +9,18 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hls_check
 import hls_films
 import psutil
 import pytest
 import web
+from conftest import CommandLine
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
-
-from mediactl.model import TextTrack
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -29,7 +28,6 @@ HLS_JS = "hls.js@1.7.4"
 PAGE = Path(__file__).resolve().parent.parent / "hls_page"
 LENGTH = 12
 """Seconds of the film; each has a colour of its own."""
-RATE = Fraction(24)
 _LIMIT = 40
 """Seconds that one step may take."""
 _FLAGS = (
@@ -37,6 +35,29 @@ _FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
     "--autoplay-policy=no-user-gesture-required", "--window-size=700,560", "--force-color-profile=srgb",
 )  # fmt: skip
+
+
+RECIPE = """
+name = "ladder"
+[[hls]]
+name = "hls"
+heights = [360, 180]
+segment = 4
+[[storyboard]]
+name = "storyboard"
+interval = 1
+[cutting]
+above = 4
+piece = 4
+"""
+TEXTS = """1
+00:00:03,000 --> 00:00:05,000
+Guten Tag
+
+2
+00:00:08,000 --> 00:00:09,500
+Bis bald
+"""
 
 
 class Film(NamedTuple):
@@ -92,7 +113,7 @@ def hls_js(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Film:
     """A film of eight colours, two sizes, two sounds, subtitles and a storyboard."""
-    return by_hand(tmp_path_factory.mktemp("film"))
+    return processed(tmp_path_factory.mktemp("film"))
 
 
 @pytest.fixture(scope="module")
@@ -127,36 +148,28 @@ def page(browser: webdriver.Chrome, film: Film, hls_js: Path) -> Iterator[Page]:
         yield Page(browser, site)
 
 
-def by_hand(folder: Path) -> Film:
-    """Encode the film with ffmpeg, and package it as mediactl does."""
+def processed(folder: Path) -> Film:
+    """The film as `mediactl process` makes it from a Matroska file, in pieces."""
     colours = ":".join(f"{name}='40+175*mod(floor(T/{2**bit})\\,2)'" for bit, name in enumerate("rgb"))
-    source = f"color=s=4x4:r={RATE}:d={LENGTH},format=gbrp,geq={colours},scale=640:360:flags=neighbor,setsar=1"
+    source = f"color=s=4x4:r=24:d={LENGTH},format=gbrp,geq={colours},scale=640:360:flags=neighbor,setsar=1"
     tags = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
-    scaled = "scale={}:out_color_matrix=bt709:out_range=tv,format=yuv420p," + tags
-    sizes, encoded = ("640:360", "320:180"), []
-    for number, size in enumerate(sizes):
-        encoded.append(folder / f"picture{number}.mp4")
-        hls_films.run(
-            "-f", "lavfi", "-i", source, "-vf", scaled.format(size), *hls_films.ENCODERS["h264"], "-g", "48",
-            "-enc_time_base", "1:120000", "-video_track_timescale", "120000", encoded[-1],
-        )  # fmt: skip
+    (folder / "in").mkdir()
+    (folder / "texts.srt").write_text(TEXTS)
+    for pitch in (880, 440):
+        hls_films.sound(folder / f"{pitch}.m4a", seconds=LENGTH, pitch=pitch)
     hls_films.run(
-        "-f", "lavfi", "-i", source, "-vf", "fps=1:round=up,scale=160:90,tile=4x3", "-frames:v", "1",
-        folder / "storyboard.jpg",
+        "-f", "lavfi", "-i", source, "-i", folder / "880.m4a", "-i", folder / "440.m4a", "-i", folder / "texts.srt",
+        "-map", "0", "-map", "1", "-map", "2", "-map", "3", "-c:a", "copy", "-c:s", "srt",
+        "-vf", f"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,{tags}", *hls_films.ENCODERS["h264"],
+        "-metadata:s:a:0", "language=ger", "-metadata:s:a:1", "language=eng", "-metadata:s:s:0", "language=ger",
+        folder / "in" / "film.mkv",
     )  # fmt: skip
-    lines = ["WEBVTT", ""]
-    for at in range(LENGTH):
-        lines += [f"00:{at:02}.000 --> 00:{at + 1:02}.000"]
-        lines += [f"storyboard.jpg#xywh={at % 4 * 160},{at // 4 * 90},160,90", ""]
-    (folder / "storyboard.vtt").write_text("\n".join(lines))
-    (folder / "text.vtt").write_text(
-        "WEBVTT\n\n00:03.000 --> 00:05.000\nGuten Tag\n\n00:08.000 --> 00:09.500\nBis bald\n"
-    )
-    sounds = [(hls_films.sound(folder / f"{pitch}.m4a", seconds=LENGTH, pitch=pitch), language)
-              for pitch, language in ((880, "deu"), (440, "eng"))]  # fmt: skip
-    texts = [(folder / "text.vtt", TextTrack("subrip", "deu"), float(LENGTH))]
-    master = hls_films.presentation(folder, [[each] for each in encoded], sounds, texts, rate=RATE, segment=4)
-    return Film(folder, master.name, "storyboard.vtt")
+    (folder / "recipe.toml").write_text(RECIPE)
+    mediactl = CommandLine(folder)
+    done = mediactl("process", "in", "--out", "out", "--recipe", "recipe.toml", "--json")
+    assert done.code == 0, done
+    place = next((folder / "out").rglob("hls.m3u8")).parent
+    return Film(place, "hls.m3u8", "storyboard.vtt")
 
 
 def shown_at(seconds: float) -> list[int]:
@@ -173,6 +186,12 @@ def opened(page: Page, film: Film) -> dict[str, Any]:
     """Open the film at its largest rendition."""
     found: dict[str, Any] = page.do(f"open('/media/{film.master}', 'best')")
     return found
+
+
+def test_the_presentation_is_valid(film: Film) -> None:
+    tracks = hls_check.presentation(film.folder / film.master)
+    assert [each.frames for uri, each in tracks.items() if "audio" not in uri] == [24 * LENGTH] * 2
+    assert len(tracks) == 4
 
 
 def test_the_film_plays_to_its_end(page: Page, film: Film) -> None:
