@@ -93,7 +93,7 @@ class _Work:
             )
         except ffmpeg.FfmpegFailed as error:
             raise tracks.judged(error, self._fd, self._task.limits) from error
-        return self._judged(targets, len(complaints) >= tracks.DAMAGED, report)
+        return self._judged(targets, changes, len(complaints) >= tracks.DAMAGED, report)
 
     def clean(self) -> None:
         """Leave nothing beside the places."""
@@ -103,7 +103,9 @@ class _Work:
             heard.forget(place)
             waveform.forget(place)
 
-    def _judged(self, targets: tuple[Target, ...], damaged: bool, report: Report) -> Drafts:
+    def _judged(
+        self, targets: tuple[Target, ...], changes: dict[_Mix, Change], damaged: bool, report: Report
+    ) -> Drafts:
         sound, drafts = self._sound, []
         if damaged:
             self._warnings.append("parts of the recording are damaged and may sound wrong")
@@ -116,30 +118,54 @@ class _Work:
             if target.operation == "waveform":
                 drafts.append(waveform.written(target, sound, place))
             else:
-                drafts.append(_verified(target, sound, place, self._task, damaged, self._warnings))
+                drafts.append(self._verified(target, damaged, changes.get(_mix(target))))
             report(_ENCODED + (1 - _ENCODED) * number / len(targets))
         return Drafts(tuple(drafts), "", tuple(dict.fromkeys(filter(None, self._warnings))))
 
-    def _changes(self, files: list[Target], report: Report) -> dict[_Mix, tuple[Loudness, float, Change]]:
+    def _verified(self, target: Target, damaged: bool, change: Change | None) -> Draft:
+        """The draft of a sound file, opened again: codec, channels, duration, decoded here and there, loudness."""
+        encoder, codec, muxer, media_type = FORMATS[str(target.params["format"])]
+        channels, place = int(target.params["channels"]), self._places[target.name]
+        fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            made = tracks.reinspect(fd, target.name, self._task.limits)
+            streamable = muxer != "ipod" or lengths.streamable(fd)
+            if made.picture or not made.sound or made.sound.track.codec != codec:
+                raise JobFailed(f"{target.name}: came out with other tracks than asked for")
+            if made.sound.track.channels != channels:
+                raise JobFailed(f"{target.name}: came out with {made.sound.track.channels} channels")
+            if not streamable:
+                raise JobFailed(f"{target.name}: came out with its index at the end")
+            if change and change.dynamic:
+                reached = self._measured(fd, made.sound, encoder, channels, lambda _: None)
+                if remark := loudness.shortfall(reached, float(target.params["loudness"])):
+                    self._warnings.append(f"{target.name} {remark}")
+        finally:
+            os.close(fd)
+        self._warnings.append(lengths.compared("the recording", self._sound.end, made.sound.end, 0.0, damaged))
+        return Draft(target, place, media_type, duration=made.info.duration)
+
+    def _changes(self, files: list[Target], report: Report) -> dict[_Mix, Change]:
         """What is to be done about the loudness of each different mix."""
         mixes = list(dict.fromkeys(_mix(target) for target in files if "loudness" in target.params))
-        made: dict[_Mix, tuple[Loudness, float, Change]] = {}
+        made: dict[_Mix, Change] = {}
         for number, (encoder, channels, target) in enumerate(mixes):
-            measured = loudness.measure(
-                self._fd,
-                self._sound,
-                encoder,
-                channels,
-                threads=self._task.threads,
-                limits=self._task.limits,
-                folder=os.path.dirname(self._first),
-                report=lambda fraction, number=number: report((number + fraction) / len(mixes)),  # type: ignore[misc]
-            )
-            how = loudness.change(measured, target, self._sound.end)
-            made[encoder, channels, target] = (measured, target, how)
+
+            def part(fraction: float, done: int = number) -> None:
+                report((done + fraction) / len(mixes))
+
+            measured = self._measured(self._fd, self._sound, encoder, channels, part)
+            how = loudness.change(measured, target)
+            made[encoder, channels, target] = how
             if how.remark:
                 self._warnings.append(f"the recording {how.remark}")
         return made
+
+    def _measured(self, fd: int, sound: Sound, encoder: str, channels: int, report: Report) -> Loudness:
+        folder, limits = os.path.dirname(self._first), self._task.limits
+        return loudness.measure(
+            fd, sound, encoder, channels, threads=self._task.threads, limits=limits, folder=folder, report=report
+        )
 
     def _read_cover(self, files: list[Target]) -> None:
         if self._found.cover and any(target.params.get("cover") for target in files):
@@ -147,18 +173,20 @@ class _Work:
             if not self._cover:
                 self._warnings.append("left out: the cover art, which cannot be read")
 
-    def _output(self, stream: Any, target: Target, change: tuple[Loudness, float, Change] | None) -> Any:
+    def _output(self, stream: Any, target: Target, change: Change | None) -> Any:
         encoder, _, muxer, _ = FORMATS[str(target.params["format"])]
         place = self._places[target.name]
         stream = sounds.mixed(stream, encoder, int(target.params["channels"]))
-        stream = loudness.changed(stream, *change) if change else stream
+        stream = loudness.changed(stream, change) if change else stream
         chosen = sounds.options(encoder, int(target.params["bitrate"]), self._sound)
         drawn = self._cover if target.params.get("cover") else None
-        block = labels.picture_block(drawn.jpeg, drawn.width, drawn.height) if drawn and muxer == "opus" else ""
-        number = self._beside("ffmetadata", place + b".tags", labels.ffmetadata(self._found.info, block))
-        chosen |= {"map_metadata": number, "map_chapters": number}
-        if muxer == "ipod":
-            chosen["movflags"] = "+faststart"
+        if muxer == "opus":
+            block = labels.picture_block(drawn.jpeg, drawn.width, drawn.height) if drawn else ""
+            content = labels.vorbis_comments(self._found.info, block)
+            chosen["map_metadata"] = self._beside("ffmetadata", place + b".tags", content)
+        else:
+            number = self._beside("ffmetadata", place + b".tags", labels.ffmetadata(self._found.info))
+            chosen |= {"map_metadata": number, "map_chapters": number, "movflags": "+faststart"}
             if drawn:
                 number = self._beside("mjpeg", place + b".cover", drawn.jpeg)
                 chosen |= {"map": f"{number}:v", "c:v": "copy", "disposition:v:0": "attached_pic"}
@@ -207,22 +235,3 @@ def left_out(found: Tracks, targets: Sequence[Target]) -> list[str]:
     parts = [f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count > 0]
     parts += ["the cover art"] if found.cover and not kept_cover else []
     return ["left out: " + ", ".join(parts)] if parts else []
-
-
-def _verified(target: Target, sound: Sound, place: bytes, task: MakeTask, damaged: bool, warnings: list[str]) -> Draft:
-    """The draft of a sound file, after it was opened again: codec, channels, duration, first and last frames."""
-    _, codec, muxer, media_type = FORMATS[str(target.params["format"])]
-    fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        made = tracks.reinspect(fd, target.name, task.limits)
-        streamable = muxer != "ipod" or lengths.streamable(fd)
-    finally:
-        os.close(fd)
-    if made.picture or not made.sound or made.sound.track.codec != codec:
-        raise JobFailed(f"{target.name}: came out with other tracks than asked for")
-    if made.sound.track.channels != target.params["channels"]:
-        raise JobFailed(f"{target.name}: came out with {made.sound.track.channels} channels")
-    if not streamable:
-        raise JobFailed(f"{target.name}: came out with its index at the end")
-    warnings.append(lengths.compared("the recording", sound.end, made.sound.end, 0.0, damaged))
-    return Draft(target, place, media_type, duration=made.info.duration)

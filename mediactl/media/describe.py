@@ -9,6 +9,10 @@ from av.container import InputContainer
 
 from mediactl.model import AudioTrack, Chapter, TextTrack
 
+TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"} | {
+    11: "iec61966-2-4", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"
+}  # fmt: skip
+"""Transfer characteristics (ITU-T H.273, table 3) under ffmpeg's names."""
 TEXT_CODECS = frozenset({
     "subrip", "ass", "ssa", "mov_text", "webvtt", "text", "microdvd", "mpl2", "jacosub", "sami", "realtext",
     "subviewer", "subviewer1", "vplayer", "pjs", "stl",
@@ -33,8 +37,6 @@ _TAGS = {
 """Our tag: the container's, best first. An allow-list: a place cannot slip through."""
 _TAG_LENGTH = 500
 _MOST_CHAPTERS = 1_000
-_HANDLER_NAMES = ("handler", "media handler", "alias", "gpac iso", "iso media file", "mainconcept")
-"""Parts of the names that programs, not people, give to the tracks of an MP4 ("SoundHandler")."""
 
 
 def audio(stream: Any, end: float | None, playable: bool) -> AudioTrack:
@@ -103,9 +105,6 @@ def _language(stream: Any) -> str:
 
 
 def _title(stream: Any) -> str:
+    # Not an MP4's handler_name: programs write their own names there ("SoundHandle", "Core Media Audio", "GoPro AAC").
     found = {key.lower(): value for key, value in stream.metadata.items()}
-    if title := clean(found.get("title") or found.get("name", "")):
-        return title
-    # What an MP4 calls the handler's name is where most programs put a track's title.
-    name = clean(found.get("handler_name", ""))
-    return "" if any(word in name.lower() for word in _HANDLER_NAMES) else name
+    return clean(found.get("title") or found.get("name") or "")

@@ -28,7 +28,7 @@ _OVER = 1.0
 _LONG = 10.0
 """Seconds of silence at the end that are worth a word, and a tenth of the whole at least."""
 _LINES = re.compile(
-    rb"pts_time:(\S+)\s+lavfi\.astats\.Overall\.Peak_level=(\S+)\s+lavfi\.astats\.Overall\.Peak_count=(\S+)"
+    rb"pts_time:(\S+)\s+lavfi\.astats\.Overall\.Peak_level=(\S+)\s+lavfi\.astats\.Overall\.Abs_Peak_count=(\S+)"
     rb"\s+lavfi\.astats\.Overall\.Number_of_samples=(\S+)"
 )
 
@@ -49,7 +49,7 @@ class Heard(msgspec.Struct, frozen=True):
 def noticing(stream: Any, place: bytes) -> Any:
     """The same sound, whose properties will be in a file beside ``place``, which lies in the folder of the run."""
     stream = stream.filter("asetnsamples", n=_BLOCK, p=0)
-    measured = "Peak_level+Peak_count+Number_of_samples"
+    measured = "Peak_level+Abs_Peak_count+Number_of_samples"
     stream = stream.filter("astats", metadata=1, reset=1, measure_perchannel="none", measure_overall=measured)
     return stream.filter("ametadata", mode="print", file=os.path.basename(os.fsdecode(place + _SUFFIX)))
 

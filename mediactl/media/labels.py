@@ -11,16 +11,26 @@ KEPT_TAGS = ("title", "artist", "album", "album_artist", "composer", "genre", "t
 _FRONT_COVER = 3  # ID3v2, section 4.14, which RFC 9639, table 13, repeats
 
 
-def ffmetadata(info: MediaInfo, picture: str = "") -> bytes:
-    """Tags and chapters in ffmpeg's own format; ``picture``: a METADATA_BLOCK_PICTURE of Ogg."""
-    lines = [";FFMETADATA1"]
-    lines += [f"{name}={_escaped(info.tags[name])}" for name in KEPT_TAGS if name in info.tags]
-    if picture:
-        lines.append(f"METADATA_BLOCK_PICTURE={_escaped(picture)}")
+def ffmetadata(info: MediaInfo) -> bytes:
+    """Tags and chapters in ffmpeg's own format."""
+    lines = [";FFMETADATA1", *_tags(info)]
     for chapter in info.chapters:
         lines += ["[CHAPTER]", "TIMEBASE=1/1000", f"START={chapter.start * 1000:.0f}", f"END={chapter.end * 1000:.0f}"]
         lines += [f"title={_escaped(chapter.title)}"] if chapter.title else []
-    return "\n".join([*lines, ""]).encode("utf-8", "replace")
+    return _joined(lines)
+
+
+def vorbis_comments(info: MediaInfo, picture: str) -> bytes:
+    """The same for Ogg, where chapters and the cover (``picture``, of ``picture_block``) are tags.
+
+    ffmpeg makes such tags of chapters, too, but with the seconds rounded: 0.7 s becomes "00:00:01.700" (ffmpeg 9).
+    """
+    lines = [";FFMETADATA1", *_tags(info)]
+    for number, chapter in enumerate(info.chapters):
+        whole = round(chapter.start * 1000)
+        time = f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}.{whole % 1000:03}"
+        lines += [f"CHAPTER{number:03}={time}", f"CHAPTER{number:03}NAME={_escaped(chapter.title)}"]
+    return _joined([*lines, f"METADATA_BLOCK_PICTURE={_escaped(picture)}"] if picture else lines)
 
 
 def picture_block(jpeg: bytes, width: int, height: int) -> str:
@@ -28,6 +38,14 @@ def picture_block(jpeg: bytes, width: int, height: int) -> str:
     mime = b"image/jpeg"
     head = struct.pack(">II", _FRONT_COVER, len(mime)) + mime + struct.pack(">I", 0)
     return base64.b64encode(head + struct.pack(">IIIII", width, height, 24, 0, len(jpeg)) + jpeg).decode("ascii")
+
+
+def _tags(info: MediaInfo) -> list[str]:
+    return [f"{name}={_escaped(info.tags[name])}" for name in KEPT_TAGS if name in info.tags]
+
+
+def _joined(lines: list[str]) -> bytes:
+    return "\n".join([*lines, ""]).encode("utf-8", "replace")
 
 
 def _escaped(value: str) -> str:

@@ -27,13 +27,13 @@ HDR = {16: "PQ", 18: "HLG"}
 DAMAGED = 2
 """Complaints of ffmpeg's from which on a source is called damaged: one odd packet at either end is usual."""
 
-_TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"} | {
-    11: "iec61966-2-4", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"
-}  # fmt: skip
 _PEEKED = 1_000
 """Packets within which every playable track must have shown a frame."""
 _JUDGED = 3_000
 """Packets that are decoded to tell whether a source is broken."""
+_DELAYED, _PATIENCE = 30, 2.0
+"""Packets and seconds after which a decoder must have shown a frame: with B-frames and threads it holds some back."""
+_ROUNDED = 0.001
 _USUAL_CHANNELS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24})
 """Numbers of channels that av_channel_layout_default (libavutil/channel_layout.c) knows a layout for."""
 _SKIPPED = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -175,7 +175,8 @@ def reinspect(fd: int, name: str, limits: Limits) -> Tracks:
         made = inspect(fd, "", limits)
         tracks = ([made.picture] if made.picture else []) + list(made.sounds)
         duration = made.info.duration or 0.0
-        for place, second in (("middle", duration / 2), ("last", max(0.0, duration - lengths.TOLERANCE))):
+        last = max(0.0, duration - lengths.TOLERANCE)
+        for place, second in (("first", 0.0), ("middle", duration / 2), ("last", last)):
             reaching = [track.index for track in tracks if place == "last" or track.end > second + lengths.TOLERANCE]
             if not _decodes(fd, second, reaching, to_the_end=place == "last"):
                 raise JobFailed(f"{name}: came out broken: its {place} frames cannot be decoded")
@@ -231,16 +232,33 @@ def _first_frames(container: InputContainer, streams: list[Any]) -> dict[int, An
 
 
 def _decodes(fd: int, second: float, indexes: list[int], *, to_the_end: bool) -> bool:
-    """Whether each of these streams shows a frame from ``second`` on; ``to_the_end``: all that follows is decoded."""
+    """Whether each of these streams soon shows a frame from ``second`` on, or before if there is no packet then.
+
+    ``to_the_end``: all that follows is decoded, and a frame of whatever time is enough.
+    """
     missing = set(indexes)
+    shown: set[int] = set()
+    later = dict.fromkeys(indexes, 0)
     with opened(fd) as container:
+        wanted = (container.start_time or 0) / 1e6 + second - _ROUNDED
         container.seek(int(second * 1e6))
         for packet in lengths.packets(container, *(container.streams[index] for index in indexes)):
-            if packet.decode():
-                missing.discard(packet.stream.index)
+            index = packet.stream.index
+            for frame in packet.decode():
+                shown.add(index)
+                if to_the_end or frame.time is None or frame.time >= wanted:
+                    missing.discard(index)
             if not missing and not to_the_end:
                 break
-    return not missing
+            if (
+                packet.pts is not None
+                and packet.time_base
+                and (place := float(packet.pts * packet.time_base)) >= wanted
+            ):
+                later[index] += 1
+                if index in missing and later[index] > _DELAYED and place > wanted + _PATIENCE:
+                    return False
+    return all(index in shown and not later[index] for index in missing)
 
 
 def _damaged(fd: int, limits: Limits) -> bool:
@@ -318,7 +336,7 @@ def _video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoTrac
         frames=stream.frames or None,
         duration=round(end - start, 6),
         pixel_format=frame.format.name,
-        transfer=_TRANSFERS.get(frame.color_trc, ""),
+        transfer=describe.TRANSFERS.get(frame.color_trc, ""),
         start=round(start, 6),
         interlaced=bool(frame.interlaced_frame),
     )

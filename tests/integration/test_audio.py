@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import subprocess
 import wave
+from array import array
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import pytest
+from av.stream import Disposition
+from PIL import Image
 
 from mediactl.errors import RejectedInput
 from mediactl.files import fingerprint
@@ -220,3 +226,150 @@ def test_real_recordings_come_out_whole(corpus: Path, tmp_path: Path) -> None:
         for draft, file in zip(made.drafts.files, made.files, strict=True):
             assert draft.duration == pytest.approx(length, abs=0.05), path.name
             assert decoded_length(file) == pytest.approx(length, abs=0.05), path.name
+
+
+def kept(path: Path, **params: int | float | str | bool) -> Target:
+    """A target with as many channels as there are."""
+    base = target(path.suffix[1:], int(params.get("channels", 2)))
+    return Target(path.name, base.role, base.operation, {**base.params, **params}, path.name)
+
+
+def with_cover(folder: Path, name: str, *options: str, size: str = "64x48", cover: str = "cover.png") -> Path:
+    """A recording with a red cover."""
+    picture = make(folder / cover, "-f", "lavfi", "-i", f"color=red:s={size}", "-frames:v", "1")
+    attached = ("-map", "0", "-map", "1", "-c:v", "copy", "-disposition:v", "attached_pic")
+    return make(folder / name, *TONE, "-i", str(picture), *attached, *options)
+
+
+def cover_of(path: Path) -> Image.Image:
+    """The picture that a sound file holds, as players find it."""
+    with av.open(str(path)) as container:
+        (stream,) = [each for each in container.streams.video if each.disposition & Disposition.attached_pic]
+        (packet,) = [packet for packet in container.demux(stream) if packet.size]
+    return Image.open(io.BytesIO(bytes(packet)))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("a.mp3", ("-id3v2_version", "3")), ("a.flac", ()), ("a.m4a", ("-c:a", "aac"))],
+)
+def test_cover_art_is_kept(name: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    source = with_cover(tmp_path, name, *options)
+    made = render(source, kept(Path("x.m4a"), channels=1, cover=True), kept(Path("x.opus"), channels=1, cover=True))
+    assert made.info.video is None
+    assert made.drafts.warnings == ()
+    for file in made.files:
+        picture = cover_of(file)
+        assert (picture.format, picture.size) == ("JPEG", (64, 48))
+        red, green, blue = picture.convert("RGB").getpixel((30, 20))  # type: ignore[misc]
+        assert red > 240
+        assert max(green, blue) < 15
+        assert decoded_length(file) == pytest.approx(1.5, abs=0.02)
+    assert len(list(made.files[0].parent.iterdir())) == 2
+
+
+def test_a_large_cover_is_made_smaller_and_loses_its_place(tmp_path: Path) -> None:
+    with Image.new("RGB", (1600, 1200), "red") as image:
+        exif = image.getexif()
+        exif.get_ifd(0x8825)[1] = "N48.1372"
+        exif[0x010F] = "SECRETCAMERA"
+        image.save(tmp_path / "cover.jpg", exif=exif)
+    attached = ("-map", "0", "-map", "1", "-c:v", "copy", "-disposition:v", "attached_pic")
+    source = make(tmp_path / "a.mp3", *TONE, "-i", str(tmp_path / "cover.jpg"), *attached)
+    assert b"SECRETCAMERA" in source.read_bytes()
+    made = render(source, kept(Path("x.m4a"), channels=1, cover=True), kept(Path("x.opus"), channels=1, cover=True))
+    for file in made.files:
+        picture = cover_of(file)
+        assert picture.size == (1000, 750)
+        assert not picture.getexif()
+        assert b"SECRETCAMERA" not in file.read_bytes()
+
+
+def test_a_cover_that_is_no_picture_is_left_out_with_a_word(tmp_path: Path) -> None:
+    source = with_cover(tmp_path, "a.mp3", size="640x480")
+    content = source.read_bytes()
+    place = content.index(b"IDAT")
+    source.write_bytes(content[: place + 8] + b"\xff" * 40 + content[place + 48 :])
+    made = render(source, kept(Path("x.m4a"), channels=1, cover=True))
+    assert made.drafts.warnings == ("left out: the cover art, which cannot be read",)
+
+
+def test_chapters_are_kept(tmp_path: Path) -> None:
+    chapters = tmp_path / "chapters"
+    chapters.write_text(
+        ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=700\ntitle=Eins\\=1\n"
+        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=700\nEND=1500\ntitle=Zwei ä\n"
+    )
+    source = make(tmp_path / "a.m4a", *TONE, "-i", str(chapters), "-map_chapters", "1")
+    made = render(source, kept(Path("x.m4a"), channels=1), kept(Path("x.opus"), channels=1))
+    wanted = [(0.0, "Eins=1"), (0.7, "Zwei ä")]
+    assert [(each.start, each.title) for each in made.info.chapters] == wanted
+    for file in made.files:
+        with av.open(str(file)) as container:
+            found = container.chapters()
+        starts = [float(each["start"] * (each["time_base"] or 0)) for each in found]
+        assert list(zip(starts, [each["metadata"].get("title") for each in found], strict=True)) == wanted, file
+
+
+@pytest.mark.parametrize(("layout", "channels"), [("5.1", 6), ("7.1", 8), ("5.1(side)", 6), ("quad", 4), ("2.1", 3)])
+def test_all_channels_are_kept_each_in_its_place(layout: str, channels: int, tmp_path: Path) -> None:
+    # Each channel another tone, so that a swap of two of them would be heard.
+    tones = "|".join(f"0.3*sin({2 * 200 * (number + 1)}*PI*t)" for number in range(channels))
+    source = make(tmp_path / "a.wav", "-f", "lavfi", "-i", f"aevalsrc='{tones}:c={layout}:d=1:s=48000'")
+    made = render(
+        source,
+        kept(Path("x.m4a"), channels=channels, bitrate=384),
+        kept(Path("x.opus"), channels=channels, bitrate=384),
+    )
+    assert [decoded(file) for file in made.files] == [("aac", channels, 48_000), ("opus", channels, 48_000)]
+    if layout in ("5.1", "7.1"):
+        heard = [number for number in range(channels) if number != 3]  # The LFE's tone is too high for it.
+        for file in made.files:
+            assert [pitch(file, number) for number in heard] == [200 * (number + 1) for number in heard], file
+
+
+def pitch(path: Path, channel: int) -> int:
+    """Frequency of a channel's tone, rounded to 50 Hz, from ffmpeg's decoder."""
+    command = [ffmpeg.find(), "-v", "error", "-i", str(path), "-af", f"pan=mono|c0=c{channel}", "-f", "s16le", "-"]
+    samples = array("h", subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)[9_600:38_400]
+    rises = sum(before < 0 <= after for before, after in pairwise(samples))
+    return round(rises / (len(samples) / 48_000) / 50) * 50
+
+
+def test_a_click_stays_at_its_time(tmp_path: Path) -> None:
+    click = "aevalsrc=if(between(t\\,1\\,1.002)\\,0.9\\,0):d=2:s=48000"
+    source = make(tmp_path / "a.flac", "-f", "lavfi", "-i", click)
+    for file in render(source).files:
+        command = [ffmpeg.find(), "-v", "error", "-i", str(file), "-ar", "48000", "-f", "s16le", "-"]
+        samples = array("h", subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+        assert len(samples) / 48_000 == pytest.approx(2.0, abs=0.02)
+        loudest = max(range(len(samples)), key=lambda place: abs(samples[place]))
+        assert loudest / 48_000 == pytest.approx(1.001, abs=0.003)
+
+
+@pytest.mark.parametrize(
+    ("sound", "warning"),
+    [
+        ("anullsrc=d=2:r=48000", "the recording is silent throughout"),
+        ("sine=440:d=2:r=48000,volume=30dB", r"the recording clips: [\d]+ samples at full scale"),
+        ("aevalsrc='if(lt(t,8),0.3*sin(880*PI*t),0)':d=30:s=8000", "the recording is silent from 8 s on, of 30 s"),
+    ],
+)
+def test_silence_and_clipping_are_told(sound: str, warning: str, tmp_path: Path) -> None:
+    source = make(tmp_path / "a.wav", "-f", "lavfi", "-i", sound, "-c:a", "pcm_s16le")
+    (told,) = render(source, target("m4a", 1)).drafts.warnings
+    assert re.fullmatch(warning, told)
+
+
+def test_floating_point_sound_over_full_scale_is_told(tmp_path: Path) -> None:
+    sound = "aevalsrc=2*sin(880*PI*t):d=1:s=48000"
+    source = make(tmp_path / "a.wav", "-f", "lavfi", "-i", sound, "-c:a", "pcm_f32le")
+    assert render(source, target("m4a", 1)).drafts.warnings == (
+        "the recording goes 6.0 dB over full scale: players may clip it",
+    )
+
+
+def test_full_scale_alone_is_not_clipping(tmp_path: Path) -> None:
+    sound = "aevalsrc=if(between(t\\,1\\,1.0001)\\,1\\,0.3*sin(880*PI*t)):d=2:s=48000"
+    source = make(tmp_path / "a.wav", "-f", "lavfi", "-i", sound, "-c:a", "pcm_s16le")
+    assert render(source, target("m4a", 1)).drafts.warnings == ()
