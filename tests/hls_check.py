@@ -155,7 +155,7 @@ def _like_the_file(made: Checked, told: Any, sounds: list[Checked]) -> None:
         stream = container.streams.video[0]
         context = stream.codec_context
         assert told.resolution == (context.width, context.height)
-        rate = made.frames / sum(each.duration for each in made.segments)
+        rate = Fraction(made.frames) / sum((each.duration for each in made.segments), Fraction(0))
         assert abs(Fraction(str(told.frame_rate)) - rate) < Fraction(1, 1000)
         names = {"avc1": "h264", "hvc1": "hevc", "av01": "av1"}
         assert names[codecs[0].partition(".")[0]] == context.codec.canonical_name

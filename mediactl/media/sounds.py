@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from mediactl.errors import JobFailed
-from mediactl.media import ffmpeg, heard, lengths, tracks
+from mediactl.media import even, ffmpeg, heard, lengths, tracks
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Sound, Tracks
 from mediactl.model import Limits, Target
@@ -25,6 +25,8 @@ _AAC_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1")
 """By number of channels: those of ISO/IEC 14496-3, table 1.19, where there is one; 6.1 takes a PCE."""
 _OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 """The same for mapping family 1 (RFC 7845, section 5.1.1.2)."""
+_CUT = 0.2
+"""Seconds of sound behind the end of a film that go unmentioned."""
 _LAST_PACKET = 0.03
 """Seconds that a track's last packet may reach beyond the sound: 1024 samples at 44.1 kHz are 23 ms."""
 
@@ -62,17 +64,16 @@ def film_sounds(
     """Output nodes for a run that reads ``source``: each wanted sound as AAC in an MP4 (.m4a) of its own at its place.
 
     Each begins at 0 of the film; gaps are silence, and so is what is missing up to the film's end, whether it never was
-    there or cannot be decoded (``checked`` tells). Raises JobFailed when a wanted track is none that can be played.
+    there or cannot be decoded; what goes on behind the end of track and film is cut off (``checked`` tells).
+
+    Raises JobFailed when a wanted track is none that can be played.
     """
-    by_track: dict[int, list[SoundWanted]] = {}
-    for each in wanted:
-        by_track.setdefault(each.ordinal, []).append(each)
     outputs = []
-    for ordinal, several in by_track.items():
+    for ordinal, several in _by_track(wanted).items():
         sound = _playable(found, ordinal)
         end = max(sound.end, found.picture.end if found.picture else 0.0)
         stream = heard.noticing(straight(source, sound), places[several[0]])
-        stream = stream.filter("apad", whole_dur=f"{end:.6f}")
+        stream = stream.filter("apad", whole_dur=f"{end:.6f}").filter("atrim", end=f"{end:.6f}")
         for each, branch in zip(several, split(stream, len(several)), strict=True):
             chosen = options("aac", each.bitrate, sound)
             mixed_ = mixed(branch, "aac", each.channels)
@@ -112,18 +113,28 @@ def encode_sounds(
 
 
 def checked(
-    found: Tracks, wanted: Sequence[SoundWanted], places: Mapping[SoundWanted, bytes], limits: Limits, damaged: bool
+    found: Tracks,
+    wanted: Sequence[SoundWanted],
+    places: Mapping[SoundWanted, bytes],
+    limits: Limits,
+    damaged: bool,
+    fd: int | None = None,
+    threads: int = 1,
 ) -> list[str]:
     """Warnings about the sounds of a film that were just written, after each was opened again.
 
     A sound that breaks off does not make a film useless: it is a warning. Raises JobFailed when a file is not what
-    was wanted. ``damaged``: whether ffmpeg complained of the source.
+    was wanted. ``damaged``: whether ffmpeg complained of the source. ``fd``: the film, with which a sound that changes
+    its channels in the middle, as television does, is made anew; without it such a sound is a failure.
     """
     warnings: list[str] = []
-    for each in wanted:
-        sound = _playable(found, each.ordinal)
-        noticed = heard.noticed(places[each], sound.track.sample_rate, sound.track.channels)
-        what = "the sound" if len(found.sounds) == 1 else f"sound track {each.ordinal + 1}"
+    for ordinal, several in _by_track(wanted).items():
+        sound = _playable(found, ordinal)
+        what = "the sound" if len(found.sounds) == 1 else f"sound track {ordinal + 1}"
+        if fd is not None and any(even.jumps(places[each]) for each in several):
+            _made_even(fd, found, several, places, threads, limits)
+            warnings.append(f"{what} changes its channels or its rate in the middle: it was made uniform")
+        noticed = heard.noticed(places[several[0]], sound.track.sample_rate, sound.track.channels)
         if noticed:
             warnings += heard.remarks(noticed, what)
             missing = sound.end - noticed.end
@@ -132,8 +143,32 @@ def checked(
                     f"{what} is broken after {noticed.end:.1f} s of {sound.end:.1f} s: it is silent from there on"
                 )
         end = max(sound.end, found.picture.end if found.picture else 0.0)
-        _check(each, places[each], end, limits)
+        if noticed and noticed.end - end > _CUT:
+            warnings.append(f"{what} lasts {noticed.end:.2f} s, the film {end:.2f} s: the rest of it is cut off")
+        for each in several:
+            _check(each, places[each], end, limits)
     return warnings
+
+
+def _made_even(
+    fd: int,
+    found: Tracks,
+    wanted: Sequence[SoundWanted],
+    places: Mapping[SoundWanted, bytes],
+    threads: int,
+    limits: Limits,
+) -> None:
+    """Make the files of one track anew."""
+    sound, folder = _playable(found, wanted[0].ordinal), os.path.dirname(places[wanted[0]])
+    stream = source = ffmpeg.source(fd, threads)
+    stream = mixed(source[str(sound.index)].filter("aresample", **{"async": 1}), "aac", wanted[0].channels)
+    with even.uniform(fd, stream, sound, places[wanted[0]], threads, limits) as (other, index, start):
+        # Its own start is where the track begins in the film.
+        source = ffmpeg.source(other, threads, itsoffset=f"{start:.6f}")
+        moved = msgspec.structs.replace(sound, index=index)
+        outputs = film_sounds(source, msgspec.structs.replace(found, sounds=(moved,)), wanted, places, limits)
+        arguments = ffmpeg.arguments(*outputs, threads=threads)
+        ffmpeg.run(arguments, input_fd=other, folder=folder, expected=sound.end, rate=None, report=lambda _: None)
 
 
 def forget(places: Mapping[SoundWanted, bytes]) -> None:
@@ -179,6 +214,13 @@ def options(encoder: str, bitrate: int, sound: Sound) -> dict[str, Any]:
     return chosen
 
 
+def _by_track(wanted: Sequence[SoundWanted]) -> dict[int, list[SoundWanted]]:
+    found: dict[int, list[SoundWanted]] = {}
+    for each in wanted:
+        found.setdefault(each.ordinal, []).append(each)
+    return found
+
+
 def _check(wanted: SoundWanted, place: bytes, end: float, limits: Limits) -> None:
     name = f"sound track {wanted.ordinal + 1}"
     fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
@@ -190,6 +232,8 @@ def _check(wanted: SoundWanted, place: bytes, end: float, limits: Limits) -> Non
         raise JobFailed(f"{name}: came out with other tracks than asked for")
     if made.sound.track.channels != wanted.channels:
         raise JobFailed(f"{name}: came out with {made.sound.track.channels} channels instead of {wanted.channels}")
+    if even.jumps(place):
+        raise JobFailed(f"{name}: came out of step: its channels or its rate change in the middle")
     if abs(made.sound.end - end) > lengths.TOLERANCE + _LAST_PACKET:
         raise JobFailed(f"{name}: came out {made.sound.end:.2f} s long instead of {end:.2f} s")
 

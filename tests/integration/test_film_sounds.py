@@ -51,7 +51,7 @@ def encoded(path: Path, *wanted: SoundWanted) -> tuple[list[Path], list[str]]:
             report=lambda _: None,
         )
         damaged = len(complaints) >= tracks.DAMAGED
-        warnings = sounds.checked(found, wanted, places, Limits(), damaged)
+        warnings = sounds.checked(found, wanted, places, Limits(), damaged, file.fileno())
     assert len(list(folder.iterdir())) == len(wanted)
     return [Path(os.fsdecode(place)) for place in places.values()], warnings
 
@@ -152,6 +152,30 @@ def test_a_sound_that_breaks_off_is_silent_from_there_on_and_told(tmp_path: Path
     assert len(channel) / 48_000 == pytest.approx(6.0, abs=0.03)
     assert level(channel[: 2 * 48_000]) > 0.05
     assert level(channel[4 * 48_000 :]) < 1e-3
+
+
+@pytest.mark.parametrize("late", [0.0, 0.4])
+def test_a_sound_that_changes_its_channels_stays_in_time(late: float, tmp_path: Path) -> None:
+    parts = []
+    for number, (tone, rate, channels) in enumerate([(440, 48_000, "2"), (880, 44_100, "1")]):
+        picture = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=3", "-itsoffset", str(0 if number else late))
+        sound = ("-f", "lavfi", "-i", f"sine={tone}:d={3 if number else 3 - late}:r={rate}")
+        place = ("-output_ts_offset", str(3 * number))
+        parts.append(
+            make(tmp_path / f"{number}.ts", *picture, *sound, "-c:v", "libx264", "-c:a", "mp2", "-ac", channels, *place)
+        )
+    film = tmp_path / "a.ts"
+    film.write_bytes(b"".join(part.read_bytes() for part in parts))
+    files, warnings = encoded(film, SoundWanted(0, 128, 2), SoundWanted(0, 64, 1))
+    assert "the sound changes its channels or its rate in the middle: it was made uniform" in warnings
+    for file in files:
+        channel = samples(file)[0]
+        assert len(channel) / 48_000 == pytest.approx(6.0, abs=0.15)
+        for first, frequency in ((0.6, 440), (2.0, 440), (3.5, 880), (5.0, 880)):
+            part = channel[int(first * 48_000) : int((first + 0.5) * 48_000)]
+            assert sum(before < 0 <= after for before, after in pairwise(part)) * 2 == pytest.approx(frequency, abs=6)
+        if late:
+            assert level(channel[: int(0.25 * 48_000)]) < 1e-3
 
 
 def test_targets_that_hold_the_same_sound_share_it(tmp_path: Path) -> None:
