@@ -113,7 +113,7 @@ def test_a_variant_that_is_not_smaller_than_the_original_is_told_of_once_and_not
     (mediactl.folder / "r.toml").write_text(recipe)
     words = ("process", mediactl.folder / "in", "--out", mediactl.folder / "out", "--recipe", "r.toml", "--json")
     first, second = mediactl(*words), mediactl(*words)
-    assert (first.code, second.code) == (0, 0), first.stderr
+    assert (first.code, second.code) == (0, 0), first.err
     (found,) = (mediactl.folder / "out").rglob("asset.json")
     told = json.loads(found.read_text())["warnings"]
     assert told == ["w1600.jpg is not smaller than the original"]
