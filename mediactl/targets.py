@@ -53,7 +53,7 @@ Versions = Mapping[str, str]
 Params = dict[str, int | float | str | bool]
 
 OPERATION_VERSIONS = {
-    "image": 1, "animation": 1, "poster": 2, "video": 2, "stream": 1, "sound": 1, "text": 1, "playlist": 1, "master": 1,
+    "image": 2, "animation": 1, "poster": 2, "video": 2, "stream": 1, "sound": 1, "text": 1, "playlist": 1, "master": 1,
     "storyboard": 1, "storyboard-map": 1, "preview": 1, "audio": 2, "waveform": 1,
 }  # fmt: skip
 """Raised when an operation of ours makes other bytes from the same parameters."""
