@@ -86,8 +86,13 @@ def best(film: Film, scratch: bytes) -> tuple[float, bool]:
     return max(seen, key=lambda each: (worth[each], -each[0]))
 
 
-def looks(film: Film, scratch: bytes, share: tuple[float, float] = _LOOKED_AT, *, keys: bool) -> dict[float, Look]:
-    """What is to be seen in key frames of a ``share`` of the film, or without ``keys`` in any of its first frames."""
+def looks(
+    film: Film, scratch: bytes, share: tuple[float, float] = _LOOKED_AT, *, keys: bool, exact: bool = True
+) -> dict[float, Look]:
+    """What is to be seen in key frames of a ``share`` of the film, or without ``keys`` in any of its first frames.
+
+    ``exact``: as ``frames.spread`` has it.
+    """
     end = film.duration
     begin, end = (0.0, end) if end <= _WHOLE else (end * share[0], end * share[1])
     if not keys:
@@ -96,7 +101,9 @@ def looks(film: Film, scratch: bytes, share: tuple[float, float] = _LOOKED_AT, *
         begin = 0.0
     try:
         size = fitted(film.size, _SIDE)
-        made = frames.spread(film, size, scratch, (end - begin) / _CANDIDATES, begin=begin, end=end, keys=keys)
+        made = frames.spread(
+            film, size, scratch, (end - begin) / _CANDIDATES, begin=begin, end=end, keys=keys, exact=exact
+        )
         return {time: look(picture_of(file)) for time, file in made.items()}
     finally:
         frames.clear(scratch)

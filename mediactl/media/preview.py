@@ -63,7 +63,7 @@ def moments(film: Film, seconds: float, scratch: bytes) -> list[float]:
     if room <= seconds or number == 1:
         return [max(0.0, room / 3)] if room > 0 else [0.0]
     length = seconds / number
-    seen = poster.looks(film, scratch, _LOOKED_AT, keys=True)
+    seen = poster.looks(film, scratch, _LOOKED_AT, keys=True, exact=False)
     begins: list[float] = []
     for part in range(number):
         begin, end = film.duration * part / number, film.duration * (part + 1) / number - length
