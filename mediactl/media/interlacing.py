@@ -23,8 +23,11 @@ _SAMPLES = (0.1, 0.4, 0.7)
 """Parts of the film that are looked at."""
 _FRAMES = 40
 """Frames that are looked at in each."""
+_SHORT = 6.0
+"""Seconds up to which a film is looked at only at its beginning."""
 _ENOUGH = 12
-"""Frames that must look alike before the flags are overruled."""
+_OVERRULING = 9
+"""So many frames must look alike, and so many times as many as look otherwise, before the flags are overruled."""
 
 
 def detected(fd: int, found: Tracks, *, threads: int, limits: Limits, folder: bytes) -> Weave | None:
@@ -42,47 +45,49 @@ def detected(fd: int, found: Tracks, *, threads: int, limits: Limits, folder: by
         and any(abs((picture.rate or 0.0) - rate) < 0.02 for rate in _RATES)
     ):
         return None
-    top, bottom, progressive = _looked_at(fd, found, threads, limits, folder)
+    top = bottom = progressive = 0
+    samples, frames = (_SAMPLES, _FRAMES) if picture.end > _SHORT else ((0.0,), _FRAMES * len(_SAMPLES))
+    for number, share in enumerate(samples, 1):
+        kinds = _looked_at(fd, found, picture.end * share, frames, threads, limits, folder)
+        top, bottom = top + kinds.count(b"tff"), bottom + kinds.count(b"bff")
+        progressive += kinds.count(b"progressive")
+        left = (len(samples) - number) * _FRAMES
+        if not flagged and top + bottom + left < _OVERRULING * progressive:
+            return None  # Most films end here.
     combed = top + bottom
     if flagged:
-        return None if progressive >= _ENOUGH and combed * 10 < progressive else Weave(flagged=True)
+        return None if progressive >= _ENOUGH and combed * _OVERRULING < progressive else Weave(flagged=True)
     # Fine patterns of progressive films look combed too, but not all the time, nor always with the same field first.
-    if combed >= _ENOUGH and combed >= 9 * progressive and max(top, bottom) >= 0.95 * combed:
+    if combed >= _ENOUGH and combed >= _OVERRULING * progressive and max(top, bottom) >= 0.95 * combed:
         return Weave(flagged=False, parity="tff" if top >= bottom else "bff")
     return None
 
 
-def _looked_at(fd: int, found: Tracks, threads: int, limits: Limits, folder: bytes) -> tuple[int, int, int]:
-    """Frames that idet calls top field first, bottom field first and progressive; of others it is not sure."""
+def _looked_at(
+    fd: int, found: Tracks, second: float, frames: int, threads: int, limits: Limits, folder: bytes
+) -> list[bytes]:
+    """What idet calls some frames from a second on: b"tff", b"bff", b"progressive" or b"undetermined"."""
     assert found.picture is not None
-    counts = {b"tff": 0, b"bff": 0, b"progressive": 0}
-    for share in _SAMPLES:
-        handle, path = tempfile.mkstemp(prefix=b".mediactl-idet-", dir=folder)
-        os.close(handle)
-        try:
-            second = found.picture.end * share if found.picture.end > 2 * len(_SAMPLES) else 0.0
-            seek: dict[str, Any] = {"ss": f"{second:.3f}"} if second else {}
-            node = ffmpeg.source(fd, threads, max_pixels=limits.pixels, **seek)[str(found.picture.index)]
-            node = node.filter("idet").filter("trim", end_frame=_FRAMES if second else _FRAMES * len(_SAMPLES))
-            key, file = "lavfi.idet.multiple.current_frame", os.fsdecode(os.path.basename(path))
-            node = node.filter("metadata", mode="print", key=key, file=file)
-            output = ffmpeg.output([node], b"-", "null", limits)
-            ffmpeg.run(
-                ffmpeg.arguments(output, threads=threads),
-                input_fd=fd,
-                folder=folder,
-                expected=1.0,
-                rate=None,
-                report=lambda _: None,
-            )
-            with open(path, "rb") as file_read:
-                for kind in re.findall(rb"current_frame=(\w+)", file_read.read()):
-                    if kind in counts:
-                        counts[kind] += 1
-        except ffmpeg.FfmpegFailed:
-            continue  # Broken there; the encoding itself will tell.
-        finally:
-            remove_if_there(path)
-        if not second:
-            break
-    return counts[b"tff"], counts[b"bff"], counts[b"progressive"]
+    handle, path = tempfile.mkstemp(prefix=b".mediactl-idet-", dir=folder)
+    os.close(handle)
+    try:
+        # From the key frame before: what lies between need not be decoded in vain.
+        seek: dict[str, Any] = {"ss": f"{second:.3f}", "noaccurate_seek": None} if second else {}
+        node = ffmpeg.source(fd, threads, max_pixels=limits.pixels, **seek)[str(found.picture.index)]
+        node = node.filter("idet").filter("trim", end_frame=frames)
+        key, file = "lavfi.idet.multiple.current_frame", os.fsdecode(os.path.basename(path))
+        node = node.filter("metadata", mode="print", key=key, file=file)
+        ffmpeg.run(
+            ffmpeg.arguments(ffmpeg.output([node], b"-", "null", limits), threads=threads),
+            input_fd=fd,
+            folder=folder,
+            expected=1.0,
+            rate=None,
+            report=lambda _: None,
+        )
+        with open(path, "rb") as told:
+            return re.findall(rb"current_frame=(\w+)", told.read())
+    except ffmpeg.FfmpegFailed:
+        return []  # Broken there; the encoding itself will tell.
+    finally:
+        remove_if_there(path)
