@@ -10,9 +10,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from mediactl.errors import JobFailed, RejectedInput
 from mediactl.files import remove_if_there
-from mediactl.media import cover, ffmpeg, heard, labels, lengths, loudness, sounds, tracks, waveform
+from mediactl.media import cover, even, ffmpeg, heard, labels, lengths, loudness, sounds, tracks, waveform
 from mediactl.media.cover import Cover
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.execute import Report
@@ -74,26 +76,48 @@ class _Work:
         self._read_cover(files)
         changes = self._changes(files, lambda fraction: report(fraction * _MEASURED))
         begun = _MEASURED if changes else 0.0
-        stream = heard.noticing(sounds.straight(ffmpeg.source(self._fd, self._task.threads), self._sound), self._first)
+
+        def encoding(fraction: float) -> None:
+            report(begun + fraction * (_ENCODED - begun))
+
+        complaints = self._encoded(self._fd, self._sound, targets, changes, encoding)
+        if any(even.jumps(self._places[target.name]) for target in files):
+            source = ffmpeg.source(self._fd, self._task.threads)[str(self._sound.index)]
+            stream = sounds.mixed(source.filter("aresample", **{"async": 1}), "aac", min(8, self._sound.track.channels))
+            self._warnings.append("the recording changes its channels or its rate in the middle: it was made uniform")
+            with even.uniform(self._fd, stream, self._sound, self._first, self._task.threads, self._task.limits) as (
+                other,
+                index,
+                _,
+            ):
+                sound = msgspec.structs.replace(self._sound, index=index)
+                self._encoded(other, sound, targets, changes, encoding)
+        return self._judged(targets, changes, len(complaints) >= tracks.DAMAGED, report)
+
+    def _encoded(
+        self, fd: int, sound: Sound, targets: tuple[Target, ...], changes: dict[_Mix, Change], report: Report
+    ) -> list[str]:
+        """Write all targets from a track of this file; what ffmpeg complained about."""
+        self._also = []
+        stream = heard.noticing(sounds.straight(ffmpeg.source(fd, self._task.threads), sound), self._first)
         outputs = []
         for target, branch in zip(targets, sounds.split(stream, len(targets)), strict=True):
             place = self._places[target.name]
             if target.operation == "waveform":
-                outputs.append(waveform.listening(branch, self._sound, target, place, self._task.limits))
+                outputs.append(waveform.listening(branch, sound, target, place, self._task.limits))
             else:
                 outputs.append(self._output(branch, target, changes.get(_mix(target))))
         try:
-            complaints = ffmpeg.run(
+            return ffmpeg.run(
                 ffmpeg.arguments(*outputs, threads=self._task.threads, also=self._also),
-                input_fd=self._fd,
+                input_fd=fd,
                 folder=os.path.dirname(self._first),
-                expected=self._sound.end,
+                expected=sound.end,
                 rate=None,
-                report=lambda fraction: report(begun + fraction * (_ENCODED - begun)),
+                report=report,
             )
         except ffmpeg.FfmpegFailed as error:
-            raise tracks.judged(error, self._fd, self._task.limits) from error
-        return self._judged(targets, changes, len(complaints) >= tracks.DAMAGED, report)
+            raise tracks.judged(error, fd, self._task.limits) from error
 
     def clean(self) -> None:
         """Leave nothing beside the places."""

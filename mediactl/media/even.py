@@ -26,11 +26,17 @@ _SPARE = 4
 
 
 def jumps(place: bytes) -> bool:
-    """Whether an AAC file of ours has more packets than go into its time: its filters began anew."""
+    """Whether a file of ours (AAC or Opus) has more in it than goes into its time: its filters began anew."""
     with av.open(os.fsdecode(place)) as container:
         stream = container.streams.audio[0]
-        length = float((stream.duration or 0) * (stream.time_base or 0)) * stream.codec_context.sample_rate
-        return stream.frames * _FRAME > length + _SPARE * _FRAME
+        unit = float(stream.time_base or 0)
+        if stream.frames:
+            packet = _FRAME / stream.codec_context.sample_rate
+            inside = stream.frames * packet
+        else:
+            durations = [(each.duration or 0) * unit for each in container.demux(stream)]
+            packet, inside = max(durations, default=0.0), sum(durations)
+        return inside > (stream.duration or 0) * unit + _SPARE * packet
 
 
 @contextmanager

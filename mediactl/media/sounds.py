@@ -104,7 +104,8 @@ def encode_sounds(
     expected = max(_playable(found, each.ordinal).end for each in wanted)
     try:
         return ffmpeg.run(
-            ffmpeg.arguments(*outputs, threads=threads),
+            # However much of a sound is broken, a film is worth having; ffmpeg gives up at two thirds of the packets.
+            ["-max_error_rate", "1", *ffmpeg.arguments(*outputs, threads=threads)],
             input_fd=fd,
             folder=folder,
             expected=expected,

@@ -373,3 +373,17 @@ def test_full_scale_alone_is_not_clipping(tmp_path: Path) -> None:
     sound = "aevalsrc=if(between(t\\,1\\,1.0001)\\,1\\,0.3*sin(880*PI*t)):d=2:s=48000"
     source = make(tmp_path / "a.wav", "-f", "lavfi", "-i", sound, "-c:a", "pcm_s16le")
     assert render(source, target("m4a", 1)).drafts.warnings == ()
+
+
+@pytest.mark.parametrize("format", ["m4a", "opus"])
+def test_a_recording_that_changes_its_channels_stays_in_time(format: str, tmp_path: Path) -> None:
+    plain = ("-write_xing", "0", "-id3v2_version", "0", "-c:a", "libmp3lame")
+    parts = [
+        make(tmp_path / "1.mp3", "-f", "lavfi", "-i", "sine=440:d=3:r=48000", "-ac", "2", *plain),
+        make(tmp_path / "2.mp3", "-f", "lavfi", "-i", "sine=880:d=3:r=44100", "-ac", "1", *plain),
+    ]
+    source = tmp_path / "a.mp3"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    made = render(source, target(format, 2))
+    assert "the recording changes its channels or its rate in the middle: it was made uniform" in made.drafts.warnings
+    assert decoded_length(made.files[0]) == pytest.approx(6.1, abs=0.15)
