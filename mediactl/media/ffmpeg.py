@@ -15,6 +15,7 @@ import selectors
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -160,7 +161,7 @@ def run(
     report: Report,
     pace: Pace | None = None,
 ) -> list[str]:
-    """Run ffmpeg in ``folder`` with ``input_fd`` (read from its start) as its only open file.
+    """Run ffmpeg in ``folder`` with ``input_fd`` (read from its start; or a pipe) as its only open file.
 
     ``report`` gets position / ``expected`` (seconds) whenever the position has advanced. While an output waits for its
     first frame, ffmpeg tells no position: then it is taken from the frames encoded, at ``rate`` a second. ``pace`` is
@@ -172,7 +173,8 @@ def run(
     """
     argv = [find(), "-nostdin", "-hide_banner", "-loglevel", "level+error", "-progress", "pipe:1"]
     argv += ["-stats_period", "0.5", *arguments]
-    os.lseek(input_fd, 0, os.SEEK_SET)  # ffmpeg duplicates the descriptor, and so begins where we left it.
+    if not stat.S_ISFIFO(os.fstat(input_fd).st_mode):
+        os.lseek(input_fd, 0, os.SEEK_SET)  # ffmpeg duplicates the descriptor, and so begins where we left it.
     progress, stderr = _Progress(expected, rate, report, pace), _Bounded()
     try:
         child = subprocess.Popen(

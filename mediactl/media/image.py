@@ -51,10 +51,12 @@ def probe(fd: int, format: str, limits: Limits) -> MediaInfo:
 
 
 def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temporary, report: Report) -> Drafts:
-    """Make and verify the "image" targets of an open file, and its placeholder when ``task.placeholder`` is "".
+    """Make and verify the "image" and "animation" targets of an open file, and its placeholder when
+    ``task.placeholder`` is "".
 
-    Of targets with the same key one is made. Drafts come largest first. Raises RejectedInput when the source is broken,
-    JobFailed when an encoder failed, OSError when a file cannot be read or written.
+    Of targets with the same key one is made. Drafts come films first, then largest first.
+    Raises RejectedInput when the source is broken, JobFailed when an encoder failed, OSError when a
+    file cannot be read or written.
     """
     warnings: dict[str, None] = {}
 
@@ -66,6 +68,10 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
     stills = [target for target in task.targets if target.operation == "image"]
     ladder = {target.key: target for target in reversed(stills)}
     drafts: list[Draft] = []
+    for target in todo.values():
+        if target.operation == "animation":
+            drafts.append(_save_film(source, target, temporary(target.name), task))
+            report(len(drafts) / len(todo))
     for target in sorted(ladder.values(), key=source.rank):
         params = params_of(target)
         if len(drafts) == len(todo) and task.placeholder:
@@ -158,6 +164,19 @@ def _save_animation(source: _Source, target: Target, params: Params, file: bytes
     except FAILURES as error:
         raise broken(error) from None
     return save(data, target, file, delays=field(strip, "delay"))
+
+
+def _save_film(source: _Source, target: Target, file: bytes, task: MakeTask) -> Draft:
+    from mediactl.media import animation  # Here: PyAV and ffmpeg are for those few pictures that become films.
+
+    size = int(target.params["width"]), int(target.params["height"])
+    strip = image_load.animation(source.content, source.format, *size, source.limits, source.warn)
+    if strip.hasalpha():
+        # In GIFs, transparency may be no more than what stays of the frame before; the first frame has none before it.
+        first = image_load.still(source.content, source.format, *size, source.limits, source.warn)
+        if first.hasalpha() and first[first.bands - 1].min() < 255:
+            source.warn(f"transparency was laid on white in {target.name}")
+    return animation.animation(strip, target, file, threads=task.threads, limits=source.limits)
 
 
 def _encoded(picture: Picture, params: Params) -> bytes:

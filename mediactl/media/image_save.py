@@ -127,7 +127,13 @@ def _animation_fault(picture: Picture, delays: list[int]) -> str:
     found = field(picture, "delay")
     if not found:
         return ""  # all frames alike: a still
-    wanted = sum(delay if delay > _SHORTEST_DELAY else _DEFAULT_DELAY for delay in delays)
+    wanted = sum(played(delays, len(delays)))
     if len(found) > len(delays):
         return f"{len(found)} frames instead of {len(delays)}"
     return "" if sum(found) == wanted else f"plays {sum(found)} ms instead of {wanted}"
+
+
+def played(delays: list[int], frames: int) -> list[int]:
+    """How long each of so many frames is shown, in ms, as browsers and libvips' WebP writer have it."""
+    told = [*delays[:frames], *[_DEFAULT_DELAY] * (frames - len(delays))]
+    return [delay if delay > _SHORTEST_DELAY else _DEFAULT_DELAY for delay in told]

@@ -31,6 +31,8 @@ _DARK, _BRIGHT = 24, 250
 """Of 0 to 255: what is below is black (or a black bar), what is above is white."""
 _PLAIN = 12.0
 """Standard deviation of the luma below which there is nothing to be seen."""
+_LIGHT = 60
+"""Mean luma from which on a picture is not dark: a film's night scenes lie below."""
 _EDGES = [[0, 1, 0], [1, -4, 1], [0, 1, 0]]
 """The Laplacian: its deviation is large in a sharp picture and small in a blurred one (Pech-Pacheco et al., 2000)."""
 
@@ -46,6 +48,8 @@ class Look(msgspec.Struct, frozen=True):
     """Mean chroma (CIE LCh)."""
     empty: float
     """Share of pixels that are black or white, whichever are more."""
+    light: float
+    """Mean luma, 0 to 255."""
     plain: bool
     """Whether there is nothing to be seen: black, white, or all of nearly one shade."""
 
@@ -82,8 +86,13 @@ def best(film: Film, scratch: bytes) -> tuple[float, bool]:
     return max(seen, key=lambda each: (worth[each], -each[0]))
 
 
-def looks(film: Film, scratch: bytes, share: tuple[float, float] = _LOOKED_AT, *, keys: bool) -> dict[float, Look]:
-    """What is to be seen in key frames of a ``share`` of the film, or without ``keys`` in any of its first frames."""
+def looks(
+    film: Film, scratch: bytes, share: tuple[float, float] = _LOOKED_AT, *, keys: bool, exact: bool = True
+) -> dict[float, Look]:
+    """What is to be seen in key frames of a ``share`` of the film, or without ``keys`` in any of its first frames.
+
+    ``exact``: as ``frames.spread`` has it.
+    """
     end = film.duration
     begin, end = (0.0, end) if end <= _WHOLE else (end * share[0], end * share[1])
     if not keys:
@@ -92,7 +101,9 @@ def looks(film: Film, scratch: bytes, share: tuple[float, float] = _LOOKED_AT, *
         begin = 0.0
     try:
         size = fitted(film.size, _SIDE)
-        made = frames.spread(film, size, scratch, (end - begin) / _CANDIDATES, begin=begin, end=end, keys=keys)
+        made = frames.spread(
+            film, size, scratch, (end - begin) / _CANDIDATES, begin=begin, end=end, keys=keys, exact=exact
+        )
         return {time: look(picture_of(file)) for time, file in made.items()}
     finally:
         frames.clear(scratch)
@@ -110,8 +121,14 @@ def look(picture: Picture) -> Look:
         edges=luma.cast("float").conv(pyvips.Image.new_from_array(_EDGES), precision="float").deviate(),
         colour=picture.colourspace("lch")[1].avg(),
         empty=max(black, white),
+        light=luma.avg(),
         plain=luma.deviate() < _PLAIN,
     )
+
+
+def lit(look: Look) -> float:
+    """1 for a picture that is bright enough to be made out at a glance, less for darker ones."""
+    return min(1.0, 0.4 + 0.6 * look.light / _LIGHT)
 
 
 def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
@@ -144,7 +161,7 @@ def _value(look: Look, place: float, usual: float) -> float:
     # Titles on black, fades and flashes have some detail as well: from half empty on it counts less and less.
     filled = 1.0 if look.empty <= 0.5 else max(0.05, 2 * (1 - look.empty))
     early = 1.0 if place <= 1 / 3 else 1.0 - 0.15 * (place - 1 / 3) * 1.5
-    value = look.detail**2 * math.sqrt(sharp) * colour * filled * early
+    value = look.detail**2 * math.sqrt(sharp) * colour * filled * lit(look) * early
     return value * 0.01 if look.plain else value
 
 

@@ -63,14 +63,18 @@ def moments(film: Film, seconds: float, scratch: bytes) -> list[float]:
     if room <= seconds or number == 1:
         return [max(0.0, room / 3)] if room > 0 else [0.0]
     length = seconds / number
-    seen = poster.looks(film, scratch, _LOOKED_AT, keys=True)
+    seen = poster.looks(film, scratch, _LOOKED_AT, keys=True, exact=False)
     begins: list[float] = []
     for part in range(number):
         begin, end = film.duration * part / number, film.duration * (part + 1) / number - length
-        within = {time: look for time, look in seen.items() if begin <= time <= end}
-        begins.append(max(within, key=lambda time: _value(within[time])) if within else (begin + end) / 2)
+        middle = (begin + end) / 2
+        # Of what is about as good, the one nearest to the middle of its part.
+        worth = {
+            (round(_value(look), 1), -abs(time - middle)): time for time, look in seen.items() if begin <= time <= end
+        }
+        begins.append(worth[max(worth)] if worth else middle)
     return begins
 
 
 def _value(look: Look) -> float:
-    return 0.0 if look.plain else look.detail * (1.0 - look.empty)
+    return 0.0 if look.plain else look.detail * (1.0 - look.empty) * poster.lit(look)
