@@ -83,7 +83,11 @@ def options(
     if codec == "hevc":
         common["tag:v"] = "hvc1"  # Apple's players know no hev1.
     make = {"software": _software, "nvenc": _nvenc, "qsv": _qsv, "vaapi": _vaapi, "videotoolbox": _videotoolbox}
-    return common | make[coder.kind](codec, crf, preset, hdr, group, threads)
+    made = common | make[coder.kind](codec, crf, preset, hdr, group, threads)
+    if maxrate and coder.name == "libx264":
+        # With a limit, x264's frame threads look at how far the others are: what comes out differs from run to run.
+        made["threads"] = 1
+    return made
 
 
 _NEVER = 100_000

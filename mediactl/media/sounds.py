@@ -27,6 +27,10 @@ _OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 """The same for mapping family 1 (RFC 7845, section 5.1.1.2)."""
 _CUT = 0.2
 """Seconds of sound behind the end of a film that go unmentioned."""
+_OFF = 0.005
+"""Seconds that a sound may be off before it is brought back; stamps in milliseconds are half of one off."""
+_CATCHING_UP = 240
+"""Samples a second that it may be played faster or slower by: one in two hundred, a twelfth of a semitone."""
 _LAST_PACKET = 0.03
 """Seconds that a track's last packet may reach beyond the sound: 1024 samples at 44.1 kHz are 23 ms."""
 
@@ -179,8 +183,12 @@ def forget(places: Mapping[SoundWanted, bytes]) -> None:
 
 
 def straight(source: Any, sound: Sound) -> Any:
-    """The sound track of an ffmpeg-python input: it begins at 0, gaps are silence, overlaps are cut."""
-    return source[str(sound.index)].filter("aresample", **{"async": 1, "first_pts": 0})
+    """The sound track of an ffmpeg-python input: it begins at 0, gaps are silence, overlaps are cut.
+
+    What is less than a tenth of a second off is brought back by playing it a little faster or slower: small gaps, as
+    joined recordings have them, would else add up to that before anything is done.
+    """
+    return source[str(sound.index)].filter("aresample", **{"async": _CATCHING_UP, "min_comp": _OFF, "first_pts": 0})
 
 
 def split(stream: Any, count: int) -> list[Any]:

@@ -211,6 +211,17 @@ def test_a_film_is_put_together_from_its_pieces(film: Path, tmp_path: Path) -> N
     assert max(there.values()) < published
 
 
+def test_a_picture_that_begins_after_the_sound_does_so_in_pieces_too(tmp_path: Path) -> None:
+    source = filmed(tmp_path / "a.mkv", "-filter:v", "setpts=PTS+0.6/TB", rate="25")
+    workshop = Workshop(source, tmp_path)
+    assert len(workshop.piece_tasks()) == 4
+    workshop.publish()
+    with av.open(str(source)) as before, av.open(str(workshop.out / source.name / "film.mp4")) as after:
+        times = [[frame.time for frame in each.decode(video=0)] for each in (before, after)]
+    assert times[1] == pytest.approx(times[0], abs=0.001)
+    assert times[1][0] == pytest.approx(0.6, abs=0.001)
+
+
 def test_what_lies_there_is_not_encoded_again(film: Path, tmp_path: Path) -> None:
     workshop = Workshop(film, tmp_path)
     sound, first, *_ = workshop.piece_tasks()
