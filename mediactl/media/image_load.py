@@ -70,7 +70,7 @@ def true_format(fd: int, format: str) -> str:
 
         shown, package = _EXTRAS[format]
         if not fallback.has(package):
-            raise RejectedInput(f'{shown} needs the extra: pip install "mediactl[{format}]"')
+            raise RejectedInput(f'{shown} needs the extra: pip install "mediactl[{format}]"; or {_CONVERT}')
     elif format not in LOADERS and format not in _PILLOW:
         raise RejectedInput(f"is {format.upper()}, which is not read; {_CONVERT}")
     elif format == "png" and apng_frames(fd) > 1:
@@ -231,7 +231,7 @@ def _pillow_header(fd: int, format: str, limits: Limits) -> Header:
 
     with fallback.opened(fd, format, limits) as image:
         width, height = image.size
-        if format != "apng" and image.getexif().get(0x0112) in range(5, 9):
+        if format not in ("apng", "jxl") and image.getexif().get(0x0112) in range(5, 9):
             width, height = height, width
         frames = fallback.frame_count(image) if format == "apng" else 1
         check_limits(width, height, frames, limits)

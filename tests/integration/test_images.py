@@ -448,7 +448,6 @@ def test_limits_are_those_of_the_recipe_and_named_by_their_keys(tmp_path: Path) 
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
         (b"%PDF-1.7\n", "PDF"),
         (b"8BPS\0\1", "Photoshop"),
-        (b"\xff\x0a\0\0", "JPEG XL"),
         (b"DDS |\0\0\0", "DDS"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "RAW"),
     ],
@@ -466,10 +465,12 @@ def test_a_raw_photo_is_not_taken_for_its_preview(tmp_path: Path) -> None:
     assert "RAW" in reason(tmp_path / "in.tiff")
 
 
-@pytest.mark.skipif(fallback.has("pillow_heif"), reason="the extra that reads HEIC is installed")
-def test_heic_names_its_extra(tmp_path: Path) -> None:
-    (tmp_path / "in.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
-    assert reason(tmp_path / "in.heic") == 'HEIC needs the extra: pip install "mediactl[heic]"'
+@pytest.mark.parametrize(("head", "extra"), [(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "heic"), (b"\xff\x0a\0\0", "jxl")])
+def test_what_needs_an_extra_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes, extra: str) -> None:
+    monkeypatch.setattr(fallback, "find_spec", lambda _: None)
+    (tmp_path / "in").write_bytes(head + bytes(50))
+    text = reason(tmp_path / "in")
+    assert f'pip install "mediactl[{extra}]"' in text and "convert it" in text
 
 
 def test_one_format_dressed_as_another_is_never_guessed_at(tmp_path: Path) -> None:
