@@ -39,6 +39,8 @@ MOST_KNOWN = 100_000
 """Jobs whose size is remembered until they end: those that another run brings to an end are never told."""
 
 
+NEARLY = 0.99
+"""What a running job counts for at most: it is over when what it made is published, and not when it is made."""
 _SENDING = frozenset({"upload.done", "job.rejected", "job.retry", "job.quarantined", "job.interrupted"})
 """Events that end an attempt, and tell how much it sent."""
 
@@ -232,5 +234,5 @@ class Tally:
             max(0, size) * (self._seconds[kind] / self._read[kind] if self._read[kind] else SECONDS_A_BYTE[kind])
             for kind, size in self._unread.items()
         )
-        part = sum(self._sizes.get(job, 0.0) * fraction for job, (_, fraction) in self.running.items())
+        part = sum(self._sizes.get(job, 0.0) * min(each, NEARLY) for job, (_, each) in self.running.items())
         return min(1.0, (self.work_done + part) / (self.work_known + guessed))

@@ -149,6 +149,8 @@ def test_the_bar_weighs_pieces_by_media_time_and_is_full_when_the_film_is_publis
     assert (tally.jobs, tally.assets) == (5, 0)
     tally.take(Event("job.progress", {**film, "fraction": 0.5}))
     assert tally.fraction == pytest.approx(0.965)
+    tally.take(Event("job.progress", {**film, "fraction": 1.0}))
+    assert tally.fraction == pytest.approx(0.9993), "all is made, and nothing published"
     tally.take(
         Event("job.done", {**film, "made": 3, "bytes_in": 1000, "bytes_out": 100, "seconds": 0.1, "outputs": []})
     )
