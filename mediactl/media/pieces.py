@@ -105,7 +105,9 @@ class Work:
                     folder=self._folder, report=report,
                 )  # fmt: skip
                 damaged = len(complaints) >= tracks.DAMAGED
-                warnings = sounds.checked(self._found, missing, temporary, self._limits, damaged)
+                warnings = sounds.checked(
+                    self._found, missing, temporary, self._limits, damaged, self._fd, self._threads
+                )
                 self._unchanged()
                 self._note("sound", Remarks(damaged, tuple(warnings)))
                 for each in missing:

@@ -144,11 +144,19 @@ def encode(
         branches = prepared(source[str(picture.index)], found, picture, len(streams), weave=weave, cut=cut)
         for stream, branch, (coder, _), place in zip(streams, branches, coders, places, strict=True):
             outputs.append(_output(stream, branch, coder, found, cut, place, threads, limits))
+    patience: tuple[str, ...] = ()
     if also:
         outputs += also(source)
+        # However much of a sound is broken, the picture is worth having; ffmpeg gives up at two thirds of the packets.
+        patience = ("-max_error_rate", "1")
     setup = tuple(dict.fromkeys(coder.setup for coder, _ in coders if coder.setup))
     complaints = ffmpeg.run(
-        [*(word for words in setup for word in words), *_clock(cut), *ffmpeg.arguments(*outputs, threads=threads)],
+        [
+            *patience,
+            *(word for words in setup for word in words),
+            *_clock(cut),
+            *ffmpeg.arguments(*outputs, threads=threads),
+        ],
         input_fd=fd,
         folder=folder,
         expected=float(piece.frames / cut.rate) if piece and cut else found.info.duration or picture.end,
