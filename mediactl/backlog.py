@@ -78,6 +78,8 @@ class JournalBacklog:
         self._lanes: dict[Class, str] = {}
         self._moves: list[tuple[Class, str]] = []
         """Classes of jobs that were found to belong in another lane, and which."""
+        self._joined = False
+        """Whether a film was put together from its pieces since the last look at what lies ready."""
         self._next_reclaim = 0.0
         self._planned = False
 
@@ -101,6 +103,10 @@ class JournalBacklog:
                 self._journal.move_lane(like, lane)
             self._moves.clear()
             assignments = [self._assignment(claim) for claim in self._claim(room, alone)] if room else []
+        if self._joined:
+            # Only now that these films are done on disk: a kill before would cost all of their pieces.
+            self._joined = False
+            sweep_work(self._journal)
         for event in self._settlement.told():
             self._emit(event)
         return assignments
@@ -191,6 +197,7 @@ class JournalBacklog:
             # Its worker is dead: what it left half done beside the outputs is nobody's.
             place = self._journal.sources.get(claim.source).source.place
             files.sweep_temporaries(os.path.join(self._out, place), self._journal.run.encode())
+        self._joined |= claim.format == plan.JOINED
         if self._settlement.settle(claim, end, done=claim.id in done):
             self._journal.record(claim, end.verdict, end.reason, end.usage, end.worker)
             if end.verdict is Verdict.DONE and self._journal.predictor.learn(self._class(claim), end.usage.wall):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mediactl.model import Fingerprint
 
+SCRATCH = b".mediactl-scratch-"
+"""What folders for intermediate files begin with."""
 TEMPORARY = b".mediactl-"
 """Every temporary file's name starts with this, followed by the run's id: so stale ones are known by their owner."""
 
@@ -101,14 +104,18 @@ def remove_if_there(path: bytes) -> bool:
 
 
 def sweep_temporaries(folder: bytes, token: bytes | None = None) -> int:
-    """Remove the temporary files in a folder (of one owner, or all with None); return how many there were."""
+    """Remove the temporary files in a folder (of one owner, or all with None; then scratch folders, too); return how
+    many files there were."""
     prefix = TEMPORARY + (token or b"")
     try:
         with os.scandir(folder) as entries:
-            ours = (entry for entry in entries if entry.name.startswith(prefix))
+            ours = [entry for entry in entries if entry.name.startswith(prefix)]
             found = [entry.path for entry in ours if not entry.is_dir(follow_symlinks=False)]
+            folders = [entry.path for entry in ours if entry.name.startswith(SCRATCH)]
     except (FileNotFoundError, NotADirectoryError):
         return 0
+    for path in folders:
+        shutil.rmtree(path, ignore_errors=True)
     return sum(map(remove_if_there, found))
 
 

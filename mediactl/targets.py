@@ -86,6 +86,8 @@ KEY_FRAMES = 2.0
 """Seconds between key frames, as Apple's HLS authoring specification has it (1.13: every two seconds)."""
 _NEARLY = 0.01
 """Part of a frame's lines by which a film may miss it and still be taken as it is."""
+MOST_TRACKS = 32
+"""Sound tracks of a film, and subtitle tracks: more than discs have; a forged file may have a thousand."""
 MOST_TILES = 200
 """Pictures of a storyboard."""
 _FULL_HD_RATE = {"h264": 6_000, "hevc": 4_200, "av1": 3_600}
@@ -167,7 +169,7 @@ class _Maker:
             params = {"width": width, "height": height, "seconds": seconds, "fps": output.fps}
             self._target(name, "preview", "preview", {**params, "quality": output.quality})
         elif isinstance(output, SubtitlesOutput):
-            for number, track in enumerate(info.texts):
+            for number, track in enumerate(info.texts[:MOST_TRACKS]):
                 if track.text:
                     file = f"{output.name}-{_track_name(number, track.language)}.vtt"
                     self._target(file, "subtitles", "text", {"track": number})
@@ -199,12 +201,12 @@ class _Maker:
             if (size := (params["width"], params["height"])) not in sizes:
                 sizes.add(size)
                 track(f"{output.name}-{height}", "stream", "stream", "mp4", params, segment=output.segment)
-        sounds = [number for number, each in enumerate(info.audio) if each.playable]
+        sounds = [number for number, each in enumerate(info.audio) if each.playable][:MOST_TRACKS]
         for number in sounds[: {"all": len(sounds), "first": 1, "none": 0}[output.audio]]:
             params = {"track": number, "bitrate": output.audio_bitrate, "channels": min(2, info.audio[number].channels)}
             base = f"{output.name}-audio-{_track_name(number, info.audio[number].language)}"
             track(base, "sound", "sound", "mp4", {**params, "segment": output.segment}, segment=output.segment)
-        for number, text in enumerate(info.texts if output.subtitles else ()):
+        for number, text in enumerate(info.texts[:MOST_TRACKS] if output.subtitles else ()):
             if text.text:
                 base = f"{output.name}-text-{_track_name(number, text.language)}"
                 track(base, "subtitles", "text", "vtt", {"track": number}, duration=info.duration or 0.0)

@@ -13,7 +13,7 @@ from typing import Any
 
 import av
 
-from mediactl.errors import JobFailed
+from mediactl.errors import JobFailed, RejectedInput
 from mediactl.files import removed_on_error
 from mediactl.media import ffmpeg, lengths, tracks
 from mediactl.media.drafts import Draft
@@ -44,6 +44,10 @@ def animation(
     delays = played(field(strip, "delay") or [], strip.height // height)
     if (strip.width, strip.height) != (width, height * len(delays)):
         raise JobFailed(f"{target.name}: its frames are not {width} x {height} pixels")
+    if sum(delays) / 1000 > limits.duration:
+        raise RejectedInput(
+            f"plays for {sum(delays) / 1000:.0f} s, the limit is {limits.duration:.0f} s (limits.duration)"
+        )
     with removed_on_error(place):
         reading, writing = os.pipe()
         feeder = _Feeder(strip, width, height, delays, writing)

@@ -60,7 +60,7 @@ def chosen(codec: str, wanted: str) -> tuple[Coder, str]:
         if works(Coder(f"{codec}_{kind}", kind)):
             return Coder(f"{codec}_{kind}", kind), ""
     if wanted == "auto":
-        return software, ""
+        return software, f"no hardware encoder works here for {codec}: it was encoded in software"
     return software, f"{wanted} does not work here for {codec}: it was encoded in software"
 
 
@@ -104,6 +104,7 @@ def _software(codec: str, crf: float, preset: str, hdr: bool, group: int | None,
         params: dict[str, Any] = {
             "keyint": group or _NEVER, "min-keyint": group or 1, "scenecut": 0, "open-gop": 0, "info": 0,
             "pools": threads, "frame-threads": _X265_THREADS, "log-level": "error",
+            "const-vbv": 1,  # Else what a limit of bit rate comes to depends on how far other threads are.
         }  # fmt: skip
         return {
             "profile:v": "main10" if hdr else "main", "preset": preset, "crf": crf, "forced-idr": 1, "dolbyvision": 0,

@@ -15,6 +15,7 @@ import av
 
 from mediactl.files import remove_if_there
 from mediactl.media import ffmpeg, tracks
+from mediactl.media.execute import Report
 from mediactl.media.tracks import Sound
 from mediactl.model import Limits
 
@@ -41,7 +42,7 @@ def jumps(place: bytes) -> bool:
 
 @contextmanager
 def uniform(
-    fd: int, stream: Any, sound: Sound, place: bytes, threads: int, limits: Limits
+    fd: int, stream: Any, sound: Sound, place: bytes, threads: int, limits: Limits, report: Report = lambda _: None
 ) -> Iterator[tuple[int, int, float]]:
     """A file for the time of the block that holds ``stream``, of an open source: (descriptor, track index, seconds of
     the source at which it begins). It lies beside ``place``. Raises RejectedInput, JobFailed or MachineBlocked.
@@ -51,7 +52,7 @@ def uniform(
         output = ffmpeg.output([stream], file, "matroska", limits, **{"c:a": "flac", "ar": sound.track.sample_rate})
         arguments = ffmpeg.arguments(output, threads=threads)
         folder = os.path.dirname(place)
-        ffmpeg.run(arguments, input_fd=fd, folder=folder, expected=sound.end, rate=None, report=lambda _: None)
+        ffmpeg.run(arguments, input_fd=fd, folder=folder, expected=sound.end, rate=None, report=report)
         with tracks.opened(fd, limits) as source:
             track = source.streams[sound.index]
             start = max(0.0, float((track.start_time or 0) * (track.time_base or 0)) - (source.start_time or 0) / 1e6)

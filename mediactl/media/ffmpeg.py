@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mediactl.errors import JobFailed, MachineBlocked, UsageError
+from mediactl.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
 from mediactl.files import shown
 from mediactl.media.execute import Report
 from mediactl.media.versions import bundled_ffmpeg, series
@@ -188,6 +188,8 @@ def run(
             preexec_fn=_dies_with_parent(),
         )
     except OSError as error:
+        if error.errno == errno.E2BIG:  # The source's doing: a chain of filters for each of very many tracks.
+            raise RejectedInput("has more tracks than can be worked on at once") from error
         culprit = shown(error.filename or argv[0])  # The binary, or the folder to start it in.
         raise MachineBlocked(f"ffmpeg cannot be started: {culprit}: {error.strerror}") from error
     with child, selectors.DefaultSelector() as selector:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -21,12 +22,18 @@ from mediactl.model import Limits
 
 _NEAR = 0.002
 """Seconds that a frame's time may differ from itself, told in milliseconds and counted from another start."""
+_SIGN = 5_000
+"""Packets between two signs of life."""
 _BUDGET = 2e10
 """Pixels up to which a film is decoded from its start where a seek gave broken pictures: about a minute."""
 _INPUT_FILTERS = 7
 """Series of ffmpeg from which bitstream filters may stand before a decoder (its changelog, 7.0)."""
 _INDEXED = ("mov", "matroska")
 """Containers whose packets all have a presentation time."""
+
+
+def _nobody() -> None:
+    """Nobody waits for a sign of life."""
 
 
 class Film(msgspec.Struct, frozen=True):
@@ -43,6 +50,8 @@ class Film(msgspec.Struct, frozen=True):
     """Whether every packet has a presentation time."""
     weave: Weave | None
     """How it is interlaced."""
+    alive: Callable[[], None] = _nobody
+    """Called while it is read: taking few frames of a long film is work, too."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,7 +76,15 @@ class Film(msgspec.Struct, frozen=True):
         return max(after - before for before, after in itertools.pairwise(times))
 
 
-def film(fd: int, found: Tracks, picture: Picture, limits: Limits, threads: int, folder: bytes) -> Film:
+def film(
+    fd: int,
+    found: Tracks,
+    picture: Picture,
+    limits: Limits,
+    threads: int,
+    folder: bytes,
+    alive: Callable[[], None] = _nobody,
+) -> Film:
     """The film with its key frames, from the index where there is a whole one, else from all its packets.
 
     ``folder`` is for temporary files. Raises RejectedInput, MachineBlocked.
@@ -78,15 +95,16 @@ def film(fd: int, found: Tracks, picture: Picture, limits: Limits, threads: int,
         name = container.format.name.split(",")[0]
         times = [float(each.timestamp * stream.time_base) for each in stream.index_entries if each.is_keyframe]
         if name != "mov" and len(times) * 2 < picture.end:
-            read = [
-                packet.pts if packet.pts is not None else packet.dts
-                for packet in lengths.packets(container, stream)
-                if packet.is_keyframe
-            ]
+            read = []
+            for number, packet in enumerate(lengths.packets(container, stream)):
+                if packet.is_keyframe:
+                    read.append(packet.pts if packet.pts is not None else packet.dts)
+                if number % _SIGN == 0:
+                    alive()
             times = [float(each * stream.time_base) for each in read if each is not None]
     keys = tuple(sorted({max(0.0, each - start) for each in times if each - start <= picture.end}))
     weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder)
-    return Film(fd, found, picture, limits, threads, keys, name in _INDEXED, weave)
+    return Film(fd, found, picture, limits, threads, keys, name in _INDEXED, weave, alive)
 
 
 def spread(
@@ -194,6 +212,11 @@ def _taken(
         for number, (size, scratch) in enumerate(outputs)
     ]  # fmt: skip
     flaws = 0
+
+    def told(part: float) -> None:
+        film.alive()
+        report(part)
+
     try:
         complaints = ffmpeg.run(
             ffmpeg.arguments(*nodes, threads=film.threads),
@@ -201,7 +224,7 @@ def _taken(
             folder=os.path.dirname(outputs[0][1]),
             expected=film.duration,
             rate=None,
-            report=report,
+            report=told,
         )
         flaws = len(complaints)
     except ffmpeg.FfmpegFailed:

@@ -66,7 +66,7 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
     warnings = (*warnings, *_not_smaller(task, files_))
     whole = asset.build(task, tuple(file.artefact for file in files_), look, warnings)
     folder.stage_asset(asset.encode(whole))
-    made = Made(
+    return Made(
         files=files_,
         made=len(task.targets) - kept,
         bytes_made=written,
@@ -74,9 +74,6 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
         warnings=warnings,
         folder_mtime_ns=folder.publish(),
     )
-    if task.work:
-        shutil.rmtree(task.work, ignore_errors=True)  # a twin that is not done yet links what was published
-    return made
 
 
 def _render(

@@ -315,6 +315,8 @@ def _refusals(place: bytes) -> Iterator[None]:
     """Errors of libav as what they mean here."""
     try:
         yield
+    except ValueError as error:
+        raise JobFailed(f"{shown(os.path.basename(place))}: cannot be put together: {error}") from error
     except av.FFmpegError as error:
         if error.errno in _REFUSALS:
             folder = shown(os.path.dirname(place))

@@ -17,7 +17,7 @@ import msgspec
 
 from mediactl import files
 from mediactl.errors import JobFailed
-from mediactl.media import ffmpeg, sounds, tracks, video_encode
+from mediactl.media import codecs, ffmpeg, sounds, tracks, video_encode
 from mediactl.media.execute import Report
 from mediactl.media.probe import check_unchanged, open_source
 from mediactl.media.sounds import SoundWanted
@@ -63,7 +63,11 @@ class Work:
         Raises PieceNotExact, RejectedInput, SourceChanged, JobFailed or MachineBlocked.
         """
         piece = cut(self._found.info, streams[0].piece, number)
-        places = {stream: self._place(f"{stream.name}-{number:05}.mp4") for stream in streams}
+        # Pieces of two encoders cannot be joined, and what works may differ between two workers: sessions are few.
+        places = {
+            stream: self._place(f"{stream.name}-{codecs.chosen(stream.codec, stream.encoder)[0].name}-{number:05}.mp4")
+            for stream in streams
+        }
         missing = [stream for stream in streams if not _is_whole(places[stream], piece.frames)]
         if missing:
             temporary = {stream: self._temporary(places[stream]) for stream in missing}
@@ -106,7 +110,7 @@ class Work:
                 )  # fmt: skip
                 damaged = len(complaints) >= tracks.DAMAGED
                 warnings = sounds.checked(
-                    self._found, missing, temporary, self._limits, damaged, self._fd, self._threads
+                    self._found, missing, temporary, self._limits, damaged, self._fd, self._threads, report
                 )
                 self._unchanged()
                 self._note("sound", Remarks(damaged, tuple(warnings)))
@@ -166,11 +170,13 @@ class Work:
                 continue
 
     def _note(self, part: str, remarks: Remarks) -> None:
-        place = self._place(f"{part}.json")
-        if remarks == Remarks():
-            files.remove_if_there(place)
-        else:
-            self._write(place, msgspec.json.encode(remarks))
+        """Add to what was noticed of a part, for some of its streams may have been encoded before."""
+        name = f"{part}.json"
+        before = next(self._read(Remarks, name), Remarks())
+        warnings = tuple(dict.fromkeys((*before.warnings, *remarks.warnings)))
+        remarks = Remarks(remarks.damaged or before.damaged, warnings)
+        if remarks != before:
+            self._write(self._place(name), msgspec.json.encode(remarks))
 
     def _write(self, place: bytes, content: bytes) -> None:
         temporary = self._temporary(place)

@@ -102,7 +102,7 @@ def looks(
     try:
         size = fitted(film.size, _SIDE)
         made = frames.spread(
-            film, size, scratch, (end - begin) / _CANDIDATES, begin=begin, end=end, keys=keys, exact=exact
+            film, size, scratch, max((end - begin) / _CANDIDATES, 0.001), begin=begin, end=end, keys=keys, exact=exact
         )
         return {time: look(picture_of(file)) for time, file in made.items()}
     finally:
@@ -152,7 +152,7 @@ def _worth(film: Film, seen: dict[tuple[float, bool], Look]) -> dict[tuple[float
     """How good a poster each would be, 0 to about 1; sharpness is told from the other pictures of the same film."""
     shown = [each.edges for each in seen.values() if not each.plain]
     usual = statistics.median(shown) if shown else 1.0
-    return {at: _value(each, at[0] / film.duration, usual or 1.0) for at, each in seen.items()}
+    return {at: _value(each, at[0] / (film.duration or 1.0), usual or 1.0) for at, each in seen.items()}
 
 
 def _value(look: Look, place: float, usual: float) -> float:

@@ -125,6 +125,7 @@ def checked(
     damaged: bool,
     fd: int | None = None,
     threads: int = 1,
+    report: Report = lambda _: None,
 ) -> list[str]:
     """Warnings about the sounds of a film that were just written, after each was opened again.
 
@@ -137,7 +138,7 @@ def checked(
         sound = _playable(found, ordinal)
         what = "the sound" if len(found.sounds) == 1 else f"sound track {ordinal + 1}"
         if fd is not None and any(even.jumps(places[each]) for each in several):
-            _made_even(fd, found, several, places, threads, limits)
+            _made_even(fd, found, several, places, threads, limits, report)
             warnings.append(f"{what} changes its channels or its rate in the middle: it was made uniform")
         noticed = heard.noticed(places[several[0]], sound.track.sample_rate, sound.track.channels)
         if noticed:
@@ -162,18 +163,19 @@ def _made_even(
     places: Mapping[SoundWanted, bytes],
     threads: int,
     limits: Limits,
+    report: Report,
 ) -> None:
     """Make the files of one track anew."""
     sound, folder = _playable(found, wanted[0].ordinal), os.path.dirname(places[wanted[0]])
     stream = source = ffmpeg.source(fd, threads)
     stream = mixed(source[str(sound.index)].filter("aresample", **{"async": 1}), "aac", wanted[0].channels)
-    with even.uniform(fd, stream, sound, places[wanted[0]], threads, limits) as (other, index, start):
+    with even.uniform(fd, stream, sound, places[wanted[0]], threads, limits, report) as (other, index, start):
         # Its own start is where the track begins in the film.
         source = ffmpeg.source(other, threads, itsoffset=f"{start:.6f}")
         moved = msgspec.structs.replace(sound, index=index)
         outputs = film_sounds(source, msgspec.structs.replace(found, sounds=(moved,)), wanted, places, limits)
         arguments = ffmpeg.arguments(*outputs, threads=threads)
-        ffmpeg.run(arguments, input_fd=other, folder=folder, expected=sound.end, rate=None, report=lambda _: None)
+        ffmpeg.run(arguments, input_fd=other, folder=folder, expected=sound.end, rate=None, report=report)
 
 
 def forget(places: Mapping[SoundWanted, bytes]) -> None:

@@ -39,15 +39,19 @@ def render(
     if not targets:
         return Drafts(())
     folder = os.path.dirname(temporary(targets[0].name))
-    film = frames.film(fd, found, found.picture, limits, threads, folder)
     made: dict[str, Draft] = {}
+
+    def alive() -> None:
+        report(len(made) / len(targets))
+
+    film = frames.film(fd, found, found.picture, limits, threads, folder, alive)
     thumbhash = ""
     if pictures := tuple(target for target in targets if target.operation == "poster"):
         drafts = posters(film, pictures, temporary, placeholder=placeholder)
         made |= {draft.target.name: draft for draft in drafts.files}
         thumbhash = drafts.placeholder
     for target in targets:
-        report(len(made) / max(1, len(targets)))
+        alive()
         if target.operation == "storyboard":
             made[target.name] = storyboard(film, target, temporary)
         elif target.operation == "storyboard-map":

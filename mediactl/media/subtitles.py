@@ -25,6 +25,8 @@ MEDIA_TYPE = "text/vtt"
 _UNTIMED = 4.0
 """Seconds that a cue without an end is shown, unless the next one comes before."""
 _MOST_CUES = 100_000
+_MOST_TEXT = 32 << 20
+"""Characters of all tracks of a film together; packed, they may take little in the file."""
 _LONGEST = 2_000
 """Characters of a cue."""
 _OVERRIDES = re.compile(r"\{[^{}]*\}")
@@ -71,15 +73,18 @@ def read(fd: int, texts: Sequence[Text], duration: float, limits: Limits) -> tup
     """The cues of these tracks, by ``Text.ordinal``, in order of time; and warnings about what could not be read."""
     cues: dict[int, list[Cue]] = {text.ordinal: [] for text in texts}
     broken = dict.fromkeys(cues, 0)
+    cut: set[int] = set()
     warnings = []
     try:
-        _collect(fd, texts, limits, cues, broken)
+        _collect(fd, texts, limits, cues, broken, cut)
     except RejectedInput as error:
         warnings.append(f"the subtitles cannot be read to their end: {error}")
     for ordinal, several in cues.items():
         cues[ordinal] = _timed(several, duration)
         if broken[ordinal]:
             warnings.append(f"subtitle track {ordinal + 1}: {broken[ordinal]} entries cannot be read and are left out")
+        if ordinal in cut:
+            warnings.append(f"subtitle track {ordinal + 1} is too long: its end is left out")
         if not cues[ordinal]:
             warnings.append(f"subtitle track {ordinal + 1} holds no text")
     return cues, warnings
@@ -139,15 +144,17 @@ def markup(dialogue: str) -> str:
 
 
 def _collect(
-    fd: int, texts: Sequence[Text], limits: Limits, cues: dict[int, list[Cue]], broken: dict[int, int]
+    fd: int, texts: Sequence[Text], limits: Limits, cues: dict[int, list[Cue]], broken: dict[int, int], cut: set[int]
 ) -> None:
-    """Add to the cues, in the file's order, and to the numbers of entries that cannot be decoded, both by ordinal."""
+    """Add to the cues, in the file's order, to the numbers of entries that cannot be decoded, both by ordinal, and to
+    the tracks that are too long."""
     with tracks.opened(fd, limits) as container:
         by_index = {text.index: text.ordinal for text in texts}
         start = (container.start_time or 0) / 1e6
         for stream in container.streams:
             if stream.index not in by_index:
                 stream.discard = Discard.all  # An indexed film is then not read as a whole for its few words.
+        room = _MOST_TEXT
         for packet in lengths.packets(container, *(container.streams[index] for index in by_index)):
             if packet.pts is None or not packet.size or packet.time_base is None:
                 continue
@@ -160,7 +167,10 @@ def _collect(
                 broken[ordinal] += 1
                 continue
             end = begin + length if length > 0 else -1.0
-            if text and (end < 0 or end > 0) and begin < limits.duration and len(cues[ordinal]) < _MOST_CUES:
+            if room < len(text) or len(cues[ordinal]) >= _MOST_CUES:
+                cut.add(ordinal)
+            elif text and (end < 0 or end > 0) and begin < limits.duration:
+                room -= len(text)
                 cues[ordinal].append(Cue(max(0.0, begin), end, text))
 
 

@@ -183,6 +183,7 @@ def reinspect(fd: int, name: str, limits: Limits) -> Tracks:
     """
     try:
         made = inspect(fd, "", limits)
+        _check_no_place(fd, name, limits)
         tracks = ([made.picture] if made.picture else []) + list(made.sounds)
         duration = made.info.duration or 0.0
         last = max(0.0, duration - lengths.TOLERANCE)
@@ -193,6 +194,13 @@ def reinspect(fd: int, name: str, limits: Limits) -> Tracks:
     except RejectedInput as error:
         raise JobFailed(f"{name}: came out broken: {error}") from error
     return made
+
+
+def _check_no_place(fd: int, name: str, limits: Limits) -> None:
+    with opened(fd, limits) as container:
+        for metadata in (container.metadata, *(stream.metadata for stream in container.streams)):
+            if any(key.lower().startswith(_PLACES) for key in metadata):
+                raise JobFailed(f"{name}: came out with the place where it was taken")
 
 
 def judged(error: ffmpeg.FfmpegFailed, fd: int, limits: Limits) -> MediactlError:

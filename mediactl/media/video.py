@@ -218,7 +218,7 @@ class _Film:
                     )
                 )  # fmt: skip
             damaged = len(complaints) >= tracks.DAMAGED
-            warnings = sounds.checked(found, heard, places, task.limits, damaged, self._fd, task.threads)
+            warnings = sounds.checked(found, heard, places, task.limits, damaged, self._fd, task.threads, report)
         finally:
             sounds.forget(places)
         remarks = Remarks(damaged, (*notes, *warnings))

@@ -214,6 +214,9 @@ def _entry(fd: int, index: int, first: float, limits: Limits) -> float:
                     break
                 if number > _LOOKED_AT:
                     break
+    if first > 2 * _MARGINS[-1]:
+        # Every piece would have to decode all that comes before it.
+        raise PieceNotExact("its key frames are too far apart to begin between them")
     return 0.0
 
 

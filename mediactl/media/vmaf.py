@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from mediactl import files
 from mediactl.errors import JobFailed
 from mediactl.media import codecs, ffmpeg, interlacing
 from mediactl.media.execute import Report
@@ -76,7 +77,7 @@ def crf_for(
         return Choice(
             usual, 0.0, f"this ffmpeg has no libvmaf: CRF {usual:g} was taken instead of VMAF {stream.vmaf:g}"
         )
-    with tempfile.TemporaryDirectory(prefix=b".mediactl-vmaf-", dir=folder) as place:
+    with tempfile.TemporaryDirectory(prefix=files.SCRATCH, dir=folder) as place:
         bench = _Bench(fd, found, stream, threads, limits, place, report)
         names = bench.sampled()
         tried: dict[float, float] = {}

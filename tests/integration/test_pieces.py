@@ -206,7 +206,7 @@ def test_a_film_is_put_together_from_its_pieces(film: Path, tmp_path: Path) -> N
     assert made.warnings == ()
     for name in ("film.mp4", "hls-96.mp4", "hls-48.mp4"):
         assert workshop.frames(name) == FRAMES
-    assert not workshop.folder.exists()
+    assert workshop.folder.exists(), "until the journal has it that the film is done"
     published = (workshop.out / film.name / "asset.json").stat().st_mtime_ns
     assert max(there.values()) < published
 
@@ -282,7 +282,7 @@ def test_a_film_that_cannot_be_cut_exactly_is_encoded_whole_and_that_is_told(
     assert tried == [0], "nobody tries it again"
     assert made.warnings == ("encoded in one piece: it cannot be cut exactly",)
     assert workshop.frames("film.mp4") == FRAMES
-    assert not workshop.folder.exists()
+    assert workshop.folder.exists(), "until the journal has it that the film is done"
 
 
 def test_a_long_film_of_uneven_frames_is_encoded_whole_and_that_is_told(tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def test_a_sweep_for_all_owners_leaves_what_is_no_temporary_file(tmp_path: Path)
     (tmp_path / ".mediactl-aa-w1.webp").touch()
     (tmp_path / ".mediactl").mkdir()
     (tmp_path / ".mediactl-backup").mkdir()
+    (tmp_path / ".mediactl-scratch-1").mkdir()
+    (tmp_path / ".mediactl-scratch-1" / "sample.mkv").touch()
     assert sweep_temporaries(os.fsencode(tmp_path)) == 1
     assert sorted(os.listdir(tmp_path)) == [".mediactl", ".mediactl-backup"]
 
