@@ -68,7 +68,7 @@ class Work:
             stream: self._place(f"{stream.name}-{codecs.chosen(stream.codec, stream.encoder)[0].name}-{number:05}.mp4")
             for stream in streams
         }
-        missing = [stream for stream in streams if not _is_whole(places[stream], piece.frames)]
+        missing = [stream for stream in streams if not _is_there(places[stream], piece.frames)]
         if missing:
             temporary = {stream: self._temporary(places[stream]) for stream in missing}
             try:
@@ -252,6 +252,16 @@ def _is_made(task: PieceTask, reuse: tuple[Reuse, ...]) -> bool:
 def _put(temporary: bytes, place: bytes) -> None:
     files.fsync_file(temporary)
     os.rename(temporary, place)
+
+
+def _is_there(place: bytes, frames: int) -> bool:
+    """Whether a file is there that holds so many frames; it was verified before it got its name, and what it becomes a
+    part of will be."""
+    try:
+        with av.open(os.fsdecode(place), "r", format="mp4") as container:
+            return bool(container.streams.video) and container.streams.video[0].frames == frames
+    except (av.FFmpegError, OSError):
+        return False
 
 
 def _is_whole(place: bytes, frames: int) -> bool:

@@ -155,7 +155,7 @@ def goes_on(mediactl: CommandLine, source: Path, piece: float, kill_at: float, *
     assert sorted({*done, *redone}) == list(range(1, total + 1))
     assert not set(done) & set(redone), "a piece that was done was done again"
     begun = set(pieces(first, "job.progress", "job.done"))
-    assert len(begun & set(redone)) <= 1, "more than one piece was begun twice"
+    assert len(begun & set(redone)) <= 2, "more pieces were begun twice than run side by side"
     assert len(kept) >= 2 * len(done), "what was done lay there: two renditions a piece"
     assert last.summary["done"] == 1
     assert not list((mediactl.folder / "out/.mediactl/work").iterdir()), "and is gone with the film"

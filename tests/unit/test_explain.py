@@ -196,6 +196,6 @@ def test_two_recipes_are_compared_output_by_output_and_key_by_key() -> None:
         "new      image w640.webp: width 640",
         "changed  video v.mp4: crf 20 -> not given, quality not given -> vmaf 94",
         "new      hls h.m3u8: heights [720, 360]",
-        "changed  cutting: piece 10 -> 60",
+        "changed  cutting: piece 10 -> 30",
     ]
     assert list(explain.differences(old, old)) == []

@@ -211,15 +211,15 @@ def test_equal_params_have_equal_keys_and_other_params_other_keys(
 @pytest.mark.parametrize(
     ("info", "piece"),
     [
-        (a_film(duration=600.0), 1500),
+        (a_film(duration=600.0), 750),
         (a_film(duration=119.0), 0),  # short
         (a_film(even=False), 0),  # cannot be cut exactly
         (a_film(rate=""), 0),
         (a_film(frames=None), 0),
-        (a_film(frames=1500), 0),  # one piece is the whole
-        (a_film(frames=1501), 1500),
-        (a_film(rate="24000/1001"), 1440),
-        (a_film(rate="60000/1001"), 3600),
+        (a_film(frames=750), 0),  # one piece is the whole
+        (a_film(frames=751), 750),
+        (a_film(rate="24000/1001"), 720),
+        (a_film(rate="60000/1001"), 1800),
         (MediaInfo(format="mp3", duration=900.0), 0),
     ],
 )
