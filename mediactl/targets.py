@@ -86,6 +86,9 @@ KEY_FRAMES = 2.0
 """Seconds between key frames, as Apple's HLS authoring specification has it (1.13: every two seconds)."""
 _NEARLY = 0.01
 """Part of a frame's lines by which a film may miss it and still be taken as it is."""
+SHARED = 4
+"""A film's pieces are a multiple of so many, and about equally long: two and four cores end together, and of the many
+pieces of a long film more cores lose little."""
 MOST_TRACKS = 32
 """Sound tracks of a film, and subtitle tracks: more than discs have; a forged file may have a thousand."""
 MOST_TILES = 200
@@ -286,8 +289,13 @@ def piece_frames(info: MediaInfo, cutting: Cutting) -> int:
     if video is None or not video.even or not video.rate or not is_long(info, cutting):
         return 0
     gop = round(Fraction(video.rate) * Fraction(KEY_FRAMES))
-    frames = gop * max(1, round(cutting.piece / KEY_FRAMES))
-    return frames if video.frames and video.frames > frames else 0
+    most = max(1, round(cutting.piece / KEY_FRAMES))
+    groups = -(-(video.frames or 0) // gop)
+    if groups <= most:
+        return 0
+    pieces = -(-groups // most)
+    pieces = -(-pieces // SHARED) * SHARED
+    return gop * -(-groups // pieces)
 
 
 def is_long(info: MediaInfo, cutting: Cutting) -> bool:

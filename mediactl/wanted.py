@@ -269,7 +269,7 @@ class Cutting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     above: Annotated[float, msgspec.Meta(ge=0)] = 120.0
     """Seconds from which a film is cut."""
     piece: Annotated[float, msgspec.Meta(ge=2)] = 30.0
-    """Seconds of a piece, about: it ends where a key frame is due."""
+    """Seconds of a piece at most, about: it ends where a key frame is due."""
 
 
 class RunLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
