@@ -71,12 +71,20 @@ def prepared(corpus: Path, place: Path, seconds: int) -> Path:
     film = place / "film.mp4"
     if not film.exists():
         loops = seconds // 30
-        once = place / "once.mp4"
+        parts = []
         scale = f"fps={RATE},scale=1920:1080:flags=lanczos,noise=alls=4:allf=t:all_seed=5,setsar=1,format=yuv420p"
-        video = ["-vf", scale, "-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-g", "96", "-c:a", "aac"]
-        run([*quiet_ffmpeg(), "-i", str(corpus / FILM), *video, "-t", "30", str(once)])
-        run([*quiet_ffmpeg(), "-stream_loop", str(loops - 1), "-i", str(once), "-c", "copy", str(film)])
-        once.unlink()
+        video = ["-an", "-vf", scale, "-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-g", "96"]
+        # Each track looped by itself: together, a loop is as long as the longer one, and the picture has gaps.
+        for name, words in (("picture", video), ("sound", ["-vn", "-c:a", "aac"])):
+            once, looped = place / f"{name}-once.mp4", place / f"{name}.mp4"
+            run([*quiet_ffmpeg(), "-i", str(corpus / FILM), *words, "-t", "30", str(once)])
+            run([*quiet_ffmpeg(), "-stream_loop", str(loops - 1), "-i", str(once), "-c", "copy", str(looped)])
+            once.unlink()
+            parts.append(looped)
+        inputs = [word for part in parts for word in ("-i", str(part))]
+        run([*quiet_ffmpeg(), *inputs, "-map", "0:v", "-map", "1:a", "-c", "copy", str(film)])
+        for part in parts:
+            part.unlink()
     return film
 
 
