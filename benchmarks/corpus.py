@@ -70,7 +70,7 @@ def process(source: Path, out: Path, recipe: str) -> list[tuple[str, str, str]]:
             rows[event["path"]] = ("ignored", event["reason"])
         elif event["event"] == "scan.trouble":
             rows[event["path"]] = ("not read", event["reason"])
-        elif event["event"] in FINAL:
+        elif event["event"] in FINAL and event["kind"] != "piece":
             rows[event["path"]] = _row(event)
     return [(path, *row) for path, row in sorted(rows.items())]
 
