@@ -15,6 +15,12 @@ from mediactl.model import Target
 _SNIPPET = 0.75
 """Seconds that one moment is shown at least: less is not understood."""
 _SNIPPETS = 4
+_TRIES = 4
+"""Times that a snippet is begun anew, later, because it begins with nothing but black."""
+_BLANK = 0.98
+"""Share of black pixels from which on nothing is to be seen; or of white ones."""
+_DIM = 30
+"""Mean luma below which nothing is to be seen in what is nearly of one shade, as when a film fades in."""
 _EFFORT = 4
 _LOOKED_AT = (0.0, 0.95)
 """Share of a film that moments are taken from: without the end of its credits."""
@@ -35,9 +41,8 @@ def preview(film: Film, target: Target, temporary: Temporary) -> Draft:
         begins = moments(film, count / rate, scratch)
         for number, begin in enumerate(begins):
             wanted = count * (number + 1) // len(begins) - len(shown)
-            files = frames.run(film, begin, wanted / rate, float(rate), (width, height), scratch)
-            shown += [picture_of(file) for file in files[:wanted]]
-            frames.clear(scratch)
+            end = film.duration * (number + 1) / len(begins) - wanted / rate
+            shown += _snippet(film, begin, end, wanted, rate, (width, height), scratch)
     finally:
         frames.clear(scratch)
     if not shown:
@@ -54,6 +59,22 @@ def preview(film: Film, target: Target, temporary: Temporary) -> Draft:
     except FAILURES as error:
         raise JobFailed(f"the WebP encoder failed: {reason(error)}") from None
     return made_of(target, whole, data, place, delays)
+
+
+def _snippet(
+    film: Film, begin: float, end: float, count: int, rate: int, size: tuple[int, int], scratch: bytes
+) -> list[Picture]:
+    """So many pictures from ``begin`` on, or, where nothing is to be seen at first, from when there is; ``end`` is
+    when it may begin at the latest."""
+    shown: list[Picture] = []
+    for _ in range(_TRIES):
+        shown = [picture_of(file) for file in frames.run(film, begin, count / rate, float(rate), size, scratch)[:count]]
+        frames.clear(scratch)
+        blank = next((number for number, each in enumerate(shown) if not _blank(poster.look(each))), len(shown))
+        if not blank or begin + blank / rate > end:
+            break
+        begin += blank / rate
+    return shown
 
 
 def moments(film: Film, seconds: float, scratch: bytes) -> list[float]:
@@ -74,6 +95,10 @@ def moments(film: Film, seconds: float, scratch: bytes) -> list[float]:
         }
         begins.append(worth[max(worth)] if worth else middle)
     return begins
+
+
+def _blank(look: Look) -> bool:
+    return look.empty >= _BLANK or (look.plain and look.light < _DIM)
 
 
 def _value(look: Look) -> float:

@@ -221,6 +221,15 @@ def test_the_map_names_every_picture_of_the_sheet_until_the_film_ends(tmp_path: 
     ]
 
 
+def duration(made: Image.Image) -> int:
+    """Milliseconds that an animation takes."""
+    total = 0
+    for frame in ImageSequence.Iterator(made):
+        frame.load()  # Only then Pillow knows how long it is shown.
+        total += frame.info["duration"]
+    return total
+
+
 def test_a_preview_shows_moments_from_all_over_a_film_and_goes_on_for_ever(tmp_path: Path) -> None:
     colours = ("red", "black", "lime", "cyan", "black", "yellow")
     scenes = [f"color={colour}:s=320x180:r=10:d=4,noise=alls=40:allf=t:all_seed=2" for colour in colours]
@@ -234,11 +243,19 @@ def test_a_preview_shows_moments_from_all_over_a_film_and_goes_on_for_ever(tmp_p
     assert {"100", "110"} < set(kinds)  # The first scene and the last.
     assert len(set(kinds)) >= 3
     assert kinds.count("000") == 0
-    total = 0
-    for frame in ImageSequence.Iterator(made):
-        frame.load()  # Only then Pillow knows how long it is shown.
-        total += frame.info["duration"]
-    assert total == 3000
+    assert duration(made) == 3000
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0])
+def test_a_preview_of_a_film_with_few_key_frames_does_not_begin_in_the_dark(tmp_path: Path, seconds: float) -> None:
+    source = film(tmp_path / "film.mp4", BLACK, *[SHARP] * 5, options=("-g", "1000"))
+    _, [file] = render(source, preview(seconds))
+    assert ImageStat.Stat(Image.open(file).convert("L")).stddev[0] > 12
+
+
+def test_a_preview_of_a_film_in_which_nothing_is_to_be_seen_is_made_all_the_same(tmp_path: Path) -> None:
+    _, [file] = render(film(tmp_path / "film.mp4", *[BLACK] * 5), preview(3.0))
+    assert Image.open(file).size == (320, 180)
 
 
 def test_the_same_film_gives_the_same_bytes_and_nothing_is_left_behind(tmp_path: Path) -> None:
