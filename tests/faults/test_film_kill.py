@@ -59,8 +59,8 @@ def run_ffmpeg(*arguments: str | Path) -> bytes:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=3600).stdout
 
 
-def killed_after_pieces(mediactl: CommandLine, number: int, *arguments: str) -> list[dict[str, Any]]:
-    """Start a run; SIGKILL it with all its processes once so many pieces are done. The events that it told."""
+def killed_after_pieces(mediactl: CommandLine, part: float, *arguments: str) -> list[dict[str, Any]]:
+    """Start a run; SIGKILL it with all its processes once a part of its pieces is done. The events that it told."""
     run = mediactl.start("process", *arguments, "--json")
     assert run.stdout is not None
     events: list[dict[str, Any]] = []
@@ -68,7 +68,8 @@ def killed_after_pieces(mediactl: CommandLine, number: int, *arguments: str) -> 
         if not line.endswith(b"\n"):
             break
         events.append(json.loads(line))
-        if len(pieces(events, "job.done")) == number:
+        done = pieces(events, "job.done")
+        if done and len(done) == round(events[-1]["pieces"] * part):
             everyone = [*psutil.Process(run.pid).children(recursive=True), psutil.Process(run.pid)]
             for process in reversed(everyone):  # the supervisor first, so that it settles nothing
                 try:
@@ -142,11 +143,13 @@ def goes_on(mediactl: CommandLine, source: Path, piece: float, kill_at: float, *
     """Process a film, kill everything when a part of its pieces is done, go on, and look at what came out."""
     stamps, rate = frames(source)
     assert stamps == list(range(len(stamps))), "the film itself comes evenly"
-    length = round(rate * 2) * round(piece / 2)
-    total = -(-len(stamps) // length)
     (mediactl.folder / "cut.toml").write_text(CUT.format(piece=piece, small=small, large=large))
     arguments = [str(source), "--recipe", "cut.toml", "--out", "out", "--jobs", "2"]
-    first = killed_after_pieces(mediactl, round(total * kill_at), *arguments)
+    first = killed_after_pieces(mediactl, kill_at, *arguments)
+    total = next(each["pieces"] for each in first if each.get("piece"))
+    group = round(rate * 2)
+    length = -(-len(stamps) // group // total) * group
+    assert length <= round(piece / 2) * group, "no piece is longer than asked for"
     kept = {path: path.stat().st_mtime_ns for path in (mediactl.folder / "out/.mediactl/work").rglob("*-0*.mp4")}
     last = mediactl("process", *arguments, "--json", limit=3600)
     assert last.code == 0, last.err
