@@ -72,10 +72,11 @@ OPERATIONS = {
 MAX_SIDE = {"webp": 16_383, "jpeg": 65_500, "png": 1_000_000, "avif": 16_384}
 """Longest side in pixels that the encoder of each format writes (libwebp, libjpeg, libvips)."""
 DEFAULT_QUALITY = {"webp": 80, "jpeg": 80, "png": 100, "avif": 60}
-DEFAULT_EFFORT = {"webp": 4, "jpeg": 0, "png": 6, "avif": 1}
+DEFAULT_EFFORT = {"webp": 4, "jpeg": 0, "png": 6, "avif": 3}
 """Measured (docs/pictures.md): WebP effort 4 takes 133 ms at 1600 px, effort 2 58 ms for 3 % more bytes and less
-likeness, 0.003 SSIM at equal bytes. AVIF effort 4 takes 13 times the time of 1, for 0.003 to 0.005 more. JPEG effort 0
-(fixed tables) takes 6 ms for 210 kB, effort 1 16 ms for 207 kB."""
+likeness, 0.003 SSIM at equal bytes. AVIF effort 3 takes 3 times the time of 1 for 0.003 to 0.004 more SSIM at equal
+bytes, effort 4 another 4.5 times for 0.002 more. JPEG effort 0 (fixed tables) takes 6 ms for 210 kB, effort 1 16 ms
+for 207 kB."""
 DEFAULT_AUDIO_BITRATE = {"m4a": 128, "opus": 96}
 """kbit/s for two channels; Opus at 96 is judged as good as AAC at 128 in public listening tests."""
 MOST_OPUS = 256
