@@ -126,7 +126,7 @@ def spread(
     given; it may be nothing. Raises MachineBlocked, FfmpegFailed when nothing came.
     """
     end = film.duration + 1.0 if end is None else end
-    options: dict[str, Any] = {"t": end + 1.0}
+    options: dict[str, Any] = {"t": _clock(end + 1.0)}
     if keys:
         # "discard" makes the MP4 demuxer lose count of its composition offsets (ffmpeg 9.0), hence ``exact``.
         options |= {"skip_frame": "nokey", **({} if exact else {"discard": "nokey"})}
@@ -148,7 +148,7 @@ def moment(film: Film, time: float, sizes: list[tuple[int, int]], scratch: bytes
     for start in _starts(film, max(0.0, time - _NEAR)):
         at = time - start
         chosen = f"between(t,{at - _NEAR},{at + _NEAR})"
-        made, flaws = _taken(film, options | {"ss": start}, chosen, outputs, only=1)
+        made, flaws = _taken(film, options | {"ss": _clock(start)}, chosen, outputs, only=1)
         if all(made) and flaws < tracks.DAMAGED:
             break
     return [next(iter(files.values())) for files in made] if all(made) else []
@@ -159,7 +159,7 @@ def run(film: Film, begin: float, seconds: float, rate: float, size: tuple[int, 
     made: list[dict[float, bytes]] = [{}]
     for start in _starts(film, begin):
         skipped = begin - start
-        options = {"ss": start, "t": skipped + seconds + 1.0}
+        options = {"ss": _clock(start), "t": _clock(skipped + seconds + 1.0)}
         made, flaws = _taken(film, options, "", [(size, scratch)], rate=(rate, skipped, seconds))
         if flaws < tracks.DAMAGED:
             break
@@ -170,6 +170,11 @@ def clear(scratch: bytes) -> None:
     """Remove the files that were named after ``scratch``."""
     for path in _files(scratch).values():
         remove_if_there(path)
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as ffmpeg reads them: without an exponent."""
+    return f"{seconds:.6f}"
 
 
 def _starts(film: Film, wanted: float) -> list[float]:
@@ -197,7 +202,8 @@ def _taken(
     [stream] = prepared(source[str(film.picture.index)], film.found, film.picture, 1, weave=weave)
     if rate:
         fps, begin, seconds = rate
-        stream = stream.filter("fps", fps=fps, start_time=begin).filter("trim", start=begin, duration=seconds)
+        stream = stream.filter("fps", fps=fps, start_time=_clock(begin))
+        stream = stream.filter("trim", start=_clock(begin), duration=_clock(seconds))
     if chosen:
         stream = stream.filter("select", chosen)
     stream = stream.filter("settb", "1/1000")

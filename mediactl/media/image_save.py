@@ -35,6 +35,9 @@ class Params(msgspec.Struct, frozen=True):
     """Of quality "auto"."""
     fit: Literal["inside", "cover", "exact"] = "inside"
     position: str = ""
+    apart: bool = False
+    """Whether an animation's frames are encoded each for itself, which in films is no larger: libwebp takes what
+    differs little from the frame before for unchanged, and blocks of earlier frames stay in skies and fades."""
 
 
 def params_of(target: Target) -> Params:
@@ -65,7 +68,8 @@ def encode_at(picture: Picture, params: Params, quality: int) -> bytes:
     """``encode`` at a quality from 1 to 100, whatever the parameters say of it."""
     effort = params.effort
     if params.format == "webp":
-        return bytes(picture.webpsave_buffer(Q=quality, effort=min(effort, 6), keep="none"))
+        apart = {"kmin": 0, "kmax": 1} if params.apart else {}
+        return bytes(picture.webpsave_buffer(Q=quality, effort=min(effort, 6), keep="none", **apart))
     if params.format == "avif":
         return bytes(picture.heifsave_buffer(Q=quality, effort=min(effort, 9), compression="av1", keep="none"))
     if params.format == "png":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import av
@@ -57,11 +57,12 @@ class Work:
         self._made_by = hashlib.sha256(made_by).hexdigest()[:16]
         os.makedirs(folder, mode=0o700, exist_ok=True)
 
-    def pieces(self, streams: Sequence[Stream], number: int, report: Report) -> tuple[bytes, ...]:
-        """The files of one piece, in the order of the streams; those that are missing are encoded, in one run.
+    def pieces(self, streams: Iterable[Stream], number: int, report: Report) -> dict[Stream, bytes]:
+        """The file of each stream's piece; those that are missing are encoded, in one run. Equal streams are one.
 
         Raises PieceNotExact, RejectedInput, SourceChanged, JobFailed or MachineBlocked.
         """
+        streams = tuple(dict.fromkeys(streams))
         piece = cut(self._found.info, streams[0].piece, number)
         # Pieces of two encoders cannot be joined, and what works may differ between two workers: sessions are few.
         places = {
@@ -90,7 +91,7 @@ class Work:
             finally:
                 for path in temporary.values():
                     files.remove_if_there(path)
-        return tuple(places.values())
+        return places
 
     def sounds(self, wanted: Sequence[SoundWanted], report: Report) -> dict[SoundWanted, bytes]:
         """The files of all sound tracks, each whole; those that are missing are encoded.
@@ -123,13 +124,13 @@ class Work:
                     files.remove_if_there(path)
         return places
 
-    def searched(self, streams: Sequence[Stream], report: Report) -> tuple[Stream, ...]:
-        """The streams, with the CRF that their visual quality needs: searched by whoever comes first, and remembered.
+    def searched(self, streams: Sequence[Stream], report: Report) -> dict[Stream, Stream]:
+        """Each stream with the CRF that its visual quality needs: searched by whoever comes first, and remembered.
 
         Raises RejectedInput, SourceChanged, JobFailed or MachineBlocked.
         """
         try:
-            return tuple(self._searched(stream, report) for stream in streams)
+            return {stream: self._searched(stream, report) for stream in streams}
         except ffmpeg.FfmpegFailed as error:
             raise tracks.judged(error, self._fd, self._limits) from error
 
@@ -207,7 +208,8 @@ def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Rep
             work.sounds(sounds.wanted(found, task.targets), report)
         elif not work.refused:
             try:
-                work.pieces(work.searched(video_encode.streams_of(task.targets), report), task.number, report)
+                resolved = work.searched(video_encode.streams_of(task.targets), report)
+                work.pieces(resolved.values(), task.number, report)
             except PieceNotExact as error:
                 work.refuse(str(error))
     finally:

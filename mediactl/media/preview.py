@@ -43,6 +43,10 @@ def preview(film: Film, target: Target, temporary: Temporary) -> Draft:
             wanted = count * (number + 1) // len(begins) - len(shown)
             end = film.duration * (number + 1) / len(begins) - wanted / rate
             shown += _snippet(film, begin, end, wanted, rate, (width, height), scratch)
+        if not shown:
+            # A film that is over before the first picture's time has come.
+            only = frames.spread(film, (width, height), scratch, film.duration + 1.0)
+            shown = [picture_of(file) for file in only.values()][:1]
     finally:
         frames.clear(scratch)
     if not shown:
@@ -53,7 +57,7 @@ def preview(film: Film, target: Target, temporary: Temporary) -> Draft:
     strip = with_field(strip, pyvips.GValue.gint_type, "page-height", height)
     strip = with_field(strip, pyvips.GValue.array_int_type, "delay", delays)
     strip = with_field(strip, pyvips.GValue.gint_type, "loop", 0)
-    whole = Params("webp", width, height, int(params["quality"]), _EFFORT, animated=True)
+    whole = Params("webp", width, height, int(params["quality"]), _EFFORT, animated=True, apart=True)
     try:
         data = encode(strip, whole)
     except FAILURES as error:

@@ -52,7 +52,7 @@ class Encoded(msgspec.Struct, frozen=True):
     """What all files of a film are put together from."""
 
     pictures: dict[Stream, tuple[bytes, ...]]
-    """The files of each stream: one, or its pieces."""
+    """The files of each stream, as it was asked for: one, or its pieces."""
     sounds: dict[SoundWanted, bytes]
     remarks: Remarks
     start: float = 0.0
@@ -164,14 +164,14 @@ class _Film:
         def part(fraction: float) -> None:
             report((parts + fraction) / (number + 1))
 
-        pictures: list[tuple[bytes, ...]] = []
-        asked = streams
+        pictures: list[dict[Stream, bytes]] = []
+        resolved: dict[Stream, Stream] = {}
         try:
             if streams and work.refused:
                 raise PieceNotExact("found before")
-            streams = work.searched(streams, part)
+            resolved = work.searched(streams, part)
             for parts in range(number):
-                pictures.append(work.pieces(streams, parts, part))
+                pictures.append(work.pieces(resolved.values(), parts, part))
                 part(1.0)
         except PieceNotExact as error:
             work.refuse(str(error))
@@ -180,20 +180,20 @@ class _Film:
         parts = number
         made = work.sounds(heard, part) if heard else {}
         return Encoded(
-            {stream: tuple(files[index] for files in pictures) for index, stream in enumerate(streams)},
+            {asked: tuple(files[stream] for files in pictures) for asked, stream in resolved.items()},
             made,
-            work.remarks(number, asked),
+            work.remarks(number, streams),
             video.start,
         )
 
     def _whole(self, streams: tuple[Stream, ...], heard: tuple[SoundWanted, ...], report: Report) -> Encoded:
         """In one run of ffmpeg."""
         task, found = self._task, self._found
-        resolved = tuple(
-            stream if stream.crf is not None else video_encode.resolved(stream, self._search(stream, report))
+        resolved = {
+            stream: stream if stream.crf is not None else video_encode.resolved(stream, self._search(stream, report))
             for stream in streams
-        )
-        pictures = {stream: self._aside(f"{stream.name}.track.mp4") for stream in resolved}
+        }
+        pictures = {stream: self._aside(f"{stream.name}.track.mp4") for stream in dict.fromkeys(resolved.values())}
         places = {each: self._aside(f"sound-{number}.track.m4a") for number, each in enumerate(heard)}
         folder = os.path.dirname(self._temporary("x"))
         also: Callable[[Any], list[Any]] | None = None
@@ -204,10 +204,10 @@ class _Film:
 
         notes: tuple[str, ...] = ()
         try:
-            if resolved:
+            if pictures:
                 encoded = video_encode.encode(
-                    self._fd, found, resolved, None, list(pictures.values()), threads=task.threads, limits=task.limits,
-                    folder=folder, also=also, report=report,
+                    self._fd, found, tuple(pictures), None, list(pictures.values()), threads=task.threads,
+                    limits=task.limits, folder=folder, also=also, report=report,
                 )  # fmt: skip
                 complaints, notes = encoded.complaints, encoded.notes
             else:
@@ -222,7 +222,7 @@ class _Film:
         finally:
             sounds.forget(places)
         remarks = Remarks(damaged, (*notes, *warnings))
-        return Encoded({stream: (place,) for stream, place in pictures.items()}, places, remarks)
+        return Encoded({asked: (pictures[stream],) for asked, stream in resolved.items()}, places, remarks)
 
     def _search(self, stream: Stream, report: Report) -> float:
         folder = os.path.dirname(self._temporary("x"))
@@ -245,7 +245,7 @@ class _Film:
                 language=self._sound_file(wanted, encoded).language, rate=rate,
             )  # fmt: skip
             return self._sound_verified(target, place, wanted)
-        stream = self._encoded_as(target, encoded)
+        stream = video_encode.stream_of(target)
         files = encoded.pictures[stream]
         if target.operation == "stream":
             package.track(
@@ -255,15 +255,6 @@ class _Film:
             heard = [self._sound_file(wanted, encoded)] if wanted else []
             package.mp4(files, heard, place, start=encoded.start, rate=rate, chapters=found.info.chapters)
         return self._verified(target, place, wanted, encoded)
-
-    def _encoded_as(self, target: Target, encoded: Encoded) -> Stream:
-        """The stream of a target, with the CRF that was found for it where it asks for a quality."""
-        wanted = video_encode.stream_of(target)
-        if wanted.crf is not None:
-            return wanted
-        return next(
-            each for each in encoded.pictures if video_encode.resolved(wanted, each.crf or 0.0) == each
-        )  # fmt: skip
 
     def _sound_file(self, wanted: SoundWanted, encoded: Encoded) -> package.SoundFile:
         track = self._found.info.audio[wanted.ordinal]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -220,6 +221,44 @@ def test_a_picture_that_begins_after_the_sound_does_so_in_pieces_too(tmp_path: P
         times = [[frame.time for frame in each.decode(video=0)] for each in (before, after)]
     assert times[1] == pytest.approx(times[0], abs=0.001)
     assert times[1][0] == pytest.approx(0.6, abs=0.001)
+
+
+def asked(above: int, *qualities: str) -> recipe.Recipe:
+    """A recipe of films that differ in nothing but their quality."""
+    films = "".join(
+        f'[[video]]\nname = "v{number}"\nheight = 96\npreset = "ultrafast"\n{quality}\n'
+        for number, quality in enumerate(qualities)
+    )
+    cutting = f"cutting = {{ above = {above}, piece = 4 }}"
+    return recipe.parse(f'name = "asked"\nplaceholder = "none"\n{cutting}\n{films}', "asked.toml")
+
+
+@pytest.mark.parametrize("above", [6, 100], ids=["cut", "whole"])
+def test_outputs_that_differ_in_their_quality_alone_each_get_their_own(film: Path, tmp_path: Path, above: int) -> None:
+    qualities = ("crf = 45", "quality = { vmaf = 95 }", "quality = { vmaf = 75 }", "crf = 30")
+    workshop = Workshop(film, tmp_path, asked(above, *qualities))
+    for task in workshop.piece_tasks():
+        workshop.piece(task)
+    workshop.publish()
+    made = [(workshop.out / film.name / f"v{number}.mp4").read_bytes() for number in range(4)]
+    crfs = [{float(each) for each in re.findall(rb" crf=([0-9.]+)", content)} for content in made]
+    assert [len(each) for each in crfs] == [1, 1, 1, 1], "no film is put together from pieces of two qualities"
+    [bad], [best], [poor], [good] = crfs
+    assert (bad, good) == (45, 30)
+    assert best < poor
+    assert len(set(made)) == 4
+
+
+@pytest.mark.parametrize("above", [6, 100], ids=["cut", "whole"])
+def test_outputs_whose_qualities_come_to_the_same_are_encoded_once(film: Path, tmp_path: Path, above: int) -> None:
+    qualities = ("quality = { vmaf = 90 }", "quality = { vmaf = 90.01 }", "quality = { vmaf = 70 }")
+    workshop = Workshop(film, tmp_path, asked(above, *qualities))
+    for task in workshop.piece_tasks():
+        workshop.piece(task)
+    workshop.publish()
+    one, other, poor = [(workshop.out / film.name / f"v{number}.mp4").read_bytes() for number in range(3)]
+    assert one == other
+    assert one != poor
 
 
 def test_what_lies_there_is_not_encoded_again(film: Path, tmp_path: Path) -> None:

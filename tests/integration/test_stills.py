@@ -258,6 +258,36 @@ def test_a_preview_of_a_film_in_which_nothing_is_to_be_seen_is_made_all_the_same
     assert Image.open(file).size == (320, 180)
 
 
+def test_a_preview_of_one_frame_is_that_frame(tmp_path: Path) -> None:
+    source = film(tmp_path / "film.mp4", "testsrc2=s=320x180:r=30,trim=end_frame=1")
+    _, [file, still] = render(source, preview(3.0), poster())
+    assert unlike(Image.open(file), Image.open(still)) < 8
+
+
+def test_a_film_a_moment_longer_than_its_preview_is_no_trouble(tmp_path: Path) -> None:
+    # A third of what it is longer is less than a ten-thousandth of a second: 3.3e-05, which ffmpeg does not read.
+    options = ("-r", "29.997", "-video_track_timescale", "29997")
+    source = film(tmp_path / "film.mp4", "testsrc2=s=320x180:r=29.997,trim=end_frame=60", options=options)
+    _, [file] = render(source, preview(2.0))
+    assert duration(Image.open(file)) == 2000
+
+
+def test_nothing_of_earlier_frames_stays_in_a_preview_of_a_film_that_fades_in(tmp_path: Path) -> None:
+    sky = "gradients=s=320x180:r=8:d=2:c0=0x204080:c1=0x4060a0:x0=0:y0=0:x1=0:y1=179:seed=1,fade=in:0:16"
+    source = film(tmp_path / "film.mp4", sky, options=("-qp", "0", "-g", "1"))
+    _, [file] = render(source, preview(2.0))
+    decoded = subprocess.run(
+        [ffmpeg.find(), "-v", "error", "-i", str(source), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+        check=True, stdout=subprocess.PIPE, timeout=60,
+    ).stdout  # fmt: skip
+    size = 320 * 180 * 3
+    wanted = [Image.frombytes("RGB", (320, 180), decoded[at : at + size]) for at in range(0, len(decoded), size)]
+    made = [frame.convert("RGB") for frame in ImageSequence.Iterator(Image.open(file))]
+    assert len(wanted) == 16
+    last = ImageChops.difference(made[-1], wanted[-1])
+    assert max(high for _, high in ImageStat.Stat(last).extrema) < 20
+
+
 def test_the_same_film_gives_the_same_bytes_and_nothing_is_left_behind(tmp_path: Path) -> None:
     source = film(tmp_path / "film.mp4", BLACK, SHARP)
     made = []
