@@ -11,9 +11,11 @@ PHOTO = MediaInfo("jpeg", width=3000, height=2000)
 TYPES = {"webp": "image/webp", "avif": "image/avif", "jpg": "image/jpeg", "png": "image/png", "mp4": "video/mp4"}
 
 
-def made(name: str, width: int = 0, height: int = 0, role: str = "variant", key: str = "") -> Artefact:
+def made(
+    name: str, width: int = 0, height: int = 0, role: str = "variant", key: str = "", seconds: float = 0
+) -> Artefact:
     media_type = TYPES.get(name.rpartition(".")[2], "text/vtt")
-    return Artefact(name, role, media_type, 1, "0", key or name, width or None, height or None)
+    return Artefact(name, role, media_type, 1, "0", key or name, width or None, height or None, seconds or None)
 
 
 class Tags(HTMLParser):
@@ -50,6 +52,28 @@ def test_several_formats_have_no_srcset_but_a_source_each_the_smallest_first() -
         "src": "w900.jpg", "srcset": "w300.jpg 300w, w900.jpg 900w", "sizes": "100vw", "width": "900", "height": "600",
         "alt": "", "loading": "lazy", "decoding": "async", "style": "background:#102030",
     }  # fmt: skip
+
+
+def test_a_format_with_large_variants_alone_is_no_source_for_every_screen() -> None:
+    webp, large = made("w800.webp", 800, 533), made("large.avif", 2880, 1920)
+    assert [tag for tag, _ in tags(markup.picture([webp, large], PHOTO, ""))] == ["picture", "img"]
+    # Whatever the fallback is: a phone that reads WebP is better off with the small one.
+    found = tags(markup.picture([webp, large, made("all.jpg", 3000, 2000)], PHOTO, ""))
+    assert [each.get("type") for _, each in found] == [None, "image/webp", None]
+    nearly = made("w900.avif", 900, 600)
+    found = tags(markup.picture([webp, nearly, large], PHOTO, ""))
+    assert found[1][1]["srcset"] == "w900.avif 900w, large.avif 2880w"
+
+
+def test_stills_stand_not_beside_what_moves() -> None:
+    info = MediaInfo("gif", 900, 600, frames=12)
+    moving = [made("w300.webp", 300, 200, seconds=1.2), made("w900.webp", 900, 600, seconds=1.2)]
+    stills = [made("w300.avif", 300, 200), made("still.webp", 600, 400), made("w300.jpg", 300, 200)]
+    assert markup.srcset([*stills, *moving], info) == "w300.webp 300w, w900.webp 900w"
+    found = tags(markup.picture([*stills, *moving], info, ""))
+    assert [tag for tag, _ in found] == ["picture", "img"]
+    assert found[1][1]["srcset"] == "w300.webp 300w, w900.webp 900w"
+    assert "w300.avif" in markup.picture(stills, info, "")
 
 
 def test_one_format_needs_no_source() -> None:
