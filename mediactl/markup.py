@@ -76,11 +76,12 @@ def picture(artefacts: Iterable[Artefact], info: MediaInfo, colour: str) -> str:
 def video(artefacts: Iterable[Artefact], info: MediaInfo) -> str:
     """<video>: HLS where there is one (Safari and hls.js), MP4 for all others, poster, subtitles, storyboard.
 
-    A picture that moves is a silent loop. "" when there is nothing to play.
+    A browser takes the first <source> that it can play: the largest, of equally large ones that of the fewest bytes. A
+    picture that moves is a silent loop. "" when there is nothing to play.
     """
     made = list(artefacts)
     streams = [each for each in made if each.role == "master"]
-    films = sorted((each for each in made if each.role == "rendition"), key=_area, reverse=True)
+    films = sorted((each for each in made if each.role == "rendition"), key=lambda each: (-_area(each), each.bytes))
     loops = [each for each in made if each.role == "animation"]
     if not (streams or films or loops):
         return ""

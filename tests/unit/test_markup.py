@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+import msgspec
+
 from mediactl import markup
 from mediactl.model import Artefact, MediaInfo, TextTrack
 
@@ -143,6 +145,20 @@ def test_a_film_has_hls_before_its_mp4s_poster_subtitles_once_and_storyboard() -
         {"kind": "metadata", "src": "storyboard.vtt", "label": "thumbnails"},
     ]
     assert markup.picture(artefacts, info, "#000000") == ""
+
+
+def test_of_equally_large_films_the_smaller_file_is_first_with_its_codecs() -> None:
+    plain, small, better = (
+        msgspec.structs.replace(made(name, *size, "rendition"), bytes=bytes_, media_type=f'video/mp4; codecs="{codec}"')
+        for name, size, bytes_, codec in (
+            ("v720.mp4", (1280, 720), 9_000, "avc1.64001f,mp4a.40.2"),
+            ("v480.mp4", (854, 480), 3_000, "avc1.64001e,mp4a.40.2"),
+            ("v720-av1.mp4", (1280, 720), 5_000, "av01.0.05M.08,mp4a.40.2"),
+        )
+    )
+    found = tags(markup.video([plain, small, better], MediaInfo("mp4", 1280, 720)))[1:]
+    assert [each["src"] for _, each in found] == ["v720-av1.mp4", "v720.mp4", "v480.mp4"]
+    assert found[0][1]["type"] == 'video/mp4; codecs="av01.0.05M.08,mp4a.40.2"'
 
 
 def test_a_moving_picture_is_a_silent_loop() -> None:
