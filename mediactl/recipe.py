@@ -270,4 +270,7 @@ def _trouble(output: AnyOutput, table: str) -> tuple[str, str] | None:
             return "position", 'goes with fit = "cover" alone; add that, or leave this out'
         if output.quality != "auto" and output.similarity != ImageOutput(output.name).similarity:
             return "similarity", 'goes with quality = "auto" alone; add that, or leave this out'
+    plain = WaveformOutput(output.name)
+    if isinstance(output, WaveformOutput) and output.format != "png" and output.height != plain.height:
+        return "height", 'goes with format = "png" alone; add that, or leave this out'
     return None

@@ -65,6 +65,7 @@ def complaint(text: str) -> str:
         (HEAD + IMAGE + 'fit = "cover"\n', ["image[0].fit", "needs width and height"]),
         (HEAD + IMAGE + "similarity = 0.9\n", ["image[0].similarity", 'quality = "auto"']),
         (HEAD + IMAGE + 'position = "top"\n', ["image[0].position", 'fit = "cover"']),
+        (HEAD + '[[waveform]]\nname = "w"\nheight = 60\n', ["waveform[0].height", 'format = "png"']),
         (HEAD + IMAGE + 'similarity = "high"\n', ["image[0].similarity", "expected a number, got a text"]),
         (HEAD + IMAGE + "animate = 1\n", ["image[0].animate", "expected true or false, got a whole number"]),
         (HEAD + "[limits]\nduration = 0\n" + IMAGE, ["limits.duration", "> 0"]),
