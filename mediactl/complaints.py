@@ -38,10 +38,16 @@ def explain(
         return f"{where}{shown(found[1])!r} is not known here; {_close(found[1], values, 'known')}"
     if found := re.match(r"Expected `(.*)`, got `(.*)`$", text):
         wanted = " or ".join(_TYPES.get(each, each) for each in found[1].split(" | ") if each != "null")
-        return f"{where}expected {wanted}, got {_TYPES.get(found[2], found[2])}"
+        return f"{where}expected {wanted}, got {_TYPES.get(found[2], found[2])}{_brackets(place, found, tables)}"
     if "matching regex" in text:
         return f"{where}expected {_NAME}"
     return f"{where}{text[:1].lower()}{text[1:]}"
+
+
+def _brackets(place: str, found: re.Match[str], tables: Mapping[str, type[msgspec.Struct]]) -> str:
+    """How a table is written, where it was written as the other kind."""
+    told = {("array", "object"): f"; write [[{place}]]", ("object", "array"): f"; write [{place}]"}
+    return told.get((found[1], found[2]), "") if place in tables else ""
 
 
 def _close(name: str, names: list[str], otherwise: str) -> str:

@@ -55,6 +55,21 @@ NAMES = {
 """What a condition may ask for."""
 
 
+FORMATS = (
+    "jpeg", "png", "gif", "webp", "avif", "heic", "jxl", "tiff", "bmp", "svg", "jp2", "pnm", "hdr", "exr", "ico",
+    "icns", "dds", "blp", "sgi", "psd", "pdf", "raw",
+    "mp4", "matroska", "avi", "mpegts", "mpeg", "asf", "flv", "ogg",
+    "mp3", "aac", "flac", "wav", "aiff", "au", "caf", "wavpack", "ape", "amr", "unknown",
+)  # fmt: skip
+"""What ``sniff`` calls the formats of sources."""
+_CALLED = {
+    "apng": "png", "heif": "heic", "mov": "mp4", "m4v": "mp4", "m4a": "mp4", "3gp": "mp4", "quicktime": "mp4",
+    "mkv": "matroska", "webm": "matroska", "mka": "matroska", "ts": "mpegts", "m2ts": "mpegts", "vob": "mpeg",
+    "wmv": "asf", "wma": "asf", "opus": "ogg", "vorbis": "ogg", "oga": "ogg", "ogv": "ogg", "aif": "aiff",
+}  # fmt: skip
+"""What people call some of them."""
+
+
 class Wrong(Exception):
     """What is wrong with a condition, in words."""
 
@@ -150,12 +165,25 @@ def _type(node: ast.expr, names: dict[str, Known], table: str) -> str:
                         require(other, of(left), f"a comparison with {ast.unparse(left)!r}")
                     case _:
                         raise Wrong('compare with <, <=, >, >=, ==, != or in, as in format in ("png", "gif")')
+                _check_formats(left, other)
                 left = other
             return TRUTH
     raise Wrong(
         f"{ast.unparse(node)[:40]!r} is not possible here; there are names, numbers, texts, comparisons,"
         " and, or, not, +, -, * and /"
     )
+
+
+def _check_formats(*sides: ast.expr) -> None:
+    """Raises Wrong where a format is compared with a text that is none: that would never be true."""
+    if not any(isinstance(side, ast.Name) and side.id == "format" for side in sides):
+        return
+    for part in (part for side in sides for part in getattr(side, "elts", [side])):
+        if isinstance(part, ast.Constant) and part.value not in FORMATS:
+            text = str(part.value)
+            close = [_CALLED[text.lower()]] if text.lower() in _CALLED else difflib.get_close_matches(text, FORMATS, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(FORMATS)}"
+            raise Wrong(f"no format is called {text!r}; {hint}")
 
 
 def _unknown(name: str, names: dict[str, Known], table: str) -> str:

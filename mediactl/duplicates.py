@@ -85,10 +85,14 @@ class Group(msgspec.Struct, frozen=True):
 
 
 def read(out: bytes) -> Iterator[Found]:
-    """Every asset in a folder, in a fixed order; what is no sound asset.json is left out. Raises UsageError."""
+    """Every asset in a folder, in a fixed order; what is no sound asset.json is left out.
+
+    Raises UsageError when nothing speaks for an output folder.
+    """
     if not os.path.isdir(out):
         raise UsageError(f"{shown(out)}: no such folder; name the output folder of a run")
     decode = msgspec.json.Decoder(_Asset).decode
+    ours = os.path.isdir(os.path.join(out, b".mediactl"))
     for folder, folders, names in os.walk(out):
         folders[:] = sorted(name for name in folders if not name.startswith(b"."))
         if asset.NAME not in names or folder == out:
@@ -99,11 +103,14 @@ def read(out: bytes) -> Iterator[Found]:
         except (OSError, msgspec.DecodeError):
             continue
         if each.schema == asset.SCHEMA:
+            ours = True
             source, tells = each.source, each.metadata
             yield Found(
                 source.path, shown(os.path.relpath(folder, out)), source.kind, source.digest, source.bytes,
                 tells.width, tells.height, tells.duration, each.phash,
             )  # fmt: skip
+    if not ours:
+        raise UsageError(f"{shown(out)}: no output folder, for no asset is in it; name the output folder of a run")
 
 
 def groups(assets: Iterable[Found], distance: int = DISTANCE) -> list[Group]:

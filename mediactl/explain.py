@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -34,6 +35,8 @@ FILM_SHARE = 0.5
 """Part of the highest bit rate that films take on average."""
 BYTES_A_CODEC = {"h264": 1.0, "hevc": 0.7, "av1": 0.6}
 """Against H.264 that looks alike."""
+_UNKNOWN = "h264"
+"""Codec that a film is taken for when nothing tells it: what recipes have unless they say otherwise."""
 
 SECONDS_A_PIXEL = {"webp": 30e-9, "avif": 360e-9, "jpeg": 2e-9, "png": 60e-9}
 """Of encoding a picture, at the first of its ``EFFORTS``."""
@@ -137,10 +140,12 @@ class Effect:
         factor = 1.0 if measured is None else measured / whole
         share = fixed / len(missing)
         there = {each.name for each in had}
+        codecs = {target.key: str(target.params["codec"]) for target in every if target.role in ("rendition", "stream")}
         seen: set[tuple[str, str]] = set()
         for (label, target), cost in zip(missing, costs, strict=True):
             change = "changed" if target.name in there else "new"
-            seconds, size = (cost + share) * factor, bytes_of(target.operation, target.params, info, had)
+            seconds = (cost + share) * factor
+            size = bytes_of(target.operation, target.params, info, had, target.name, codecs)
             self._add(label, change, (label, change) not in seen, seconds, size)
             seen.add((label, change))
             self.seconds += seconds
@@ -236,8 +241,19 @@ def seconds_of(operation: str, params: Params, info: MediaInfo) -> float:
     return 0.005
 
 
-def bytes_of(operation: str, params: Params, info: MediaInfo, had: Sequence[Had]) -> float:
-    """Of one artefact: from the picture or film that the source has and that is nearest in pixels, if there is one."""
+def bytes_of(
+    operation: str,
+    params: Params,
+    info: MediaInfo,
+    had: Sequence[Had],
+    name: str = "",
+    codecs: Mapping[str, str] = MappingProxyType({}),
+) -> float:
+    """Of one artefact: from the picture or film that the source has and that is nearest in pixels, if there is one.
+
+    ``name`` is its file's: a film of that name is the same output, and taken to be of the same codec. ``codecs`` are
+    those of other films, by key.
+    """
     duration = info.duration or 0.0
     pixels = int(params.get("width", 0)) * int(params.get("height", 0))
     match operation:
@@ -251,10 +267,14 @@ def bytes_of(operation: str, params: Params, info: MediaInfo, had: Sequence[Had]
             return size * (info.frames * 0.3 if params["animated"] and info.frames > 1 else 1)
         case "video" | "stream":
             sound = 125.0 * float(params.get("audio_bitrate", 0)) * duration if params.get("sound") else 0.0
-            near = _nearest(had, "rendition", pixels) or _nearest(had, "stream", pixels)
+            own = [each for each in had if each.name == name]
+            near = _nearest(own or had, "rendition", pixels) or _nearest(own or had, "stream", pixels)
             if near is None:
                 return 125.0 * float(params["maxrate"]) * FILM_SHARE * duration + sound
-            return near.bytes * BYTES_A_CODEC[str(params["codec"])] * math.pow(pixels / _pixels(near), FILM_GROWTH)
+            codec = str(params["codec"])
+            before = codec if own else codecs.get(near.key, _UNKNOWN)
+            growth = math.pow(pixels / _pixels(near), FILM_GROWTH)
+            return near.bytes * BYTES_A_CODEC[codec] / BYTES_A_CODEC[before] * growth
         case "animation":
             return 0.01 * pixels * info.frames
         case "storyboard":

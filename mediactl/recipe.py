@@ -152,7 +152,7 @@ def text_of(name_or_file: str) -> tuple[str, str]:
         return resources.files("mediactl.recipes").joinpath(name_or_file + ".toml").read_text("utf-8"), name_or_file
     looks_like_file = "/" in name_or_file or name_or_file.endswith(".toml")
     try:
-        with open(name_or_file, encoding="utf-8") as file:
+        with open(name_or_file, encoding="utf-8-sig") as file:  # Windows' editors put a byte order mark first
             return file.read(), name_or_file
     except FileNotFoundError:
         if looks_like_file:
@@ -270,4 +270,7 @@ def _trouble(output: AnyOutput, table: str) -> tuple[str, str] | None:
             return "position", 'goes with fit = "cover" alone; add that, or leave this out'
         if output.quality != "auto" and output.similarity != ImageOutput(output.name).similarity:
             return "similarity", 'goes with quality = "auto" alone; add that, or leave this out'
+    plain = WaveformOutput(output.name)
+    if isinstance(output, WaveformOutput) and output.format != "png" and output.height != plain.height:
+        return "height", 'goes with format = "png" alone; add that, or leave this out'
     return None

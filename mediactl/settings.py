@@ -116,8 +116,8 @@ class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 def read_config(path: str = CONFIG) -> dict[str, object]:
     """The settings in a mediactl.toml, by flag; {} when there is none. Raises UsageError naming what is wrong."""
     try:
-        with open(path, "rb") as file:
-            tree = tomllib.load(file)
+        with open(path, encoding="utf-8-sig") as file:  # Windows' editors put a byte order mark first
+            tree = tomllib.loads(file.read())
     except FileNotFoundError:
         return {}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

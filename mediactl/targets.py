@@ -157,7 +157,8 @@ class _Maker:
         elif isinstance(output, AnimationOutput):
             if info.frames > 1:
                 width, height = fit(info.width or 2, info.height or 2, output.width, output.height, 4096)
-                params: Params = {"codec": "h264", "width": _even(width), "height": _even(height), "crf": output.crf}
+                width, height = _even(width, output.width), _even(height, output.height)
+                params: Params = {"codec": "h264", "width": width, "height": height, "crf": output.crf}
                 self._target(name, "animation", "animation", params)
         elif isinstance(output, HlsOutput):
             self._ladder(output)
@@ -351,9 +352,10 @@ def _sound(output: AudioOutput, info: MediaInfo) -> Params:
     return params if output.loudness is None else params | {"loudness": output.loudness}
 
 
-def _even(side: float) -> int:
+def _even(side: float, most: int | None = None) -> int:
     # 4:2:0 halves both sides.
-    return max(2, round(side / 2) * 2)
+    even = round(side / 2) * 2
+    return max(2, even if most is None or even <= most else most // 2 * 2)
 
 
 def _digest(*parts: object) -> str:

@@ -111,7 +111,8 @@ class Encoding(Output, frozen=True, forbid_unknown_fields=True):
     preset: str | None = None
     """The encoder's own: "veryfast" (default, h264), "fast" (default, hevc), "0" to "13" (av1; default "10")."""
     encoder: Encoder = "software"
-    """"auto" takes a hardware encoder that works here, if there is one."""
+    """"auto" takes a hardware encoder that works here, if there is one; "nvenc", "qsv", "vaapi" and "videotoolbox" that
+    one. Where it does not work, software does it, and the asset tells."""
     hdr: Literal["sdr", "keep"] = "sdr"
     """sdr: HDR is mapped to standard range. keep: it stays HDR10 or HLG (hevc and av1 only)."""
     audio_bitrate: Bitrate = 128

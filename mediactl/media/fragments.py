@@ -107,6 +107,21 @@ def read(file: bytes) -> Track:
         os.close(fd)
 
 
+def codecs(file: bytes) -> tuple[str, ...]:
+    """Codecs of the pictures and sounds in an MP4 of ours, each once, as RFC 6381 has them: what a browser must know to
+    play it. Raises JobFailed when it is none, OSError when it cannot be read."""
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        place, size = next((each[1:] for each in lengths.boxes(fd) if each[0] == b"moov"), (0, 0))
+        traks = [trak for kind, trak in boxes.children(boxes.read(fd, place, size)) if kind == b"trak"]
+        shown_or_heard = [_entry(trak) for trak in traks if _handler(trak) in (b"vide", b"soun")]  # no chapters
+        return tuple(dict.fromkeys(_codec(kind, extension) for kind, _, extension in shown_or_heard))
+    except (ValueError, LookupError, struct.error) as error:
+        raise JobFailed(f"{shown(os.path.basename(file))}: does not tell its codecs: {error}") from error
+    finally:
+        os.close(fd)
+
+
 def _track(fd: int) -> Track:
     found, end = lengths.boxes(fd), os.fstat(fd).st_size
     if [kind for kind, _, _ in found[:2]] != [b"ftyp", b"moov"]:
@@ -162,22 +177,40 @@ def _described(moov: bytes, header: int, fragments: tuple[Fragment, ...]) -> Tra
     mdhd = boxes.inside(trak, b"mdia", b"mdhd")
     timescale, _, packed = struct.unpack_from(">IQH" if mdhd[0] else ">IIH", mdhd, 20 if mdhd[0] else 12)
     language = "".join(chr((packed >> shift & 0x1F) + 0x60) for shift in (10, 5, 0))
-    kind, entry = next(boxes.children(boxes.inside(trak, b"mdia", b"minf", b"stbl", b"stsd")[8:]))
+    kind, entry, extension = _entry(trak)
     lead = 0
     if any(each == b"edts" for each, _ in boxes.children(trak)):
         elst = boxes.inside(trak, b"edts", b"elst")
         lead = struct.unpack_from(">q" if elst[0] else ">i", elst, 16 if elst[0] else 12)[0]
     common = {"timescale": timescale, "header": header, "fragments": fragments, "lead": lead}
-    common["language"] = "" if language == "und" else language
-    if boxes.inside(trak, b"mdia", b"hdlr")[8:12] == b"soun":
-        channels, extension = struct.unpack_from(">H", entry, 16)[0], dict(boxes.children(entry[28:]))
-        return Track(kind="sound", codec=_sound_codec(kind, extension), channels=channels, **common)
+    common |= {"language": "" if language == "und" else language, "codec": _codec(kind, extension)}
+    if _handler(trak) == b"soun":
+        return Track(kind="sound", channels=struct.unpack_from(">H", entry, 16)[0], **common)
     width, height = struct.unpack_from(">HH", entry, 24)
-    extension = dict(boxes.children(entry[78:]))
+    colour = _colour(extension)
+    transfer = int.from_bytes(colour[6:8], "big") if colour else 2
+    return Track(kind="picture", width=width, height=height, transfer=transfer, **common)
+
+
+def _handler(trak: bytes) -> bytes:
+    return boxes.inside(trak, b"mdia", b"hdlr")[8:12]
+
+
+def _entry(trak: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]]:
+    """The one sample entry of a picture or a sound: its type, its content, and the boxes within."""
+    kind, entry = next(boxes.children(boxes.inside(trak, b"mdia", b"minf", b"stbl", b"stsd")[8:]))
+    return kind, entry, dict(boxes.children(entry[28 if _handler(trak) == b"soun" else 78 :]))
+
+
+def _colour(extension: dict[bytes, bytes]) -> bytes:
     colour = extension.get(b"colr", b"")
-    transfer = int.from_bytes(colour[6:8], "big") if colour[:4] == b"nclx" else 2
-    codec = _picture_codec(kind, extension, colour if colour[:4] == b"nclx" else b"")
-    return Track(kind="picture", codec=codec, width=width, height=height, transfer=transfer, **common)
+    return colour if colour[:4] == b"nclx" else b""
+
+
+def _codec(kind: bytes, extension: dict[bytes, bytes]) -> str:
+    if kind == b"mp4a":
+        return _sound_codec(extension)
+    return _picture_codec(kind, extension, _colour(extension))
 
 
 def _picture_codec(kind: bytes, extension: dict[bytes, bytes], colour: bytes) -> str:
@@ -214,9 +247,7 @@ def _av1(config: bytes, colour: bytes) -> str:
     return f"{text}.{mono}.{chroma}.{primaries:02}.{transfer:02}.{matrix:02}.{whole}"
 
 
-def _sound_codec(kind: bytes, extension: dict[bytes, bytes]) -> str:
-    if kind != b"mp4a":
-        raise ValueError(f"the codec {kind!r} is not known")
+def _sound_codec(extension: dict[bytes, bytes]) -> str:
     esds, place = extension[b"esds"][4:], 0
     object_type = 0
     while place < len(esds):

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 
+import msgspec
+
 from mediactl.errors import JobFailed
 from mediactl.media import cicp, crop, image_load, look, metadata
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.execute import Report
 from mediactl.media.gain_map import LEFT_OUT, has_gain_map
 from mediactl.media.image_load import Warn
-from mediactl.media.image_save import Params, encode, params_of, save
+from mediactl.media.image_save import Params, encode, params_of, played, save
 from mediactl.media.vips import FAILURES, Picture, broken, field, reason
 from mediactl.model import Limits, MakeTask, MediaInfo, Target
 
@@ -168,13 +170,16 @@ class _Source:
 
 
 def _save_animation(source: _Source, target: Target, params: Params, file: bytes) -> Draft:
+    """The draft has a duration, as no still has: pages tell by it what moves."""
     try:
         # Frames are decoded while they are encoded, so what fails here is most likely the source.
         strip, first = source.animation(params)
         data = encode(strip, params, like=first)
     except FAILURES as error:
         raise broken(error) from None
-    return save(data, target, file, delays=field(strip, "delay"))
+    delays = field(strip, "delay")
+    times = played(delays or [], strip.height // params.height)
+    return msgspec.structs.replace(save(data, target, file, delays=delays), duration=sum(times) / 1000)
 
 
 def _save_film(source: _Source, target: Target, file: bytes, task: MakeTask) -> Draft:

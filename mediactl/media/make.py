@@ -166,7 +166,7 @@ def _artefact(draft: Draft) -> Artefact:
     return Artefact(
         name=draft.target.name,
         role=draft.target.role,
-        media_type=draft.media_type,
+        media_type=_media_type(draft),
         bytes=os.stat(draft.file).st_size,
         sha256=files.digest_file(draft.file),
         key=draft.target.key,
@@ -174,6 +174,15 @@ def _artefact(draft: Draft) -> Artefact:
         height=draft.height,
         duration=None if draft.duration is None else round(draft.duration, 3),
     )
+
+
+def _media_type(draft: Draft) -> str:
+    """With the codecs of a film (RFC 6381): a browser that knows MP4 may know one of them and not another."""
+    if draft.target.operation != "video":
+        return draft.media_type
+    from mediactl.media import fragments
+
+    return f'{draft.media_type}; codecs="{",".join(fragments.codecs(draft.file))}"'
 
 
 class _Folder:

@@ -363,11 +363,13 @@ def _video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoTrac
 def _counted(video: VideoTrack, fd: int, index: int, limits: Limits, known: VideoTrack | None) -> VideoTrack:
     """With the exact rate and number of frames, and whether they come evenly: counted, or as it is known."""
     if known and known.rate:
-        return msgspec.structs.replace(video, rate=known.rate, frames=known.frames, even=known.even)
+        return msgspec.structs.replace(video, fps=known.fps, rate=known.rate, frames=known.frames, even=known.even)
     with opened(fd, limits) as again:
         found = cadence.measure(again, again.streams[index])
     rate = str(found.rate) if found.rate else ""
-    return msgspec.structs.replace(video, rate=rate, frames=found.frames or None, even=found.even)
+    # Headers of Matroska may tell twice the rate, that of fields.
+    fps = round(float(found.rate), 3) if found.rate else video.fps
+    return msgspec.structs.replace(video, fps=fps, rate=rate, frames=found.frames or None, even=found.even)
 
 
 def _place(container: InputContainer) -> str:

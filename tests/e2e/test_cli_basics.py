@@ -119,6 +119,7 @@ def test_an_empty_manifest_on_standard_input_is_nothing_to_do(mediactl: CommandL
     ("content", "told"),
     [
         ('recipee = "web"', "mediactl.toml: unknown key 'recipee'; did you mean 'recipe'?"),
+        ("\ufeffzzz = 1", "mediactl.toml: unknown key 'zzz'"),  # after a byte order mark
         ("zzz = 1", "mediactl.toml: unknown key 'zzz'; known keys: out, state, recipe"),
         ('jobs = "two"', "mediactl.toml: Expected `int | null`, got `str`"),
         ("jobs =", "mediactl.toml: cannot be read: "),

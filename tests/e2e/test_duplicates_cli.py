@@ -113,3 +113,15 @@ def test_a_folder_that_is_not_there_is_a_usage_error(mediactl: CommandLine) -> N
     assert done.code == 2
     assert "no such folder" in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_a_folder_of_sources_is_told_to_be_no_output_folder(mediactl: CommandLine, folder: Path) -> None:
+    Image.radial_gradient("L").save(folder / "a.png")
+    (folder / "sub").mkdir()
+    (folder / "sub/asset.json").write_text("{}")
+    done = mediactl("duplicates", "in")
+    assert (done.code, done.out) == (2, "")
+    assert "no output folder" in done.err
+    assert len(done.err.splitlines()) == 1
+    (folder / ".mediactl").mkdir()  # of a run that made nothing
+    assert mediactl("duplicates", "in").out == "no duplicates among 0 assets\n"

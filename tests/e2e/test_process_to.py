@@ -33,6 +33,9 @@ format = "jpeg"
 [[poster]]
 name = "poster"
 width = 50
+[[video]]
+name = "film"
+height = 64
 [[audio]]
 name = "audio"
 format = "opus"
@@ -91,7 +94,8 @@ def test_everything_that_is_made_arrives_byte_for_byte_with_what_is_kept_with_it
         assert (there["ContentType"], there["CacheControl"]) == ("application/json", "public, max-age=60")
         assert there["Metadata"]["mediactl-sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
         assert "mediactl-key" not in there["Metadata"]
-    assert types == {"image/webp", "image/jpeg", "audio/ogg; codecs=opus"}
+    (film,) = (each for each in types if each.startswith("video/mp4; codecs="))
+    assert types == {"image/webp", "image/jpeg", "audio/ogg; codecs=opus", film}
     made = outputs(mediactl.folder / "derived")
     assert run.summary["uploaded"] == len(made)
     assert run.summary["bytes_sent"] == sum(map(len, made.values()))

@@ -22,6 +22,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "poster": {"width": 800, "height": 600},
     "video": {"codec": "hevc"},
     "hls": {"codec": "hevc"},
+    "waveform": {"format": "png"},
 }
 WITH: dict[str, dict[str, Any]] = {"position": {"fit": "cover"}, "similarity": {"quality": "auto"}}
 """What examples need beside them: cover needs both sides, HDR a codec that holds it."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -167,7 +169,11 @@ def test_a_film_is_looked_at_by_the_poster_that_is_there(mediactl: CommandLine) 
     (mediactl.folder / "r.toml").write_text(f'name = "r"\n{poster}{video}')
     again = mediactl("process", "in", "--recipe", "r.toml", "--json")
     assert again.summary["artefacts"] == 1
-    after = asset.look_of(asset.decode(file.read_bytes()))
+    made = asset.decode(file.read_bytes())
+    media_type = made.artefacts[0].media_type
+    assert re.fullmatch(r'video/mp4; codecs="avc1\.6400[0-9a-f]{2}"', media_type), media_type
+    assert media_type in html.unescape(made.video)
+    after = asset.look_of(made)
     # Of the poster's file now, of the frame that became it before.
     assert after.placeholder and after.colour
     assert (int(before.phash, 16) ^ int(after.phash, 16)).bit_count() <= 4

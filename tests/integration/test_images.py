@@ -294,6 +294,7 @@ def test_formats_that_stand_still_take_the_first_frame_and_tell(tmp_path: Path) 
     assert done.open("j.jpg").size == (120, 90)
     assert near(pixel(done.open("j.jpg"), 15, 45), RED, 12)
     assert frames_of(done.open("m.webp")) == 6
+    assert {draft.target.name: draft.duration for draft in done.drafts.files} == {"j.jpg": None, "m.webp": 0.6}
     assert done.drafts.warnings == ("animation left out of j.jpg: only its first frame is used",)
 
 

