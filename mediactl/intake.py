@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FEW = 16
 """Files of a folder that are looked up one by one: a watch finds few at a time, in folders of many."""
 
+RECIPE_CHANGED, ENCODER_CHANGED = "recipe changed", "encoder changed"
+
 
 class Intake:
     """Takes sources in, batch by batch. ``step`` until it says that nothing is left; a ``watch`` never says so.
@@ -63,12 +65,14 @@ class Intake:
         self.up_to_date = 0
         self.troubles = 0
         self.settled: Counter[str] = Counter()
+        journal.confined = True
         self.reasons: Counter[str] = Counter()
         """Why work was planned: new, changed, recipe changed, encoder changed, missing output, to be uploaded."""
 
     def step(self) -> bool | None:
         """Take in one batch; False when all is taken in, None when it is for now."""
         batch = next(self._batches, None)
+        self._journal.confined = batch is not None if self._watch is None else not self._watch.surveyed
         if batch is None:
             self._make_again(self._check.finish())
             return False if self._watch is None else None
@@ -117,7 +121,7 @@ class Intake:
         plans = self._planner.plans(recipe)
         rows = self._rows(batch)
         new: list[tuple[scan.Entry, str]] = []
-        again: dict[str, list[int]] = {"recipe changed": [], "encoder changed": []}
+        again: dict[str, list[int]] = {RECIPE_CHANGED: [], ENCODER_CHANGED: []}
         met: list[int] = []
         for entry in batch.files:
             name = entry[0] if batch.rename is None else batch.rename
@@ -136,19 +140,18 @@ class Intake:
                         self.up_to_date += 1  # taken back should the check find it stale
                         met.append(row[0])
                 elif state == "done":
-                    same_recipe = row[9].partition(":")[0] == planned.partition(":")[0]
-                    again["encoder changed" if same_recipe else "recipe changed"].append(row[0])
-                elif state == "pending":
+                    again[_difference(row[9], planned)].append(row[0])
+                elif state == "pending" and row[9] in ("", planned):
                     if sources.has_live_job(row[0]):
                         if sources.mark_mine([row[0]]):
                             self._planned(row[3], row[12], row[4], "unfinished")
                     else:
                         new.append((entry, "unfinished"))
-                elif row[9] == planned or not row[9]:
+                elif state != "pending" and row[9] in ("", planned):
                     self.settled[state] += 1
                     met.append(row[0])
                 else:
-                    new.append((entry, "recipe changed"))
+                    new.append((entry, _difference(row[9], planned)))
         if self._watch is not None:
             sources.mark_met(met)
             if batch.fresh:
@@ -193,7 +196,8 @@ class Intake:
     ) -> None:
         """Files that have to be read: a probe job each, unless they are no media.
 
-        ``rows`` are those that this was decided by. What another run has changed since is looked at once more.
+        ``rows`` are those that this was decided by. What another run has changed since is looked at once more. Whatever
+        waits of an earlier plan is given up; what runs of it ends in vain (``Settlement``).
         """
         seen = [(self._source(batch, entry), reason) for entry, reason in new]
         for source, why_not in (pair for pair, _ in seen):
@@ -211,6 +215,8 @@ class Intake:
                 if now.get(name) != rows.get(name):
                     overtaken.append(entry)
                     continue
+                if name in now:
+                    sources.supersede(now[name][0])
                 if why_not is None and not recipe.outputs(source.kind) and source.kind is not Kind.VIDEO:
                     why_not = f"recipe {recipe.name!r} makes nothing of {source.kind.value} files"
                     row = sources.put(source, digest, plans[source.kind.value], "ignored", why_not)
@@ -265,7 +271,7 @@ class Intake:
                 info = permitted(row.info, chosen)
                 if info is not row.info:
                     self._journal.sources.probed(number, row.digest, info, planned)
-                self._journal.sources.cancel_pieces(number, "", "planned anew")
+                self._journal.sources.supersede(number)
                 jobs: Iterable[NewJob] = ()
                 if lacks_place(info, chosen):
                     jobs = [self._planner.probe_job(row.source, number, chosen, self._settings.priority)]
@@ -321,3 +327,8 @@ class Intake:
         if self._watch.tells(here):
             self._trouble(scan.Trouble(here, message))
         return True
+
+
+def _difference(before: str, planned: str) -> str:
+    """Why a source is planned anew whose plan was another one."""
+    return ENCODER_CHANGED if before.partition(":")[0] == planned.partition(":")[0] else RECIPE_CHANGED

@@ -22,6 +22,7 @@ from mediactl.transfers import Sent, Settled, UploadStatus, UploadTask
 
 MAX_CHANGES = 3
 """Times in one run that a source may change under its job; then it is left to the next run."""
+PLANNED_ANEW = "its source was planned anew"
 
 _made = msgspec.msgpack.Decoder(Made)
 _sent = msgspec.msgpack.Decoder(Sent)
@@ -50,7 +51,7 @@ class Settlement:
         sent = {"bytes_sent": end.usage.sent} if claim.kind == shipping.KIND else {}
         if end.verdict is Verdict.DONE:
             return done and self._done(claim, end)
-        if claim.kind == plans.PIECE and not self._is_wanted(claim):
+        if not self._is_wanted(claim):
             return self._in_vain(claim)
         if end.verdict is Verdict.REJECTED:
             changed = self._journal.finish(job, attempt, State.REJECTED, reason)
@@ -124,6 +125,9 @@ class Settlement:
         """A probe's successors: the job that makes what is missing, or the pieces that go before it; added in the same
         transaction."""
         assert claim.source is not None and made.info is not None
+        if not self._is_wanted(claim):
+            self._tell("job.changed", claim, reason=PLANNED_ANEW)
+            return
         before = self._journal.sources.get(claim.source)
         recipe = self._planner.with_digest(before.recipe)
         plan = self._planner.plans(recipe)[before.source.kind.value]
@@ -160,10 +164,19 @@ class Settlement:
             self._journal.add([msgspec.structs.replace(work.make, due=successor_due(claim.due))])
 
     def _is_wanted(self, claim: Claim) -> bool:
-        """Whether a piece is still one of what its source waits for: nothing was planned anew, no other piece failed
+        """Whether a job still is what its source waits for: nothing was planned anew, no other piece of its film failed
         for good."""
-        assert claim.source is not None
+        if claim.source is None or claim.kind == shipping.KIND:
+            return True
         row = self._journal.sources.get(claim.source)
+        if claim.kind == "probe":
+            recipe = self._planner.with_digest(row.recipe)
+            wanted = self._planner.probe_job(row.source, row.id, recipe, Priority(claim.priority))
+            return claim.key == wanted.key or (
+                row.state == "pending" and not self._journal.sources.has_live_job(row.id, claim.id)
+            )
+        if claim.kind != plans.PIECE:
+            return claim.plan in ("", row.plan)
         return (
             row.state == "pending"
             and row.digest is not None
@@ -171,10 +184,12 @@ class Settlement:
         )
 
     def _in_vain(self, claim: Claim) -> bool:
-        """A piece that nobody waits for any more has not come to its end: that is all there is to say of it."""
-        if not self._journal.finish(claim.id, claim.attempt, State.CANCELLED, "its film was planned anew or given up"):
+        """A job that nobody waits for any more has not come to its end: that is all there is to say of it."""
+        piece = claim.kind == plans.PIECE
+        reason = "its film was planned anew or given up" if piece else PLANNED_ANEW
+        if not self._journal.finish(claim.id, claim.attempt, State.CANCELLED, reason):
             return False
-        self._tell("job.cancelled", claim, reason="its film was planned anew or given up")
+        self._tell("job.cancelled" if piece else "job.changed", claim, reason=reason)
         return True
 
     def _drop_pieces(self, claim: Claim, reason: str) -> None:

@@ -108,7 +108,7 @@ def follow(journal: Journal, claim: Claim, task: UploadTask, out: bytes) -> Even
     """
     if claim.source is None:
         return None
-    if claim.format == LAST:
+    if claim.format == LAST and not _is_made_anew(journal, claim.source, task, out):
         journal.sources.upload_state(claim.source, "done", claim.plan)
     elif not journal.sources.has_live_upload(claim.source) and journal.sources.upload_pending(claim.source, claim.plan):
         kept = task.about.cache_control
@@ -118,6 +118,15 @@ def follow(journal: Journal, claim: Claim, task: UploadTask, out: bytes) -> Even
         journal.add([msgspec.structs.replace(job, due=successor_due(claim.due))])
         return planned([job])
     return None
+
+
+def _is_made_anew(journal: Journal, source: int, task: UploadTask, out: bytes) -> bool:
+    """Whether the asset.json that was sent is not the one that is there now: the outputs were made anew meanwhile."""
+    row = journal.sources.get(source)
+    try:
+        return _asset(row, out, task.place, task.about, task.if_exists).fingerprint != task.fingerprint
+    except OSError:
+        return False  # the next run finds that it is missing
 
 
 def gave_up(journal: Journal, claim: Claim, state: str) -> None:

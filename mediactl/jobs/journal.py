@@ -80,6 +80,9 @@ class Journal:
         self._patience = patience
         self.added = 0
         """Jobs that this run has added."""
+        self.confined = False
+        """Whether only jobs of sources that this run has come upon are claimed, and uploads: what it has yet to find it
+        may have to plan anew."""
         self._sql = database.statements()
         self._attempts: list[tuple[Any, ...]] = []
         self._durations: Counter[tuple[str, str, int, int]] = Counter()
@@ -230,7 +233,8 @@ class Journal:
         wanted: list[int] = []
         contents: set[str] = set()
         name, more = ("candidates_but", (msgspec.json.encode(full).decode(),)) if full else ("candidates", ())
-        candidates = heapq.merge(*(self._run(name, (lane, room, *more)).fetchall() for lane in lanes))
+        bindings = room, int(self.confined), *more
+        candidates = heapq.merge(*(self._run(name, (lane, *bindings)).fetchall() for lane in lanes))
         for due_, job, content, kind in candidates:
             if len(wanted) >= room or due_ >= before:
                 break

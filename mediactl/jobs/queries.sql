@@ -20,9 +20,11 @@ UPDATE jobs SET run_after = NULL
 WHERE state = 'ready' AND run_after IS NOT NULL AND (run_after <= ?1 OR run_after > ?1 + ?2);
 
 -- name: candidates
--- In due order; a job whose content another job is working on waits, so that equal sources are computed once.
+-- In due order; a job whose content another job is working on waits, so that equal sources are computed once. Where
+-- ?3 is set, so do jobs of sources that are not this run's.
 SELECT due, id, content, kind FROM jobs
 WHERE lane = ?1 AND state = 'ready' AND run_after IS NULL
+  AND (NOT ?3 OR source IS NULL OR kind = 'upload' OR source IN (SELECT source FROM temp.mine))
   AND (content IS NULL OR NOT EXISTS (
       SELECT 1 FROM jobs AS other WHERE other.state = 'running' AND other.content = jobs.content))
 ORDER BY due, id LIMIT ?2;
@@ -31,7 +33,8 @@ ORDER BY due, id LIMIT ?2;
 -- The same without the kinds (a JSON list) of which no more may run.
 SELECT due, id, content, kind FROM jobs
 WHERE lane = ?1 AND state = 'ready' AND run_after IS NULL
-  AND kind NOT IN (SELECT value FROM json_each(?3))
+  AND (NOT ?3 OR source IS NULL OR kind = 'upload' OR source IN (SELECT source FROM temp.mine))
+  AND kind NOT IN (SELECT value FROM json_each(?4))
   AND (content IS NULL OR NOT EXISTS (
       SELECT 1 FROM jobs AS other WHERE other.state = 'running' AND other.content = jobs.content))
 ORDER BY due, id LIMIT ?2;
@@ -84,9 +87,15 @@ WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3
 RETURNING state;
 
 -- name: reclaim
--- Only for an owner whose lock was taken, so is dead.
+-- Only for an owner whose lock was taken, so is dead. What was planned anew meanwhile is not begun again: it would
+-- write over what the newer plan has made. (The plan of a piece begins with that of its source.)
 UPDATE jobs SET owner = NULL, started_at = NULL, interruptions = interruptions + 1, reason = 'its run was killed',
-    state = CASE WHEN interruptions + 1 >= ?2 THEN 'quarantined' ELSE 'ready' END
+    state = CASE
+        WHEN kind <> 'upload' AND plan <> '' AND EXISTS (SELECT 1 FROM sources AS s WHERE s.id = jobs.source
+            AND jobs.plan <> s.plan AND substr(jobs.plan, 1, length(s.plan) + 1) <> s.plan || ':') THEN 'cancelled'
+        WHEN interruptions + 1 >= ?2 THEN 'quarantined'
+        ELSE 'ready'
+    END
 WHERE owner = ?1 AND state = 'running'
 RETURNING id, attempt, source, state;
 
@@ -94,11 +103,13 @@ RETURNING id, attempt, source, state;
 SELECT DISTINCT owner FROM jobs WHERE state = 'running' AND owner <> ?1;
 
 -- name: retry
--- A stopped job whose source has moved on since (it is done, or has a newer job) is left as it is.
+-- A stopped job whose source has moved on since (it is done, or has a newer job, or another plan) is left as it is.
 UPDATE jobs SET state = 'ready', failures = 0, crashes = 0, interruptions = 0, reason = '', run_after = NULL,
     lane = CASE lane WHEN 'alone' THEN 'heavy' ELSE lane END, enqueued_at = ?2, due = ?2
 WHERE id = ?1 AND (state = 'ready' AND run_after IS NOT NULL OR state IN ('rejected', 'quarantined', 'cancelled')
-    AND (source IS NULL OR kind = 'upload' OR state = (SELECT s.state FROM sources AS s WHERE s.id = source)))
+    AND (source IS NULL OR kind = 'upload' OR EXISTS (SELECT 1 FROM sources AS s WHERE s.id = jobs.source
+        AND s.state = jobs.state
+        AND (jobs.plan IN ('', s.plan) OR substr(jobs.plan, 1, length(s.plan) + 1) = s.plan || ':'))))
 RETURNING source, kind, plan;
 
 -- name: revive_pieces
@@ -240,7 +251,12 @@ INSERT OR IGNORE INTO recipes (digest, content) VALUES (?, ?);
 SELECT content FROM recipes WHERE digest = ?;
 
 -- name: live_job
-SELECT EXISTS (SELECT 1 FROM jobs WHERE source = ? AND state IN ('ready', 'running'));
+-- One that makes something of the source, or reads it; other than ?2.
+SELECT EXISTS (SELECT 1 FROM jobs WHERE source = ?1 AND id <> ?2 AND kind <> 'upload' AND state IN ('ready', 'running'));
+
+-- name: supersede
+-- All that waits of a source, uploads of its outputs too. What runs is left to end: its plan tells that it is in vain.
+UPDATE jobs SET state = 'cancelled', reason = 'planned anew', run_after = NULL WHERE source = ? AND state = 'ready';
 
 -- name: make_mine
 CREATE TEMP TABLE IF NOT EXISTS mine (source INTEGER PRIMARY KEY);

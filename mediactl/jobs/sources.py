@@ -224,9 +224,13 @@ class Sources:
             self._connection.executemany(self._sql["distrust_artefact"], ((source, name) for name in names))
         return changed
 
-    def has_live_job(self, source: int) -> bool:
-        """Whether a job of this source waits or runs."""
-        return bool(self._run("live_job", (source,)).fetchone()[0])
+    def has_live_job(self, source: int, but: int = 0) -> bool:
+        """Whether a job of this source waits or runs that is no upload, nor the job ``but``."""
+        return bool(self._run("live_job", (source, but)).fetchone()[0])
+
+    def supersede(self, source: int) -> None:
+        """Give up all that waits of a source which is planned anew."""
+        self._run("supersede", (source,))
 
     def has_live_piece(self, source: int, plan: str) -> bool:
         """Whether a piece of this film, cut for this plan (``plan.piece_plan``), waits or runs."""
