@@ -388,7 +388,7 @@ def test_a_film_given_up_for_one_piece_is_tried_again_with_all_of_them(film: Pat
                 return [(job.part, job.state) for job in rows.listed(None, -1)]
 
         with journal.transaction():
-            row = journal.sources.put(workshop.source, "r", "p", "quarantined")
+            row = journal.sources.put(workshop.source, "r", "", "quarantined")
             journal.add([msgspec.structs.replace(job, source=row) for job in jobs])
             held = journal.claim(("quick", "heavy"), 1)
             journal.sources.cancel_pieces(row, jobs[0].plan, "another piece was given up")
