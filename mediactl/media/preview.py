@@ -19,7 +19,7 @@ _TRIES = 4
 """Times that a snippet is begun anew, later, because it begins with nothing but black."""
 _BLANK = 0.98
 """Share of black pixels from which on nothing is to be seen; or of white ones."""
-_DIM = 30
+_DIM = 50
 """Mean luma below which nothing is to be seen in what is nearly of one shade, as when a film fades in."""
 _EFFORT = 4
 _LOOKED_AT = (0.0, 0.95)
