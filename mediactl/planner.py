@@ -10,7 +10,7 @@ from mediactl.effort import seconds_of
 from mediactl.files import work_folder
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.prediction import Predictor
-from mediactl.model import Kind, MakeTask, MediaInfo, NewJob, Priority, Source
+from mediactl.model import Kind, MediaInfo, NewJob, Priority, Source
 from mediactl.recipe import Recipe
 from mediactl.settings import Settings
 from mediactl.targets import Versions, targets
@@ -103,32 +103,6 @@ class Planner:
         )
         return in_lane(job, self._journal.predictor)
 
-    def make_job(
-        self,
-        row: int,
-        source: Source,
-        digest: str,
-        info: MediaInfo,
-        recipe: Recipe,
-        placeholder: str,
-        priority: Priority,
-    ) -> NewJob | None:
-        """The job that completes a source whose digest and info are known; None: the recipe makes nothing of it."""
-        wanted = targets(recipe, source.kind, info, digest, self._versions)
-        if not wanted:
-            return None
-        job = plan.make_job(
-            source, row, digest, info, recipe, wanted, self._journal.sources.artefacts(row), placeholder,
-            self._settings.out, min(MAX_THREADS, self._settings.jobs), priority,
-            work_folder(self._settings.state, digest) if any(target.params.get("piece") for target in wanted) else b"",
-        )  # fmt: skip
-        predictor = self._journal.predictor
-        limit = recipe.run.seconds or predictor.limit(
-            predictor.class_of(job.kind, job.format, job.size), job.time_limit
-        )
-        job = msgspec.structs.replace(job, plan=self.plans(recipe)[source.kind.value], time_limit=limit)
-        return in_lane(job, predictor)
-
     def work(
         self,
         row: int,
@@ -139,19 +113,30 @@ class Planner:
         placeholder: str,
         priority: Priority,
     ) -> Work | None:
-        """The same with the pieces that a long film is encoded in before."""
-        job = self.make_job(row, source, digest, info, recipe, placeholder, priority)
-        if job is None or not msgspec.json.decode(job.payload, type=MakeTask).work:
-            return None if job is None else Work(job)
-        there = {file.artefact.key for file in self._journal.sources.artefacts(row)}
-        there |= {other.key for other in self._journal.sources.twins(row, digest, self._settings.out)}
+        """What completes a source whose digest and info are known; None: the recipe makes nothing of it."""
         wanted = targets(recipe, source.kind, info, digest, self._versions)
-        missing = tuple(target for target in wanted if target.key not in there)
-        pieces = plan.piece_jobs(job, missing, min(plan.PIECE_THREADS, self._settings.jobs))
-        if not pieces:
-            return Work(job)
+        if not wanted:
+            return None
+        kept = self._journal.sources.artefacts(row)
+        cut = any(target.params.get("piece") for target in wanted)
+        job = plan.make_job(
+            source, row, digest, info, recipe, wanted, kept, placeholder, self._settings.out,
+            min(MAX_THREADS, self._settings.jobs), priority,
+            work_folder(self._settings.state, digest) if cut else b"",
+        )  # fmt: skip
         predictor = self._journal.predictor
-        return Work(in_lane(plan.joined(job), predictor), tuple(in_lane(piece, predictor) for piece in pieces))
+        limit = recipe.run.seconds or predictor.limit(
+            predictor.class_of(job.kind, job.format, job.size), job.time_limit
+        )
+        job = msgspec.structs.replace(job, plan=self.plans(recipe)[source.kind.value], time_limit=limit)
+        pieces: tuple[NewJob, ...] = ()
+        if cut:
+            there = {file.artefact.key for file in kept}
+            there |= {other.key for other in self._journal.sources.twins(row, digest, self._settings.out)}
+            missing = tuple(target for target in wanted if target.key not in there)
+            pieces = plan.piece_jobs(job, missing, min(plan.PIECE_THREADS, self._settings.jobs))
+        make = plan.joined(job) if pieces else job
+        return Work(in_lane(make, predictor), tuple(in_lane(piece, predictor) for piece in pieces))
 
 
 def in_lane(job: NewJob, predictor: Predictor) -> NewJob:

@@ -268,7 +268,7 @@ class _Bounded:
 def _failure(status: int, argv: list[str], stderr: str, folder: bytes) -> Exception:
     if status in _MACHINE_FAULTS or _full(folder):
         reason = os.strerror(_MACHINE_FAULTS.get(status, errno.ENOSPC))
-        return MachineBlocked(f"ffmpeg could not write to {shown(folder)}: {reason}; make room and run again")
+        return MachineBlocked(f"ffmpeg could not write to {shown(folder)}: {reason}; make room")
     command = shlex.join(argv)
     command = command if len(command) <= _COMMAND_SHOWN else command[:_COMMAND_SHOWN] + " [...]"
     how = f"was killed by {_signal(-status)}" if status < 0 else f"failed with exit code {status}"

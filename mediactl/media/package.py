@@ -320,5 +320,5 @@ def _refusals(place: bytes) -> Iterator[None]:
     except av.FFmpegError as error:
         if error.errno in _REFUSALS:
             folder = shown(os.path.dirname(place))
-            raise MachineBlocked(f"cannot write to {folder}: {error.strerror}; make room and run again") from error
+            raise MachineBlocked(f"cannot write to {folder}: {error.strerror}; make room") from error
         raise JobFailed(f"{shown(os.path.basename(place))}: cannot be put together: {error.strerror}") from error

@@ -17,6 +17,7 @@ import psutil
 import pytest
 from conftest import CommandLine
 
+from mediactl.jobs import report
 from mediactl.media import ffmpeg
 
 CUT = """
@@ -87,6 +88,13 @@ def pieces(events: list[dict[str, Any]], *names: str) -> list[int]:
     return [each["piece"] for each in events if each["event"] in names and each["kind"] == "piece" and each["piece"]]
 
 
+def recorded(state: Path) -> list[int]:
+    """Numbers of the pieces of the picture that are done in the journal. What was done may die before it is told."""
+    with report.read(str(state)) as rows:
+        parts = [job.part for job in rows.listed(None, -1) if job.state == "done"]
+    return [int(part.split("/")[0]) for part in parts if "/" in part]
+
+
 def frames(path: Path) -> tuple[list[int], Fraction]:
     """Presentation stamps of all frames, in order, in frames; and the rate."""
     with av.open(str(path)) as container:
@@ -151,10 +159,12 @@ def goes_on(mediactl: CommandLine, source: Path, piece: float, kill_at: float, *
     length = -(-len(stamps) // group // total) * group
     assert length <= round(piece / 2) * group, "no piece is longer than asked for"
     kept = {path: path.stat().st_mtime_ns for path in (mediactl.folder / "out/.mediactl/work").rglob("*-0*.mp4")}
+    done = recorded(mediactl.folder / "out/.mediactl")
+    assert set(pieces(first, "job.done")) <= set(done), "nothing is told before it is recorded"
     last = mediactl("process", *arguments, "--json", limit=3600)
     assert last.code == 0, last.err
 
-    done, redone = pieces(first, "job.done"), pieces(last.events, "job.done")
+    redone = pieces(last.events, "job.done")
     assert sorted({*done, *redone}) == list(range(1, total + 1))
     assert not set(done) & set(redone), "a piece that was done was done again"
     begun = set(pieces(first, "job.progress", "job.done"))

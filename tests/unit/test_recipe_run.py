@@ -62,9 +62,9 @@ def job_of(journal: Journal, kind: Kind, text: str) -> NewJob:
     with journal.transaction():
         row = journal.sources.put(source, chosen.digest(), "", "pending")
     planner = Planner(Settings(sources=(), out=b"/out", state="/state", jobs=2), chosen, VERSIONS, journal)
-    job = planner.make_job(row, source, "d" * 64, INFO[kind], chosen, "", Priority.NORMAL)
-    assert job is not None
-    return job
+    work = planner.work(row, source, "d" * 64, INFO[kind], chosen, "", Priority.NORMAL)
+    assert work is not None
+    return work.make
 
 
 def test_it_is_parsed() -> None:
@@ -148,6 +148,6 @@ def job_of_in(journal: Journal, planner: Planner, chosen: recipe.Recipe) -> NewJ
     """A photo's job, in a transaction that is going on."""
     source = Source(b"/photos", b"a", b"a", Fingerprint(100, 2, 3, 4), Kind.IMAGE, "jpeg")
     row = journal.sources.put(source, chosen.digest(), "", "pending")
-    job = planner.make_job(row, source, "d" * 64, INFO[Kind.IMAGE], chosen, "", Priority.NORMAL)
-    assert job is not None
-    return job
+    work = planner.work(row, source, "d" * 64, INFO[Kind.IMAGE], chosen, "", Priority.NORMAL)
+    assert work is not None
+    return work.make
