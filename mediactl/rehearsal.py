@@ -17,7 +17,7 @@ from mediactl import __version__, recipe
 from mediactl.adopt import adopt
 from mediactl.effort import SECONDS_A_BYTE
 from mediactl.explain import Change, Effect, Measured, label
-from mediactl.intake import Intake
+from mediactl.intake import ENCODER_CHANGED, RECIPE_CHANGED, Intake
 from mediactl.jobs import history
 from mediactl.jobs.journal import Journal
 from mediactl.media.versions import encoder_versions
@@ -34,7 +34,7 @@ ENOUGH = 5
 """Measured jobs of a kind from which their median is believed."""
 SECONDS_A_SOURCE = {"image": 0.05, "video": 1.0, "audio": 0.2}
 """What each source takes whatever its size."""
-REPLANNED = ("recipe changed", "encoder changed")
+REPLANNED = (RECIPE_CHANGED, ENCODER_CHANGED)
 """Reasons for which a source is made again of which everything is known, unless it was rejected."""
 NOUNS = {"image": "image", "video": "film", "audio": "recording"}
 
@@ -55,15 +55,44 @@ class _Intake(Intake):
                 self._planned(outcome.path, outcome.kind.value, outcome.size, reason)
 
 
+class _Found:
+    """What the events of a dry run come to."""
+
+    def __init__(self, effect: Effect, medians: dict[str, float | None]) -> None:
+        self.effect = effect
+        self.counts: Counter[str] = Counter()
+        """Sources that would be worked on, by kind."""
+        self.unread: Counter[str] = Counter()
+        """Those of which nothing is known yet."""
+        self.bytes = 0
+        self._medians = medians
+        self._seconds = 0.0
+        self._again: list[float] = []
+
+    def add(self, event: Event) -> None:
+        """Take in that a source is planned."""
+        kind, bytes_in, reason = str(event.fields["kind"]), int(str(event.fields["bytes"])), event.fields["reason"]
+        self.counts[kind] += 1
+        self.bytes += bytes_in
+        guess = self._medians.get(kind) or SECONDS_A_SOURCE[kind] + SECONDS_A_BYTE[kind] * bytes_in
+        if reason in REPLANNED:
+            self._again.append(guess)
+        elif reason != "to be uploaded":
+            self._seconds += guess
+        if reason in ("new", "changed"):
+            self.unread[kind] += 1
+
+    @property
+    def seconds(self) -> float:
+        """Of one worker, about."""
+        read_again = 1 - self.effect.sources / max(1, len(self._again))  # those that were rejected
+        return self._seconds + self.effect.seconds + max(0.0, read_again) * sum(self._again)
+
+
 def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> Iterator[str]:
     """One line for each source that would be worked on, then what changes by output and the totals. Raises UsageError
     as a run would."""
     events: list[Event] = []
-    seconds = 0.0
-    counts: Counter[str] = Counter()
-    unread: Counter[str] = Counter()
-    again: list[float] = []
-    total_bytes = 0
     with ExitStack() as stack:
         chosen = recipe.load(settings.recipe)
         batches = found_sources(settings, stdin)
@@ -76,26 +105,17 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
             adopt(journal, settings.out, sweep=False)
         versions = encoder_versions(settings.environment.get("MEDIACTL_FFMPEG"))
         planner = Planner(settings, chosen, versions, journal)
-        effect = Effect(versions, measured(journal, settings.jobs))
         shipping = None if settings.to is None else Shipping(journal, settings.to, settings.out)
         intake = _Intake(settings, journal, planner, batches, check, events.append, shipping=shipping)
-        intake.effect = effect
+        intake.effect = Effect(versions, measured(journal, settings.jobs))
         medians = {kind: history.quantile(each, 0.5) for kind, each in journal.measured(ENOUGH).items()}
+        found = _Found(intake.effect, medians)
         more: bool | None = True
         while more:
             more = intake.step()
             for event in events:
                 if event.name == "source.planned":
-                    kind, bytes_in = str(event.fields["kind"]), int(str(event.fields["bytes"]))
-                    counts[kind] += 1
-                    total_bytes += bytes_in
-                    guess = medians.get(kind) or SECONDS_A_SOURCE[kind] + SECONDS_A_BYTE[kind] * bytes_in
-                    if event.fields["reason"] in REPLANNED:
-                        again.append(guess)
-                    elif event.fields["reason"] != "to be uploaded":
-                        seconds += guess
-                    if event.fields["reason"] in ("new", "changed"):
-                        unread[kind] += 1
+                    found.add(event)
                 if as_json:
                     yield json.dumps({"event": event.name, **event.fields})
                 elif event.name == "source.planned":
@@ -103,41 +123,49 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
                 elif event.name == "scan.trouble":
                     yield f"{event.fields['path']}: {event.fields['reason']}"
             events.clear()
-        uploads = None if shipping is None else _uploads(journal, shipping.destination, effect)
-    read_again = 1 - effect.sources / max(1, len(again))  # those that were rejected
-    seconds = (seconds + effect.seconds + max(0.0, read_again) * sum(again)) / settings.jobs
+        uploads = None if shipping is None else _uploads(journal, shipping.destination, found.effect)
     if as_json:
-        yield json.dumps(
-            {
-                "event": "plan",
-                **intake.summary(),
-                "kinds": dict(counts),
-                "bytes_in": total_bytes,
-                "seconds": round(seconds, 1),
-                **fields(effect, settings.jobs),
-                **({} if uploads is None else {"upload": {"objects": uploads[0], "bytes": uploads[1]}}),
-                "outputs": {kind: outputs_of(chosen, Kind(kind)) for kind in sorted(unread)},
-            }
-        )
-        return
-    planned = sum(counts.values())
+        yield json.dumps(_event(found, intake, chosen, uploads, settings.jobs))
+    else:
+        yield from _totals(found, intake, chosen, uploads, settings.jobs)
+
+
+def _event(
+    found: _Found, intake: Intake, chosen: Recipe, uploads: tuple[int, int] | None, workers: int
+) -> dict[str, Any]:
+    return {
+        "event": "plan",
+        **intake.summary(),
+        "kinds": dict(found.counts),
+        "bytes_in": found.bytes,
+        "seconds": round(found.seconds / workers, 1),
+        **fields(found.effect, workers),
+        **({} if uploads is None else {"upload": {"objects": uploads[0], "bytes": uploads[1]}}),
+        "outputs": {kind: outputs_of(chosen, Kind(kind)) for kind in sorted(found.unread)},
+    }
+
+
+def _totals(
+    found: _Found, intake: Intake, chosen: Recipe, uploads: tuple[int, int] | None, workers: int
+) -> Iterator[str]:
+    planned, unread = found.counts.total(), found.unread
     if not planned:
         yield f"nothing to do: {count(intake.up_to_date, 'source')} up to date"
         return
     for kind, number in sorted(unread.items()):
         if outputs := outputs_of(chosen, Kind(kind)):
             yield f"of {count(number, f'new {NOUNS[kind]}')}: {', '.join(outputs)}"
-    yield from told(effect, settings.jobs)
+    yield from told(found.effect, workers)
     if uploads is not None:
         besides = f", and what {count(unread.total(), 'new source')} will have" if unread else ""
         yield f"would upload {count(uploads[0], 'object')}, {size(uploads[1])}{besides}"
     kinds = ", ".join(
-        count(number, kind if kind != "audio" else "recording") for kind, number in sorted(counts.items())
+        count(number, kind if kind != "audio" else "recording") for kind, number in sorted(found.counts.items())
     )
     why = ", ".join(f"{number:,} {reason}" for reason, number in sorted(intake.reasons.items()))
     yield (
-        f"would process {count(planned, 'source')} ({kinds}; {size(total_bytes)}): {why};"
-        f" {intake.up_to_date:,} up to date; about {duration(seconds)} with {count(settings.jobs, 'worker')}"
+        f"would process {count(planned, 'source')} ({kinds}; {size(found.bytes)}): {why};"
+        f" {intake.up_to_date:,} up to date; about {duration(found.seconds / workers)} with {count(workers, 'worker')}"
     )
 
 

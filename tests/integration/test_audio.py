@@ -16,6 +16,7 @@ from typing import NamedTuple
 import av
 import pytest
 from av.stream import Disposition
+from films import make
 from PIL import Image
 
 from mediactl.errors import RejectedInput
@@ -33,13 +34,6 @@ class Rendered(NamedTuple):
     info: MediaInfo
     drafts: Drafts
     files: tuple[Path, ...]
-
-
-def make(path: Path, *arguments: str) -> Path:
-    """A recording, made by ffmpeg."""
-    command = [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
-    subprocess.run(command, check=True, timeout=60)
-    return path
 
 
 def target(format: str, channels: int = 2) -> Target:

@@ -13,6 +13,7 @@ from typing import Any
 import av
 import msgspec
 import pytest
+from films import make
 
 from mediactl.media import ffmpeg, interlacing, tracks
 from mediactl.media.tracks import Tracks
@@ -22,13 +23,6 @@ from mediactl.model import Limits, Target
 
 LIMITS = Limits()
 SMALL = Stream("h264", 160, 120, crf=23, preset="ultrafast", maxrate=500)
-
-
-def make(path: Path, *arguments: str) -> Path:
-    """A clip, made by ffmpeg."""
-    command = [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
-    subprocess.run(command, check=True, timeout=60)
-    return path
 
 
 def moving(path: Path, rate: str, seconds: int, *arguments: str) -> Path:

@@ -11,26 +11,13 @@ from pathlib import Path
 
 import av
 import pytest
+from films import inspected, make
 
 from mediactl.media import ffmpeg, sounds, tracks
 from mediactl.media.sounds import SoundWanted
-from mediactl.media.tracks import Tracks
 from mediactl.model import Limits, Target
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=2")
-
-
-def make(path: Path, *arguments: str) -> Path:
-    """A film, made by ffmpeg."""
-    command = [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
-    subprocess.run(command, check=True, timeout=60)
-    return path
-
-
-def inspected(path: Path) -> Tracks:
-    """What is in a film."""
-    with path.open("rb") as file:
-        return tracks.inspect(file.fileno(), path.suffix[1:], Limits())
 
 
 def encoded(path: Path, *wanted: SoundWanted) -> tuple[list[Path], list[str]]:

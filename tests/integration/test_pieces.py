@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,14 @@ from typing import Any
 import av
 import msgspec
 import pytest
+from films import make
 
 from mediactl import plan, recipe, targets
 from mediactl.errors import SourceChanged
 from mediactl.files import fingerprint
 from mediactl.jobs.journal import Journal
-from mediactl.media import ffmpeg, make, pieces, tracks, video_encode
+from mediactl.media import ffmpeg, pieces, tracks, video_encode
+from mediactl.media import make as making
 from mediactl.media.cadence import Cadence, measure
 from mediactl.media.versions import encoder_versions
 from mediactl.model import (
@@ -59,19 +60,12 @@ CUT = recipe.parse(
 )
 
 
-def run_ffmpeg(path: Path, *arguments: str) -> Path:
-    """A file, made by ffmpeg."""
-    command = [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
-    subprocess.run(command, check=True, timeout=60)
-    return path
-
-
 def filmed(path: Path, *arguments: str, rate: str = "30000/1001", seconds: float = LENGTH) -> Path:
     """A clip with sound in which every frame is another; with ffmpeg's options for the output."""
     picture = f"testsrc2=s=160x96:r={rate}:d={seconds}"
     sound = f"anoisesrc=d={seconds}:c=pink:seed=3:a=0.2"
     encoded = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-bf", "2", "-c:a", "aac", "-ac", "1")
-    return run_ffmpeg(path, "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, *encoded, *arguments)
+    return make(path, "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, *encoded, *arguments)
 
 
 def cadence(path: Path) -> Cadence:
@@ -120,7 +114,7 @@ class Workshop:
     def publish(self, keep: tuple[OutputFile, ...] = ()) -> Made:
         """Do the last one."""
         task = msgspec.json.decode(self.make_job(keep).payload, type=MakeTask)
-        return make.make(task, (), b"token", lambda _: None)
+        return making.make(task, (), b"token", lambda _: None)
 
     def files(self) -> dict[str, int]:
         """What lies in the folder of pieces: name -> when it was written."""
@@ -152,13 +146,13 @@ def test_frames_that_do_not_come_at_their_times_are_noticed(uneven: str, tmp_pat
 
 
 def test_a_film_that_an_edit_list_cuts_into_is_not_cut(film: Path, tmp_path: Path) -> None:
-    found = cadence(run_ffmpeg(tmp_path / "a.mp4", "-ss", "0.5", "-i", str(film), "-c", "copy"))
+    found = cadence(make(tmp_path / "a.mp4", "-ss", "0.5", "-i", str(film), "-c", "copy"))
     assert not found.even
     assert found.frames == FRAMES - 15
 
 
 def test_a_container_without_an_index_is_not_cut(film: Path, tmp_path: Path) -> None:
-    found = cadence(run_ffmpeg(tmp_path / "a.ts", "-i", str(film), "-c", "copy"))
+    found = cadence(make(tmp_path / "a.ts", "-i", str(film), "-c", "copy"))
     assert (found.even, found.frames) == (False, FRAMES)
 
 

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
+from films import inspected, make
 
 from mediactl.errors import JobFailed
-from mediactl.media import audio, ffmpeg, tracks
-from mediactl.media.tracks import Tracks
+from mediactl.media import audio, tracks
 from mediactl.model import Chapter, Limits, Target
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=3")
 TONE = ("-f", "lavfi", "-i", "sine=440:d=3:r=48000")
-
-
-def make(path: Path, *arguments: str) -> Path:
-    """A film, made by ffmpeg."""
-    command = [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
-    subprocess.run(command, check=True, timeout=60)
-    return path
-
-
-def inspected(path: Path) -> Tracks:
-    with path.open("rb") as file:
-        return tracks.inspect(file.fileno(), path.suffix[1:], Limits())
 
 
 def of(operation: str, **params: int | float | str | bool) -> Target:

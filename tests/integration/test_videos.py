@@ -16,6 +16,7 @@ from typing import NamedTuple
 import av
 import psutil
 import pytest
+from films import make
 from PIL import ImageStat
 
 from mediactl.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
@@ -51,13 +52,6 @@ class Rendered(NamedTuple):
     def container(self) -> av.container.InputContainer:
         """The rendition, opened."""
         return av.open(str(self.film), "r")
-
-
-def make(path: Path, *arguments: str) -> Path:
-    """A clip, made by ffmpeg."""
-    command = [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
-    subprocess.run(command, check=True, timeout=60)
-    return path
 
 
 def clip(path: Path, *arguments: str) -> Path:
@@ -439,11 +433,11 @@ def test_ffmpeg_dies_with_its_worker(plain: Path, tmp_path: Path) -> None:
     source = tmp_path / "plain.mp4"
     source.write_bytes(plain.read_bytes())
     program = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "import sys; from pathlib import Path; sys.path[:0] = sys.argv[2:]\n"
         "from tests.integration.test_videos import film_target, render\n"
         "render(Path(sys.argv[1]), film_target(3840, 2880))  # takes seconds\n"
     )
-    worker = subprocess.Popen([sys.executable, "-c", program, str(source), str(ROOT)], cwd=ROOT)
+    worker = subprocess.Popen([sys.executable, "-c", program, str(source), str(ROOT), str(ROOT / "tests")], cwd=ROOT)
     try:
         child = wait_for_child(worker.pid)
         os.kill(worker.pid, signal.SIGKILL)

@@ -1,0 +1,23 @@
+"""Films and sounds that tests make for themselves."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from mediactl.media import ffmpeg, tracks
+from mediactl.media.tracks import Tracks
+from mediactl.model import Limits
+
+
+def make(path: Path, *arguments: str) -> Path:
+    """A film or a recording, made by ffmpeg."""
+    command = [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
+    subprocess.run(command, check=True, timeout=60)
+    return path
+
+
+def inspected(path: Path) -> Tracks:
+    """What is in it."""
+    with path.open("rb") as file:
+        return tracks.inspect(file.fileno(), path.suffix[1:], Limits())
