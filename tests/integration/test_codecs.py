@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_encoding import LIMITS, encoded, inspected, make, moving
+from films import make
+from test_encoding import LIMITS, encoded, inspected, moving
 
 from mediactl.media import codecs, ffmpeg, vmaf
 from mediactl.media.codecs import Coder

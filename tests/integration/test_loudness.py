@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_audio import make, render
+from films import make
+from test_audio import render
 from test_film_sounds import samples
 
 from mediactl.errors import JobFailed

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from films import make
 from PIL import Image
-from test_audio import make, render
+from test_audio import render
 from test_audio import target as sound_target
 
 from mediactl.model import Target
