@@ -45,7 +45,7 @@ def measure(container: InputContainer, stream: Any) -> Cadence:
     """Read a track to its end. The container's position is left there; libav errors end it, as not even."""
     stamps, sound = _stamps(container, stream)
     count = len(stamps)
-    if count < 2 or stream.time_base is None:
+    if count < 2 or not stream.time_base:
         return Cadence(_given(stream), count, even=False)
     first = stamps[0]
     stamps = array("q", sorted(stamps))

@@ -94,8 +94,10 @@ def tags(container: InputContainer, sound: Any) -> dict[str, str]:
 
 
 def clean(value: str) -> str:
-    """A tag on one line, without control characters; of the rest, whoever shows it takes care."""
-    line = "".join(" " if unicodedata.category(character) in ("Cc", "Cs") else character for character in value)
+    """A tag on one line, without control characters; of the rest, whoever shows it takes care. What is not UTF-8 (PyAV
+    has surrogates for its bytes) becomes U+FFFD."""
+    text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    line = "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
     return " ".join(line.split())[:_TAG_LENGTH]
 
 

@@ -137,7 +137,7 @@ def packet_ends(container: InputContainer, rate: float | None) -> dict[int, floa
     try:
         for packet in packets(container):
             stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is None or packet.time_base is None:
+            if stamp is None or not packet.time_base:
                 continue
             end = float((stamp + (packet.duration or 0)) * packet.time_base)
             if not packet.duration and rate and packet.stream.type == "video":

@@ -134,7 +134,7 @@ def sound_track(
     with _refusals(place), av.open(_name(sound), "r") as source, open(place, "wb") as file:
         stream = source.streams.audio[0]
         tick = stream.time_base
-        assert tick is not None
+        assert tick
         interval, count = cutting(segment, rate, gop)
         writer: cmaf.Writer | None = None
         gathered: list[Sample] = []
@@ -169,8 +169,8 @@ class _Joined:
         self._rate = rate
         self._container = av.open(_name(files[0]), "r")
         self.stream = self._container.streams.video[0]
-        assert self.stream.time_base is not None
-        self.tick: Fraction = self.stream.time_base
+        assert self.stream.time_base
+        self.tick = Fraction(self.stream.time_base)
         self._alike = _parameters(self.stream)
         self.codec = str(self.stream.codec_context.codec.canonical_name)
 

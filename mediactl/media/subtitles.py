@@ -156,7 +156,7 @@ def _collect(
                 stream.discard = Discard.all  # An indexed film is then not read as a whole for its few words.
         room = _MOST_TEXT
         for packet in lengths.packets(container, *(container.streams[index] for index in by_index)):
-            if packet.pts is None or not packet.size or packet.time_base is None:
+            if packet.pts is None or not packet.size or not packet.time_base:
                 continue
             ordinal = by_index[packet.stream.index]
             begin = float(packet.pts * packet.time_base) - start

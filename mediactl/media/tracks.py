@@ -38,6 +38,8 @@ _DELAYED, _PATIENCE = 30, 2.0
 _ROUNDED = 0.001
 _USUAL_CHANNELS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24})
 """Numbers of channels that av_channel_layout_default (libavutil/channel_layout.c) knows a layout for."""
+_METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
+"""Bytes of tags that are not UTF-8 become surrogates, as PyAV 19 always has it; ``describe.clean`` replaces them."""
 _SKIPPED = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -222,7 +224,7 @@ def opened(fd: int, limits: Limits | None = None) -> Iterator[InputContainer]:
         options["max_pixels"] = str(limits.pixels)
     try:
         os.lseek(fd, 0, os.SEEK_SET)
-        with av.open("fd:", "r", options=options, metadata_errors="replace") as container:
+        with av.open("fd:", "r", options=options, **_METADATA) as container:
             yield container
     except av.FFmpegError as error:
         if error.errno == errno.EIO:

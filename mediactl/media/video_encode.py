@@ -208,7 +208,7 @@ def _entry(fd: int, index: int, first: float, limits: Limits) -> float:
             except av.FFmpegError:
                 break
             for number, packet in enumerate(lengths.packets(container, container.streams[index])):
-                if packet.is_keyframe and packet.pts is not None and packet.time_base is not None:
+                if packet.is_keyframe and packet.pts is not None and packet.time_base:
                     if float(packet.pts * packet.time_base) - start <= first:
                         return second
                     break

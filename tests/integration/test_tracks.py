@@ -85,6 +85,17 @@ def test_an_mp4s_track_names_are_titles_and_its_handlers_names_are_not(tmp_path:
     assert [track.title for track in inspected(path).info.audio] == ["", "Kommentar"]
 
 
+@pytest.mark.parametrize("container", ["mp4", "mkv", "flac"])
+def test_a_tag_that_is_not_utf_8_is_read_with_a_mark_for_each_odd_byte(container: str, tmp_path: Path) -> None:
+    codec = ("-c:a", "flac", "-strict", "-2")
+    path = make(tmp_path / f"a.{container}", *TONE, *codec, "-metadata", "title=Caf_ 1", "-metadata:s:a:0", "title=T_")
+    path.write_bytes(path.read_bytes().replace(b"Caf_ 1", b"Caf\xe9 1").replace(b"T_", b"T\xff"))
+    found = inspected(path)
+    assert found.info.tags["title"] == "Caf\ufffd 1"
+    if container == "mkv":  # of an MP4's, libav takes it for Mac OS Roman
+        assert found.info.audio[0].title == "T\ufffd"
+
+
 def test_a_sound_that_cannot_be_decoded_is_told_and_not_offered(tmp_path: Path) -> None:
     path = make(
         tmp_path / "a.mp4",
