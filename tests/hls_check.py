@@ -130,8 +130,8 @@ def _decodes(header: bytes, body: bytes, start: Fraction, duration: Fraction) ->
     with av.open(io.BytesIO(header + body), "r") as container:
         (stream,) = container.streams
         heard = stream.type == "audio"  # Asked for now: a stream must not outlive its container.
-        tick = stream.time_base
-        assert isinstance(tick, Fraction)
+        tick = Fraction(stream.time_base or 0)
+        assert tick
         packets = [packet for packet in container.demux(stream) if packet.pts is not None]
         times = [(Fraction(each.pts or 0) * tick, Fraction(each.duration or 0) * tick) for each in packets]
         assert packets[0].is_keyframe

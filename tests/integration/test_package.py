@@ -110,8 +110,12 @@ def test_an_mp4_has_languages_titles_chapters_and_nothing_else(clips: Path, tmp_
         first, second = container.streams.audio
         assert (first.language, first.metadata["handler_name"], first.disposition) == ("deu", "Ton", 1)
         assert (second.language, second.disposition) == ("eng", 0)
-        told = [(each["start"], each["end"], each["metadata"]["title"]) for each in container.chapters()]
-        assert told == [(0, 2500, "Anfang"), (2500, 6000, "Ende")]
+        ticks = [Fraction(each["time_base"] or 0) for each in container.chapters()]
+        told = [
+            (each["start"] * tick, each["end"] * tick, each["metadata"]["title"])
+            for each, tick in zip(container.chapters(), ticks, strict=True)
+        ]
+        assert told == [(0, 2.5, "Anfang"), (2.5, 6, "Ende")]
         assert container.metadata.keys() == {"major_brand", "minor_version", "compatible_brands"}
     data = film.read_bytes()
     assert b"chpl" in data and b"Lavf" not in data
