@@ -162,7 +162,7 @@ def _display(*, as_json: bool, quiet: bool, verbose: bool) -> tuple[Callable[[Ev
 @places
 @click.option("--ffmpeg", default=None, metavar="FILE", help="ffmpeg to look at.")
 def doctor(out: bytes, state: str | None, ffmpeg: str | None) -> int:
-    """Look at ffmpeg, libvips, the journal, free space and cores."""
+    """Open an image, a video and audio as workers do; look at ffmpeg, libvips, the journal, free space and cores."""
     from mediactl import doctor as doctor_
 
     environment = {**os.environ, **({"MEDIACTL_FFMPEG": ffmpeg} if ffmpeg else {})}

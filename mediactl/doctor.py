@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from mediactl.errors import MediactlError
-from mediactl.files import shown
+from mediactl.errors import JobFailed, MediactlError
+from mediactl.files import fingerprint, shown
 from mediactl.jobs import report
 from mediactl.jobs.journal import FILE
+from mediactl.model import Kind, Limits, Made, ProbeTask, Source, Verdict
 from mediactl.pool.limits import available_cores
+from mediactl.pool.worker import judge
 from mediactl.ui.lines import size
 
 LOW_SPACE = 1 << 30
 """Bytes of free space below which a run is likely to stop early."""
 MEMORY_A_WORKER = 400 << 20
 """Bytes that a worker may take for a 12 MP photo or a 1080p film."""
+PROBED = {
+    Kind.IMAGE: ("jpeg", ("libvips", "Pillow")),
+    Kind.VIDEO: ("mp4", ("PyAV", "ffmpeg")),
+    Kind.AUDIO: ("m4a", ("PyAV", "ffmpeg")),
+}
+"""Format of the file that is generated for each kind of source, and the libraries to blame if it cannot be opened."""
+_LAVFI = {
+    Kind.VIDEO: ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=10:d=0.5", "-c:v", "libx264", "-pix_fmt", "yuv420p"),
+    Kind.AUDIO: ("-f", "lavfi", "-i", "sine=440:d=0.5", "-c:a", "aac"),
+}
 NEEDED_ENCODERS = frozenset({"libx264", "aac", "libopus"})
 
 
@@ -34,6 +48,9 @@ def checks(out: bytes, state: str, environment: Mapping[str, str]) -> Iterator[C
     """Look at everything that a run needs, one after the other; nothing is changed."""
     yield _guarded("ffmpeg", lambda: _ffmpeg(environment))
     yield _guarded("libvips", _libvips)
+    with tempfile.TemporaryDirectory(prefix="mediactl-doctor-") as folder:
+        for kind in PROBED:
+            yield _opened(kind, os.fsencode(folder), environment)
     yield _guarded("journal", lambda: _journal(state))
     yield _guarded("space", lambda: _space(out))
     yield _guarded("memory", _memory)
@@ -62,6 +79,64 @@ def _libvips() -> Check:
     from mediactl.media import vips
 
     return Check("libvips", True, vips.describe())
+
+
+def _opened(kind: Kind, folder: bytes, environment: Mapping[str, str]) -> Check:
+    """A file of this kind is generated and opened by what workers call: whatever that raises is named."""
+    format, libraries = PROBED[kind]
+    try:
+        file = os.path.join(folder, f"doctor.{format}".encode())
+        _generate(kind, file, environment)
+        text = _probed(kind, format, folder, os.path.basename(file))
+    except Exception as error:  # noqa: BLE001 - finding out what is raised is what this is for
+        verdict, reason = judge(error, log=False)
+        text = f"cannot be opened: {'internal error: ' if verdict is Verdict.INTERNAL else ''}{reason}"
+        return Check(kind.value, False, f"{text}; {_versions(libraries, environment)}")
+    return Check(kind.value, True, f"{text}; {_versions(libraries, environment)}")
+
+
+def _generate(kind: Kind, file: bytes, environment: Mapping[str, str]) -> None:
+    if kind is Kind.IMAGE:
+        from mediactl.media.vips import pyvips
+
+        with open(file, "wb") as image:
+            image.write(pyvips.Image.black(64, 48, bands=3).jpegsave_buffer())
+        return
+    from mediactl.media import ffmpeg
+
+    command = [ffmpeg.find(environment.get(ffmpeg.VARIABLE)), "-nostdin", "-hide_banner", "-loglevel", "error"]
+    ended = subprocess.run([*command, *_LAVFI[kind], os.fsdecode(file)], capture_output=True, timeout=60)
+    if ended.returncode:
+        raise JobFailed(f"ffmpeg cannot make one: {ffmpeg.telling(ended.stderr.decode(errors='replace'))}")
+
+
+def _probed(kind: Kind, format: str, folder: bytes, name: bytes) -> str:
+    from mediactl.media.execute import execute
+
+    source = Source(folder, name, name, fingerprint(os.stat(os.path.join(folder, name))), kind, format)
+    payload = msgspec.json.encode(ProbeTask(source, Limits()))
+    made: Made = execute("probe", payload, (), b"doctor", lambda _: None)
+    assert made.info is not None
+    size = f"{made.info.width}x{made.info.height}" if made.info.width else ""
+    seconds = f"{made.info.duration:.1f} s" if made.info.duration else ""
+    return f"{format} opened: {', '.join(filter(None, (size, seconds)))}"
+
+
+def _versions(libraries: tuple[str, ...], environment: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {_version(name, environment)}" for name in libraries)
+
+
+def _version(library: str, environment: Mapping[str, str]) -> str:
+    from importlib.metadata import version
+
+    from mediactl.media import ffmpeg, vips
+
+    try:
+        if library == "ffmpeg":
+            return ffmpeg.version(ffmpeg.find(environment.get(ffmpeg.VARIABLE)))
+        return vips.version() if library == "libvips" else version({"PyAV": "av"}.get(library, library))
+    except (MediactlError, OSError, ImportError) as error:
+        return f"unknown ({error})"
 
 
 def _journal(state: str) -> Check:

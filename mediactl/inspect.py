@@ -13,7 +13,7 @@ from mediactl.files import shown
 from mediactl.jobs import history
 from mediactl.jobs.prediction import ENOUGH, QUANTILE, QUICK_SECONDS
 from mediactl.jobs.report import JobRow, Report
-from mediactl.model import Priority
+from mediactl.model import Priority, Verdict
 from mediactl.ui.lines import duration
 
 
@@ -128,6 +128,8 @@ def _why(report: Report, job: JobRow, now: float) -> str:
     if job.state == "quarantined":
         counted = f"{job.failures} failures and {job.crashes} crashes"
         return f"was given up after {counted}, the last being: {job.reason}{again}"
+    if last and last[0].outcome == Verdict.INTERNAL:
+        return f"was given up for an {job.reason}; its source is left to the next run"
     return f"was cancelled{again}"
 
 

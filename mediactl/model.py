@@ -38,6 +38,9 @@ class Verdict(StrEnum):
     """The input is bad; final."""
     FAILED = "failed"
     """Did not work out; retried, and after some failures quarantined."""
+    INTERNAL = "internal"
+    """A fault of mediactl's own, or of a library that is not the one it was written for: says nothing about the input.
+    Retried like a failure, then left to the next run, which ends with exit code 70."""
     CRASHED = "crashed"
     """The worker died under it."""
     TIMED_OUT = "timed_out"

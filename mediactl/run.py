@@ -93,7 +93,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
         except MachineBlocked as error:  # the journal's own disk: what runs was given up, the next run takes it over
             stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
         summary = sum_up(stopped, intake, backlog, journal, tally, time.monotonic() - started, settings)
-        if stopped is not Stopped.COMPLETE and summary.exit_code == ExitCode.STOPPED_EARLY:
+        if stopped is not Stopped.COMPLETE and summary.exit_code in (ExitCode.STOPPED_EARLY, ExitCode.OURS):
             tell(Event("run.stopped", {"reason": pool.blocked_by or stopped.value}))
         try:
             journal.end(summary.exit_code)
@@ -122,7 +122,9 @@ def sum_up(
     unfinished = sum(mine.get(state, 0) + intake.settled[state] for state in ("pending", "cancelled"))
     judged = settings.strict or tally.jobs > 0
     in_order = stopped is Stopped.COMPLETE or (intake.watched and stopped is not Stopped.BLOCKED)
-    if in_order and backlog.refused is not None:
+    if tally.internal_errors:
+        code = ExitCode.OURS
+    elif in_order and backlog.refused is not None:
         code = ExitCode.USAGE if backlog.refused[0] is Verdict.REFUSED else ExitCode.STOPPED_EARLY
     elif not in_order or mine.get("pending", 0):
         code = ExitCode.STOPPED_EARLY
@@ -149,6 +151,8 @@ def sum_up(
         bytes_sent=tally.bytes_sent,
         elapsed_s=round(elapsed, 3),
         exit_code=code,
+        internal_errors=tally.internal_errors,
+        internal_error=tally.internal_error,
     )
 
 

@@ -64,6 +64,8 @@ class Settlement:
             return changed
         if end.verdict is Verdict.CHANGED:
             return self._changed(claim, reason)
+        if end.verdict is Verdict.INTERNAL:
+            return self._internal(claim, reason, **sent)
         if end.verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
             state = self._journal.fail(job, attempt, reason)
         elif end.verdict is Verdict.CRASHED:
@@ -79,6 +81,21 @@ class Settlement:
             self._tell("job.quarantined", claim, reason=reason, **sent)
         elif state is State.READY and end.verdict is not Verdict.INTERRUPTED:
             self._tell("job.retry", claim, reason=reason, attempt=attempt, **sent)
+        return state is not None
+
+    def _internal(self, claim: Claim, fault: str, **sent: object) -> bool:
+        """No verdict on the source: after the usual attempts its job is given up, and the source stays pending, so that
+        the next run plans it again. The other pieces of a film go on: what they make is of use then."""
+        reason = f"internal error: {fault}"
+        state = self._journal.fail(claim.id, claim.attempt, reason, given_up=State.CANCELLED)
+        if state is State.CANCELLED:
+            if claim.kind == shipping.KIND:
+                shipping.gave_up(self._journal, claim, "")
+            else:
+                self._source_state(claim, "pending", reason)
+            self._tell("job.internal_error", claim, reason=reason, **sent)
+        elif state is State.READY:
+            self._tell("job.retry", claim, reason=reason, attempt=claim.attempt, **sent)
         return state is not None
 
     def _done(self, claim: Claim, end: Ended) -> bool:

@@ -127,7 +127,9 @@ def _sum_up(
 ) -> Summary:
     done, rejected, quarantined = (mine.get(state, 0) for state in ("done", "rejected", "quarantined"))
     unfinished = sum(mine.get(state, 0) for state in ("ready", "running", "cancelled"))
-    if stopped is Stopped.COMPLETE and backlog.refused is not None:
+    if tally.internal_errors:
+        code = ExitCode.OURS
+    elif stopped is Stopped.COMPLETE and backlog.refused is not None:
         code = ExitCode.USAGE if backlog.refused[0] is Verdict.REFUSED else ExitCode.STOPPED_EARLY
     elif stopped is not Stopped.COMPLETE or unfinished:
         code = ExitCode.STOPPED_EARLY
@@ -150,4 +152,6 @@ def _sum_up(
         bytes_sent=tally.bytes_sent,
         elapsed_s=round(elapsed, 3),
         exit_code=code,
+        internal_errors=tally.internal_errors,
+        internal_error=tally.internal_error,
     )

@@ -271,11 +271,11 @@ class Journal:
         pairs = msgspec.json.encode(list(ended)).decode()
         return {job for (job,) in self._run("finish_done", (pairs, self.run))}
 
-    def fail(self, job: int, attempt: int, reason: str) -> State | None:
-        """running -> ready after a while, or quarantined for good. None: the answer was stale."""
+    def fail(self, job: int, attempt: int, reason: str, given_up: State = State.QUARANTINED) -> State | None:
+        """running -> ready after a while, or ``given_up`` after the last attempt. None: the answer was stale."""
         failures = self._connection.execute("SELECT failures FROM jobs WHERE id = ?", (job,)).get or 0
         later = self._clock() + self._patience.delay(failures, self._random())
-        row = self._run("fail", (job, attempt, self.run, reason, self._patience.failures, later)).fetchone()
+        row = self._run("fail", (job, attempt, self.run, reason, self._patience.failures, later, given_up)).fetchone()
         return None if row is None else State(row[0])
 
     def crash(self, job: int, attempt: int, reason: str) -> State | None:

@@ -66,7 +66,7 @@ WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3;
 
 -- name: fail
 UPDATE jobs SET failures = failures + 1, owner = NULL, started_at = NULL, reason = ?4,
-    state = CASE WHEN failures + 1 >= ?5 THEN 'quarantined' ELSE 'ready' END,
+    state = CASE WHEN failures + 1 >= ?5 THEN ?7 ELSE 'ready' END,
     run_after = CASE WHEN failures + 1 >= ?5 THEN NULL ELSE ?6 END
 WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3
 RETURNING state, failures;

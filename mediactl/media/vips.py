@@ -90,8 +90,12 @@ def reason(error: Exception) -> str:
     return line if line[1:2].isupper() else line[:1].lower() + line[1:]
 
 
+def version() -> str:
+    """Version of libvips, "8.18.3"."""
+    return ".".join(str(pyvips.version(part)) for part in range(3))
+
+
 def describe() -> str:
     """Version of libvips and the formats that it reads here, for ``doctor``."""
-    version = ".".join(str(pyvips.version(part)) for part in range(3))
     formats = [name for name, operation in LOADERS.items() if pyvips.type_find("VipsOperation", operation)]
-    return f"{version}, reads {', '.join(formats)}"
+    return f"{version()}, reads {', '.join(formats)}"

@@ -37,6 +37,11 @@ Call = Callable[[str, bytes, tuple[Reuse, ...], bytes, Callable[[float], None]],
 
 BLOCKING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 """Errors of writing that every other job would meet too."""
+INTERNAL = (
+    TypeError, AttributeError, NameError, ImportError, AssertionError, LookupError, NotImplementedError, SyntaxError
+)  # fmt: skip
+"""What Python raises for mistakes in code, and never for what is in a file: ``media`` catches what libraries say of
+those. (Other kinds, as ValueError, may be about the file; they count as failures.)"""
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress messages."""
 
@@ -183,8 +188,9 @@ def _do(
     return Answer(run.job, run.attempt, verdict, reason, result, usage)
 
 
-def judge(error: Exception) -> tuple[Verdict, str]:
-    """What an exception means for the job, and the one line that says so."""
+def judge(error: Exception, *, log: bool = True) -> tuple[Verdict, str]:
+    """What an exception means for the job, and the one line that says so; ``log``: print where it comes from if that
+    is not known."""
     if isinstance(error, RejectedInput):
         return Verdict.REJECTED, str(error)
     if isinstance(error, SourceChanged):
@@ -202,12 +208,14 @@ def judge(error: Exception) -> tuple[Verdict, str]:
         )
     if isinstance(error, MediactlError):
         return Verdict.FAILED, str(error)
-    traceback.print_exception(error)  # into the run's log: a fault of ours, or of a library
+    if log:
+        traceback.print_exception(error)  # into the run's log: a fault of ours, or of a library
     if isinstance(error, MemoryError):
         return Verdict.FAILED, "out of memory"
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(str(error).split())[:300]
-    return Verdict.FAILED, f"{type(error).__name__}: {text} ({os.path.basename(where.filename)}:{where.lineno})"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{where}"
+    return Verdict.INTERNAL if isinstance(error, INTERNAL) else Verdict.FAILED, text
 
 
 def _cpu() -> float:

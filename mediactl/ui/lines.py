@@ -46,6 +46,8 @@ def problem(event: Event) -> str | None:
     fields = event.fields
     if event.name in ("job.rejected", "job.quarantined"):
         return f"{event.name[4:]}: {fields.get('path', fields['job'])}: {fields['reason']}"
+    if event.name == "job.internal_error":
+        return f"left unfinished: {fields.get('path', fields['job'])}: {fields['reason']}"
     if event.name == "job.retry":
         return f"will be tried again: {fields.get('path', fields['job'])}: {fields['reason']}"
     if event.name == "scan.trouble":
@@ -86,6 +88,7 @@ def describe(event: Event) -> str | None:
 
 NO_MEDIA = "no images, videos or sound found"
 NO_UPLOADS = "nothing waits to be uploaded"
+OURS = "an internal error is no fault of the file: see `mediactl doctor`, report it, and run again once it is fixed"
 
 
 def ending(fields: dict[str, Any], nothing: str = NO_MEDIA) -> str:
@@ -110,7 +113,11 @@ def ending(fields: dict[str, Any], nothing: str = NO_MEDIA) -> str:
         text += f"; {count(fields['ignored'], 'other file')} ignored"
     if fields["troubles"]:
         text += f"; {count(fields['troubles'], 'thing')} could not be read"
-    return f"{text} in {duration(fields['elapsed_s'])}"
+    text = f"{text} in {duration(fields['elapsed_s'])}"
+    if fields.get("internal_errors"):
+        more = fields["internal_errors"] - 1
+        text += f"\n{fields['internal_error']}{f', and {more:,} more' if more else ''}\n{OURS}"
+    return text
 
 
 class Lines:

@@ -33,6 +33,10 @@ class Summary(msgspec.Struct, frozen=True):
     bytes_sent: int
     elapsed_s: float
     exit_code: int
+    internal_errors: int = 0
+    """Jobs given up for a fault of mediactl's own: what they are of is left unfinished."""
+    internal_error: str = ""
+    """What the first of these was."""
 
 
 MOST_KNOWN = 100_000
@@ -41,7 +45,9 @@ MOST_KNOWN = 100_000
 
 NEARLY = 0.99
 """What a running job counts for at most: it is over when what it made is published, and not when it is made."""
-_SENDING = frozenset({"upload.done", "job.rejected", "job.retry", "job.quarantined", "job.interrupted"})
+_SENDING = frozenset(
+    {"upload.done", "job.rejected", "job.retry", "job.quarantined", "job.interrupted", "job.internal_error"}
+)
 """Events that end an attempt, and tell how much it sent."""
 
 
@@ -65,6 +71,9 @@ class Tally:
         """Job key -> (fraction, bytes) of uploads under way."""
         self.rejected = 0
         self.quarantined = 0
+        self.internal_errors = 0
+        self.internal_error = ""
+        """What the first of these was."""
         self.retries = 0
         self.removed = 0
         """Sources whose file was removed before they were done."""
@@ -166,6 +175,16 @@ class Tally:
         self.quarantined += 1
         self._given_up(fields)
         self._over(fields)
+
+    def _job_internal_error(self, fields: dict[str, Any]) -> None:
+        self.internal_errors += 1
+        self.internal_error = self.internal_error or fields["reason"]
+        if fields["kind"] == "probe":
+            self._unread[fields["source_kind"]] -= fields["bytes"]
+        if fields["kind"] == "upload":
+            self.uploading.pop(fields["job"], None)
+        else:
+            self._over(fields)
 
     def _given_up(self, fields: dict[str, Any]) -> None:
         """With one piece of a film all that was to be done for it is over."""

@@ -195,6 +195,8 @@ class Machine(RuleBasedStateMachine):
             ended = [self.end(here, each, verdict) for each in over]
             here.held += here.backlog.exchange(ended, Room({"quick": room, "heavy": room}), alone=not here.held)
             for each in ended:
+                if each.verdict is Verdict.INTERNAL:
+                    self.given_up.add(source_of(each.assignment).path)  # after its last attempt
                 if each.verdict is Verdict.CHANGED:
                     self.is_known_as_it_is_now(each.assignment)
 

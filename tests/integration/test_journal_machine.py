@@ -215,6 +215,8 @@ class Machine(RuleBasedStateMachine):
         job, attempt = claim.id, claim.attempt
         if verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
             return journal.fail(job, attempt, "failed")
+        if verdict is Verdict.INTERNAL:
+            return journal.fail(job, attempt, "failed", given_up=State.CANCELLED)
         if verdict is Verdict.CRASHED:
             return journal.crash(job, attempt, "crashed")
         if verdict in (Verdict.INTERRUPTED, Verdict.BLOCKED, Verdict.REFUSED, Verdict.AWAY):
@@ -224,10 +226,10 @@ class Machine(RuleBasedStateMachine):
 
     def _expect(self, each: Expected, verdict: Verdict, begun: bool) -> None:
         each.end(State.READY)
-        if verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
+        if verdict in (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.INTERNAL):
             each.failures += 1
             if each.failures == PATIENCE.failures:
-                each.end(State.QUARANTINED)
+                each.end(State.CANCELLED if verdict is Verdict.INTERNAL else State.QUARANTINED)
             else:
                 each.run_after = self.clock.now + 0.5 * 4.0 ** (each.failures - 1)
         elif verdict is Verdict.CRASHED:
