@@ -115,7 +115,7 @@ def test_an_mp4_has_languages_titles_chapters_and_nothing_else(clips: Path, tmp_
             (each["start"] * tick, each["end"] * tick, each["metadata"]["title"])
             for each, tick in zip(container.chapters(), ticks, strict=True)
         ]
-        assert told == [(0, 2.5, "Anfang"), (2.5, 6, "Ende")]
+        assert told == [(Fraction(0), Fraction("2.5"), "Anfang"), (Fraction("2.5"), Fraction(6), "Ende")]
         assert container.metadata.keys() == {"major_brand", "minor_version", "compatible_brands"}
     data = film.read_bytes()
     assert b"chpl" in data and b"Lavf" not in data
