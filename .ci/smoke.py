@@ -1,4 +1,4 @@
-"""What .ci/interpreters and .ci/newest share: interpreters, fresh copies of the checkout, and what must come of samples."""
+"""What .ci/interpreters and .ci/newest share: interpreters, fresh copies of the checkout, what must come of samples."""
 
 from __future__ import annotations
 
