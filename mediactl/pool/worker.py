@@ -42,6 +42,7 @@ INTERNAL = (
 )  # fmt: skip
 """What Python raises for mistakes in code, and never for what is in a file: ``media`` catches what libraries say of
 those. (Other kinds, as ValueError, may be about the file; they count as failures.)"""
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress messages."""
 
@@ -212,7 +213,9 @@ def judge(error: Exception, *, log: bool = True) -> tuple[Verdict, str]:
         traceback.print_exception(error)  # into the run's log: a fault of ours, or of a library
     if isinstance(error, MemoryError):
         return Verdict.FAILED, "out of memory"
-    frames = traceback.extract_tb(error.__traceback__)
+    stack = traceback.extract_tb(error.__traceback__)
+    # Our own line says more than that of the library which it calls.
+    frames = [each for each in stack if each.filename.startswith(_PACKAGE)] or list(stack)
     where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
     text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{where}"
     return Verdict.INTERNAL if isinstance(error, INTERNAL) else Verdict.FAILED, text
