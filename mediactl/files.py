@@ -20,11 +20,28 @@ WORK = b"work"
 """Folder beside the journal for what is made of long films before they are whole."""
 
 _BLOCK = 1 << 20
+_SIGN = 1 << 63
 
 
-def fingerprint(stat: os.stat_result) -> Fingerprint:
+def storable(number: int) -> int:
+    """A number of ``stat`` as SQLite can store it, in 64 bits with a sign; those that fit are returned as they are.
+
+    An inode of 2**63 or more, or the nanoseconds of a time after April 2262, wrap around: equal numbers stay equal,
+    and different ones stay different unless they are exactly 2**64 (584 years) apart.
+    """
+    return number if -_SIGN <= number < _SIGN else (number + _SIGN) % (2 * _SIGN) - _SIGN
+
+
+def marks(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Size, mtime_ns, ctime_ns and inode, as they are stored and compared."""
+    return (
+        status.st_size, storable(status.st_mtime_ns), storable(status.st_ctime_ns), storable(status.st_ino)
+    )  # fmt: skip
+
+
+def fingerprint(status: os.stat_result) -> Fingerprint:
     """The fingerprint in a stat result."""
-    return Fingerprint(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+    return Fingerprint(*marks(status))
 
 
 def digest_fd(fd: int) -> str:

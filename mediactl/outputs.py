@@ -15,6 +15,7 @@ from collections.abc import Iterable
 import msgspec
 
 from mediactl.errors import MachineBlocked
+from mediactl.files import storable
 
 Question = tuple[int, bytes, int, bytes]
 """(source id, place, folder_mtime_ns, msgpack of the outputs' (name, size, mtime_ns))."""
@@ -35,12 +36,12 @@ def stale(out: bytes, questions: Iterable[Question]) -> list[int]:
     for source, place, folder_mtime_ns, outputs in questions:
         folder = out + b"/" + place
         try:
-            if stat(folder).st_mtime_ns != folder_mtime_ns:
+            if storable(stat(folder).st_mtime_ns) != folder_mtime_ns:
                 found.append(source)
                 continue
             for name, size, mtime_ns in decode(outputs):
                 status = stat(folder + b"/" + name)
-                if status.st_size != size or status.st_mtime_ns != mtime_ns:
+                if status.st_size != size or storable(status.st_mtime_ns) != mtime_ns:
                     found.append(source)
                     break
         except OSError:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from mediactl.errors import UsageError
-from mediactl.files import shown
+from mediactl.files import marks, shown
 from mediactl.model import Priority
 
 Entry = tuple[bytes, int, int, int, int]
@@ -77,7 +77,7 @@ def folder(
                         continue
                     mode = status.st_mode
                     if stat.S_ISREG(mode):
-                        files.append((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+                        files.append((name, *marks(status)))
                     elif stat.S_ISDIR(mode) and (status.st_dev, status.st_ino) not in never:
                         folders.append(name)
                 else:
@@ -126,7 +126,7 @@ def explicit(path: bytes, place: bytes, *, priority: Priority | None = None, rec
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(f"{shown(path)}: not a regular file or folder")
     root, name = os.path.split(real)
-    entry = (name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    entry = (name, *marks(status))
     above, last = os.path.split(place)
     return Batch(root, b"", above, [entry], None if last == name else last, priority, recipe)
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Generic, TypeVar
 
+from mediactl.files import storable
+
 Key = TypeVar("Key")
 Mark = tuple[int, int]
 """(size, mtime_ns)."""
@@ -58,4 +60,4 @@ class Settling(Generic[Key]):
 
 def still_mark(status: os.stat_result) -> Mark:
     """What of a file has to be still."""
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, storable(status.st_mtime_ns)

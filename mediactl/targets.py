@@ -291,6 +291,8 @@ def piece_frames(info: MediaInfo, cutting: Cutting) -> int:
     if video is None or not video.even or not video.rate or not is_long(info, cutting):
         return 0
     gop = round(Fraction(video.rate) * Fraction(KEY_FRAMES))
+    if not gop:
+        return 0  # slides, each shown for longer than a key frame interval: there is too little to encode
     most = max(1, round(cutting.piece / KEY_FRAMES))
     groups = -(-(video.frames or 0) // gop)
     if groups <= most:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from mediactl import scan
-from mediactl.files import shown
+from mediactl.files import marks, shown
 from mediactl.lookout import OUT_OF_WATCHES, Lookout, mark_of, watches_left
 from mediactl.model import Event, Priority
 from mediactl.settings import Settings
@@ -303,7 +303,7 @@ class Watch:
         """Files that are still, by folder."""
         folders: dict[tuple[bytes, bytes], list[scan.Entry]] = {}
         for (root, folder, name), status in still:
-            entry = name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+            entry = name, *marks(status)
             folders.setdefault((root, folder), []).append(entry)
         for (root, folder), entries in sorted(folders.items()):
             place = os.path.join(self._roots[root].prefix, folder) if folder else self._roots[root].prefix

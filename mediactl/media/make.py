@@ -136,14 +136,13 @@ def _check_kept(task: MakeTask, folder: _Folder) -> dict[str, OutputFile]:
         path = folder.path(file.artefact.name)
         try:
             status = os.stat(path, follow_symlinks=False)
-            same = (status.st_size, status.st_mtime_ns, status.st_ino) == (
-                file.artefact.bytes, file.mtime_ns, file.inode
-            )  # fmt: skip
+            size, mtime_ns, _, inode = files.marks(status)
+            same = (size, mtime_ns, inode) == (file.artefact.bytes, file.mtime_ns, file.inode)
             if not same and files.digest_file(path) != file.artefact.sha256:
                 continue
         except OSError:
             continue
-        there[file.artefact.name] = OutputFile(file.artefact, status.st_mtime_ns, status.st_ino)
+        there[file.artefact.name] = OutputFile(file.artefact, mtime_ns, inode)
     return there
 
 
@@ -196,8 +195,8 @@ class _Folder:
         self._new_folders: list[bytes] = []
         self._staged: dict[str, bytes] = {}
         """Final name -> temporary path, in the order of publication."""
-        self._unsynced: dict[int, bytes] = {}
-        """Inode -> path: several names of one file are forced to disk once."""
+        self._unsynced: dict[int | None, bytes] = {}
+        """Inode (None: asset.json) -> path: several names of one file are forced to disk once."""
 
     def path(self, name: str) -> bytes:
         """Where an artefact lies, or will."""
@@ -216,8 +215,9 @@ class _Folder:
         """Have a finished file published under its artefact's name."""
         self._staged[artefact.name] = temporary
         status = os.stat(temporary, follow_symlinks=False)
-        self._unsynced.setdefault(status.st_ino, temporary)
-        return OutputFile(artefact, status.st_mtime_ns, status.st_ino)
+        _, mtime_ns, _, inode = files.marks(status)
+        self._unsynced.setdefault(inode, temporary)
+        return OutputFile(artefact, mtime_ns, inode)
 
     def stage_link(self, existing: bytes, artefact: Artefact, target: Target) -> OutputFile:
         """The same for a second name of a file that is whole; a copy where links cannot be."""
@@ -244,7 +244,7 @@ class _Folder:
         with open(temporary, "wb") as file:
             file.write(content)
         self._staged[name] = temporary
-        self._unsynced[-1] = temporary
+        self._unsynced[None] = temporary
 
     def publish(self) -> int:
         """Everything staged is on disk under its final name when this returns; the folder's mtime in ns."""
@@ -258,7 +258,7 @@ class _Folder:
         files.fsync_folder(self._place)
         for folder in self._new_folders:
             files.fsync_folder(os.path.dirname(folder))
-        return os.stat(self._place).st_mtime_ns
+        return files.storable(os.stat(self._place).st_mtime_ns)
 
     def clean(self) -> None:
         """Leave no temporary behind, nor an empty folder."""

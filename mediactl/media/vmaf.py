@@ -180,7 +180,7 @@ class _Bench(msgspec.Struct):
     def _sample_frames(self, rate: float) -> int:
         video = self.found.info.video
         exact = Fraction(video.rate) if video and video.rate else Fraction(rate)
-        return round(exact * Fraction(self.stream.gop)) * max(1, round(_SAMPLE / self.stream.gop))
+        return max(1, round(exact * Fraction(self.stream.gop))) * max(1, round(_SAMPLE / self.stream.gop))
 
     def _run(self, output: Any, *setup: str) -> None:
         ffmpeg.run(

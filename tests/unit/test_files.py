@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from journals import REPEATABLE
 
 from mediactl import files
-from mediactl.files import TEMPORARY, shown, sweep_temporaries
+from mediactl.files import TEMPORARY, fingerprint, shown, storable, sweep_temporaries
 
 
 @pytest.mark.parametrize(
@@ -140,3 +140,27 @@ def test_a_fingerprint_changes_with_content_of_equal_size(tmp_path: Path) -> Non
     path.write_bytes(b"two")
     os.utime(path, ns=(0, before.mtime_ns + 1))
     assert files.fingerprint(os.stat(path)) != before
+
+
+@REPEATABLE
+@given(st.integers(-(1 << 63), (1 << 63) - 1))
+def test_a_number_that_fits_into_64_bits_is_stored_as_it_is(number: int) -> None:
+    assert storable(number) == number
+
+
+@REPEATABLE
+@given(st.integers(-(1 << 100), 1 << 100), st.integers(1, (1 << 64) - 1))
+def test_a_larger_one_is_mapped_to_one_that_fits_and_its_neighbours_to_others(number: int, apart: int) -> None:
+    assert -(1 << 63) <= storable(number) < 1 << 63
+    assert storable(number) != storable(number + apart)
+
+
+def test_every_inode_of_64_bits_has_a_fingerprint_of_its_own() -> None:
+    def of(inode: int, mtime_ns: int) -> object:
+        numbers = (0o100644, inode, 1, 1, 0, 0, 7, 0, 0, 0)
+        return fingerprint(os.stat_result(numbers, {"st_mtime_ns": mtime_ns, "st_ctime_ns": 5}))
+
+    inodes = (1, (1 << 63) - 1, 1 << 63, (1 << 63) + 1, (1 << 64) - 1)
+    assert len({of(inode, 3) for inode in inodes}) == len(inodes)
+    assert of(1, 2**63 + 10**9) != of(1, 2**63 + 2 * 10**9)
+    assert of(1 << 63, 2**64) == of(1 << 63, 2**64)

@@ -220,6 +220,8 @@ def test_equal_params_have_equal_keys_and_other_params_other_keys(
         (a_film(frames=751), 200),  # four of about a length
         (a_film(rate="24000/1001"), 672),
         (a_film(rate="60000/1001"), 1320),
+        (a_film(rate="1/4", frames=30), 0),  # slides: no frame falls into most key frame intervals
+        (a_film(rate="1/600", frames=30), 0),
         (MediaInfo(format="mp3", duration=900.0), 0),
     ],
 )
