@@ -58,9 +58,9 @@ def _say(line: str) -> None:
 
 
 def _configured(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    from mediactl.settings import read_config
+    from mediactl.settings import config_of
 
-    config = read_config() if value is None else read_config(value)
+    config = config_of(os.environ, value)
     context.default_map = {
         name: dict.fromkeys(command.commands, config) if isinstance(command, click.Group) else config
         for name, command in cli.commands.items()
@@ -71,7 +71,7 @@ def _configured(context: click.Context, _parameter: click.Parameter, value: str 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="mediactl %(version)s")
 @click.option("--config", callback=_configured, is_eager=True, expose_value=False, metavar="FILE",
-              help="Settings file.  [default: mediactl.toml, if there is one]")  # fmt: skip
+              help="Settings file to use instead of mediactl.toml; trusted as it is.")  # fmt: skip
 def cli() -> None:
     """Batch media processor for folders of photos, videos and sound.
 

@@ -1,10 +1,18 @@
-"""Settings of one run: flags over environment over mediactl.toml, merged once by the command line, then frozen."""
+"""Settings of one run: flags over environment over mediactl.toml over the user's own configuration, merged once by the
+command line, then frozen.
+
+A mediactl.toml of the current folder may have come with what is processed, so it is trusted less than the others: it
+cannot name a program to be run, and it is refused where somebody else could have written it.
+"""
 
 from __future__ import annotations
 
 import difflib
+import grp
 import hashlib
 import os
+import pwd
+import stat
 import tomllib
 from collections.abc import Mapping
 
@@ -17,6 +25,9 @@ from mediactl.transfers import IfExists, Place
 
 CONFIG = "mediactl.toml"
 """Read from the current folder. Keys are the long flags' names with "_" for "-"."""
+EXECUTED = ("ffmpeg",)
+"""Keys that name a program to be run: they may stand in the user's own configuration, or in a file named by --config.
+Whatever names an address to be contacted belongs here, too, once it becomes a key."""
 
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,15 +124,81 @@ class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     rescan: float | None = None
 
 
-def read_config(path: str = CONFIG) -> dict[str, object]:
-    """The settings in a mediactl.toml, by flag; {} when there is none. Raises UsageError naming what is wrong."""
+def config_of(environment: Mapping[str, str], named: str | None) -> dict[str, object]:
+    """All settings in files, by flag: the user's own, overridden by those of the file ``named`` by --config, or else of
+    the current folder's mediactl.toml. Raises UsageError naming what is wrong."""
+    own = user_config(environment)
+    user = {} if own is None else read_config(own)
+    return {**user, **(read_config(CONFIG, trusted=False) if named is None else read_config(named))}
+
+
+def user_config(environment: Mapping[str, str]) -> str | None:
+    """Path of the user's own configuration (XDG Base Directory); None when there is no home to look in."""
+    base = environment.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):  # the specification: a relative path is invalid and ignored
+        base = os.path.join(environment.get("HOME", ""), ".config")
+    return os.path.join(base, "mediactl", "config.toml") if os.path.isabs(base) else None
+
+
+def read_config(path: str, *, trusted: bool = True) -> dict[str, object]:
+    """The settings in one file, by flag; {} when there is none. Raises UsageError naming what is wrong.
+
+    What is not ``trusted`` has to be written by the user alone, and names no program. A program's path is relative to
+    the file's folder, so that it is the same one wherever mediactl is started.
+    """
     try:
-        with open(path, encoding="utf-8-sig") as file:  # Windows' editors put a byte order mark first
-            tree = tomllib.loads(file.read())
+        # O_NONBLOCK: a pipe of this name must not be waited for.
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), encoding="utf-8-sig") as file:
+            status = os.fstat(file.fileno())
+            if not trusted and not stat.S_ISREG(status.st_mode):
+                raise UsageError(f"{shown(path)}: not a regular file; remove it")
+            if not trusted and (why := _written_by_others(status) or _written_by_others(os.lstat(path))):
+                raise UsageError(f"{shown(path)}: {why}; read it, then take it over, or name it with --config")
+            tree = tomllib.loads(file.read())  # utf-8-sig: Windows' editors put a byte order mark first
     except FileNotFoundError:
         return {}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{shown(path)}: cannot be read: {error}") from None
+    config = _converted(path, tree)
+    for key in EXECUTED:
+        value = config.get(key)
+        if value is not None and not trusted:
+            raise UsageError(
+                f"{shown(path)}: key {key!r} names a program, which this file may not;"
+                f" use --{key}, MEDIACTL_{key.upper()} or ~/.config/mediactl/config.toml"
+            )
+        if isinstance(value, str) and "/" in value:
+            config[key] = os.path.join(os.path.dirname(os.path.abspath(path)), value)
+    return config
+
+
+def _written_by_others(status: os.stat_result) -> str | None:
+    """Why others than the user and root may have written a file; None when they cannot.
+
+    A group may write when it is the user's private one (same name, no other members), as with umask 002 on systems
+    that give each user a group.
+    """
+    user = os.geteuid()
+    if status.st_uid not in (0, user):
+        return f"belongs to another user (id {status.st_uid})"
+    if stat.S_ISLNK(status.st_mode):
+        return None  # its permissions mean nothing
+    if status.st_mode & stat.S_IWOTH:
+        return "can be written by everybody"
+    if status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid, user):
+        return f"can be written by a group (id {status.st_gid})"
+    return None
+
+
+def _is_private(group: int, user: int) -> bool:
+    try:
+        name, members = pwd.getpwuid(user).pw_name, grp.getgrgid(group)
+    except KeyError:
+        return False
+    return members.gr_name == name and not set(members.gr_mem) - {name}
+
+
+def _converted(path: str, tree: dict[str, object]) -> dict[str, object]:
     known = [field.name for field in msgspec.structs.fields(_Config)]
     for key in tree:
         if key not in known:

@@ -47,6 +47,7 @@ class CommandLine:
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("MEDIACTL_")},
             "MEDIACTL_CACHE": str(folder / "cache"),
+            "XDG_CONFIG_HOME": str(folder / "config"),
             "MEDIACTL_DEBUG": "1",
             "PYTHONPATH": str(ROOT),
         }
