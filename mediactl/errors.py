@@ -59,6 +59,13 @@ class SourceChanged(MediactlError):
     retry = True
 
 
+class SourceUnreadable(MediactlError):
+    """The machine failed to read a source (disk, network file system, open files): it may be fine, and others are."""
+
+    fault = Fault.ENVIRONMENT
+    retry = True
+
+
 class MachineBlocked(MediactlError):
     """The machine cannot go on (disk full, output not writable): stop cleanly, run again later."""
 

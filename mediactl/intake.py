@@ -15,7 +15,7 @@ from mediactl.errors import UsageError
 from mediactl.files import shown
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.sources import Known
-from mediactl.model import Event, Fingerprint, Kind, NewJob, Source
+from mediactl.model import UNREADABLE, Event, Fingerprint, Kind, NewJob, Source
 from mediactl.outputs import OutputCheck
 from mediactl.plan import lacks_place, permitted
 from mediactl.planner import Planner
@@ -305,10 +305,10 @@ class Intake:
             head = sniff.head(source.file)
         except OSError:
             found = sniff.sniff(b"", name) or (Kind.IMAGE, "unknown")
-            return msgspec.structs.replace(source, kind=found[0], format="unreadable"), None  # told by its probe
+            return msgspec.structs.replace(source, kind=found[0], format=UNREADABLE), None  # told by its probe
         named = sniff.sniff(head, name)
         if named is None:
-            return source, "empty file" if not head else "no image, video or sound"
+            return source, "empty file" if not head else sniff.NO_MEDIA
         return msgspec.structs.replace(source, kind=named[0], format=named[1]), None
 
     def _is_taken(self, row: Known, batch: scan.Batch, entry: scan.Entry) -> bool:

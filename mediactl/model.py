@@ -47,6 +47,8 @@ class Verdict(StrEnum):
     """Over its hard time limit; its worker was killed. Counts as a failure."""
     CHANGED = "changed"
     """The source changed while it was read; it is planned anew."""
+    UNREADABLE = "unreadable"
+    """The machine failed to read the source; retried, and after some failures left to the next run."""
     INTERRUPTED = "interrupted"
     """Stopped from outside (signal, owner died); costs nothing."""
     BLOCKED = "blocked"
@@ -64,6 +66,10 @@ class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
     mtime_ns: int
     ctime_ns: int
     inode: int
+
+
+UNREADABLE = "unreadable"
+"""Format of a source whose first bytes could not be read."""
 
 
 class Source(msgspec.Struct, frozen=True):

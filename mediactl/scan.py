@@ -72,7 +72,7 @@ def folder(
                     try:
                         status = entry.stat(follow_symlinks=follow)
                     except OSError as error:
-                        if entry.is_symlink():  # else it was removed just now
+                        if entry.is_symlink() or not isinstance(error, FileNotFoundError):  # else: removed just now
                             yield Trouble(entry.path, f"cannot be read: {error.strerror}; skipped")
                         continue
                     mode = status.st_mode

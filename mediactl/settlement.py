@@ -13,7 +13,7 @@ from mediactl.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
 from mediactl.jobs.states import State
-from mediactl.model import Event, Made, Priority, Verdict
+from mediactl.model import UNREADABLE, Event, Made, Priority, Source, Verdict
 from mediactl.plan import permitted
 from mediactl.planner import Planner
 from mediactl.pool.contract import Ended
@@ -66,7 +66,9 @@ class Settlement:
             return self._changed(claim, reason)
         if end.verdict is Verdict.INTERNAL:
             return self._internal(claim, reason, **sent)
-        if end.verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
+        if end.verdict is Verdict.UNREADABLE and self._journal.is_last_attempt(job):
+            return self._unreadable(claim, reason)
+        if end.verdict in (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.UNREADABLE):
             state = self._journal.fail(job, attempt, reason)
         elif end.verdict is Verdict.CRASHED:
             state = self._journal.crash(job, attempt, reason)
@@ -225,13 +227,19 @@ class Settlement:
         row = self._journal.sources.get(claim.source)
         self._drop_pieces(claim, reason)
         self._changes[claim.source] += 1
+        mark, named = row.source.fingerprint, (row.source.kind, UNREADABLE)
         try:
             mark = fingerprint(os.stat(row.source.file))
-            named = sniff.sniff(sniff.head(row.source.file), row.source.path) or (row.source.kind, "unknown")
-        except OSError:
+            found = sniff.sniff(sniff.head(row.source.file), row.source.path)
+            if found is None and row.source.format == UNREADABLE:
+                return self._no_media(claim, msgspec.structs.replace(row.source, fingerprint=mark))
+            named = found or (row.source.kind, "unknown")
+        except (FileNotFoundError, NotADirectoryError):
             self._source_state(claim, "cancelled", "was removed before it was done")
             self._tell("job.cancelled", claim, reason="its source was removed")
             return True
+        except OSError:
+            pass  # the next probe reports it
         known = row.source.fingerprint == mark
         if known and (row.state != "pending" or self._journal.sources.has_live_job(claim.source)):
             self._tell("job.changed", claim, reason=reason)  # a watch has taken it in anew already
@@ -244,6 +252,22 @@ class Settlement:
         else:
             del self._changes[claim.source]  # a watch takes it in again should it be found otherwise
         self._tell("job.changed", claim, reason=reason)
+        return True
+
+    def _no_media(self, claim: Claim, source: Source) -> bool:
+        """A file that could not be read when it was found turns out to be none that is processed."""
+        self._tell("job.changed", claim, reason=sniff.NO_MEDIA)
+        self._journal.sources.put_ignored(source, sniff.NO_MEDIA)
+        self._events.append(Event("source.ignored", {"path": shown(source.path), "reason": sniff.NO_MEDIA}))
+        return True
+
+    def _unreadable(self, claim: Claim, reason: str) -> bool:
+        """The machine's fault, not the source's: it stays pending without a job, and so the next run reads it anew."""
+        if not self._journal.finish(claim.id, claim.attempt, State.CANCELLED, reason):
+            return False
+        self._drop_pieces(claim, reason)
+        self._source_state(claim, "pending", reason)
+        self._tell("job.unreadable", claim, reason=reason)
         return True
 
     def _source_state(self, claim: Claim, state: str, reason: str) -> None:

@@ -13,6 +13,8 @@ from mediactl.model import Kind
 
 HEAD = 4096
 """Bytes that ``sniff`` wants to see."""
+NO_MEDIA = "no image, video or sound"
+"""Why a file is ignored."""
 
 _MAGIC: tuple[tuple[int, bytes, Kind, str], ...] = (
     (0, b"\xff\xd8\xff", Kind.IMAGE, "jpeg"),

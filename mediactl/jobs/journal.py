@@ -278,6 +278,11 @@ class Journal:
         row = self._run("fail", (job, attempt, self.run, reason, self._patience.failures, later, given_up)).fetchone()
         return None if row is None else State(row[0])
 
+    def is_last_attempt(self, job: int) -> bool:
+        """Whether ``fail`` would quarantine this job."""
+        failures = self._connection.execute("SELECT failures FROM jobs WHERE id = ?", (job,)).get or 0
+        return bool(failures + 1 >= self._patience.failures)
+
     def crash(self, job: int, attempt: int, reason: str) -> State | None:
         """running -> ready (the last time alone), or quarantined for good. None: the answer was stale."""
         row = self._run("crash", (job, attempt, self.run, reason, self._patience.crashes)).fetchone()

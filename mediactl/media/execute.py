@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from mediactl.errors import Interrupted, MachineBlocked, SourceChanged, SourceUnreadable
 from mediactl.model import Made, MakeTask, PieceTask, ProbeTask, Reuse
 
 Report = Callable[[float], None]
@@ -15,17 +16,26 @@ Report = Callable[[float], None]
 def execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> Made:
     """Do one job. ``token`` marks its temporary files with their owner.
 
-    Raises RejectedInput, SourceChanged, JobFailed or MachineBlocked; anything else is a fault of ours.
+    Raises RejectedInput, SourceChanged, SourceUnreadable, JobFailed or MachineBlocked; anything else is a fault of
+    ours.
     """
     # Imported here: a worker that only ever does images never loads PyAV.
+    from mediactl.media import probe
+
     if kind == "probe":
-        from mediactl.media.probe import probe
+        return probe.probe(msgspec.json.decode(payload, type=ProbeTask))
+    wanted: type[PieceTask | MakeTask] = PieceTask if kind == "piece" else MakeTask
+    task = msgspec.json.decode(payload, type=wanted)
+    try:
+        if isinstance(task, PieceTask):
+            from mediactl.media.pieces import execute as piece
 
-        return probe(msgspec.json.decode(payload, type=ProbeTask))
-    if kind == "piece":
-        from mediactl.media.pieces import execute as piece
+            return piece(task, reuse, token, report)
+        from mediactl.media.make import make
 
-        return piece(msgspec.json.decode(payload, type=PieceTask), reuse, token, report)
-    from mediactl.media.make import make
-
-    return make(msgspec.json.decode(payload, type=MakeTask), reuse, token, report)
+        return make(task, reuse, token, report)
+    except (SourceChanged, SourceUnreadable, MachineBlocked, Interrupted):
+        raise
+    except Exception:
+        probe.require_readable(task.source, whole=True)
+        raise

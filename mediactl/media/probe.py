@@ -6,26 +6,44 @@ import errno
 import os
 import time
 
-from mediactl.errors import JobFailed, RejectedInput, SourceChanged
+from mediactl.errors import JobFailed, RejectedInput, SourceChanged, SourceUnreadable
 from mediactl.files import digest_fd, fingerprint, shown
 from mediactl.media.cache import ProbeCache, Remembered
-from mediactl.model import Kind, Made, MediaInfo, ProbeTask, Source
+from mediactl.model import UNREADABLE, Kind, Made, MediaInfo, ProbeTask, Source
 
 FINE_TICK = 0.02
 COARSE_TICK = 2.0
 """Seconds. The kernel stamps files by its tick (4 to 10 ms); some file systems (FAT) by 2 s."""
 
-_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.ENODEV})
-"""What makes a file unreadable for good; other errors (a disk's, too many open files) may pass."""
+BLOCK = 1 << 20
+BEGINNING, END = 1 << 30, 64 << 20
+"""Bytes at either end that are read again of a source that was never read whole: a forged one may claim to have
+exabytes."""
+
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO})
+"""What makes a file unreadable until somebody changes it; other errors (a disk's, a network file system's, too many
+open files) are the machine's, and may pass."""
 
 _caches: dict[bytes, ProbeCache] = {}
 
 
 def probe(task: ProbeTask) -> Made:
-    """Digest and MediaInfo of a source. Raises RejectedInput and SourceChanged."""
+    """Digest and MediaInfo of a source. Raises RejectedInput, SourceChanged and SourceUnreadable."""
+    try:
+        return _probe(task)
+    except OSError as error:  # nothing but the source is read here
+        if error.errno is None:
+            raise
+        raise unreadable(error) from error
+
+
+def _probe(task: ProbeTask) -> Made:
     source = task.source
     fd = open_source(source)
     try:
+        if source.format == UNREADABLE:
+            os.pread(fd, BLOCK, 0)
+            raise SourceChanged("could not be read when it was found, and can be now")
         status = os.fstat(fd)
         if status.st_size == 0:
             raise RejectedInput("is empty (0 bytes)")
@@ -35,7 +53,7 @@ def probe(task: ProbeTask) -> Made:
         known = cache.get(status.st_dev, mark, source.format, task.limits, place=task.place) if cache else None
         if known is None:
             # Header first: a file that is refused need not be read whole.
-            info = _info(fd, task)
+            info = _certain_info(fd, task)
             known = Remembered(digest_fd(fd), info)
             check_unchanged(fd, source)
             if cache:
@@ -46,16 +64,17 @@ def probe(task: ProbeTask) -> Made:
 
 
 def open_source(source: Source) -> int:
-    """A descriptor of a source, checked to be the file that was planned. Raises RejectedInput, SourceChanged."""
+    """A descriptor of a source, checked to be the file that was planned.
+
+    Raises RejectedInput, SourceChanged, SourceUnreadable.
+    """
     try:
         # O_NONBLOCK: a pipe put in a file's place must not hold us up.
         fd = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise SourceChanged("was removed after it was found") from None
     except OSError as error:
-        if error.errno in _REFUSED:
-            raise RejectedInput(f"cannot be read: {error.strerror}") from None
-        raise JobFailed(f"cannot be opened: {error.strerror}") from None
+        raise unreadable(error) from None
     try:
         check_unchanged(fd, source)
     except BaseException:
@@ -68,6 +87,37 @@ def check_unchanged(fd: int, source: Source) -> None:
     """Raise SourceChanged when the open file is no longer the one that was planned."""
     if fingerprint(os.fstat(fd)) != source.fingerprint:
         raise SourceChanged(f"{shown(source.path)} changed while it was worked on")
+
+
+def require_readable(source: Source, *, whole: bool) -> None:
+    """Read a source, all of it or both ends, to tell a failure of the machine from a broken file: libraries report both
+    alike. Raises SourceUnreadable, and as ``open_source``."""
+    fd = open_source(source)
+    try:
+        size = os.fstat(fd).st_size
+        ends = [(0, size)] if whole or size <= BEGINNING + END else [(0, BEGINNING), (size - END, size)]
+        for start, end in ends:
+            for offset in range(start, end, BLOCK):
+                os.pread(fd, BLOCK, offset)
+    except OSError as error:
+        raise unreadable(error) from error
+    finally:
+        os.close(fd)
+
+
+def unreadable(error: OSError) -> RejectedInput | SourceUnreadable:
+    """What a failed open or read of a source means: whose fault it is."""
+    reason = f"cannot be read: {error.strerror or error}"
+    return RejectedInput(reason) if error.errno in _REFUSED else SourceUnreadable(reason)
+
+
+def _certain_info(fd: int, task: ProbeTask) -> MediaInfo:
+    """What the file tells. A refusal must be given twice: the first may be due to a read that failed once."""
+    try:
+        return _info(fd, task)
+    except (RejectedInput, JobFailed):
+        require_readable(task.source, whole=False)
+        return _info(fd, task)
 
 
 def _info(fd: int, task: ProbeTask) -> MediaInfo:

@@ -28,6 +28,7 @@ from mediactl.errors import (
     MediactlError,
     RejectedInput,
     SourceChanged,
+    SourceUnreadable,
 )
 from mediactl.model import Reuse, Usage, Verdict
 from mediactl.pool.messages import Answer, Frames, Hello, Progress, Recall, Run, decode_to_worker, frame
@@ -196,6 +197,8 @@ def judge(error: Exception, *, log: bool = True) -> tuple[Verdict, str]:
         return Verdict.REJECTED, str(error)
     if isinstance(error, SourceChanged):
         return Verdict.CHANGED, str(error)
+    if isinstance(error, SourceUnreadable):
+        return Verdict.UNREADABLE, str(error)
     if isinstance(error, Interrupted):
         return Verdict.INTERRUPTED, str(error)
     if isinstance(error, LaneClosed):

@@ -50,6 +50,8 @@ def problem(event: Event) -> str | None:
         return f"left unfinished: {fields.get('path', fields['job'])}: {fields['reason']}"
     if event.name == "job.retry":
         return f"will be tried again: {fields.get('path', fields['job'])}: {fields['reason']}"
+    if event.name == "job.unreadable":
+        return f"left for the next run: {fields['path']}: {fields['reason']}"
     if event.name == "scan.trouble":
         return f"{fields['path']}: {fields['reason']}"
     if event.name == "watch.trouble":

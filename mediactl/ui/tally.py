@@ -206,6 +206,9 @@ class Tally:
         self._begins_anew(fields)
         self._unread[fields["source_kind"]] += fields["bytes"]
 
+    def _job_unreadable(self, fields: dict[str, Any]) -> None:
+        self._begins_anew(fields)
+
     def _job_cancelled(self, fields: dict[str, Any]) -> None:
         if fields["kind"] == "piece":  # nobody waited for it any more
             self._over(fields)

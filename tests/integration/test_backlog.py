@@ -210,6 +210,8 @@ class Machine(RuleBasedStateMachine):
             here.changes[source.path] += 1
             if here.changes[source.path] >= MAX_CHANGES:
                 self.given_up.add(source.path)
+        if verdict is Verdict.UNREADABLE:
+            self.given_up.add(source.path)
         if verdict is Verdict.DONE and assignment.kind not in ("probe", "piece"):
             self.made[source.path] = mtime_ns
         result = result_of(assignment, self.info) if verdict is Verdict.DONE else b""
@@ -246,7 +248,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def a_source_is_pending_while_something_is_to_be_done_for_it(self) -> None:
-        """And at no other time, but for one that changed so often that it is left to the next run."""
+        """And at no other time, but for one left to the next run: it changed too often, or could not be read."""
         if not hasattr(self, "rows"):
             return
         counts = self.query(

@@ -77,6 +77,7 @@ PROBLEMS = [
     ("job.rejected", {"job": "k", "path": "a.jpg", "reason": "is broken"}, "rejected: a.jpg: is broken\n"),
     ("job.quarantined", {"job": "k", "path": "a.jpg", "reason": "no luck"}, "quarantined: a.jpg: no luck\n"),
     ("job.rejected", {"job": "k", "reason": "is broken"}, "rejected: k: is broken\n"),
+    ("job.unreadable", {"job": "k", "path": "a.jpg", "reason": "EIO"}, "left for the next run: a.jpg: EIO\n"),
     ("scan.trouble", {"path": "x", "reason": "cannot be read"}, "x: cannot be read\n"),
 ]
 
