@@ -338,6 +338,8 @@ class Made(msgspec.Struct, frozen=True, omit_defaults=True):
     warnings: tuple[str, ...] = ()
     folder_mtime_ns: int = 0
     """Of the asset's folder, after its last rename."""
+    cache_trouble: str = ""
+    """Why the digest cache cannot be used, "" if it can."""
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True):

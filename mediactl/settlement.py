@@ -39,6 +39,7 @@ class Settlement:
         self._shipping = ship
         self._changes: Counter[int] = Counter()
         self._events: list[Event] = []
+        self._cache_told = False
 
     def told(self) -> list[Event]:
         """The events of what was settled since the last call."""
@@ -144,6 +145,7 @@ class Settlement:
         """A probe's successors: the job that makes what is missing, or the pieces that go before it; added in the same
         transaction."""
         assert claim.source is not None and made.info is not None
+        self._note_cache(made.cache_trouble)
         if not self._is_wanted(claim):
             self._tell("job.changed", claim, reason=PLANNED_ANEW)
             return
@@ -163,6 +165,12 @@ class Settlement:
         self._journal.add([msgspec.structs.replace(job, due=successor_due(claim.due)) for job in work.first])
         parts = {"parts": [{"job": job.key, "size": job.size} for job in work.pieces]} if work.pieces else {}
         self._tell("job.probed", claim, next=work.make.key, next_kind=work.make.kind, size=work.make.size, **parts)
+
+    def _note_cache(self, trouble: str) -> None:
+        """Each worker finds out for itself that the cache cannot be used; it is reported once."""
+        if trouble and not self._cache_told:
+            self._cache_told = True
+            self._events.append(Event("cache.unusable", {"reason": trouble}))
 
     def _pieced(self, claim: Claim, end: Ended) -> None:
         """After the last piece of a film comes the job that joins them, added in the same transaction."""

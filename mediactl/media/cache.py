@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 
 import diskcache
 import msgspec
 
+from mediactl.files import shown
 from mediactl.model import Fingerprint, Limits, MediaInfo
 
 SIZE_LIMIT = 256 << 20
 """Bytes; diskcache drops the oldest beyond it. A probe result is about 1 kB."""
+PATIENCE = 1
+"""Seconds that another process may keep it locked."""
 VERSION = 3
 """Raised when probing learns to tell more."""
 
@@ -27,33 +31,66 @@ class Remembered(msgspec.Struct, frozen=True):
 
 
 class ProbeCache:
-    """Remembers probe results by (device, path-independent fingerprint). Trouble with it is never the job's."""
+    """Remembers probe results by (device, path-independent fingerprint).
+
+    Trouble with it is never the job's: whatever goes wrong, it is left aside from then on, and ``trouble`` says why.
+    """
 
     def __init__(self, folder: bytes) -> None:
+        self.trouble = ""
+        self._cache: diskcache.Cache | None = None
         path = os.fsdecode(folder)
-        os.makedirs(path, mode=0o700, exist_ok=True)
-        self._cache = diskcache.Cache(
-            path, disk=diskcache.JSONDisk, size_limit=SIZE_LIMIT, eviction_policy="least-recently-stored", timeout=1
-        )
+        try:
+            os.makedirs(path, mode=0o700, exist_ok=True)
+            _require_unlocked(os.path.join(path, "cache.db"))
+            # No memory map: reading one whose file is cut short, or on a full disk, kills the process.
+            self._cache = diskcache.Cache(
+                path, disk=diskcache.JSONDisk, size_limit=SIZE_LIMIT, eviction_policy="least-recently-stored",
+                timeout=PATIENCE, sqlite_mmap_size=0,
+            )  # fmt: skip
+        except Exception as error:  # noqa: BLE001 - as in ``_leave_aside``
+            self._leave_aside(error)
 
     def get(
         self, device: int, fingerprint: Fingerprint, format_: str, limits: Limits, *, place: bool
     ) -> Remembered | None:
         """What is known of a file with this fingerprint, or None. What was read with its ``place`` is kept apart."""
+        if self._cache is None:
+            return None
         try:
             value = self._cache.get(_key(device, fingerprint, format_, limits, place))
             return None if value is None else msgspec.convert(value, Remembered)
-        except (diskcache.Timeout, sqlite3.Error, OSError, ValueError):
-            return None  # msgspec.ValidationError is a ValueError: written by another version
+        except msgspec.ValidationError:
+            return None  # written by another version
+        except Exception as error:  # noqa: BLE001 - as in ``_leave_aside``
+            self._leave_aside(error)
+            return None
 
     def put(
         self, device: int, fingerprint: Fingerprint, format_: str, limits: Limits, value: Remembered, *, place: bool
     ) -> None:
         """Remember a probe result."""
+        if self._cache is None:
+            return
         try:
             self._cache.set(_key(device, fingerprint, format_, limits, place), msgspec.to_builtins(value))
-        except (diskcache.Timeout, sqlite3.Error, OSError):
-            return  # a cache that cannot be written only costs time
+        except Exception as error:  # noqa: BLE001 - as in ``_leave_aside``
+            self._leave_aside(error)
+
+    def _leave_aside(self, error: Exception) -> None:
+        """A damaged database or value makes SQLite, zlib, JSON and diskcache itself raise anything at all."""
+        self._cache = None
+        reason = "database is locked" if isinstance(error, diskcache.Timeout) else str(error) or type(error).__name__
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
+        self.trouble = shown(reason)
+
+
+def _require_unlocked(path: str) -> None:
+    """Raise sqlite3.Error when another process keeps the database locked: diskcache would wait a minute for it."""
+    with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("ROLLBACK")
 
 
 def _key(device: int, mark: Fingerprint, format_: str, limits: Limits, place: bool) -> list[object]:

@@ -58,7 +58,7 @@ def _probe(task: ProbeTask) -> Made:
             check_unchanged(fd, source)
             if cache:
                 cache.put(status.st_dev, mark, source.format, task.limits, known, place=task.place)
-        return Made(digest=known.digest, info=known.info)
+        return Made(digest=known.digest, info=known.info, cache_trouble=cache.trouble if cache else "")
     finally:
         os.close(fd)
 
@@ -154,8 +154,5 @@ def _cache(folder: bytes | None) -> ProbeCache | None:
     if folder is None:
         return None
     if folder not in _caches:
-        try:
-            _caches[folder] = ProbeCache(folder)
-        except (OSError, ValueError):
-            return None
+        _caches[folder] = ProbeCache(folder)
     return _caches[folder]

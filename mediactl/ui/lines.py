@@ -56,6 +56,8 @@ def problem(event: Event) -> str | None:
         return f"{fields['path']}: {fields['reason']}"
     if event.name == "watch.trouble":
         return f"{fields['path']}: {fields['reason']}"
+    if event.name == "cache.unusable":
+        return f"cache: cannot be used: {fields['reason']}; going on without; remove it, or set MEDIACTL_CACHE"
     if event.name == "journal.damaged":
         return (
             f"the journal was damaged; it was set aside as {fields['set_aside']} and rebuilt from"

@@ -77,6 +77,11 @@ PROBLEMS = [
     ("job.rejected", {"job": "k", "path": "a.jpg", "reason": "is broken"}, "rejected: a.jpg: is broken\n"),
     ("job.quarantined", {"job": "k", "path": "a.jpg", "reason": "no luck"}, "quarantined: a.jpg: no luck\n"),
     ("job.rejected", {"job": "k", "reason": "is broken"}, "rejected: k: is broken\n"),
+    (
+        "cache.unusable",
+        {"reason": "database is locked"},
+        "cache: cannot be used: database is locked; going on without; remove it, or set MEDIACTL_CACHE\n",
+    ),
     ("job.unreadable", {"job": "k", "path": "a.jpg", "reason": "EIO"}, "left for the next run: a.jpg: EIO\n"),
     ("scan.trouble", {"path": "x", "reason": "cannot be read"}, "x: cannot be read\n"),
 ]
@@ -86,7 +91,7 @@ PROBLEMS = [
 def test_what_went_wrong_is_told_always(name: str, fields: dict[str, object], line: str) -> None:
     for quiet in (False, True):
         drawn = Drawn(quiet=quiet)
-        if name != "scan.trouble":
+        if name.startswith("job."):
             fields = {**fields, "kind": "image"}
         assert drawn(name, **fields) == line
 
@@ -121,7 +126,7 @@ def test_no_line_holds_an_escape_code() -> None:
     drawn = Drawn(verbose=True)
     drawn.now = FIRST_LINE
     text = (
-        "".join(drawn(name, **{**fields, "kind": "image"}) for name, fields, _ in PROBLEMS if name != "scan.trouble")
+        "".join(drawn(name, **{**fields, "kind": "image"}) for name, fields, _ in PROBLEMS if name.startswith("job."))
         + drawn("tick", running=1)
         + drawn("summary", **SUMMARY)
     )
