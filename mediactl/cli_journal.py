@@ -117,12 +117,21 @@ def _one_or_all(job: bytes | None, everything: bool) -> None:
 @click.command()
 @places
 @click.option("-y", "--yes", is_flag=True, help="Remove them.")
-def prune(out: bytes, state: str | None, yes: bool) -> None:
-    """List the outputs of sources that are gone; with --yes, remove them."""
+@click.option("--force", is_flag=True, help="Also where (nearly) all sources of a folder are gone.")
+def prune(out: bytes, state: str | None, yes: bool, force: bool) -> None:
+    """List the outputs of sources that are gone; with --yes, remove them.
+
+    Where all sources of a folder are gone, or 90 % and more than 10, its disk may not be mounted: then --yes removes
+    nothing at all and ends with exit code 2, unless --force is given, too.
+    """
     from mediactl import upkeep
+    from mediactl.errors import UsageError
     from mediactl.files import shown
 
-    removed, unmounted = upkeep.removed_sources(state_folder(out, state))
+    removed, unmounted, emptied = upkeep.removed_sources(state_folder(out, state))
+    if yes and emptied and not force:
+        lost = ", ".join(f"{gone} of {known} sources of {shown(root)}" for root, gone, known in emptied)
+        raise UsageError(f"prune: {lost} are gone; nothing was removed; mount the disk, or add --force if they are")
     for root, number in unmounted.items():
         click.echo(
             f"{shown(root)} is gone as a whole, with {number} sources: left alone, for a disk may not be mounted",

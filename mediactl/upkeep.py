@@ -8,11 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from mediactl import __version__, asset, files
 from mediactl.inspect import find
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal
+from mediactl.jobs.report import Gone
 from mediactl.model import Priority
 
 
@@ -46,25 +48,41 @@ def bump(state: str, what: bytes, priority: Priority) -> list[str]:
         return [job.key for job in jobs if journal.bump(job.id, priority)]
 
 
-Gone = tuple[int, bytes, bytes, list[str]]
-"""(id, file, place, artefact names) of a source whose file is gone."""
+MANY, MOST = 10, 0.9
+"""A root that has lost more than so many sources, and so great a share of them, may not be mounted."""
 
 
-def removed_sources(state: str) -> tuple[list[Gone], Counter[bytes]]:
-    """Sources whose file is gone; and, apart, how many lay in each folder that is gone as a whole.
+class Removed(NamedTuple):
+    """What ``removed_sources`` found."""
 
-    Of the latter nobody can tell whether they were removed or a disk is not mounted, so they are never pruned
-    with the others.
-    """
-    removed: list[Gone] = []
-    unmounted: Counter[bytes] = Counter()
+    sources: list[Gone]
+    unmounted: Counter[bytes]
+    """Sources of each root that is gone as a whole: nobody can tell whether they were removed or a disk is not mounted,
+    so they are never pruned."""
+    emptied: list[tuple[bytes, int, int]]
+    """(root, sources gone, sources known) of each root that is there and has lost all its sources, or nearly all: it
+    may be the mount point of a disk that is not mounted."""
+
+
+def removed_sources(state: str) -> Removed:
+    """Sources whose file is gone, by what that may mean. Each root is judged on its own."""
+    found = Removed([], Counter(), [])
+    known: Counter[bytes] = Counter()
+    lost: Counter[bytes] = Counter()
     with report.read(state) as rows:
-        for root, gone in rows.gone():
+        for root, gone in rows.each_source():
+            known[root] += 1
+            if gone is None:
+                continue
             if os.path.isdir(root):
-                removed.append(gone)
+                lost[root] += 1
+                found.sources.append(gone)
             else:
-                unmounted[root] += 1
-    return removed, unmounted
+                found.unmounted[root] += 1
+    for root, number in lost.items():
+        if number == known[root] or (number > MANY and number >= MOST * known[root]):
+            found.emptied.append((root, number, known[root]))
+    return found
 
 
 def prune(state: str, out: bytes, removed: list[Gone]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -21,6 +21,16 @@ from mediactl.transfers import UploadTask
 
 PAGE = 256
 """Sources read at once."""
+
+
+class Gone(NamedTuple):
+    """A source whose file is no longer there."""
+
+    id: int
+    file: bytes
+    place: bytes
+    """Folder of its outputs, relative to OUT."""
+    artefacts: list[str]
 
 
 class JobRow(msgspec.Struct, frozen=True):
@@ -156,13 +166,15 @@ class Report:
         """The history of a job."""
         return [Attempt(*row) for row in self._run("attempts", job)]
 
-    def gone(self) -> Iterator[tuple[bytes, tuple[int, bytes, bytes, list[str]]]]:
-        """Of every source whose file is no longer there: its root, and (id, file, place, artefact names)."""
+    def each_source(self) -> Iterator[tuple[bytes, Gone | None]]:
+        """Of every source that is not being worked on: its root, and what is known of it if its file is gone."""
         for source, root, path, folder, name in self._run("all_sources").fetchall():
             file = os.path.join(root, path)
-            if not os.path.lexists(file):
+            gone = None
+            if _is_gone(file):
                 names = [row[0] for row in self._run("artefact_names", source)]
-                yield root, (source, file, os.path.join(folder, name), names)
+                gone = Gone(source, file, os.path.join(folder, name), names)
+            yield root, gone
 
     def delete_source(self, source: int) -> None:
         """Forget a source with its jobs and history; only on a journal opened for writing."""
@@ -217,3 +229,14 @@ def read(state: str, *, write: bool = False) -> Iterator[Report]:
         yield Report(connection, state)
     finally:
         connection.close()
+
+
+def _is_gone(file: bytes) -> bool:
+    """Whether there is no such file. One that cannot be looked at (a failing disk, no permission) may be there."""
+    try:
+        os.lstat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
