@@ -34,9 +34,10 @@ def storable(number: int) -> int:
 
 def marks(status: os.stat_result) -> tuple[int, int, int, int]:
     """Size, mtime_ns, ctime_ns and inode, as they are stored and compared."""
-    return (
-        status.st_size, storable(status.st_mtime_ns), storable(status.st_ctime_ns), storable(status.st_ino)
-    )  # fmt: skip
+    modified, changed, inode = status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    if modified >= _SIGN or changed >= _SIGN or inode >= _SIGN:  # asked of every file of a scan, and hardly ever true
+        return status.st_size, storable(modified), storable(changed), storable(inode)
+    return status.st_size, modified, changed, inode
 
 
 def fingerprint(status: os.stat_result) -> Fingerprint:
