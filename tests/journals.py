@@ -10,7 +10,6 @@ from typing import Any
 
 import apsw
 import msgspec
-from hypothesis import settings
 
 from mediactl.jobs.journal import FILE, Claim, Journal
 from mediactl.jobs.report import Attempt, JobRow, Report
@@ -18,8 +17,6 @@ from mediactl.jobs.states import PATIENCE, Patience
 from mediactl.model import Fingerprint, Kind, NewJob, Source, Usage, Verdict
 
 NOW = 1_800_000_000.0
-REPEATABLE = settings(derandomize=True, deadline=None)
-"""For properties: the same examples in every run, however slow the machine."""
 
 
 class Clock:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import REPEATABLE
+from repeatable import REPEATABLE
 
 from mediactl import conditions, sniff
 from mediactl.model import AudioTrack, MediaInfo, TextTrack, VideoTrack

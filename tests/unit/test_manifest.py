@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import REPEATABLE
+from repeatable import REPEATABLE
 
 from mediactl import manifest, scan
 from mediactl.model import Priority

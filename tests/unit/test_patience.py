@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import REPEATABLE, claim_one, new_job, put
+from journals import claim_one, new_job, put
+from repeatable import REPEATABLE
 
 from mediactl.jobs.states import PATIENCE, Patience, State
 from mediactl.run import open_journal

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import REPEATABLE
+from repeatable import REPEATABLE
 
 from mediactl import plan, recipe, targets
 from mediactl.model import (

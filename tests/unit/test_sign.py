@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import REPEATABLE
+from repeatable import REPEATABLE
 
 from mediactl.upload.sign import Signer, quoted
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import REPEATABLE
+from repeatable import REPEATABLE
 
 from mediactl.model import Kind
 from mediactl.sniff import HEAD, sniff

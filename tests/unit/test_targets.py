@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from journals import REPEATABLE
+from repeatable import REPEATABLE
 
 from mediactl import plan, recipe, targets
 from mediactl.model import AudioTrack, Kind, MediaInfo, Target, TextTrack, VideoTrack
