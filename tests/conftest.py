@@ -18,6 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 CORPUS = Path(os.environ.get("MEDIACTL_CORPUS", ROOT.parent / "shared" / "media"))
 SAMPLES = ROOT / "samples"
 
+if sys.dont_write_bytecode and sys.pycache_prefix is None:
+    # No bytecode is wanted beside the sources, so it is kept elsewhere: the tests start thousands of processes, and
+    # half of what a start takes would be the compiler.
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / ".pytest_cache" / "bytecode")
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 class Result(NamedTuple):
     """How a command ended."""
