@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -111,3 +112,13 @@ def corpus() -> Path:
 def samples() -> Path:
     """The files that come with the project."""
     return SAMPLES
+
+
+@pytest.fixture
+def stills(tmp_path: Path) -> Path:
+    """Those of them that are quickly done: some pictures, and two that are none."""
+    folder = tmp_path / "stills"
+    folder.mkdir()
+    for name in ("balloon.png", "harbour.jpg", "pines.jpg", "notes.jpg", "truncated.jpg"):
+        shutil.copy(SAMPLES / name, folder)
+    return folder

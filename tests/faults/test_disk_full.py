@@ -14,10 +14,10 @@ from conftest import CommandLine
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB."""
+    """A file system of 1 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "mediactl-test", folder], capture_output=True)
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "mediactl-test", folder], capture_output=True)
     if mount.returncode:
         pytest.skip("mounting a small file system needs root")
     yield folder
@@ -27,7 +27,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_stops_the_run_and_space_lets_the_next_go_on(mediactl: CommandLine, small_disk: Path) -> None:
     (mediactl.folder / "in").mkdir()
     for seed in range(20):
-        noise = pyvips.Image.gaussnoise(1000, 800, sigma=60, mean=128, seed=seed).cast("uchar")
+        noise = pyvips.Image.gaussnoise(500, 400, sigma=60, mean=128, seed=seed).cast("uchar")
         (mediactl.folder / f"in/{seed}.jpg").write_bytes(noise.jpegsave_buffer())
     run = mediactl("process", "in", "--out", small_disk / "out", "--state", "state", "--json")
     assert run.code == 75, run

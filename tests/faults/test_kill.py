@@ -101,8 +101,16 @@ def rounds(mediactl: CommandLine, sources: list[str], number: int) -> None:
         assert (again.code, again.summary["jobs"]) == (0, 0)
 
 
-def test_a_killed_run_is_finished_by_the_next_to_the_same_bytes(mediactl: CommandLine, samples: Path) -> None:
-    rounds(mediactl, [str(samples)], 4)
+def test_a_killed_run_is_finished_by_the_next_to_the_same_bytes(
+    mediactl: CommandLine, stills: Path, samples: Path
+) -> None:
+    rounds(mediactl, [str(stills), str(samples / "upright.mp4"), str(samples / "chimes.wav")], 4)
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(1200)
+def test_eight_runs_on_all_samples_killed_at_random_moments(mediactl: CommandLine, samples: Path) -> None:
+    rounds(mediactl, [str(samples)], 8)
 
 
 @pytest.mark.sweep

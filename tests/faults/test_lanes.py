@@ -250,21 +250,21 @@ def test_a_worker_that_says_hello_and_nonsense_in_one_breath_did_start(tmp_path:
     theirs.close()
 
 
-def test_a_drain_file_stops_a_run_with_75_and_the_next_goes_on(mediactl: CommandLine, samples: Path) -> None:
+def test_a_drain_file_stops_a_run_with_75_and_the_next_goes_on(mediactl: CommandLine, stills: Path) -> None:
     sign = mediactl.folder / "leave"
     sign.touch()
-    run = mediactl("process", samples, "--drain-file", sign, "--json")
+    run = mediactl("process", stills, "--drain-file", sign, "--json")
     assert run.code == 75
     assert run.summary["quarantined"] == 0
     sign.unlink()
-    again = mediactl("process", samples, "--drain-file", sign, "--json")
+    again = mediactl("process", stills, "--drain-file", sign, "--json")
     assert (again.code, again.summary["unfinished"]) == (1, 0)
 
 
-def test_why_and_bump_and_lanes_speak_of_what_waits(mediactl: CommandLine, samples: Path) -> None:
+def test_why_and_bump_and_lanes_speak_of_what_waits(mediactl: CommandLine, stills: Path) -> None:
     sign = mediactl.folder / "leave"
     sign.touch()
-    mediactl("process", samples, "--priority", "backfill", "--drain-file", sign)
+    mediactl("process", stills, "--priority", "backfill", "--drain-file", sign)
     sign.unlink()
     waits = mediactl("why", "pines.jpg").out
     if "waits in lane" in waits:
@@ -272,8 +272,8 @@ def test_why_and_bump_and_lanes_speak_of_what_waits(mediactl: CommandLine, sampl
         assert "no run is going on" in waits
         assert mediactl("bump", "pines.jpg", "--priority", "urgent").out == "1 now urgent\n"
         assert "first in line (priority urgent)" in mediactl("why", "pines.jpg").out
-    assert mediactl("process", samples).code == 1
+    assert mediactl("process", stills).code == 1
     assert "is done in" in mediactl("why", "pines.jpg").out
     assert "was rejected, for its source is no image" in mediactl("why", "notes.jpg").out
     assert "image" in mediactl("lanes").out
-    assert mediactl("process", samples, "--lane", "heavy=none").code == 2
+    assert mediactl("process", stills, "--lane", "heavy=none").code == 2

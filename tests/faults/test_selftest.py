@@ -15,20 +15,20 @@ from mediactl.pool.contract import Stopped
 
 
 def test_a_small_selftest_violates_nothing_and_tells_its_seed(mediactl: CommandLine) -> None:
-    run = mediactl("selftest", "--number", "300", "--seed", "7", "--json")
+    run = mediactl("selftest", "--number", "120", "--seed", "7", "--json")
     assert run.code == 0, run
     found = json.loads(run.out)
-    assert (found["event"], found["jobs"], found["seed"]) == ("selftest", 300, 7)
+    assert (found["event"], found["jobs"], found["seed"]) == ("selftest", 120, 7)
     assert found["invariants"]["violated"] == []
-    assert sum(found["states"].values()) == 300
+    assert sum(found["states"].values()) == 120
     assert found["states"]["quarantined"] > 0
     assert set(found["wait_ms"]["normal/quick"]) == {"p50", "p99", "max"}
 
 
 def test_a_selftest_for_a_person_is_a_table_of_80_columns(mediactl: CommandLine) -> None:
-    run = mediactl("selftest", "--number", "50", "--seed", "3")
+    run = mediactl("selftest", "--number", "30", "--seed", "3")
     assert run.code == 0, run
-    assert run.out.startswith("seed 3: 50 jobs: ")
+    assert run.out.startswith("seed 3: 30 jobs: ")
     assert run.out.splitlines()[-1].endswith("0 violated")
 
 
