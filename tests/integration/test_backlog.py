@@ -13,9 +13,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from journals import Clock, Rows, opened
 
 from mediactl import recipe
@@ -285,7 +286,7 @@ class Machine(RuleBasedStateMachine):
                 assert owned == sorted((each.job, each.attempt) for each in run.held)
 
 
-Machine.TestCase.settings = settings(
+MANY = settings(
     max_examples=120,
     stateful_step_count=40,
     derandomize=True,  # the same runs every time, here and in CI
@@ -293,6 +294,8 @@ Machine.TestCase.settings = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+SOME = settings(MANY, max_examples=50)
+Machine.TestCase.settings = SOME
 test_any_order_of_events_keeps_sources_and_jobs_in_agreement = Machine.TestCase
 
 
@@ -338,8 +341,15 @@ class FilmMachine(Machine):
             )
 
 
-FilmMachine.TestCase.settings = Machine.TestCase.settings
+FilmMachine.TestCase.settings = SOME
 test_any_order_of_events_keeps_films_and_their_pieces_in_agreement = FilmMachine.TestCase
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("machine", [Machine, FilmMachine])
+def test_any_order_of_more_events_keeps_all_in_agreement(machine: type[Machine]) -> None:
+    run_state_machine_as_test(machine, settings=MANY)
 
 
 def test_the_last_piece_of_a_film_calls_for_the_job_that_joins_them(tmp_path: Path) -> None:
