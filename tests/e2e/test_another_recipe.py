@@ -23,12 +23,12 @@ name = "first"
 cutting = { above = 4, piece = 4 }
 [[image]]
 name = "large"
-width = 900
+width = 450
 format = "avif"
 effort = 6
 [[video]]
 name = "large"
-height = 360
+height = 180
 preset = "slow"
 """
 QUICK = """
@@ -54,10 +54,10 @@ def folder(mediactl: CommandLine) -> Path:
     found = mediactl.folder / "in"
     found.mkdir()
     for seed in range(3):
-        noise = pyvips.Image.gaussnoise(1200, 800, sigma=30, mean=128, seed=seed).cast("uchar")
+        noise = pyvips.Image.gaussnoise(600, 400, sigma=30, mean=128, seed=seed).cast("uchar")
         noise.bandjoin([noise.invert(), noise]).copy(interpretation="srgb").jpegsave(str(found / f"{seed}.jpg"))
     command = [
-        ffmpeg.find(), "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=16",
+        ffmpeg.find(), "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=16",
         "-f", "lavfi", "-i", "sine=d=16", "-c:v", "libx264", "-preset", "ultrafast", "-shortest", str(found / "f.mp4"),
     ]  # fmt: skip
     subprocess.run(command, check=True, timeout=60)
