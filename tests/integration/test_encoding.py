@@ -231,8 +231,8 @@ def test_a_stream_is_capped(tmp_path: Path) -> None:
 
 
 def interlaced(path: Path, *arguments: str) -> Path:
-    """Three seconds of 25 frames that hold two moments each, the top field first."""
-    picture = "testsrc2=s=720x576:r=50:d=4,scroll=horizontal=0.01,interlace=scan=tff:lowpass=off"
+    """Two seconds of 25 frames that hold two moments each, the top field first."""
+    picture = "testsrc2=s=720x576:r=50:d=2,scroll=horizontal=0.01,interlace=scan=tff:lowpass=off"
     return make(path, "-f", "lavfi", "-i", picture, "-pix_fmt", "yuv420p", "-preset", "ultrafast", *arguments)
 
 
@@ -255,15 +255,15 @@ def looked_at(path: Path, found: Tracks) -> Weave | None:
 @pytest.mark.parametrize("flags", [("-flags", "+ildct+ilme", "-x264-params", "tff=1"), ("-vf", "setfield=prog")])
 def test_interlaced_films_are_deinterlaced_whether_flagged_or_not(flags: tuple[str, ...], tmp_path: Path) -> None:
     film = interlaced(tmp_path / "film.mp4", "-c:v", "libx264", *flags)
-    assert combed(film) > 80
+    assert combed(film) > 40
     place = tmp_path / "made.mp4"
     found = inspected(film, rate="25")
     done = encoded(film, found, [Stream("h264", 720, 576, crf=20, preset="ultrafast")], [place])
-    assert done.frames == (100,)
+    assert done.frames == (50,)
     assert combed(place) == 0
-    pieces = in_pieces(film, found, Stream("h264", 720, 576, crf=20, preset="ultrafast"), 100, 50)
+    pieces = in_pieces(film, found, Stream("h264", 720, 576, crf=20, preset="ultrafast"), 50, 25)
     like = likeness(place, joined(pieces, tmp_path / "joined.mp4"))
-    assert len(like) == 100
+    assert len(like) == 50
     assert min(like) > 0.97
 
 

@@ -6,10 +6,12 @@ import base64
 import io
 import os
 import random
+import select
 import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -572,29 +574,69 @@ WORKER = """
 import os, sys
 from pathlib import Path
 import pictures as t
-try:
-    done = t.render(Path(os.fsdecode(sys.argv[1])), *t.outputs(320, 1600), folder=Path(sys.argv[2]))
-except t.RejectedInput as error:
-    print("rejected", error)
-else:
-    for draft in done.drafts.files:
-        done.open(draft.target.name)
-    print("done", len(done.drafts.files))
+for line in sys.stdin:
+    path, folder = map(Path, eval(line))
+    os.chdir(folder)
+    try:
+        done = t.render(path, *t.outputs(320, 1600), folder=folder)
+    except t.RejectedInput as error:
+        print("rejected", error, flush=True)
+    else:
+        for draft in done.drafts.files:
+            done.open(draft.target.name)
+        print("done", len(done.drafts.files), flush=True)
 """
 
 
-def in_a_process(path: Path, folder: Path) -> str:
-    """Render a file in a process of its own, which a crash would end; what became of it."""
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", WORKER, path, folder],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(root), str(root / "tests")))},
-        capture_output=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
-    return done.stdout.decode().strip()
+class Renderer:
+    """A process that renders one file after the other, as the workers of the pool do, and that a crash would end."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self._process: subprocess.Popen[str] | None = None
+
+    def __call__(self, path: Path, folder: Path) -> str:
+        """Render a file; what became of it."""
+        if self._process is None:
+            self._process = self._start()
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(f"{(str(path), str(folder))!r}\n")
+        process.stdin.flush()
+        answered = bool(select.select([process.stdout], [], [], 60)[0])
+        told = process.stdout.readline() if answered else ""
+        if not told:
+            self.end()
+        assert answered, "nothing came of it within 60 s"
+        assert told, (process.returncode, self.log.read_text(errors="replace")[-2000:])
+        return told.strip()
+
+    def _start(self) -> subprocess.Popen[str]:
+        root = Path(__file__).resolve().parents[2]
+        with self.log.open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-c", WORKER],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join((str(root), str(root / "tests")))},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def end(self) -> None:
+        """Leave no process behind; the next file is another one's."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+@pytest.fixture(scope="module")
+def renderer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Renderer]:
+    """One for all hostile pictures, as long as it lives."""
+    found = Renderer(tmp_path_factory.mktemp("renderer") / "log")
+    yield found
+    found.end()
 
 
 def is_image(path: Path) -> bool:
@@ -605,8 +647,8 @@ def is_image(path: Path) -> bool:
 
 @needs_corpus
 @pytest.mark.parametrize("path", [path for path in corpus("hostile") if is_image(path)], ids=lambda path: path.name)
-def test_every_hostile_picture_is_done_or_refused(tmp_path: Path, path: Path) -> None:
-    assert in_a_process(path, tmp_path).split(" ")[0] in ("done", "rejected")
+def test_every_hostile_picture_is_done_or_refused(tmp_path: Path, renderer: Renderer, path: Path) -> None:
+    assert renderer(path, tmp_path).split(" ")[0] in ("done", "rejected")
 
 
 @needs_corpus
