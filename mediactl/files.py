@@ -35,7 +35,7 @@ def storable(number: int) -> int:
 def marks(status: os.stat_result) -> tuple[int, int, int, int]:
     """Size, mtime_ns, ctime_ns and inode, as they are stored and compared."""
     modified, changed, inode = status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-    if modified >= _SIGN or changed >= _SIGN or inode >= _SIGN:  # asked of every file of a scan, and hardly ever true
+    if inode >= _SIGN or not -_SIGN <= modified < _SIGN or not -_SIGN <= changed < _SIGN:  # of few files of a scan
         return status.st_size, storable(modified), storable(changed), storable(inode)
     return status.st_size, modified, changed, inode
 
