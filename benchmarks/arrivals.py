@@ -17,7 +17,9 @@ import msgspec
 from mediactl import recipe
 from mediactl.backlog import JournalBacklog
 from mediactl.jobs.journal import Journal
-from mediactl.model import Event, NewJob, Reuse
+from mediactl.model.assets import Reuse
+from mediactl.model.events import Event
+from mediactl.model.jobs import NewJob
 from mediactl.planner import Planner, in_lane
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor

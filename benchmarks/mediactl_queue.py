@@ -15,7 +15,9 @@ from pathlib import Path
 from mediactl import recipe
 from mediactl.backlog import JournalBacklog
 from mediactl.jobs.journal import Journal
-from mediactl.model import Event, NewJob, Reuse
+from mediactl.model.assets import Reuse
+from mediactl.model.events import Event
+from mediactl.model.jobs import NewJob
 from mediactl.planner import Planner
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor

@@ -20,7 +20,7 @@ import msgspec
 from benchmarks import arrivals
 from benchmarks.arrivals import Task, quantile
 from benchmarks.measure import stop_tidily, table
-from mediactl.model import NewJob
+from mediactl.model.jobs import NewJob
 
 FAST, SLOW = 0.010, 5.0
 PAUSE = 0.05

@@ -26,7 +26,7 @@ from benchmarks import arrivals
 from benchmarks.arrivals import Task, quantile
 from benchmarks.measure import absences, middle, stop_tidily, table, take_turns
 from benchmarks.queue import CeleryPeer, celery_peer, until
-from mediactl.model import NewJob, Priority
+from mediactl.model.jobs import NewJob, Priority
 
 SECONDS = 0.005
 PAUSE = 0.1

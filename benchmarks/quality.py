@@ -34,7 +34,8 @@ from mediactl.media import auto_quality, image, image_load, image_save
 from mediactl.media.image_save import Params
 from mediactl.media.similarity import luma, ssim
 from mediactl.media.vips import Picture, pyvips
-from mediactl.model import Kind, Limits, MakeTask, Source
+from mediactl.model.jobs import MakeTask
+from mediactl.model.media import Kind, Limits, Source
 from mediactl.recipe import Recipe
 from mediactl.targets import DEFAULT_EFFORT, DEFAULT_QUALITY, targets
 from mediactl.wanted import EXTENSIONS, ImageOutput

@@ -12,7 +12,9 @@ import msgspec
 
 from mediactl import markup
 from mediactl.files import shown
-from mediactl.model import Artefact, Kind, MakeTask, MediaInfo
+from mediactl.model.assets import Artefact
+from mediactl.model.jobs import MakeTask
+from mediactl.model.media import Kind, MediaInfo
 
 NAME = b"asset.json"
 SCHEMA = 1

@@ -15,12 +15,15 @@ from mediactl import files, plan, shipping
 from mediactl.effort import Pace, seconds_of
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.prediction import Class
-from mediactl.model import Event, Kind, Made, MakeTask, PieceTask, Reuse, Verdict
+from mediactl.model.assets import Reuse
+from mediactl.model.events import Event
+from mediactl.model.jobs import Made, MakeTask, PieceTask, Verdict
+from mediactl.model.media import Kind
+from mediactl.model.uploads import Change, Sent, UploadState, UploadTask
 from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Noting, Planning, Room
 from mediactl.settlement import Settlement
 from mediactl.shipping import Shipping
-from mediactl.transfers import Change, Sent, UploadState, UploadTask
 
 LANES = ("quick", "heavy")
 RECLAIM_INTERVAL = 0.5

@@ -19,7 +19,7 @@ from mediactl.cli_work import settings_of, work_options
 from mediactl.errors import ExitCode, MediactlError
 
 if TYPE_CHECKING:
-    from mediactl.model import Event
+    from mediactl.model.events import Event
     from mediactl.settings import Settings
 
 

@@ -183,7 +183,7 @@ def lanes(out: bytes, state: str | None) -> None:
 def bump(job: bytes, priority: str, out: bytes, state: str | None) -> None:
     """Give a JOB (key or path) that waits another priority."""
     from mediactl import upkeep
-    from mediactl.model import Priority
+    from mediactl.model.jobs import Priority
 
     keys = upkeep.bump(state_folder(out, state), job, Priority[priority.upper()])
     click.echo(f"{len(keys)} now {priority}" if keys else "nothing to bump: it does not wait")

@@ -50,7 +50,7 @@ def recipe_show(name: str, resolved: bool) -> None:
 def recipe_check(file: str, against: str | None, out: bytes | None, state: str | None, jobs: int | None) -> None:
     """Check a recipe FILE, and tell what it would change."""
     from mediactl import recipe as recipes
-    from mediactl.model import Kind
+    from mediactl.model.media import Kind
 
     checked = recipes.load(file)
     outputs = ", ".join(f"{len(checked.outputs(kind))} of {kind.value}" for kind in Kind if checked.outputs(kind))

@@ -27,7 +27,7 @@ def upload(show: Callable[..., Any], /, **flags: Any) -> int:
     """
     if flags["to"] is None:
         raise click.UsageError("name the place with --to s3://BUCKET/PREFIX")
-    from mediactl.model import Priority
+    from mediactl.model.jobs import Priority
     from mediactl.settings import Settings
     from mediactl.uploading import upload as run
 

@@ -11,8 +11,8 @@ import click
 from mediactl.cli_journal import PRIORITIES, Path, places, state_folder
 
 if TYPE_CHECKING:
+    from mediactl.model.uploads import Place
     from mediactl.settings import Destination, Settings, Watching
-    from mediactl.transfers import Place
 
 LIMITED = ("quick", "heavy", "probe", "image", "video", "audio")
 
@@ -79,8 +79,8 @@ def destination(flags: dict[str, Any]) -> Destination | None:
         return None
     import msgspec
 
+    from mediactl.model.uploads import IfExists
     from mediactl.settings import Destination
-    from mediactl.transfers import IfExists
 
     tags = dict(tag.partition("=")[::2] for tag in flags["tags"])
     if "" in tags:
@@ -100,7 +100,7 @@ def destination(flags: dict[str, Any]) -> Destination | None:
 
 def place(url: str, flags: dict[str, Any]) -> Place:
     """The place that s3://BUCKET/PREFIX is, with PLACE_OPTIONS. Raises UsageError."""
-    from mediactl.transfers import Place
+    from mediactl.model.uploads import Place
     from mediactl.upload import keys
 
     bucket, prefix = keys.parse(url)
@@ -167,7 +167,7 @@ def apply_options(
 
 def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Settings:
     """What these flags ask for; those that a command does not have are as ``Settings`` says. Raises UsageError."""
-    from mediactl.model import Priority
+    from mediactl.model.jobs import Priority
     from mediactl.pool.limits import available_cores, available_memory
     from mediactl.settings import Settings, cache_folder
 

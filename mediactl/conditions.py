@@ -12,7 +12,7 @@ import difflib
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mediactl.model import MediaInfo
+from mediactl.model.media import MediaInfo
 
 if TYPE_CHECKING:
     from simpleeval import SimpleEval

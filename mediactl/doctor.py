@@ -14,7 +14,8 @@ from mediactl.errors import JobFailed, MediactlError
 from mediactl.files import fingerprint, shown
 from mediactl.jobs import report
 from mediactl.jobs.journal import FILE
-from mediactl.model import Kind, Limits, Made, ProbeTask, Source, Verdict
+from mediactl.model.jobs import Made, ProbeTask, Verdict
+from mediactl.model.media import Kind, Limits, Source
 from mediactl.pool.limits import available_cores
 from mediactl.pool.worker import judge
 from mediactl.ui.lines import size

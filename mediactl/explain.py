@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from mediactl.jobs.sources import Had, Outcome
-from mediactl.model import Kind, MediaInfo, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Kind, MediaInfo
 from mediactl.plan import work_of
 from mediactl.recipe import OUTPUTS, AnyOutput, Recipe
 from mediactl.targets import Params, Versions, by_output, effective_kind

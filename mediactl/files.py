@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mediactl.model import Fingerprint
+from mediactl.model.media import Fingerprint
 
 SCRATCH = b".mediactl-scratch-"
 """What folders for intermediate files begin with."""

@@ -13,7 +13,7 @@ from mediactl.files import shown
 from mediactl.jobs import history
 from mediactl.jobs.prediction import ENOUGH, QUANTILE, QUICK_SECONDS
 from mediactl.jobs.report import JobRow, Report
-from mediactl.model import Priority, Verdict
+from mediactl.model.jobs import Priority, Verdict
 from mediactl.ui.lines import duration
 
 

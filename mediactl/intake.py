@@ -15,7 +15,9 @@ from mediactl.errors import UsageError
 from mediactl.files import shown
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.sources import Known
-from mediactl.model import UNREADABLE, Event, Fingerprint, Kind, NewJob, Source
+from mediactl.model.events import Event
+from mediactl.model.jobs import NewJob
+from mediactl.model.media import UNREADABLE, Fingerprint, Kind, Source
 from mediactl.outputs import OutputCheck
 from mediactl.plan import lacks_place, permitted
 from mediactl.planner import Planner

@@ -13,7 +13,7 @@ import msgspec
 from mediactl import recipe, scan
 from mediactl.errors import UsageError
 from mediactl.files import shown
-from mediactl.model import Priority
+from mediactl.model.jobs import Priority
 
 EXTENSIONS = (b".jsonl", b".csv", b".txt")
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from html import escape
 from urllib.parse import quote
 
-from mediactl.model import Artefact, MediaInfo
+from mediactl.model.assets import Artefact
+from mediactl.model.media import MediaInfo
 
 SIZES = "100vw"
 """As wide as the page: what browsers assume, too. Whoever knows the layout writes something better there."""

@@ -7,20 +7,9 @@ import hashlib
 import msgspec
 
 from mediactl.asset import Look
-from mediactl.model import (
-    Fingerprint,
-    Kind,
-    Limits,
-    MakeTask,
-    MediaInfo,
-    NewJob,
-    OutputFile,
-    PieceTask,
-    Priority,
-    ProbeTask,
-    Source,
-    Target,
-)
+from mediactl.model.assets import OutputFile, Target
+from mediactl.model.jobs import MakeTask, NewJob, PieceTask, Priority, ProbeTask
+from mediactl.model.media import Fingerprint, Kind, Limits, MediaInfo, Source
 from mediactl.recipe import Recipe
 from mediactl.targets import ENCODERS, OPERATION_VERSIONS, OPERATIONS, Versions, effective_kind, is_long
 

@@ -10,7 +10,8 @@ from mediactl.effort import seconds_of
 from mediactl.files import work_folder
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.prediction import Predictor
-from mediactl.model import Kind, MediaInfo, NewJob, Priority, Source
+from mediactl.model.jobs import NewJob, Priority
+from mediactl.model.media import Kind, MediaInfo, Source
 from mediactl.recipe import Recipe
 from mediactl.settings import Settings
 from mediactl.targets import Versions, targets

@@ -15,7 +15,7 @@ from mediactl import clashes, complaints, conditions, extending
 from mediactl.errors import UsageError
 from mediactl.extending import Draft
 from mediactl.files import shown
-from mediactl.model import Kind, Limits
+from mediactl.model.media import Kind, Limits
 from mediactl.wanted import (
     AnimationOutput,
     AudioOutput,

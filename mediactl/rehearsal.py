@@ -21,7 +21,8 @@ from mediactl.intake import ENCODER_CHANGED, RECIPE_CHANGED, Intake
 from mediactl.jobs import history
 from mediactl.jobs.journal import Journal
 from mediactl.media.versions import encoder_versions
-from mediactl.model import Event, Kind
+from mediactl.model.events import Event
+from mediactl.model.media import Kind
 from mediactl.outputs import OutputCheck
 from mediactl.planner import MAX_THREADS, Planner
 from mediactl.recipe import Recipe

@@ -27,7 +27,8 @@ from mediactl.jobs.journal import Journal
 from mediactl.jobs.owners import dead_locks
 from mediactl.jobs.states import Patience
 from mediactl.media.versions import encoder_versions
-from mediactl.model import Event, Verdict
+from mediactl.model.events import Event
+from mediactl.model.jobs import Verdict
 from mediactl.outputs import OutputCheck
 from mediactl.planner import Planner
 from mediactl.pool.contract import Stopped

@@ -10,7 +10,7 @@ import msgspec
 
 from mediactl.errors import UsageError
 from mediactl.files import marks, shown
-from mediactl.model import Priority
+from mediactl.model.jobs import Priority
 
 Entry = tuple[bytes, int, int, int, int]
 """(name, size, mtime_ns, ctime_ns, inode): a plain tuple, for there are very many."""

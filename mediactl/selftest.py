@@ -23,7 +23,8 @@ from mediactl.backlog import JournalBacklog
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE
-from mediactl.model import Event, NewJob, Priority
+from mediactl.model.events import Event
+from mediactl.model.jobs import NewJob, Priority
 from mediactl.planner import Planner
 from mediactl.pool import synthetic
 from mediactl.pool.contract import Stopped

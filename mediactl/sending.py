@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from mediactl.errors import UsageError
 from mediactl.files import fingerprint, shown
 from mediactl.jobs.journal import Journal
-from mediactl.model import Event, Fingerprint, Priority
+from mediactl.model.events import Event
+from mediactl.model.jobs import Priority
+from mediactl.model.media import Fingerprint
+from mediactl.model.uploads import About, UploadTask
 from mediactl.settings import Destination
 from mediactl.shipping import FILE, planned, upload_job
-from mediactl.transfers import About, UploadTask
 from mediactl.upload.keys import object_key
 
 PIECE = 256

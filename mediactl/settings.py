@@ -20,8 +20,8 @@ import msgspec
 
 from mediactl.errors import UsageError
 from mediactl.files import shown
-from mediactl.model import Priority
-from mediactl.transfers import IfExists, Place
+from mediactl.model.jobs import Priority
+from mediactl.model.uploads import IfExists, Place
 
 CONFIG = "mediactl.toml"
 """Read from the current folder. Keys are the long flags' names with "_" for "-"."""

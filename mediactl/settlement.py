@@ -13,12 +13,14 @@ from mediactl.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
 from mediactl.jobs.states import State
-from mediactl.model import UNREADABLE, Event, Made, Priority, Source, Verdict
+from mediactl.model.events import Event
+from mediactl.model.jobs import Made, Priority, Verdict
+from mediactl.model.media import UNREADABLE, Source
+from mediactl.model.uploads import Sent, Settled, UploadStatus, UploadTask
 from mediactl.plan import permitted
 from mediactl.planner import Planner
 from mediactl.pool.contract import Ended
 from mediactl.shipping import Shipping
-from mediactl.transfers import Sent, Settled, UploadStatus, UploadTask
 
 MAX_CHANGES = 3
 """Times in one run that a source may change under its job; then it is left to the next run."""

@@ -12,9 +12,11 @@ from mediactl.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
 from mediactl.jobs.sources import SourceRow
-from mediactl.model import Event, Fingerprint, NewJob, Priority
+from mediactl.model.events import Event
+from mediactl.model.jobs import NewJob, Priority
+from mediactl.model.media import Fingerprint
+from mediactl.model.uploads import About, IfExists, Place, UploadTask
 from mediactl.settings import Destination
-from mediactl.transfers import About, IfExists, Place, UploadTask
 from mediactl.upload.keys import object_key
 
 KIND, LANE = "upload", "network"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 
-from mediactl.model import Kind
+from mediactl.model.media import Kind
 
 HEAD = 4096
 """Bytes that ``sniff`` wants to see."""

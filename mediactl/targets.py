@@ -31,7 +31,8 @@ from fractions import Fraction
 import msgspec
 
 from mediactl.conditions import holds
-from mediactl.model import Kind, MediaInfo, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Kind, MediaInfo
 from mediactl.recipe import AnyOutput, Recipe
 from mediactl.wanted import (
     AnimationOutput,

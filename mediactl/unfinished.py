@@ -11,8 +11,8 @@ from mediactl.errors import LaneClosed
 from mediactl.files import shown
 from mediactl.jobs import report
 from mediactl.jobs.uploads import Remembered
+from mediactl.model.uploads import LIVE, Place, Settled, UploadStatus
 from mediactl.shipping import object_digest
-from mediactl.transfers import LIVE, Place, Settled, UploadStatus
 from mediactl.ui.lines import duration, size
 from mediactl.upkeep import opened
 from mediactl.upload.look import Bucket

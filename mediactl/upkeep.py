@@ -15,7 +15,7 @@ from mediactl.inspect import find
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.report import Gone
-from mediactl.model import Priority
+from mediactl.model.jobs import Priority
 
 
 def retry(state: str, what: bytes | None) -> list[str]:

@@ -14,7 +14,8 @@ from mediactl.backlog import JournalBacklog
 from mediactl.errors import ExitCode, MachineBlocked
 from mediactl.files import shown
 from mediactl.jobs.journal import Journal
-from mediactl.model import Event, Verdict
+from mediactl.model.events import Event
+from mediactl.model.jobs import Verdict
 from mediactl.planner import Planner
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service

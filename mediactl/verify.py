@@ -15,9 +15,9 @@ from mediactl.files import shown
 from mediactl.jobs import report
 from mediactl.jobs.report import Published
 from mediactl.jobs.uploads import Remembered
+from mediactl.model.uploads import Place, UploadStatus
 from mediactl.shipping import object_digest
 from mediactl.threads import in_order
-from mediactl.transfers import Place, UploadStatus
 from mediactl.upkeep import opened
 from mediactl.upload.store import StoreError
 

@@ -20,7 +20,8 @@ import msgspec
 from mediactl import scan
 from mediactl.files import marks, shown
 from mediactl.lookout import OUT_OF_WATCHES, Lookout, mark_of, watches_left
-from mediactl.model import Event, Priority
+from mediactl.model.events import Event
+from mediactl.model.jobs import Priority
 from mediactl.settings import Settings
 from mediactl.settling import Settling, still_mark
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mediactl.media import ffmpeg, tracks
 from mediactl.media.tracks import Tracks
-from mediactl.model import Limits
+from mediactl.model.media import Limits
 
 
 def make(path: Path, *arguments: str) -> Path:

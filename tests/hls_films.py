@@ -11,7 +11,7 @@ from typing import Any
 import av
 
 from mediactl.media import ffmpeg, fragments, package, playlists
-from mediactl.model import TextTrack
+from mediactl.model.media import TextTrack
 
 STEPS = 20
 """Frames until the brightness begins anew."""

@@ -14,7 +14,8 @@ import msgspec
 from mediactl.jobs.journal import FILE, Claim, Journal
 from mediactl.jobs.report import Attempt, JobRow, Report
 from mediactl.jobs.states import PATIENCE, Patience
-from mediactl.model import Fingerprint, Kind, NewJob, Source, Usage, Verdict
+from mediactl.model.jobs import NewJob, Usage, Verdict
+from mediactl.model.media import Fingerprint, Kind, Source
 
 NOW = 1_800_000_000.0
 

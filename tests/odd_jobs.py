@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mediactl.model import Reuse
+from mediactl.model.assets import Reuse
 from mediactl.pool import synthetic
 from mediactl.pool import worker as this_worker
 

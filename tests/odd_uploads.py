@@ -26,8 +26,9 @@ from mediactl.errors import (
     SourceChanged,
 )
 from mediactl.jobs.journal import FILE
-from mediactl.model import Fingerprint, NewJob
-from mediactl.transfers import (
+from mediactl.model.jobs import NewJob
+from mediactl.model.media import Fingerprint
+from mediactl.model.uploads import (
     Begun,
     Change,
     Created,

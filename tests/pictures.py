@@ -16,7 +16,8 @@ from mediactl.files import fingerprint
 from mediactl.media import image
 from mediactl.media.drafts import Drafts
 from mediactl.media.vips import pyvips
-from mediactl.model import Kind, Limits, MakeTask, MediaInfo, Source
+from mediactl.model.jobs import MakeTask
+from mediactl.model.media import Kind, Limits, MediaInfo, Source
 from mediactl.recipe import Recipe
 from mediactl.sniff import HEAD, sniff
 from mediactl.targets import targets

@@ -20,7 +20,8 @@ from mediactl import recipe
 from mediactl.backlog import LANES, JournalBacklog
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience
-from mediactl.model import Event, NewJob
+from mediactl.model.events import Event
+from mediactl.model.jobs import NewJob
 from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Noting, Room, Stopped
 from mediactl.pool.process import worker_environment

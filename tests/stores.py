@@ -9,7 +9,7 @@ import time
 import zlib
 from collections.abc import Iterator
 
-from mediactl.transfers import About
+from mediactl.model.uploads import About
 from mediactl.upload.store import Condition, Exists, InvalidPart, Listed, NoSuchUpload, OpenUpload, Stored, StoredPart
 
 

@@ -15,7 +15,7 @@ import msgspec
 from stores import MemoryStore as MemoryStore
 
 from mediactl.files import fingerprint
-from mediactl.transfers import (
+from mediactl.model.uploads import (
     SHA256,
     About,
     Change,

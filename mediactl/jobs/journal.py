@@ -22,7 +22,7 @@ from mediactl.jobs.priority import SLACK, due
 from mediactl.jobs.sources import Sources
 from mediactl.jobs.states import LONGEST_DELAY, PATIENCE, Patience, State
 from mediactl.jobs.uploads import Uploads
-from mediactl.model import NewJob, Priority, Usage, Verdict
+from mediactl.model.jobs import NewJob, Priority, Usage, Verdict
 
 FILE = "journal.db"
 SUSPECT = ".suspect"

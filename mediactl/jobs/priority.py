@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mediactl.model import Priority
+from mediactl.model.jobs import Priority
 
 SLACK: Mapping[Priority, float] = {
     Priority.URGENT: 0.0,

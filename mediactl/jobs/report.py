@@ -16,8 +16,10 @@ from mediactl.jobs import database, owners
 from mediactl.jobs.journal import FILE
 from mediactl.jobs.prediction import Class
 from mediactl.jobs.uploads import Remembered, remembered
-from mediactl.model import Artefact, MediaInfo, Priority
-from mediactl.transfers import UploadTask
+from mediactl.model.assets import Artefact
+from mediactl.model.jobs import Priority
+from mediactl.model.media import MediaInfo
+from mediactl.model.uploads import UploadTask
 
 PAGE = 256
 """Sources read at once."""

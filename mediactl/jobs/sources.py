@@ -13,7 +13,9 @@ import msgspec
 
 from mediactl import asset
 from mediactl.jobs import database
-from mediactl.model import Artefact, Fingerprint, Kind, Made, MediaInfo, OutputFile, Reuse, Source
+from mediactl.model.assets import Artefact, OutputFile, Reuse
+from mediactl.model.jobs import Made
+from mediactl.model.media import Fingerprint, Kind, MediaInfo, Source
 
 Outputs = tuple[tuple[bytes, int, int], ...]
 """(name, size, mtime_ns) of an asset's files, one an inode: what the quick check compares with stat."""

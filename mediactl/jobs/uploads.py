@@ -9,8 +9,8 @@ import apsw
 import msgspec
 
 from mediactl.jobs import database
-from mediactl.model import Fingerprint
-from mediactl.transfers import (
+from mediactl.model.media import Fingerprint
+from mediactl.model.uploads import (
     Change,
     IllegalChange,
     PartsSent,

@@ -21,7 +21,8 @@ from mediactl.media.execute import Report
 from mediactl.media.image_save import played
 from mediactl.media.video_filters import SCALER, TICKS
 from mediactl.media.vips import FAILURES, Picture, broken, field, pyvips
-from mediactl.model import Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
 
 _PRESET = "medium"
 _BT709 = 1

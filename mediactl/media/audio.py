@@ -24,7 +24,8 @@ from mediactl.media.sounds import checked as checked
 from mediactl.media.sounds import encode_sounds as encode_sounds
 from mediactl.media.sounds import film_sounds as film_sounds
 from mediactl.media.tracks import Sound, Tracks
-from mediactl.model import MakeTask, Target
+from mediactl.model.assets import Target
+from mediactl.model.jobs import MakeTask
 
 ENCODERS = frozenset({"aac", "libopus"})
 """What ``ffmpeg.check`` must find before recordings are rendered."""

@@ -13,7 +13,7 @@ import diskcache
 import msgspec
 
 from mediactl.files import shown
-from mediactl.model import Fingerprint, Limits, MediaInfo
+from mediactl.model.media import Fingerprint, Limits, MediaInfo
 
 SIZE_LIMIT = 256 << 20
 """Bytes; diskcache drops the oldest beyond it. A probe result is about 1 kB."""

@@ -9,7 +9,7 @@ from av.stream import Disposition
 
 from mediactl.errors import JobFailed, RejectedInput
 from mediactl.media import describe, lengths, tracks
-from mediactl.model import Limits
+from mediactl.model.media import Limits
 
 SIDE = 1_000
 """Pixels of the longer side at most: what players show full screen on a phone."""

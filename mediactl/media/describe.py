@@ -7,7 +7,7 @@ from typing import Any
 
 from av.container import InputContainer
 
-from mediactl.model import AudioTrack, Chapter, TextTrack
+from mediactl.model.media import AudioTrack, Chapter, TextTrack
 
 TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"} | {
     11: "iec61966-2-4", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from mediactl.model import Target
+from mediactl.model.assets import Target
 
 Temporary = Callable[[str], bytes]
 """Artefact name -> absolute path of a temporary file to write it to, in the asset's folder (made on first use)."""

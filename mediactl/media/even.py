@@ -17,7 +17,7 @@ from mediactl.files import remove_if_there
 from mediactl.media import ffmpeg, tracks
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Sound
-from mediactl.model import Limits
+from mediactl.model.media import Limits
 
 _SUFFIX = b".even"
 _FRAME = 1_024

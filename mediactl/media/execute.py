@@ -7,7 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from mediactl.errors import Interrupted, MachineBlocked, SourceChanged, SourceUnreadable
-from mediactl.model import Made, MakeTask, PieceTask, ProbeTask, Reuse
+from mediactl.model.assets import Reuse
+from mediactl.model.jobs import Made, MakeTask, PieceTask, ProbeTask
 
 Report = Callable[[float], None]
 """Called with the fraction done (0 to 1) now and then; each call is a sign of life."""

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mediactl.errors import RejectedInput
 from mediactl.media.vips import Picture, broken, pyvips, with_field
-from mediactl.model import Limits
+from mediactl.model.media import Limits
 
 FORMATS = {
     "jp2": ("JPEG2000",), "bmp": ("BMP",), "pnm": ("PPM",), "heic": ("HEIF",), "apng": ("PNG",),

@@ -25,7 +25,7 @@ from mediactl.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
 from mediactl.files import shown
 from mediactl.media.execute import Report
 from mediactl.media.versions import bundled_ffmpeg, series
-from mediactl.model import Limits
+from mediactl.model.media import Limits
 
 VARIABLE = "MEDIACTL_FFMPEG"
 """Environment variable that names another binary than the bundled one."""

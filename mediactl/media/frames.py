@@ -18,7 +18,7 @@ from mediactl.media import ffmpeg, interlacing, lengths, tracks
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Picture, Tracks
 from mediactl.media.video_filters import Weave, prepared, scaled
-from mediactl.model import Limits
+from mediactl.model.media import Limits
 
 _NEAR = 0.002
 """Seconds that a frame's time may differ from itself, told in milliseconds and counted from another start."""

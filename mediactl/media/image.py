@@ -18,7 +18,9 @@ from mediactl.media.gain_map import LEFT_OUT, has_gain_map
 from mediactl.media.image_load import Warn
 from mediactl.media.image_save import Params, encode, params_of, played, save
 from mediactl.media.vips import FAILURES, Picture, broken, field, reason
-from mediactl.model import Limits, MakeTask, MediaInfo, Target
+from mediactl.model.assets import Target
+from mediactl.model.jobs import MakeTask
+from mediactl.model.media import Limits, MediaInfo
 
 
 def probe(fd: int, format: str, limits: Limits, *, place: bool = False) -> MediaInfo:

@@ -10,7 +10,7 @@ from mediactl.errors import RejectedInput
 from mediactl.media import cicp, colour
 from mediactl.media.containers import apng_frames, boxes_are_cut, gif_is_cut, jxl_size
 from mediactl.media.vips import FAILURES, LOADERS, Picture, broken, field, open_picture, pyvips, reason, with_field
-from mediactl.model import Limits
+from mediactl.model.media import Limits
 
 Warn = Callable[[str], None]
 

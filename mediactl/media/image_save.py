@@ -13,7 +13,7 @@ from mediactl.media import auto_quality
 from mediactl.media.containers import is_complete
 from mediactl.media.drafts import Draft
 from mediactl.media.vips import FAILURES, Picture, field, open_picture, reason
-from mediactl.model import Target
+from mediactl.model.assets import Target
 
 MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "png": "image/png", "avif": "image/avif"}
 _SHORTEST_DELAY = 10

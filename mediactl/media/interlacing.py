@@ -11,7 +11,7 @@ from mediactl.files import remove_if_there
 from mediactl.media import ffmpeg
 from mediactl.media.tracks import Tracks
 from mediactl.media.video_filters import Weave
-from mediactl.model import Limits
+from mediactl.model.media import Limits
 
 _CODECS = frozenset({"h264", "mpeg2video", "dvvideo", "vc1", "mjpeg", "mpeg4", "prores", "rawvideo"})
 """Those that television was ever interlaced with."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 
-from mediactl.model import MediaInfo
+from mediactl.model.media import MediaInfo
 
 KEPT_TAGS = ("title", "artist", "album", "album_artist", "composer", "genre", "track", "disc", "date")
 _FRONT_COVER = 3  # ID3v2, section 4.14, which RFC 9639, table 13, repeats

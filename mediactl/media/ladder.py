@@ -6,7 +6,8 @@ from mediactl.errors import JobFailed
 from mediactl.media import fragments, playlists
 from mediactl.media.drafts import Draft, Present
 from mediactl.media.tracks import Tracks
-from mediactl.model import MakeTask, Target
+from mediactl.model.assets import Target
+from mediactl.model.jobs import MakeTask
 
 OPERATIONS = ("playlist", "master")
 """Of these, drafts are made here."""

@@ -17,7 +17,7 @@ from mediactl.errors import JobFailed
 from mediactl.media import ffmpeg, sounds, tracks
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Sound
-from mediactl.model import Limits
+from mediactl.model.media import Limits
 
 PEAK = -1.5
 """dBTP that nothing may go over: EBU R128 says -1, lossy encoders overshoot by some tenths."""

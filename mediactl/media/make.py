@@ -19,7 +19,9 @@ from mediactl.errors import JobFailed
 from mediactl.files import shown
 from mediactl.media.drafts import Draft, Drafts
 from mediactl.media.probe import check_unchanged, open_source
-from mediactl.model import Artefact, Kind, Made, MakeTask, OutputFile, Reuse, Target
+from mediactl.model.assets import Artefact, OutputFile, Reuse, Target
+from mediactl.model.jobs import Made, MakeTask
+from mediactl.model.media import Kind
 
 Report = Callable[[float], None]
 

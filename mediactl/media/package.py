@@ -22,7 +22,7 @@ from mediactl.errors import JobFailed, MachineBlocked
 from mediactl.files import shown
 from mediactl.media import boxes, cmaf, languages, lengths
 from mediactl.media.cmaf import Sample
-from mediactl.model import Chapter
+from mediactl.model.media import Chapter
 
 GOP = 2.0
 """Seconds between the key frames of a picture, unless told otherwise."""

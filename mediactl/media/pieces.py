@@ -23,7 +23,9 @@ from mediactl.media.probe import check_unchanged, open_source
 from mediactl.media.sounds import SoundWanted
 from mediactl.media.tracks import Tracks
 from mediactl.media.video_encode import Piece, PieceNotExact, Stream
-from mediactl.model import Limits, Made, MediaInfo, PieceTask, Reuse
+from mediactl.model.assets import Reuse
+from mediactl.model.jobs import Made, PieceTask
+from mediactl.model.media import Limits, MediaInfo
 from mediactl.targets import OPERATION_VERSIONS
 
 T = TypeVar("T")

@@ -14,7 +14,8 @@ from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.frames import Film
 from mediactl.media.image import encode_still, placeholder_of
 from mediactl.media.vips import Picture, pyvips
-from mediactl.model import Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
 
 _LOOKED_AT = (0.02, 0.8)
 """Share of a film that is looked at: neither its first moments (fading in, logos) nor its credits."""

@@ -10,7 +10,7 @@ from mediactl.media.image_save import Params, encode
 from mediactl.media.poster import Look, picture_of
 from mediactl.media.storyboard import made_of
 from mediactl.media.vips import FAILURES, Picture, pyvips, reason, with_field
-from mediactl.model import Target
+from mediactl.model.assets import Target
 
 _SNIPPET = 0.75
 """Seconds that one moment is shown at least: less is not understood."""

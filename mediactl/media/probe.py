@@ -9,7 +9,8 @@ import time
 from mediactl.errors import JobFailed, RejectedInput, SourceChanged, SourceUnreadable
 from mediactl.files import digest_fd, fingerprint, shown
 from mediactl.media.cache import ProbeCache, Remembered
-from mediactl.model import UNREADABLE, Kind, Made, MediaInfo, ProbeTask, Source
+from mediactl.model.jobs import Made, ProbeTask
+from mediactl.model.media import UNREADABLE, Kind, MediaInfo, Source
 
 FINE_TICK = 0.02
 COARSE_TICK = 2.0

@@ -16,7 +16,8 @@ from mediactl.errors import JobFailed
 from mediactl.media import even, ffmpeg, heard, lengths, tracks
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Sound, Tracks
-from mediactl.model import Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
 
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """Samples a second that every AAC decoder knows (ISO/IEC 14496-3, table 1.18, up to what browsers are tested with)."""

@@ -12,7 +12,8 @@ from mediactl.media.poster import posters
 from mediactl.media.preview import preview
 from mediactl.media.storyboard import storyboard, storyboard_map
 from mediactl.media.tracks import Tracks
-from mediactl.model import Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
 
 OPERATIONS = ("poster", "storyboard", "storyboard-map", "preview")
 """Of these, ``render`` makes targets."""

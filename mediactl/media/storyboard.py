@@ -21,7 +21,7 @@ from mediactl.media.frames import Film
 from mediactl.media.image_save import Params, encode, save
 from mediactl.media.poster import picture_of
 from mediactl.media.vips import FAILURES, Picture, pyvips, reason
-from mediactl.model import Target
+from mediactl.model.assets import Target
 
 _BUDGET = 4e9
 """Pixels of a film up to which it is decoded whole: a minute of 1080p24, about 10 s on two cores."""

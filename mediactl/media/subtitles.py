@@ -18,7 +18,8 @@ from mediactl.files import removed_on_error
 from mediactl.media import lengths, tracks
 from mediactl.media.drafts import Draft
 from mediactl.media.tracks import Text, Tracks
-from mediactl.model import Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
 
 MEDIA_TYPE = "text/vtt"
 

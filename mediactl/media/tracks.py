@@ -20,7 +20,7 @@ from av.stream import Disposition
 
 from mediactl.errors import JobFailed, MediactlError, RejectedInput
 from mediactl.media import cadence, describe, ffmpeg, lengths, metadata
-from mediactl.model import AudioTrack, Limits, MediaInfo, TextTrack, VideoTrack
+from mediactl.model.media import AudioTrack, Limits, MediaInfo, TextTrack, VideoTrack
 
 HDR = {16: "PQ", 18: "HLG"}
 """Transfer characteristics (ITU-T H.273, table 3) of high dynamic range."""

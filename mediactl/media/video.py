@@ -35,7 +35,8 @@ from mediactl.media.probe import check_unchanged
 from mediactl.media.sounds import SoundWanted
 from mediactl.media.tracks import HDR, Tracks
 from mediactl.media.video_encode import PieceNotExact, Stream
-from mediactl.model import MakeTask, Target
+from mediactl.model.assets import Target
+from mediactl.model.jobs import MakeTask
 
 ENCODERS = frozenset({"libx264", "aac", "png"})
 """What ``ffmpeg.check`` must find before films are rendered."""

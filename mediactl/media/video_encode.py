@@ -19,7 +19,8 @@ from mediactl.media import codecs, ffmpeg, interlacing, lengths, tracks
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Picture, Tracks
 from mediactl.media.video_filters import TICKS, Cut, prepared, scaled
-from mediactl.model import Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
 
 OPERATIONS = ("video", "stream")
 """Those of targets whose picture is encoded here."""

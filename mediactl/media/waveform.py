@@ -17,7 +17,8 @@ from mediactl.files import remove_if_there, removed_on_error
 from mediactl.media import image_save, loudness
 from mediactl.media.drafts import Draft
 from mediactl.media.tracks import Sound
-from mediactl.model import Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
 
 COLOUR = (74, 85, 104)
 """Red, green, blue of what is drawn: a slate that shows on white and on black."""

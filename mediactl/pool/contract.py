@@ -9,7 +9,8 @@ from typing import Protocol
 
 import msgspec
 
-from mediactl.model import Reuse, Usage, Verdict
+from mediactl.model.assets import Reuse
+from mediactl.model.jobs import Usage, Verdict
 
 
 class Assignment(msgspec.Struct, frozen=True):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mediactl.model import Reuse, Usage, Verdict
+from mediactl.model.assets import Reuse
+from mediactl.model.jobs import Usage, Verdict
 
 _LENGTH = struct.Struct("!I")
 MAX_FRAME = 64 << 20

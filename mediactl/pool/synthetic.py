@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from mediactl.errors import JobFailed, MachineBlocked, RejectedInput
-from mediactl.model import Reuse
+from mediactl.model.assets import Reuse
 
 EXECUTE = "mediactl.pool.synthetic:execute"
 

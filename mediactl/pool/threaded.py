@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from mediactl.model import Usage, Verdict
+from mediactl.model.jobs import Usage, Verdict
 from mediactl.pool.messages import (
     Answer,
     Frames,

@@ -30,7 +30,8 @@ from mediactl.errors import (
     SourceChanged,
     SourceUnreadable,
 )
-from mediactl.model import Reuse, Usage, Verdict
+from mediactl.model.assets import Reuse
+from mediactl.model.jobs import Usage, Verdict
 from mediactl.pool.messages import Answer, Frames, Hello, Progress, Recall, Run, decode_to_worker, frame
 
 Call = Callable[[str, bytes, tuple[Reuse, ...], bytes, Callable[[float], None]], Any]

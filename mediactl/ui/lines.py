@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from mediactl.model import Event
+from mediactl.model.events import Event
 from mediactl.ui.tally import Tally
 
 FIRST_LINE = 10.0

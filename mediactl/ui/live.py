@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mediactl.model import Event
+from mediactl.model.events import Event
 from mediactl.ui.lines import NO_MEDIA, NO_UPLOADS, describe, duration, ending, problem, size
 from mediactl.ui.tally import Tally
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from mediactl.model import Event
+from mediactl.model.events import Event
 
 SILENT = frozenset({"tick"})
 """Events that only move the display."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from mediactl.effort import SECONDS_A_BYTE, seconds_of
-from mediactl.model import Event
+from mediactl.model.events import Event
 
 
 class Summary(msgspec.Struct, frozen=True):

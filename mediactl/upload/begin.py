@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 
 from mediactl.errors import RejectedInput
-from mediactl.transfers import Begun, Created, UploadState, UploadStatus, parameters
+from mediactl.model.uploads import Begun, Created, UploadState, UploadStatus, parameters
 from mediactl.upload.errand import Errand
 from mediactl.upload.parts import part_size
 from mediactl.upload.store import NoSuchUpload, Refused, Store

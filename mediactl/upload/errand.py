@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from mediactl.transfers import (
+from mediactl.model.uploads import (
     ARTEFACT,
     SHA256,
     TOKEN,

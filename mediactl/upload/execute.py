@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from mediactl.transfers import Place, Sent, UploadState, UploadTask
+from mediactl.model.uploads import Place, Sent, UploadState, UploadTask
 from mediactl.upload.engine import Engine, Tuning
 from mediactl.upload.manners import Manners
 from mediactl.upload.store import Expired, Limits, Refused, Store, StoreError

@@ -14,7 +14,7 @@ import zlib
 from contextlib import closing
 from functools import partial
 
-from mediactl.transfers import (
+from mediactl.model.uploads import (
     TOKEN,
     Aimed,
     Completing,

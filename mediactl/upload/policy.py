@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from mediactl.transfers import ARTEFACT, SHA256, TOKEN, IfExists, UploadTask
+from mediactl.model.uploads import ARTEFACT, SHA256, TOKEN, IfExists, UploadTask
 from mediactl.upload.store import Stored
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from mediactl.errors import RejectedInput
-from mediactl.transfers import Change, Place, Sent, SentStatus, UploadTask
+from mediactl.model.uploads import Change, Place, Sent, SentStatus, UploadTask
 from mediactl.upload.engine import Tuning
 from mediactl.upload.execute import Transfers
 from mediactl.upload.store import Store, StoreError

@@ -13,7 +13,7 @@ import msgspec
 
 from mediactl.errors import RejectedInput, SourceChanged
 from mediactl.files import digest_fd, fingerprint, shown
-from mediactl.model import Fingerprint
+from mediactl.model.media import Fingerprint
 from mediactl.upload.parts import MIB
 
 _BLOCK = MIB

@@ -8,8 +8,8 @@ from typing import Protocol
 import msgspec
 
 from mediactl.errors import ExitCode, Fault, LaneClosed, MediactlError
-from mediactl.transfers import About as About
-from mediactl.transfers import Place as Place
+from mediactl.model.uploads import About as About
+from mediactl.model.uploads import Place as Place
 from mediactl.upload.parts import MIN_PART
 
 

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 
-from mediactl.transfers import LIVE, IfExists, Sent, SentStatus, UploadState, UploadTask
+from mediactl.model.uploads import LIVE, IfExists, Sent, SentStatus, UploadState, UploadTask
 from mediactl.upload import begin, multipart
 from mediactl.upload.engine import Engine, Turn
 from mediactl.upload.errand import Errand

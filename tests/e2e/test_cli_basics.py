@@ -12,7 +12,7 @@ from journals import Rows, a_source, claim, claim_one, new_job, opened, put
 
 from mediactl import __version__
 from mediactl.jobs.states import PATIENCE, State
-from mediactl.model import Priority
+from mediactl.model.jobs import Priority
 
 
 def one_line(text: str) -> str:

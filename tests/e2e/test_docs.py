@@ -14,7 +14,8 @@ from conftest import ROOT, CommandLine
 
 from mediactl import asset, recipe
 from mediactl.cli import cli
-from mediactl.model import Artefact, AudioTrack, Chapter, MediaInfo, TextTrack, VideoTrack
+from mediactl.model.assets import Artefact
+from mediactl.model.media import AudioTrack, Chapter, MediaInfo, TextTrack, VideoTrack
 
 
 def blocks(file: Path, language: str) -> list[str]:

@@ -22,7 +22,8 @@ from pools import Pool, run_pool
 
 from mediactl import leaving
 from mediactl.jobs.prediction import QUICK_SECONDS, Predictor
-from mediactl.model import Event, NewJob
+from mediactl.model.events import Event
+from mediactl.model.jobs import NewJob
 from mediactl.pool import crew, supervisor, synthetic
 from mediactl.pool.contract import Stopped
 from mediactl.pool.crew import NICENESS

@@ -11,7 +11,8 @@ import pytest
 from journals import Rows
 from pools import NoIntake, Pool, odd, run_pool, spans
 
-from mediactl.model import Event, NewJob
+from mediactl.model.events import Event
+from mediactl.model.jobs import NewJob
 from mediactl.pool.contract import Stopped
 
 MIB = 1 << 20

@@ -22,10 +22,11 @@ from pools import Pool, has_died, run_pool
 
 from mediactl.errors import MediactlError
 from mediactl.jobs.states import Patience
-from mediactl.model import Event, NewJob, Verdict
+from mediactl.model.events import Event
+from mediactl.model.jobs import NewJob, Verdict
+from mediactl.model.uploads import UploadState, UploadStatus, UploadTask
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import DEPTH, Service
-from mediactl.transfers import UploadState, UploadStatus, UploadTask
 
 LANES = ("quick", "heavy", "network")
 ONCE = Patience(failures=1)

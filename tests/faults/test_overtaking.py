@@ -14,7 +14,8 @@ import pytest
 from journals import Rows
 from pools import PATHS, NoIntake, Pool, odd, run_pool, spans
 
-from mediactl.model import Event, Priority, Usage, Verdict
+from mediactl.model.events import Event
+from mediactl.model.jobs import Priority, Usage, Verdict
 from mediactl.pool import process
 from mediactl.pool.contract import Assignment, Stopped
 from mediactl.pool.crew import OVERTAKING, depth_of

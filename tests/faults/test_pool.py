@@ -13,7 +13,8 @@ from pools import NoIntake, Pool, has_died, odd, run_pool
 
 from mediactl.errors import MediactlError
 from mediactl.jobs.states import PATIENCE
-from mediactl.model import Event, NewJob, Verdict
+from mediactl.model.events import Event
+from mediactl.model.jobs import NewJob, Verdict
 from mediactl.pool import synthetic
 from mediactl.pool.contract import Stopped
 from mediactl.pool.supervisor import MAX_STARTS

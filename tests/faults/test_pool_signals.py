@@ -17,7 +17,7 @@ import pytest
 from journals import Rows, new_job, opened, put
 from pools import HERE, PATHS, has_died, odd
 
-from mediactl.model import NewJob
+from mediactl.model.jobs import NewJob
 
 
 class Running:

@@ -15,7 +15,8 @@ from journals import Rows, new_job
 from pools import PATHS, NoIntake, Pool, has_died, odd, run_pool
 
 from mediactl.jobs.states import Patience
-from mediactl.model import Event, Verdict
+from mediactl.model.events import Event
+from mediactl.model.jobs import Verdict
 from mediactl.pool import process, synthetic
 from mediactl.pool.contract import Assignment, Stopped
 from mediactl.pool.messages import Answer

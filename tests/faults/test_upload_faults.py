@@ -18,7 +18,7 @@ from proxy import Fault, Proxy, Request, dice, proxied
 from servers import Server
 from uploads import Journal, noise, task_of
 
-from mediactl.transfers import Place, Sent, SentStatus, UploadTask
+from mediactl.model.uploads import Place, Sent, SentStatus, UploadTask
 from mediactl.upload.engine import Tuning
 from mediactl.upload.execute import Transfers
 from mediactl.upload.parts import MIB

@@ -15,7 +15,9 @@ from mediactl.errors import JobFailed, RejectedInput
 from mediactl.files import fingerprint
 from mediactl.media import image, lengths
 from mediactl.media.drafts import Drafts
-from mediactl.model import Kind, Limits, MakeTask, Source, Target
+from mediactl.model.assets import Target
+from mediactl.model.jobs import MakeTask
+from mediactl.model.media import Kind, Limits, Source
 
 RED, LIME, BLUE = (255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255)
 CLEAR = (0, 0, 0, 0)

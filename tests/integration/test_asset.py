@@ -19,7 +19,7 @@ from PIL import Image
 from mediactl import asset
 from mediactl.asset import Look
 from mediactl.media import ffmpeg, metadata
-from mediactl.model import MediaInfo
+from mediactl.model.media import MediaInfo
 
 RECIPE = """
 name = "r"

@@ -23,7 +23,9 @@ from mediactl.errors import RejectedInput
 from mediactl.files import fingerprint
 from mediactl.media import audio, ffmpeg, lengths, tracks
 from mediactl.media.drafts import Drafts
-from mediactl.model import Kind, Limits, MakeTask, MediaInfo, Source, Target
+from mediactl.model.assets import Target
+from mediactl.model.jobs import MakeTask
+from mediactl.model.media import Kind, Limits, MediaInfo, Source
 
 TONE = ("-f", "lavfi", "-i", "sine=440:d=1.5:r=44100")
 

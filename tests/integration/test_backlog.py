@@ -23,22 +23,10 @@ from mediactl import recipe
 from mediactl.backlog import JournalBacklog
 from mediactl.files import fingerprint
 from mediactl.jobs.journal import Journal
-from mediactl.model import (
-    Artefact,
-    AudioTrack,
-    Event,
-    Kind,
-    Made,
-    MakeTask,
-    MediaInfo,
-    OutputFile,
-    PieceTask,
-    Priority,
-    ProbeTask,
-    Source,
-    Verdict,
-    VideoTrack,
-)
+from mediactl.model.assets import Artefact, OutputFile
+from mediactl.model.events import Event
+from mediactl.model.jobs import Made, MakeTask, PieceTask, Priority, ProbeTask, Verdict
+from mediactl.model.media import AudioTrack, Kind, MediaInfo, Source, VideoTrack
 from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.settings import Settings

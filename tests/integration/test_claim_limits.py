@@ -16,7 +16,7 @@ from mediactl.backlog import JournalBacklog
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.priority import SLACK
 from mediactl.jobs.states import PATIENCE
-from mediactl.model import NewJob, Priority, Verdict
+from mediactl.model.jobs import NewJob, Priority, Verdict
 from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.settings import Settings

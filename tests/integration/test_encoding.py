@@ -19,7 +19,8 @@ from mediactl.media import ffmpeg, interlacing, tracks
 from mediactl.media.tracks import Tracks
 from mediactl.media.video_encode import Encoded, Piece, PieceNotExact, Stream, encode, resolved, streams_of
 from mediactl.media.video_filters import TICKS, Weave
-from mediactl.model import Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
 
 LIMITS = Limits()
 SMALL = Stream("h264", 160, 120, crf=23, preset="ultrafast", maxrate=500)

@@ -15,7 +15,8 @@ from films import inspected, make
 
 from mediactl.media import ffmpeg, sounds, tracks
 from mediactl.media.sounds import SoundWanted
-from mediactl.model import Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=2")
 

@@ -42,7 +42,8 @@ from mediactl.media.colour import is_srgb
 from mediactl.media.drafts import Drafts
 from mediactl.media.thumbhash import thumbhash
 from mediactl.media.vips import pyvips
-from mediactl.model import Kind, Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Kind, Limits
 from mediactl.sniff import HEAD, sniff
 from mediactl.wanted import ImageFormat, ImageOutput
 

@@ -14,7 +14,8 @@ from mediactl import recipe
 from mediactl.backlog import JournalBacklog
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience, State
-from mediactl.model import Event, Verdict
+from mediactl.model.events import Event
+from mediactl.model.jobs import Verdict
 from mediactl.planner import Planner
 from mediactl.pool.contract import Ended, Room
 from mediactl.settings import Settings

@@ -11,7 +11,7 @@ from journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, p
 
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, State
-from mediactl.model import Priority
+from mediactl.model.jobs import Priority
 
 Answer = Callable[[Journal, int, int], object]
 

@@ -12,7 +12,9 @@ from journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, p
 from mediactl.jobs import report
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.states import State
-from mediactl.model import Artefact, Made, MediaInfo, OutputFile, Priority, Usage, Verdict
+from mediactl.model.assets import Artefact, OutputFile
+from mediactl.model.jobs import Made, Priority, Usage, Verdict
+from mediactl.model.media import MediaInfo
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from stores import MemoryStore
 from uploads import PLACE
 
-from mediactl.transfers import SHA256, TOKEN, About
+from mediactl.model.uploads import SHA256, TOKEN, About
 from mediactl.upload import look
 from mediactl.upload.look import Bucket, Expected
 from mediactl.upload.store import Condition, Listed, Place, Refused, Store, Stored, Throttled

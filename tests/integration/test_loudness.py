@@ -15,7 +15,7 @@ from test_film_sounds import samples
 from mediactl.errors import JobFailed
 from mediactl.media import ffmpeg, loudness
 from mediactl.media.loudness import Loudness
-from mediactl.model import Target
+from mediactl.model.assets import Target
 
 NOISE = ("-f", "lavfi", "-i", "anoisesrc=d=6:r=48000:c=pink:a=0.1:seed=1")
 

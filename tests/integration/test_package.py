@@ -15,7 +15,7 @@ import pytest
 from mediactl.errors import JobFailed, MachineBlocked
 from mediactl.media import fragments, languages, lengths, package, playlists
 from mediactl.media.package import SoundFile
-from mediactl.model import Chapter, TextTrack
+from mediactl.model.media import Chapter, TextTrack
 
 FILM = Fraction(24000, 1001)
 CHAPTERS = (Chapter(0.0, 2.5, "Anfang"), Chapter(2.5, 6.0, "Ende"))

@@ -21,20 +21,9 @@ from mediactl.media import ffmpeg, pieces, tracks, video_encode
 from mediactl.media import make as making
 from mediactl.media.cadence import Cadence, measure
 from mediactl.media.versions import encoder_versions
-from mediactl.model import (
-    Artefact,
-    Kind,
-    Limits,
-    Made,
-    MakeTask,
-    NewJob,
-    OutputFile,
-    PieceTask,
-    Priority,
-    Reuse,
-    Source,
-    Target,
-)
+from mediactl.model.assets import Artefact, OutputFile, Reuse, Target
+from mediactl.model.jobs import Made, MakeTask, NewJob, PieceTask, Priority
+from mediactl.model.media import Kind, Limits, Source
 from mediactl.wanted import Cutting
 
 VERSIONS = encoder_versions()

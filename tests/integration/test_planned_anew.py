@@ -18,13 +18,14 @@ from mediactl import recipe, scan, shipping
 from mediactl.intake import Intake
 from mediactl.jobs.journal import Claim
 from mediactl.jobs.states import State
-from mediactl.model import Kind, MediaInfo, Priority, Verdict
+from mediactl.model.jobs import Priority, Verdict
+from mediactl.model.media import Kind, MediaInfo
+from mediactl.model.uploads import Place, UploadTask
 from mediactl.outputs import OutputCheck
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.recipe import Recipe
 from mediactl.settings import Destination, Settings
 from mediactl.shipping import Shipping
-from mediactl.transfers import Place, UploadTask
 
 THERE = Destination(place=Place("bucket"))
 ROOM = {"quick": 9, "heavy": 9}

@@ -15,7 +15,8 @@ from PIL import Image, ImageChops, ImageSequence, ImageStat
 from mediactl.errors import RejectedInput
 from mediactl.media import ffmpeg, stills, tracks
 from mediactl.media.drafts import Drafts
-from mediactl.model import Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
 
 BLACK = "color=black:s=320x180:r=10:d=2"
 TITLE = f"{BLACK},drawbox=x=100:y=80:w=120:h=20:color=white:t=fill"

@@ -11,7 +11,8 @@ import pytest
 from mediactl.errors import JobFailed
 from mediactl.media import ffmpeg, subtitles, tracks
 from mediactl.media.subtitles import Cue
-from mediactl.model import Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
 
 SRT = """1
 00:00:00,500 --> 00:00:01,500

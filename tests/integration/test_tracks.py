@@ -12,7 +12,8 @@ from films import inspected, make
 
 from mediactl.errors import JobFailed
 from mediactl.media import audio, tracks
-from mediactl.model import Chapter, Limits, Target
+from mediactl.model.assets import Target
+from mediactl.model.media import Chapter, Limits
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=3")
 TONE = ("-f", "lavfi", "-i", "sine=440:d=3:r=48000")

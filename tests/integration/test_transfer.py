@@ -12,7 +12,7 @@ import pytest
 from servers import Server
 from uploads import FAST, KIB, Fate, Journal, Killed, MortalStore, noise, run, task_of
 
-from mediactl.transfers import SentStatus, UploadState, UploadStatus, UploadTask
+from mediactl.model.uploads import SentStatus, UploadState, UploadStatus, UploadTask
 from mediactl.upload.execute import Transfers
 from mediactl.upload.parts import MIB
 from mediactl.upload.s3 import S3Store

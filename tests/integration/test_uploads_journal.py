@@ -14,8 +14,8 @@ from repeatable import REPEATABLE
 
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.uploads import UploadRow
-from mediactl.model import Fingerprint
-from mediactl.transfers import (
+from mediactl.model.media import Fingerprint
+from mediactl.model.uploads import (
     LIVE,
     Aimed,
     Begun,

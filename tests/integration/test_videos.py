@@ -24,7 +24,9 @@ from mediactl.files import fingerprint
 from mediactl.media import ffmpeg, lengths, tracks, video
 from mediactl.media.drafts import Drafts
 from mediactl.media.versions import encoder_versions, series
-from mediactl.model import Kind, Limits, MakeTask, MediaInfo, Source, Target, VideoTrack
+from mediactl.model.assets import Target
+from mediactl.model.jobs import MakeTask
+from mediactl.model.media import Kind, Limits, MediaInfo, Source, VideoTrack
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=1")

@@ -14,7 +14,7 @@ from PIL import Image
 from test_audio import render
 from test_audio import target as sound_target
 
-from mediactl.model import Target
+from mediactl.model.assets import Target
 
 
 def target(format: str, points: int, height: int = 0) -> Target:

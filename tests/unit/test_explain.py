@@ -9,7 +9,7 @@ import pytest
 from mediactl import explain, recipe, targets
 from mediactl.explain import Effect
 from mediactl.jobs.sources import Had, Outcome
-from mediactl.model import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack
+from mediactl.model.media import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
 PHOTO = MediaInfo(format="jpeg", width=4000, height=3000)

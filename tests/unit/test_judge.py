@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from mediactl.errors import ExitCode, Interrupted, JobFailed, LaneClosed, MachineBlocked, RejectedInput, SourceChanged
-from mediactl.model import Verdict
+from mediactl.model.jobs import Verdict
 from mediactl.pool.worker import judge
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mediactl.model import Event
+from mediactl.model.events import Event
 from mediactl.ui.lines import FIRST_LINE, NEXT_LINES, WATCH_LINES, Lines, count, duration, ending, size
 
 SUMMARY: dict[str, Any] = dict.fromkeys(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
 from mediactl import manifest, scan
-from mediactl.model import Priority
+from mediactl.model.jobs import Priority
 
 
 @pytest.fixture

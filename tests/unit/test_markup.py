@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import msgspec
 
 from mediactl import markup
-from mediactl.model import Artefact, MediaInfo, TextTrack
+from mediactl.model.assets import Artefact
+from mediactl.model.media import MediaInfo, TextTrack
 
 PHOTO = MediaInfo("jpeg", width=3000, height=2000)
 TYPES = {"webp": "image/webp", "avif": "image/avif", "jpg": "image/jpeg", "png": "image/png", "mp4": "video/mp4"}

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from mediactl.model import Artefact, Reuse, Usage, Verdict
+from mediactl.model.assets import Artefact, Reuse
+from mediactl.model.jobs import Usage, Verdict
 from mediactl.pool.messages import (
     MAX_FRAME,
     Answer,

@@ -9,21 +9,9 @@ from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
 from mediactl import plan, recipe, targets
-from mediactl.model import (
-    Artefact,
-    AudioTrack,
-    Fingerprint,
-    Kind,
-    Limits,
-    MakeTask,
-    MediaInfo,
-    NewJob,
-    OutputFile,
-    Priority,
-    Source,
-    Target,
-    VideoTrack,
-)
+from mediactl.model.assets import Artefact, OutputFile, Target
+from mediactl.model.jobs import MakeTask, NewJob, Priority
+from mediactl.model.media import AudioTrack, Fingerprint, Kind, Limits, MediaInfo, Source, VideoTrack
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
 WEB = recipe.parse(

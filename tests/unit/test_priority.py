@@ -9,7 +9,7 @@ from journals import Clock, claim, claim_one, new_job, opened, put
 
 from mediactl.jobs.priority import SLACK, due
 from mediactl.jobs.states import State
-from mediactl.model import Priority
+from mediactl.model.jobs import Priority
 
 HOUR = 3600.0
 

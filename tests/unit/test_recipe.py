@@ -9,7 +9,7 @@ import pytest
 
 from mediactl import recipe
 from mediactl.errors import ExitCode, UsageError
-from mediactl.model import Kind
+from mediactl.model.media import Kind
 
 HEAD = 'name = "mine"\n'
 IMAGE = '[[image]]\nname = "w1"\nwidth = 100\n'

@@ -12,18 +12,8 @@ from journals import opened
 from mediactl import plan, recipe, wanted
 from mediactl.errors import UsageError
 from mediactl.jobs.journal import Journal
-from mediactl.model import (
-    AudioTrack,
-    Fingerprint,
-    Kind,
-    MediaInfo,
-    NewJob,
-    Priority,
-    Source,
-    Usage,
-    Verdict,
-    VideoTrack,
-)
+from mediactl.model.jobs import NewJob, Priority, Usage, Verdict
+from mediactl.model.media import AudioTrack, Fingerprint, Kind, MediaInfo, Source, VideoTrack
 from mediactl.planner import Planner
 from mediactl.settings import Settings
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
-from mediactl.model import Kind
+from mediactl.model.media import Kind
 from mediactl.sniff import HEAD, sniff
 
 JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0"

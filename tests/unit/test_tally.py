@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mediactl.effort import Pace, seconds_of
-from mediactl.model import Event
+from mediactl.model.events import Event
 from mediactl.ui.live import progress
 from mediactl.ui.tally import Tally
 

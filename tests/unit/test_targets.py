@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
 from mediactl import plan, recipe, targets
-from mediactl.model import AudioTrack, Kind, MediaInfo, Target, TextTrack, VideoTrack
+from mediactl.model.assets import Target
+from mediactl.model.media import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack
 from mediactl.wanted import Cutting
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}

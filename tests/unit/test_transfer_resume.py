@@ -31,7 +31,7 @@ from uploads import (
 )
 
 from mediactl.errors import RejectedInput, SourceChanged
-from mediactl.transfers import About, IfExists, Place, SentStatus, UploadStatus
+from mediactl.model.uploads import About, IfExists, Place, SentStatus, UploadStatus
 from mediactl.upload.engine import Engine, Stopped
 from mediactl.upload.execute import Transfers
 from mediactl.upload.manners import Manners

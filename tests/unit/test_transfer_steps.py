@@ -24,7 +24,7 @@ from uploads import (
     with_events,
 )
 
-from mediactl.transfers import TOKEN, IfExists, SentStatus, UploadStatus
+from mediactl.model.uploads import TOKEN, IfExists, SentStatus, UploadStatus
 from mediactl.upload.store import Unavailable
 
 

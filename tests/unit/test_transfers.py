@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediactl.model import Fingerprint
-from mediactl.transfers import (
+from mediactl.model.media import Fingerprint
+from mediactl.model.uploads import (
     LIVE,
     About,
     Aimed,

@@ -1,23 +1,13 @@
-"""The values that travel through mediactl: frozen, self-contained, JSON-able.
-
-Paths are ``bytes``, as Linux has them; text is made of them only to be shown (``files.shown``).
-Sizes are bytes, durations seconds, dimensions pixels *as shown* (after rotation) unless a name says otherwise.
-"""
+"""Jobs: what the journal holds, what crosses the pipe to a worker, what comes back."""
 
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Annotated
 
 import msgspec
 
-
-class Kind(StrEnum):
-    """What a source is, by its content."""
-
-    IMAGE = "image"
-    VIDEO = "video"
-    AUDIO = "audio"
+from mediactl.model.assets import OutputFile, Target
+from mediactl.model.media import Limits, MediaInfo, Source
 
 
 class Priority(IntEnum):
@@ -57,173 +47,6 @@ class Verdict(StrEnum):
     """Set up wrongly (no such bucket, access denied); costs nothing, ends this lane's work in this run."""
     AWAY = "away"
     """The other side cannot be reached, or credentials ran out; costs nothing, ends this lane's work in this run."""
-
-
-class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
-    """What stat tells of a file; two equal fingerprints mean, in practice, equal content."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-
-
-UNREADABLE = "unreadable"
-"""Format of a source whose first bytes could not be read."""
-
-
-class Source(msgspec.Struct, frozen=True):
-    """An input file."""
-
-    root: bytes
-    """Absolute folder that the path is relative to."""
-    path: bytes
-    """Path relative to ``root``."""
-    place: bytes
-    """Folder of its artefacts, relative to OUT. Unique in one OUT."""
-    fingerprint: Fingerprint
-    kind: Kind
-    format: str
-    """Container or codec as sniffed from the first bytes: "jpeg", "mp4" ..."""
-
-    @property
-    def file(self) -> bytes:
-        """Absolute path of the file."""
-        return self.root + b"/" + self.path
-
-
-class VideoTrack(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The moving picture of a source. Width and height are those shown, after rotation and sample aspect."""
-
-    codec: str
-    width: int
-    height: int
-    rotation: int = 0
-    """Degrees clockwise that a player turns the coded frames by: 0, 90, 180 or 270."""
-    fps: float | None = None
-    frames: int | None = None
-    duration: float | None = None
-    pixel_format: str = ""
-    transfer: str = ""
-    """Transfer characteristic, "smpte2084" (HDR10) and "arib-std-b67" (HLG) being the HDR ones."""
-    start: float = 0.0
-    rate: str = ""
-    """Frames a second as an exact fraction, "24000/1001"."""
-    even: bool = False
-    """Every frame comes at its time at that rate and none is missing: the film may be cut at frame numbers."""
-    interlaced: bool = False
-
-
-class AudioTrack(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A sound track of a source."""
-
-    codec: str
-    channels: int
-    sample_rate: int
-    duration: float | None = None
-    language: str = ""
-    title: str = ""
-    playable: bool = True
-    """Whether it can be decoded and mixed down."""
-
-
-class TextTrack(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A subtitle track of a source."""
-
-    codec: str
-    language: str = ""
-    title: str = ""
-    text: bool = True
-    """Whether it holds text, which can become WebVTT; else it holds pictures of text."""
-
-
-class Chapter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A part of a film or a recording, in seconds from its start."""
-
-    start: float
-    end: float
-    title: str = ""
-
-
-class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What probing tells of a source, as far as planning and asset.json need it."""
-
-    format: str
-    width: int | None = None
-    height: int | None = None
-    duration: float | None = None
-    frames: int = 1
-    """Frames or pages of an image; 1 for a still. Not set for videos (see ``video.frames``)."""
-    alpha: bool = False
-    video: VideoTrack | None = None
-    audio: tuple[AudioTrack, ...] = ()
-    subtitles: tuple[str, ...] = ()
-    """Codec names of the subtitle tracks."""
-    texts: tuple[TextTrack, ...] = ()
-    """The same tracks, with what planning needs of them."""
-    chapters: tuple[Chapter, ...] = ()
-    tags: dict[str, str] = {}
-    """Camera, lens, time, title ...; "place" only where the recipe names it."""
-    warnings: tuple[str, ...] = ()
-
-
-class Target(msgspec.Struct, frozen=True):
-    """An artefact to be made: a recipe's output, resolved for one source."""
-
-    name: str
-    """File name in the source's place, "w800.webp"."""
-    role: str
-    """What it is to a page: "variant", "animation", "rendition", "stream", "sound", "playlist", "master", "poster",
-    "storyboard", "storyboard-map", "preview", "subtitles", "audio" or "waveform"."""
-    operation: str
-    """What makes it; its params are described in ``plan``."""
-    params: dict[str, int | float | str | bool]
-    """Resolved: what is in here decides the bytes of the artefact, together with the encoder."""
-    key: str
-    """Digest of source content, operation, params, operation version and encoder version."""
-
-
-class Artefact(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A derived file, as asset.json names it."""
-
-    name: str
-    role: str
-    media_type: str
-    bytes: int
-    sha256: str
-    key: str
-    width: int | None = None
-    height: int | None = None
-    duration: float | None = None
-
-
-class OutputFile(msgspec.Struct, frozen=True, array_like=True):
-    """An artefact as it lies on this disk."""
-
-    artefact: Artefact
-    mtime_ns: int
-    inode: int
-
-
-class Reuse(msgspec.Struct, frozen=True):
-    """An artefact with the wanted key that exists elsewhere in OUT; to be linked, after its sha256 was checked."""
-
-    key: str
-    file: bytes
-    artefact: Artefact
-
-
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a source may cost at most; checked from its header, before anything is decoded."""
-
-    pixels: Annotated[int, msgspec.Meta(ge=1)] = 300_000_000
-    """Pixels of one frame. The largest phone sensors make 200 MP."""
-    frames: Annotated[int, msgspec.Meta(ge=1)] = 3_000
-    """Frames of an animated image."""
-    animation_pixels: Annotated[int, msgspec.Meta(ge=1)] = 1_500_000_000
-    """Pixels of all frames of an animated image together."""
-    duration: Annotated[float, msgspec.Meta(gt=0)] = 6 * 3600.0
-    """Seconds of a film or a recording."""
 
 
 class NewJob(msgspec.Struct, frozen=True):
@@ -353,10 +176,3 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
     """Bytes, of the worker or its largest child."""
     sent: int = 0
     """Bytes that left for the network."""
-
-
-class Event(msgspec.Struct, frozen=True):
-    """Something that a person, cron or CI may want to know; one line of NDJSON."""
-
-    name: str
-    fields: dict[str, object]

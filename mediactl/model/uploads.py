@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from mediactl.model import Fingerprint
+from mediactl.model.media import Fingerprint
 
 TOKEN = "mediactl-token"
 """Metadata: the random token of the upload that made the object. With the size it proves whose upload it was."""

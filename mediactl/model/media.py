@@ -1,0 +1,141 @@
+"""Sources and what probing finds in them.
+
+Paths are ``bytes``, as Linux has them; text is made of them only to be shown (``core.files.shown``). Sizes are bytes,
+durations seconds, dimensions pixels *as shown* (after rotation) unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """What a source is, by its content."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+
+
+class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
+    """What stat tells of a file; two equal fingerprints mean, in practice, equal content."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+class Source(msgspec.Struct, frozen=True):
+    """An input file."""
+
+    root: bytes
+    """Absolute folder that the path is relative to."""
+    path: bytes
+    """Path relative to ``root``."""
+    place: bytes
+    """Folder of its artefacts, relative to OUT. Unique in one OUT."""
+    fingerprint: Fingerprint
+    kind: Kind
+    format: str
+    """Container or codec as sniffed from the first bytes: "jpeg", "mp4" ..."""
+
+    @property
+    def file(self) -> bytes:
+        """Absolute path of the file."""
+        return self.root + b"/" + self.path
+
+
+class VideoTrack(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The moving picture of a source. Width and height are those shown, after rotation and sample aspect."""
+
+    codec: str
+    width: int
+    height: int
+    rotation: int = 0
+    """Degrees clockwise that a player turns the coded frames by: 0, 90, 180 or 270."""
+    fps: float | None = None
+    frames: int | None = None
+    duration: float | None = None
+    pixel_format: str = ""
+    transfer: str = ""
+    """Transfer characteristic, "smpte2084" (HDR10) and "arib-std-b67" (HLG) being the HDR ones."""
+    start: float = 0.0
+    rate: str = ""
+    """Frames a second as an exact fraction, "24000/1001"."""
+    even: bool = False
+    """Every frame comes at its time at that rate and none is missing: the film may be cut at frame numbers."""
+    interlaced: bool = False
+
+
+class AudioTrack(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A sound track of a source."""
+
+    codec: str
+    channels: int
+    sample_rate: int
+    duration: float | None = None
+    language: str = ""
+    title: str = ""
+    playable: bool = True
+    """Whether it can be decoded and mixed down."""
+
+
+class TextTrack(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A subtitle track of a source."""
+
+    codec: str
+    language: str = ""
+    title: str = ""
+    text: bool = True
+    """Whether it holds text, which can become WebVTT; else it holds pictures of text."""
+
+
+class Chapter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part of a film or a recording, in seconds from its start."""
+
+    start: float
+    end: float
+    title: str = ""
+
+
+class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What probing tells of a source, as far as planning and asset.json need it."""
+
+    format: str
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    frames: int = 1
+    """Frames or pages of an image; 1 for a still. Not set for videos (see ``video.frames``)."""
+    alpha: bool = False
+    video: VideoTrack | None = None
+    audio: tuple[AudioTrack, ...] = ()
+    subtitles: tuple[str, ...] = ()
+    """Codec names of the subtitle tracks."""
+    texts: tuple[TextTrack, ...] = ()
+    """The same tracks, with what planning needs of them."""
+    chapters: tuple[Chapter, ...] = ()
+    tags: dict[str, str] = {}
+    """Camera, lens, time, title ...; "place" only where the recipe names it."""
+    warnings: tuple[str, ...] = ()
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a source may cost at most; checked from its header, before anything is decoded."""
+
+    pixels: Annotated[int, msgspec.Meta(ge=1)] = 300_000_000
+    """Pixels of one frame. The largest phone sensors make 200 MP."""
+    frames: Annotated[int, msgspec.Meta(ge=1)] = 3_000
+    """Frames of an animated image."""
+    animation_pixels: Annotated[int, msgspec.Meta(ge=1)] = 1_500_000_000
+    """Pixels of all frames of an animated image together."""
+    duration: Annotated[float, msgspec.Meta(gt=0)] = 6 * 3600.0
+    """Seconds of a film or a recording."""
+
+
+UNREADABLE = "unreadable"
+"""Format of a source whose first bytes could not be read."""
