@@ -16,6 +16,7 @@ import msgspec
 
 from mediactl import recipe
 from mediactl.backlog import JournalBacklog
+from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Reuse
 from mediactl.model.events import Event
@@ -23,7 +24,6 @@ from mediactl.model.jobs import NewJob
 from mediactl.planner import Planner, in_lane
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
-from mediactl.settings import Settings
 
 EXECUTE = "benchmarks.arrivals:execute"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mediactl import recipe
 from mediactl.backlog import JournalBacklog
+from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Reuse
 from mediactl.model.events import Event
@@ -21,7 +22,6 @@ from mediactl.model.jobs import NewJob
 from mediactl.planner import Planner
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
-from mediactl.settings import Settings
 
 EXECUTE = "benchmarks.mediactl_queue:execute"
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import ROOT, table
-from mediactl.files import fingerprint
+from mediactl.core.files import fingerprint
 from mediactl.media import auto_quality, image, image_load, image_save
 from mediactl.media.image_save import Params
 from mediactl.media.similarity import luma, ssim

@@ -6,7 +6,8 @@ import os
 
 import msgspec
 
-from mediactl import asset, files
+from mediactl import asset
+from mediactl.core import files
 from mediactl.jobs.journal import Journal
 
 BATCH = 1000

@@ -11,7 +11,7 @@ import base64
 import msgspec
 
 from mediactl import markup
-from mediactl.files import shown
+from mediactl.core.files import shown
 from mediactl.model.assets import Artefact
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, MediaInfo

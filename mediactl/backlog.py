@@ -11,7 +11,8 @@ from typing import Protocol
 
 import msgspec
 
-from mediactl import files, plan, shipping
+from mediactl import plan, shipping
+from mediactl.core import files
 from mediactl.effort import Pace, seconds_of
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.prediction import Class

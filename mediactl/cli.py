@@ -16,11 +16,11 @@ from mediactl.cli_recipe import recipe
 from mediactl.cli_upload import upload
 from mediactl.cli_uploads import register as register_upload_commands
 from mediactl.cli_work import settings_of, work_options
-from mediactl.errors import ExitCode, MediactlError
+from mediactl.core.errors import ExitCode, MediactlError
 
 if TYPE_CHECKING:
+    from mediactl.core.settings import Settings
     from mediactl.model.events import Event
-    from mediactl.settings import Settings
 
 
 def main() -> NoReturn:
@@ -58,7 +58,7 @@ def _say(line: str) -> None:
 
 
 def _configured(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    from mediactl.settings import config_of
+    from mediactl.core.settings import config_of
 
     config = config_of(os.environ, value)
     context.default_map = {
@@ -121,7 +121,7 @@ def watch(settle: float, poll: float | None, rescan: float, **flags: Any) -> int
     New files are urgent; --priority is for those that are there at the start. Ends on Ctrl-C or SIGTERM, with exit code
     0 when nothing was left unfinished.
     """
-    from mediactl.settings import Watching
+    from mediactl.core.settings import Watching
 
     return _run(settings_of(flags, Watching(settle, poll, rescan)), flags)
 

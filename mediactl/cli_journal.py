@@ -125,8 +125,8 @@ def prune(out: bytes, state: str | None, yes: bool, force: bool) -> None:
     nothing at all and ends with exit code 2, unless --force is given, too.
     """
     from mediactl import upkeep
-    from mediactl.errors import UsageError
-    from mediactl.files import shown
+    from mediactl.core.errors import UsageError
+    from mediactl.core.files import shown
 
     removed, unmounted, emptied = upkeep.removed_sources(state_folder(out, state))
     if yes and emptied and not force:

@@ -27,8 +27,8 @@ def upload(show: Callable[..., Any], /, **flags: Any) -> int:
     """
     if flags["to"] is None:
         raise click.UsageError("name the place with --to s3://BUCKET/PREFIX")
+    from mediactl.core.settings import Settings
     from mediactl.model.jobs import Priority
-    from mediactl.settings import Settings
     from mediactl.uploading import upload as run
 
     settings = Settings(

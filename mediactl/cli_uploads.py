@@ -11,7 +11,7 @@ import click
 
 from mediactl.cli_journal import places, state_folder
 from mediactl.cli_work import PLACE_OPTIONS, RUN_OPTIONS, TUNING_OPTIONS, apply_options, place, tuning
-from mediactl.errors import ExitCode
+from mediactl.core.errors import ExitCode
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -73,9 +73,9 @@ def list_(out: bytes, state: str | None, everything: bool, bucket: str | None, a
 @apply_options([*RUN_OPTIONS, *TUNING_OPTIONS])
 def resume(context: click.Context, **flags: Any) -> int:
     """Go on with the uploads that wait, and do nothing else."""
+    from mediactl.core.settings import Settings
     from mediactl.jobs import report
     from mediactl.run import network_service
-    from mediactl.settings import Settings
     from mediactl.uploading import resume as run
 
     folder = state_folder(flags["out"], flags["state"])

@@ -11,8 +11,8 @@ import click
 from mediactl.cli_journal import PRIORITIES, Path, places, state_folder
 
 if TYPE_CHECKING:
+    from mediactl.core.settings import Destination, Settings, Watching
     from mediactl.model.uploads import Place
-    from mediactl.settings import Destination, Settings, Watching
 
 LIMITED = ("quick", "heavy", "probe", "image", "video", "audio")
 
@@ -79,8 +79,8 @@ def destination(flags: dict[str, Any]) -> Destination | None:
         return None
     import msgspec
 
+    from mediactl.core.settings import Destination
     from mediactl.model.uploads import IfExists
-    from mediactl.settings import Destination
 
     tags = dict(tag.partition("=")[::2] for tag in flags["tags"])
     if "" in tags:
@@ -167,9 +167,9 @@ def apply_options(
 
 def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Settings:
     """What these flags ask for; those that a command does not have are as ``Settings`` says. Raises UsageError."""
+    from mediactl.core.settings import Settings, cache_folder
     from mediactl.model.jobs import Priority
     from mediactl.pool.limits import available_cores, available_memory
-    from mediactl.settings import Settings, cache_folder
 
     ffmpeg = flags["ffmpeg"]
     environment = dict(os.environ)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl.files import shown
+from mediactl.core.files import shown
 
 _TYPES = {
     "int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false", "array": "a list",

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from mediactl.errors import JobFailed, MediactlError
-from mediactl.files import fingerprint, shown
+from mediactl.core.errors import JobFailed, MediactlError
+from mediactl.core.files import fingerprint, shown
 from mediactl.jobs import report
 from mediactl.jobs.journal import FILE
 from mediactl.model.jobs import Made, ProbeTask, Verdict

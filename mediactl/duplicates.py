@@ -10,8 +10,8 @@ from itertools import combinations
 import msgspec
 
 from mediactl import asset
-from mediactl.errors import UsageError
-from mediactl.files import shown
+from mediactl.core.errors import UsageError
+from mediactl.core.files import shown
 from mediactl.ui.lines import count, size
 
 DISTANCE = 6

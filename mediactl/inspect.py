@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from mediactl.errors import UsageError
-from mediactl.files import shown
+from mediactl.core.errors import UsageError
+from mediactl.core.files import shown
 from mediactl.jobs import history
 from mediactl.jobs.prediction import ENOUGH, QUANTILE, QUICK_SECONDS
 from mediactl.jobs.report import JobRow, Report

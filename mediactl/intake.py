@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mediactl import scan, sniff
-from mediactl.errors import UsageError
-from mediactl.files import shown
+from mediactl.core.errors import UsageError
+from mediactl.core.files import shown
+from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.sources import Known
 from mediactl.model.events import Event
@@ -22,7 +23,6 @@ from mediactl.outputs import OutputCheck
 from mediactl.plan import lacks_place, permitted
 from mediactl.planner import Planner
 from mediactl.recipe import Recipe
-from mediactl.settings import Settings
 from mediactl.shipping import Shipping
 
 if TYPE_CHECKING:

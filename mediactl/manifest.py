@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import msgspec
 
 from mediactl import recipe, scan
-from mediactl.errors import UsageError
-from mediactl.files import shown
+from mediactl.core.errors import UsageError
+from mediactl.core.files import shown
 from mediactl.model.jobs import Priority
 
 EXTENSIONS = (b".jsonl", b".csv", b".txt")

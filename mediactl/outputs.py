@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from mediactl.errors import MachineBlocked
-from mediactl.files import storable
+from mediactl.core.errors import MachineBlocked
+from mediactl.core.files import storable
 
 Question = tuple[int, bytes, int, bytes]
 """(source id, place, folder_mtime_ns, msgpack of the outputs' (name, size, mtime_ns))."""

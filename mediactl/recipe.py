@@ -12,9 +12,9 @@ from typing import Literal
 import msgspec
 
 from mediactl import clashes, complaints, conditions, extending
-from mediactl.errors import UsageError
+from mediactl.core.errors import UsageError
+from mediactl.core.files import shown
 from mediactl.extending import Draft
-from mediactl.files import shown
 from mediactl.model.media import Kind, Limits
 from mediactl.wanted import (
     AnimationOutput,

@@ -15,6 +15,7 @@ import msgspec
 
 from mediactl import __version__, recipe
 from mediactl.adopt import adopt
+from mediactl.core.settings import Settings
 from mediactl.effort import SECONDS_A_BYTE
 from mediactl.explain import Change, Effect, Measured, label
 from mediactl.intake import ENCODER_CHANGED, RECIPE_CHANGED, Intake
@@ -27,7 +28,6 @@ from mediactl.outputs import OutputCheck
 from mediactl.planner import MAX_THREADS, Planner
 from mediactl.recipe import Recipe
 from mediactl.run import found_sources
-from mediactl.settings import Settings
 from mediactl.shipping import Shipping
 from mediactl.ui.lines import count, duration, size
 

@@ -20,8 +20,9 @@ import msgspec
 from mediactl import __version__, leaving, manifest, recipe, scan
 from mediactl.adopt import adopt
 from mediactl.backlog import LANES, JournalBacklog, sweep_work, take_over
-from mediactl.errors import ExitCode, MachineBlocked, UsageError
-from mediactl.files import shown
+from mediactl.core.errors import ExitCode, MachineBlocked, UsageError
+from mediactl.core.files import shown
+from mediactl.core.settings import Destination, Settings
 from mediactl.intake import Intake
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.owners import dead_locks
@@ -35,7 +36,6 @@ from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
-from mediactl.settings import Destination, Settings
 from mediactl.shipping import Shipping
 from mediactl.ui.tally import Summary, Tally
 

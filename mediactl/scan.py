@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mediactl.errors import UsageError
-from mediactl.files import marks, shown
+from mediactl.core.errors import UsageError
+from mediactl.core.files import marks, shown
 from mediactl.model.jobs import Priority
 
 Entry = tuple[bytes, int, int, int, int]

@@ -20,6 +20,7 @@ import psutil
 
 from mediactl import __version__, recipe
 from mediactl.backlog import JournalBacklog
+from mediactl.core.settings import Settings
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE
@@ -30,7 +31,6 @@ from mediactl.pool import synthetic
 from mediactl.pool.contract import Stopped
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
-from mediactl.settings import Settings
 
 JOBS_A_SECOND = 200
 """How many jobs are made for each second that a test is asked to take; with two cores, what the mix below comes to."""

@@ -7,14 +7,14 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 
-from mediactl.errors import UsageError
-from mediactl.files import fingerprint, shown
+from mediactl.core.errors import UsageError
+from mediactl.core.files import fingerprint, shown
+from mediactl.core.settings import Destination
 from mediactl.jobs.journal import Journal
 from mediactl.model.events import Event
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import About, UploadTask
-from mediactl.settings import Destination
 from mediactl.shipping import FILE, planned, upload_job
 from mediactl.upload.keys import object_key
 

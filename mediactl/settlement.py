@@ -9,7 +9,7 @@ import msgspec
 
 from mediactl import plan as plans
 from mediactl import shipping, sniff
-from mediactl.files import fingerprint, shown
+from mediactl.core.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
 from mediactl.jobs.states import State

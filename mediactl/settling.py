@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Generic, TypeVar
 
-from mediactl.files import storable
+from mediactl.core.files import storable
 
 Key = TypeVar("Key")
 Mark = tuple[int, int]

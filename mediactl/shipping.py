@@ -8,7 +8,8 @@ import os
 import msgspec
 
 from mediactl import asset
-from mediactl.files import fingerprint, shown
+from mediactl.core.files import fingerprint, shown
+from mediactl.core.settings import Destination
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
 from mediactl.jobs.sources import SourceRow
@@ -16,7 +17,6 @@ from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import About, IfExists, Place, UploadTask
-from mediactl.settings import Destination
 from mediactl.upload.keys import object_key
 
 KIND, LANE = "upload", "network"

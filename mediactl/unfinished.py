@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from mediactl.backlog import take_over
-from mediactl.errors import LaneClosed
-from mediactl.files import shown
+from mediactl.core.errors import LaneClosed
+from mediactl.core.files import shown
 from mediactl.jobs import report
 from mediactl.jobs.uploads import Remembered
 from mediactl.model.uploads import LIVE, Place, Settled, UploadStatus

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from mediactl import __version__, asset, files
+from mediactl import __version__, asset
+from mediactl.core import files
 from mediactl.inspect import find
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal

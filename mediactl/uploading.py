@@ -11,8 +11,9 @@ import msgspec
 
 from mediactl import __version__, leaving
 from mediactl.backlog import JournalBacklog
-from mediactl.errors import ExitCode, MachineBlocked
-from mediactl.files import shown
+from mediactl.core.errors import ExitCode, MachineBlocked
+from mediactl.core.files import shown
+from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.events import Event
 from mediactl.model.jobs import Verdict
@@ -24,7 +25,6 @@ from mediactl.pool.supervisor import Supervisor
 from mediactl.recipe import load
 from mediactl.run import EXECUTE, Emit, open_journal, uploading, worker_log
 from mediactl.sending import Sending, must_exist
-from mediactl.settings import Settings
 from mediactl.ui.tally import Summary, Tally
 
 

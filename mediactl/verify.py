@@ -10,14 +10,15 @@ from concurrent.futures import Future
 
 import msgspec
 
-from mediactl import asset, files
-from mediactl.files import shown
+from mediactl import asset
+from mediactl.core import files
+from mediactl.core.files import shown
+from mediactl.core.threads import in_order
 from mediactl.jobs import report
 from mediactl.jobs.report import Published
 from mediactl.jobs.uploads import Remembered
 from mediactl.model.uploads import Place, UploadStatus
 from mediactl.shipping import object_digest
-from mediactl.threads import in_order
 from mediactl.upkeep import opened
 from mediactl.upload.store import StoreError
 

@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from mediactl import scan
-from mediactl.files import marks, shown
+from mediactl.core.files import marks, shown
+from mediactl.core.settings import Settings
 from mediactl.lookout import OUT_OF_WATCHES, Lookout, mark_of, watches_left
 from mediactl.model.events import Event
 from mediactl.model.jobs import Priority
-from mediactl.settings import Settings
 from mediactl.settling import Settling, still_mark
 
 PIECE = 256

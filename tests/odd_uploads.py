@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from journals import new_job
 
-from mediactl.errors import (
+from mediactl.core.errors import (
     ExitCode,
     Interrupted,
     JobFailed,

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from mediactl.errors import RejectedInput
-from mediactl.files import fingerprint
+from mediactl.core.errors import RejectedInput
+from mediactl.core.files import fingerprint
 from mediactl.media import image
 from mediactl.media.drafts import Drafts
 from mediactl.media.vips import pyvips

@@ -18,6 +18,7 @@ from journals import new_job, opened, put
 
 from mediactl import recipe
 from mediactl.backlog import LANES, JournalBacklog
+from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience
 from mediactl.model.events import Event
@@ -26,7 +27,6 @@ from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Noting, Room, Stopped
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
-from mediactl.settings import Settings
 
 HERE = Path(__file__).resolve().parent
 PATHS = f"{HERE.parent}:{HERE}"

@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 from stores import MemoryStore as MemoryStore
 
-from mediactl.files import fingerprint
+from mediactl.core.files import fingerprint
 from mediactl.model.uploads import (
     SHA256,
     About,

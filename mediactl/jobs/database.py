@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import apsw
 
-from mediactl.errors import MachineBlocked, MediactlError, UsageError
-from mediactl.files import shown
+from mediactl.core.errors import MachineBlocked, MediactlError, UsageError
+from mediactl.core.files import shown
 
 VERSION = 2
 """Schema version, in the database's user_version."""

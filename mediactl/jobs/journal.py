@@ -13,9 +13,9 @@ from typing import Any
 import apsw
 import msgspec
 
-from mediactl import files
-from mediactl.errors import MachineBlocked
-from mediactl.files import shown
+from mediactl.core import files
+from mediactl.core.errors import MachineBlocked
+from mediactl.core.files import shown
 from mediactl.jobs import database, history, owners
 from mediactl.jobs.prediction import HEAVY, QUICK, Class, Predictor
 from mediactl.jobs.priority import SLACK, due

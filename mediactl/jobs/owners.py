@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mediactl.files import remove_if_there
+from mediactl.core.files import remove_if_there
 
 
 class RunLock:

@@ -13,8 +13,8 @@ from typing import Any
 
 import av
 
-from mediactl.errors import JobFailed, RejectedInput
-from mediactl.files import removed_on_error
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.core.files import removed_on_error
 from mediactl.media import ffmpeg, lengths, tracks
 from mediactl.media.drafts import Draft
 from mediactl.media.execute import Report

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from mediactl.errors import JobFailed, RejectedInput
-from mediactl.files import remove_if_there
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.core.files import remove_if_there
 from mediactl.media import cover, even, ffmpeg, heard, labels, lengths, loudness, sounds, tracks, waveform
 from mediactl.media.cover import Cover
 from mediactl.media.drafts import Draft, Drafts, Temporary

@@ -12,7 +12,7 @@ from contextlib import closing
 import diskcache
 import msgspec
 
-from mediactl.files import shown
+from mediactl.core.files import shown
 from mediactl.model.media import Fingerprint, Limits, MediaInfo
 
 SIZE_LIMIT = 256 << 20

@@ -11,8 +11,8 @@ import struct
 
 import msgspec
 
-from mediactl.errors import JobFailed
-from mediactl.files import shown
+from mediactl.core.errors import JobFailed
+from mediactl.core.files import shown
 from mediactl.media import boxes, lengths
 
 _KEY, _NO_KEY = 0x0200_0000, 0x0101_0000

@@ -7,7 +7,7 @@ import os
 import msgspec
 from av.stream import Disposition
 
-from mediactl.errors import JobFailed, RejectedInput
+from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.media import describe, lengths, tracks
 from mediactl.model.media import Limits
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from mediactl.errors import Interrupted, MachineBlocked, SourceChanged, SourceUnreadable
+from mediactl.core.errors import Interrupted, MachineBlocked, SourceChanged, SourceUnreadable
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import Made, MakeTask, PieceTask, ProbeTask
 

@@ -21,8 +21,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mediactl.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
-from mediactl.files import shown
+from mediactl.core.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
+from mediactl.core.files import shown
 from mediactl.media.execute import Report
 from mediactl.media.versions import bundled_ffmpeg, series
 from mediactl.model.media import Limits

@@ -11,8 +11,8 @@ from fractions import Fraction
 
 import msgspec
 
-from mediactl.errors import JobFailed
-from mediactl.files import shown
+from mediactl.core.errors import JobFailed
+from mediactl.core.files import shown
 from mediactl.media import boxes, lengths
 
 _NON_SYNC = 0x0001_0000

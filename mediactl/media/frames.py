@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl.files import remove_if_there
+from mediactl.core.files import remove_if_there
 from mediactl.media import ffmpeg, interlacing, lengths, tracks
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Picture, Tracks

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl.files import remove_if_there
+from mediactl.core.files import remove_if_there
 
 _SUFFIX = b".heard"
 _BLOCK = 1 << 15

@@ -10,7 +10,7 @@ import os
 
 import msgspec
 
-from mediactl.errors import JobFailed
+from mediactl.core.errors import JobFailed
 from mediactl.media import cicp, crop, image_load, look, metadata
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.execute import Report

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mediactl.errors import RejectedInput
+from mediactl.core.errors import RejectedInput
 from mediactl.media import cicp, colour
 from mediactl.media.containers import apng_frames, boxes_are_cut, gif_is_cut, jxl_size
 from mediactl.media.vips import FAILURES, LOADERS, Picture, broken, field, open_picture, pyvips, reason, with_field

@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from mediactl.errors import JobFailed
-from mediactl.files import removed_on_error
+from mediactl.core.errors import JobFailed
+from mediactl.core.files import removed_on_error
 from mediactl.media import auto_quality
 from mediactl.media.containers import is_complete
 from mediactl.media.drafts import Draft

@@ -7,7 +7,7 @@ import re
 import tempfile
 from typing import Any
 
-from mediactl.files import remove_if_there
+from mediactl.core.files import remove_if_there
 from mediactl.media import ffmpeg
 from mediactl.media.tracks import Tracks
 from mediactl.media.video_filters import Weave

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mediactl.errors import JobFailed
+from mediactl.core.errors import JobFailed
 from mediactl.media import fragments, playlists
 from mediactl.media.drafts import Draft, Present
 from mediactl.media.tracks import Tracks

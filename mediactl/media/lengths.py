@@ -10,7 +10,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from mediactl.errors import RejectedInput
+from mediactl.core.errors import RejectedInput
 
 TOLERANCE = 0.05
 """Seconds that a duration may be off, or one frame if that is longer."""

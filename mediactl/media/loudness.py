@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl.errors import JobFailed
+from mediactl.core.errors import JobFailed
 from mediactl.media import ffmpeg, sounds, tracks
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Sound

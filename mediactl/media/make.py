@@ -14,9 +14,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from mediactl import asset, files
-from mediactl.errors import JobFailed
-from mediactl.files import shown
+from mediactl import asset
+from mediactl.core import files
+from mediactl.core.errors import JobFailed
+from mediactl.core.files import shown
 from mediactl.media.drafts import Draft, Drafts
 from mediactl.media.probe import check_unchanged, open_source
 from mediactl.model.assets import Artefact, OutputFile, Reuse, Target

@@ -18,8 +18,8 @@ import av
 import msgspec
 from av.stream import Disposition
 
-from mediactl.errors import JobFailed, MachineBlocked
-from mediactl.files import shown
+from mediactl.core.errors import JobFailed, MachineBlocked
+from mediactl.core.files import shown
 from mediactl.media import boxes, cmaf, languages, lengths
 from mediactl.media.cmaf import Sample
 from mediactl.model.media import Chapter

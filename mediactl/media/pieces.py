@@ -15,8 +15,8 @@ from typing import TypeVar
 import av
 import msgspec
 
-from mediactl import files
-from mediactl.errors import JobFailed
+from mediactl.core import files
+from mediactl.core.errors import JobFailed
 from mediactl.media import codecs, ffmpeg, sounds, tracks, video_encode
 from mediactl.media.execute import Report
 from mediactl.media.probe import check_unchanged, open_source

@@ -8,7 +8,7 @@ import statistics
 
 import msgspec
 
-from mediactl.errors import RejectedInput
+from mediactl.core.errors import RejectedInput
 from mediactl.media import frames, image_load
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.frames import Film

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mediactl.errors import JobFailed, RejectedInput
+from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.media import frames, poster
 from mediactl.media.drafts import Draft, Temporary
 from mediactl.media.frames import Film

@@ -6,8 +6,8 @@ import errno
 import os
 import time
 
-from mediactl.errors import JobFailed, RejectedInput, SourceChanged, SourceUnreadable
-from mediactl.files import digest_fd, fingerprint, shown
+from mediactl.core.errors import JobFailed, RejectedInput, SourceChanged, SourceUnreadable
+from mediactl.core.files import digest_fd, fingerprint, shown
 from mediactl.media.cache import ProbeCache, Remembered
 from mediactl.model.jobs import Made, ProbeTask
 from mediactl.model.media import UNREADABLE, Kind, MediaInfo, Source

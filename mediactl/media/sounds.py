@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl.errors import JobFailed
+from mediactl.core.errors import JobFailed
 from mediactl.media import even, ffmpeg, heard, lengths, tracks
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Sound, Tracks

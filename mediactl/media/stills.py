@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mediactl.errors import RejectedInput
+from mediactl.core.errors import RejectedInput
 from mediactl.media import frames
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.execute import Report

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from mediactl.errors import JobFailed, RejectedInput
-from mediactl.files import removed_on_error
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.core.files import removed_on_error
 from mediactl.media import frames
 from mediactl.media.drafts import Draft, Temporary
 from mediactl.media.execute import Report

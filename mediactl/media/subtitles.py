@@ -13,8 +13,8 @@ import av
 import msgspec
 from av.stream import Discard
 
-from mediactl.errors import JobFailed, RejectedInput
-from mediactl.files import removed_on_error
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.core.files import removed_on_error
 from mediactl.media import lengths, tracks
 from mediactl.media.drafts import Draft
 from mediactl.media.tracks import Text, Tracks

@@ -18,7 +18,7 @@ import msgspec
 from av.container import InputContainer
 from av.stream import Disposition
 
-from mediactl.errors import JobFailed, MediactlError, RejectedInput
+from mediactl.core.errors import JobFailed, MediactlError, RejectedInput
 from mediactl.media import cadence, describe, ffmpeg, lengths, metadata
 from mediactl.model.media import AudioTrack, Limits, MediaInfo, TextTrack, VideoTrack
 

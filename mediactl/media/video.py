@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from mediactl.errors import JobFailed, RejectedInput
-from mediactl.files import remove_if_there
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.core.files import remove_if_there
 from mediactl.media import (
     audio,
     ffmpeg,

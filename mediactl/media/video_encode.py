@@ -13,8 +13,8 @@ from typing import Any
 import av
 import msgspec
 
-from mediactl.errors import JobFailed
-from mediactl.files import remove_if_there
+from mediactl.core.errors import JobFailed
+from mediactl.core.files import remove_if_there
 from mediactl.media import codecs, ffmpeg, interlacing, lengths, tracks
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Picture, Tracks

@@ -11,7 +11,7 @@ os.environ["VIPS_CONCURRENCY"] = "1"
 
 import pyvips as pyvips
 
-from mediactl.errors import RejectedInput
+from mediactl.core.errors import RejectedInput
 
 Picture = Any
 """A pyvips.Image; pyvips has no types."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from mediactl import files
-from mediactl.errors import JobFailed
+from mediactl.core import files
+from mediactl.core.errors import JobFailed
 from mediactl.media import codecs, ffmpeg, interlacing
 from mediactl.media.execute import Report
 from mediactl.media.tracks import Tracks

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from mediactl.errors import JobFailed
-from mediactl.files import remove_if_there, removed_on_error
+from mediactl.core.errors import JobFailed
+from mediactl.core.files import remove_if_there, removed_on_error
 from mediactl.media import image_save, loudness
 from mediactl.media.drafts import Draft
 from mediactl.media.tracks import Sound

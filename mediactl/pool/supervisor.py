@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from mediactl.errors import MediactlError
+from mediactl.core.errors import MediactlError
 from mediactl.model.jobs import Usage, Verdict
 from mediactl.pool.contract import Backlog, Ended, Noting, Planning, Room, Stopped
 from mediactl.pool.crew import Crew

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from mediactl.errors import JobFailed, MachineBlocked, RejectedInput
+from mediactl.core.errors import JobFailed, MachineBlocked, RejectedInput
 from mediactl.model.assets import Reuse
 
 EXECUTE = "mediactl.pool.synthetic:execute"

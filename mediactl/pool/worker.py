@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl.errors import (
+from mediactl.core.errors import (
     ExitCode,
     Interrupted,
     LaneClosed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
-from mediactl.errors import RejectedInput
+from mediactl.core.errors import RejectedInput
 from mediactl.model.uploads import Begun, Created, UploadState, UploadStatus, parameters
 from mediactl.upload.errand import Errand
 from mediactl.upload.parts import part_size

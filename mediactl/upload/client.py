@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from urllib3 import HTTPResponse
 
-from mediactl.files import shown
+from mediactl.core.files import shown
 from mediactl.upload.http import CONNECT_TIMEOUT
 from mediactl.upload.store import Place, Refused
 

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from mediactl.errors import Interrupted
+from mediactl.core.errors import Interrupted
 from mediactl.upload.fair import FairQueue, Job
 from mediactl.upload.parts import MIB
 from mediactl.upload.store import Expired, Refused, Throttled, Unavailable, Unreachable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from urllib.parse import urlencode
 
-from mediactl.files import shown
+from mediactl.core.files import shown
 from mediactl.upload.store import About, Place
 
 CRC32 = "x-amz-checksum-crc32"

@@ -6,8 +6,8 @@ import hashlib
 import re
 import unicodedata
 
-from mediactl.errors import UsageError
-from mediactl.files import shown
+from mediactl.core.errors import UsageError
+from mediactl.core.files import shown
 
 MAX_KEY = 1024
 """Bytes of UTF-8 in a key, S3's limit."""

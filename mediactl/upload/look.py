@@ -11,9 +11,9 @@ from typing import TypeVar
 import msgspec
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from mediactl.core.threads import in_order
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import UploadState, UploadTask
-from mediactl.threads import in_order
 from mediactl.upload.begin import left_open
 from mediactl.upload.execute import s3_store
 from mediactl.upload.policy import Standing, standing

@@ -13,7 +13,7 @@ import msgspec
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from mediactl.files import shown
+from mediactl.core.files import shown
 from mediactl.upload.http import Answer, NotConnected
 from mediactl.upload.store import (
     Busy,

@@ -17,7 +17,7 @@ from botocore.httpsession import get_cert_path
 from botocore.parsers import ResponseParserError
 
 from mediactl import __version__
-from mediactl.files import shown
+from mediactl.core.files import shown
 from mediactl.upload.client import address, client
 from mediactl.upload.headers import CRC32, META, crc32_number, crc32_text, described, fixed, quoted_etag
 from mediactl.upload.http import READ_TIMEOUT, Answer, Wire

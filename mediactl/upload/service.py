@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from mediactl.errors import RejectedInput
+from mediactl.core.errors import RejectedInput
 from mediactl.model.uploads import Change, Place, Sent, SentStatus, UploadTask
 from mediactl.upload.engine import Tuning
 from mediactl.upload.execute import Transfers

@@ -11,8 +11,8 @@ from types import TracebackType
 
 import msgspec
 
-from mediactl.errors import RejectedInput, SourceChanged
-from mediactl.files import digest_fd, fingerprint, shown
+from mediactl.core.errors import RejectedInput, SourceChanged
+from mediactl.core.files import digest_fd, fingerprint, shown
 from mediactl.model.media import Fingerprint
 from mediactl.upload.parts import MIB
 

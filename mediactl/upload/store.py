@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from mediactl.errors import ExitCode, Fault, LaneClosed, MediactlError
+from mediactl.core.errors import ExitCode, Fault, LaneClosed, MediactlError
 from mediactl.model.uploads import About as About
 from mediactl.model.uploads import Place as Place
 from mediactl.upload.parts import MIN_PART

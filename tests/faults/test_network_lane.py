@@ -20,7 +20,7 @@ from journals import Rows, new_job, opened
 from odd_uploads import COUNT, upload
 from pools import Pool, has_died, run_pool
 
-from mediactl.errors import MediactlError
+from mediactl.core.errors import MediactlError
 from mediactl.jobs.states import Patience
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob, Verdict

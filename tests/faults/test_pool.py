@@ -11,7 +11,7 @@ import pytest
 from journals import Rows, new_job, opened
 from pools import NoIntake, Pool, has_died, odd, run_pool
 
-from mediactl.errors import MediactlError
+from mediactl.core.errors import MediactlError
 from mediactl.jobs.states import PATIENCE
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob, Verdict

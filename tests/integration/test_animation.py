@@ -11,8 +11,8 @@ import av
 import pytest
 from PIL import Image, ImageStat
 
-from mediactl.errors import JobFailed, RejectedInput
-from mediactl.files import fingerprint
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.core.files import fingerprint
 from mediactl.media import image, lengths
 from mediactl.media.drafts import Drafts
 from mediactl.model.assets import Target

@@ -19,8 +19,8 @@ from av.stream import Disposition
 from films import make
 from PIL import Image
 
-from mediactl.errors import RejectedInput
-from mediactl.files import fingerprint
+from mediactl.core.errors import RejectedInput
+from mediactl.core.files import fingerprint
 from mediactl.media import audio, ffmpeg, lengths, tracks
 from mediactl.media.drafts import Drafts
 from mediactl.model.assets import Target

@@ -21,7 +21,8 @@ from journals import Clock, Rows, opened
 
 from mediactl import recipe
 from mediactl.backlog import JournalBacklog
-from mediactl.files import fingerprint
+from mediactl.core.files import fingerprint
+from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Artefact, OutputFile
 from mediactl.model.events import Event
@@ -29,7 +30,6 @@ from mediactl.model.jobs import Made, MakeTask, PieceTask, Priority, ProbeTask, 
 from mediactl.model.media import AudioTrack, Kind, MediaInfo, Source, VideoTrack
 from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room
-from mediactl.settings import Settings
 from mediactl.settlement import MAX_CHANGES
 
 WEB = recipe.load("web")

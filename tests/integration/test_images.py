@@ -36,7 +36,7 @@ from PIL import ExifTags, Image, ImageCms, ImageDraw
 from PIL.TiffImagePlugin import IFDRational
 
 from mediactl.asset import Look
-from mediactl.errors import JobFailed, MediactlError
+from mediactl.core.errors import JobFailed, MediactlError
 from mediactl.media import fallback, image, image_load, image_save, metadata
 from mediactl.media.colour import is_srgb
 from mediactl.media.drafts import Drafts

@@ -11,7 +11,7 @@ import apsw
 import pytest
 from journals import Rows, a_source, claim_one, new_job, opened, put
 
-from mediactl.errors import MachineBlocked
+from mediactl.core.errors import MachineBlocked
 from mediactl.jobs import database
 from mediactl.jobs.database import Damaged, TooNew, filesystem_of, refuse_network_filesystem
 from mediactl.jobs.journal import FILE, Journal

@@ -12,7 +12,7 @@ from films import make
 from test_audio import render
 from test_film_sounds import samples
 
-from mediactl.errors import JobFailed
+from mediactl.core.errors import JobFailed
 from mediactl.media import ffmpeg, loudness
 from mediactl.media.loudness import Loudness
 from mediactl.model.assets import Target

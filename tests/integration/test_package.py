@@ -12,7 +12,7 @@ import hls_check
 import hls_films
 import pytest
 
-from mediactl.errors import JobFailed, MachineBlocked
+from mediactl.core.errors import JobFailed, MachineBlocked
 from mediactl.media import fragments, languages, lengths, package, playlists
 from mediactl.media.package import SoundFile
 from mediactl.model.media import Chapter, TextTrack

@@ -14,8 +14,8 @@ import pytest
 from films import make
 
 from mediactl import plan, recipe, targets
-from mediactl.errors import SourceChanged
-from mediactl.files import fingerprint
+from mediactl.core.errors import SourceChanged
+from mediactl.core.files import fingerprint
 from mediactl.jobs.journal import Journal
 from mediactl.media import ffmpeg, pieces, tracks, video_encode
 from mediactl.media import make as making

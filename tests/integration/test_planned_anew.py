@@ -15,6 +15,7 @@ from journals import Clock, claim_one
 from test_backlog import FILM, FILMS, PHOTO, Run, result_of
 
 from mediactl import recipe, scan, shipping
+from mediactl.core.settings import Destination, Settings
 from mediactl.intake import Intake
 from mediactl.jobs.journal import Claim
 from mediactl.jobs.states import State
@@ -24,7 +25,6 @@ from mediactl.model.uploads import Place, UploadTask
 from mediactl.outputs import OutputCheck
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.recipe import Recipe
-from mediactl.settings import Destination, Settings
 from mediactl.shipping import Shipping
 
 THERE = Destination(place=Place("bucket"))

@@ -12,7 +12,7 @@ import pytest
 from conftest import CORPUS
 from PIL import Image, ImageChops, ImageSequence, ImageStat
 
-from mediactl.errors import RejectedInput
+from mediactl.core.errors import RejectedInput
 from mediactl.media import ffmpeg, stills, tracks
 from mediactl.media.drafts import Drafts
 from mediactl.model.assets import Target

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mediactl.errors import JobFailed
+from mediactl.core.errors import JobFailed
 from mediactl.media import ffmpeg, subtitles, tracks
 from mediactl.media.subtitles import Cue
 from mediactl.model.assets import Target

@@ -10,7 +10,7 @@ import av
 import pytest
 from films import inspected, make
 
-from mediactl.errors import JobFailed
+from mediactl.core.errors import JobFailed
 from mediactl.media import audio, tracks
 from mediactl.model.assets import Target
 from mediactl.model.media import Chapter, Limits

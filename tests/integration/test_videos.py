@@ -19,8 +19,8 @@ import pytest
 from films import make
 from PIL import ImageStat
 
-from mediactl.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
-from mediactl.files import fingerprint
+from mediactl.core.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
+from mediactl.core.files import fingerprint
 from mediactl.media import ffmpeg, lengths, tracks, video
 from mediactl.media.drafts import Drafts
 from mediactl.media.versions import encoder_versions, series

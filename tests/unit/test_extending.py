@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from mediactl import extending, recipe
-from mediactl.errors import UsageError
+from mediactl.core.errors import UsageError
 
 BASE = """
 name = "base"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
-from mediactl import files
-from mediactl.files import TEMPORARY, fingerprint, shown, storable, sweep_temporaries
+from mediactl.core import files
+from mediactl.core.files import TEMPORARY, fingerprint, shown, storable, sweep_temporaries
 
 
 @pytest.mark.parametrize(

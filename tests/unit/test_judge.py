@@ -6,7 +6,15 @@ import errno
 
 import pytest
 
-from mediactl.errors import ExitCode, Interrupted, JobFailed, LaneClosed, MachineBlocked, RejectedInput, SourceChanged
+from mediactl.core.errors import (
+    ExitCode,
+    Interrupted,
+    JobFailed,
+    LaneClosed,
+    MachineBlocked,
+    RejectedInput,
+    SourceChanged,
+)
 from mediactl.model.jobs import Verdict
 from mediactl.pool.worker import judge
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
-from mediactl.errors import UsageError
+from mediactl.core.errors import UsageError
 from mediactl.upload.keys import MAX_KEY, object_key, parse
 
 PREFIXES = st.sampled_from(["", "derived", "a/b", "ü" * 200])

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from pools import has_died
 
-from mediactl.errors import MachineBlocked
+from mediactl.core.errors import MachineBlocked
 from mediactl.outputs import BATCH, OutputCheck, Question, stale
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from journals import claim_one, new_job, put
 from repeatable import REPEATABLE
 
+from mediactl.core.settings import Settings
 from mediactl.jobs.states import PATIENCE, Patience, State
 from mediactl.run import open_journal
-from mediactl.settings import Settings
 
 chance = st.floats(0.0, 1.0, exclude_max=True)
 patience = st.builds(Patience, base=st.floats(0.0, 1000.0), cap=st.floats(0.0, 10_000.0))

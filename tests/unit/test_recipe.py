@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mediactl import recipe
-from mediactl.errors import ExitCode, UsageError
+from mediactl.core.errors import ExitCode, UsageError
 from mediactl.model.media import Kind
 
 HEAD = 'name = "mine"\n'

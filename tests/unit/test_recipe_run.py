@@ -10,12 +10,12 @@ import pytest
 from journals import opened
 
 from mediactl import plan, recipe, wanted
-from mediactl.errors import UsageError
+from mediactl.core.errors import UsageError
+from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.jobs import NewJob, Priority, Usage, Verdict
 from mediactl.model.media import AudioTrack, Fingerprint, Kind, MediaInfo, Source, VideoTrack
 from mediactl.planner import Planner
-from mediactl.settings import Settings
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
 PLAIN = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mediactl import scan
-from mediactl.errors import UsageError
+from mediactl.core.errors import UsageError
 
 WEIRD = [
     b"-rf.jpg",

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from mediactl import recipe, schema
-from mediactl.errors import UsageError
+from mediactl.core.errors import UsageError
 
 SCHEMA = schema.recipe_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

@@ -30,7 +30,7 @@ from uploads import (
     with_events,
 )
 
-from mediactl.errors import RejectedInput, SourceChanged
+from mediactl.core.errors import RejectedInput, SourceChanged
 from mediactl.model.uploads import About, IfExists, Place, SentStatus, UploadStatus
 from mediactl.upload.engine import Engine, Stopped
 from mediactl.upload.execute import Transfers

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from mediactl.errors import UsageError
-from mediactl.files import shown
+from mediactl.core.errors import UsageError
+from mediactl.core.files import shown
 from mediactl.model.jobs import Priority
 from mediactl.model.uploads import IfExists, Place
 
