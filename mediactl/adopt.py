@@ -6,7 +6,7 @@ import os
 
 import msgspec
 
-from mediactl import asset
+from mediactl.assets import document
 from mediactl.core import files
 from mediactl.jobs.journal import Journal
 
@@ -19,17 +19,17 @@ def adopt(journal: Journal, out: bytes, *, sweep: bool = True) -> int:
 
     Temporary files that are met are removed (``sweep``): with the journal, their owners' claims are gone.
     """
-    found: list[tuple[bytes, asset.Asset]] = []
+    found: list[tuple[bytes, document.Asset]] = []
     adopted = 0
     for folder, folders, names in os.walk(out):
         folders[:] = sorted(name for name in folders if not name.startswith(b"."))
         if sweep and any(name.startswith(files.TEMPORARY) for name in names):
             files.sweep_temporaries(folder)
-        if asset.NAME not in names or folder == out:
+        if document.NAME not in names or folder == out:
             continue
         try:
-            with open(os.path.join(folder, asset.NAME), "rb") as file:
-                found.append((os.path.relpath(folder, out), asset.decode(file.read())))
+            with open(os.path.join(folder, document.NAME), "rb") as file:
+                found.append((os.path.relpath(folder, out), document.decode(file.read())))
         except (OSError, msgspec.DecodeError, ValueError):
             continue  # not ours, or torn by hand: its source will be processed as a new one
         if len(found) >= BATCH:
@@ -37,7 +37,7 @@ def adopt(journal: Journal, out: bytes, *, sweep: bool = True) -> int:
     return adopted + _enter(journal, found)
 
 
-def _enter(journal: Journal, found: list[tuple[bytes, asset.Asset]]) -> int:
+def _enter(journal: Journal, found: list[tuple[bytes, document.Asset]]) -> int:
     with journal.transaction():
         for place, each in found:
             journal.sources.adopt(place, each)

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import msgspec
 
-from mediactl import asset
+from mediactl.assets import document
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.ui.lines import count, size
@@ -95,14 +95,14 @@ def read(out: bytes) -> Iterator[Found]:
     ours = os.path.isdir(os.path.join(out, b".mediactl"))
     for folder, folders, names in os.walk(out):
         folders[:] = sorted(name for name in folders if not name.startswith(b"."))
-        if asset.NAME not in names or folder == out:
+        if document.NAME not in names or folder == out:
             continue
         try:
-            with open(os.path.join(folder, asset.NAME), "rb") as file:
+            with open(os.path.join(folder, document.NAME), "rb") as file:
                 each = decode(file.read())
         except (OSError, msgspec.DecodeError):
             continue
-        if each.schema == asset.SCHEMA:
+        if each.schema == document.SCHEMA:
             ours = True
             source, tells = each.source, each.metadata
             yield Found(

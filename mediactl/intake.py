@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mediactl import scan, sniff
+from mediactl.assets.check import OutputCheck
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.core.settings import Settings
@@ -19,7 +20,6 @@ from mediactl.jobs.sources import Known
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob
 from mediactl.model.media import UNREADABLE, Fingerprint, Kind, Source
-from mediactl.outputs import OutputCheck
 from mediactl.plan import lacks_place, permitted
 from mediactl.planner import Planner
 from mediactl.recipe import Recipe

@@ -6,7 +6,7 @@ import hashlib
 
 import msgspec
 
-from mediactl.asset import Look
+from mediactl.assets.document import Look
 from mediactl.model.assets import OutputFile, Target
 from mediactl.model.jobs import MakeTask, NewJob, PieceTask, Priority, ProbeTask
 from mediactl.model.media import Fingerprint, Kind, Limits, MediaInfo, Source

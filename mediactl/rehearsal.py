@@ -15,6 +15,7 @@ import msgspec
 
 from mediactl import __version__, recipe
 from mediactl.adopt import adopt
+from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Settings
 from mediactl.effort import SECONDS_A_BYTE
 from mediactl.explain import Change, Effect, Measured, label
@@ -24,7 +25,6 @@ from mediactl.jobs.journal import Journal
 from mediactl.media.versions import encoder_versions
 from mediactl.model.events import Event
 from mediactl.model.media import Kind
-from mediactl.outputs import OutputCheck
 from mediactl.planner import MAX_THREADS, Planner
 from mediactl.recipe import Recipe
 from mediactl.run import found_sources

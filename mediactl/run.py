@@ -19,6 +19,7 @@ import msgspec
 
 from mediactl import __version__, leaving, manifest, recipe, scan
 from mediactl.adopt import adopt
+from mediactl.assets.check import OutputCheck
 from mediactl.backlog import LANES, JournalBacklog, sweep_work, take_over
 from mediactl.core.errors import ExitCode, MachineBlocked, UsageError
 from mediactl.core.files import shown
@@ -30,7 +31,6 @@ from mediactl.jobs.states import Patience
 from mediactl.media.versions import encoder_versions
 from mediactl.model.events import Event
 from mediactl.model.jobs import Verdict
-from mediactl.outputs import OutputCheck
 from mediactl.planner import Planner
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service

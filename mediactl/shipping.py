@@ -7,7 +7,7 @@ import os
 
 import msgspec
 
-from mediactl import asset
+from mediactl.assets import document
 from mediactl.core.files import fingerprint, shown
 from mediactl.core.settings import Destination
 from mediactl.jobs.journal import Claim, Journal
@@ -56,7 +56,7 @@ class Shipping:
         journal = self._journal
         row = journal.sources.get(source)
         journal.sources.cancel_uploads(source)
-        key = self._key(row, os.fsdecode(asset.NAME))
+        key = self._key(row, os.fsdecode(document.NAME))
         if journal.uploads.claim_key(key, row.source.place) is not None:
             journal.sources.upload_state(source, "conflict", self.destination)
             reason = f"its outputs would take the place of another source's at {key}; rename one"
@@ -138,8 +138,8 @@ def gave_up(journal: Journal, claim: Claim, state: str) -> None:
 
 
 def _asset(row: SourceRow, out: bytes, place: Place, about: About, if_exists: IfExists) -> UploadTask:
-    file = os.path.join(out, row.source.place, asset.NAME)
-    key = object_key(place.prefix, row.source.place, os.fsdecode(asset.NAME))
+    file = os.path.join(out, row.source.place, document.NAME)
+    key = object_key(place.prefix, row.source.place, os.fsdecode(document.NAME))
     return UploadTask(file, fingerprint(os.stat(file)), place, key, about, if_exists=if_exists)
 
 

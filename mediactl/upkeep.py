@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from mediactl import __version__, asset
+from mediactl import __version__
+from mediactl.assets import document
 from mediactl.core import files
 from mediactl.inspect import find
 from mediactl.jobs import report
@@ -96,7 +97,7 @@ def prune(state: str, out: bytes, removed: list[Gone]) -> int:
     with report.read(state, write=True) as rows:
         for source, _, place, names in removed:
             folder = os.path.join(out, place)
-            for name in (asset.NAME, *(each.encode() for each in names)):
+            for name in (document.NAME, *(each.encode() for each in names)):
                 number += files.remove_if_there(os.path.join(folder, name))
             while folder != out and _remove_if_empty(folder):
                 folder = os.path.dirname(folder)

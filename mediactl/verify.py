@@ -10,7 +10,7 @@ from concurrent.futures import Future
 
 import msgspec
 
-from mediactl import asset
+from mediactl.assets import document
 from mediactl.core import files
 from mediactl.core.files import shown
 from mediactl.core.threads import in_order
@@ -138,9 +138,9 @@ def _check(source: Published, folder: bytes, digests: _Digests) -> Iterator[tupl
             yield artefact.name, "missing", "is not there"
         except OSError as error:
             yield artefact.name, "wrong", f"cannot be read: {error.strerror}"
-    name = asset.NAME.decode()
+    name = document.NAME.decode()
     try:
-        with open(os.path.join(folder, asset.NAME), "rb") as file:
+        with open(os.path.join(folder, document.NAME), "rb") as file:
             content = file.read()
         if not _tells(content, source):
             yield name, "wrong", "does not tell what was made"
@@ -153,19 +153,19 @@ def _check(source: Published, folder: bytes, digests: _Digests) -> Iterator[tupl
 def _tells(content: bytes, source: Published) -> bool:
     """Whether an asset.json is the one of a source, to the byte."""
     try:
-        found = asset.decode(content)
+        found = document.decode(content)
     except msgspec.DecodeError:
         return False
     told = (
-        found.source.digest, found.source.kind.value, asset.path_of(found), found.artefacts, found.metadata,
-        asset.look_of(found), found.warnings, found.srcset, found.picture, found.video,
+        found.source.digest, found.source.kind.value, document.path_of(found), found.artefacts, found.metadata,
+        document.look_of(found), found.warnings, found.srcset, found.picture, found.video,
     )  # fmt: skip
-    info, look = asset.told(source.info, source.metadata), asset.Look.parse(source.placeholder)
+    info, look = document.told(source.info, source.metadata), document.Look.parse(source.placeholder)
     known = (
         source.digest, source.kind, source.path, source.artefacts, info, look, source.warnings,
-        *asset.markup_of(source.artefacts, info, look),
+        *document.markup_of(source.artefacts, info, look),
     )  # fmt: skip
-    return told == known and asset.encode(found) == content
+    return told == known and document.encode(found) == content
 
 
 def _reached(place: Place) -> Place:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import apsw
 import msgspec
 
-from mediactl import asset
+from mediactl.assets import document
 from mediactl.jobs import database
 from mediactl.model.assets import Artefact, OutputFile, Reuse
 from mediactl.model.jobs import Made
@@ -202,7 +202,7 @@ class Sources:
             for row in self._run("twins", (digest, source)).fetchall()
         )
 
-    def adopt(self, place: bytes, adopted: asset.Asset) -> None:
+    def adopt(self, place: bytes, adopted: document.Asset) -> None:
         """Enter what an asset.json tells; the source is probed, and its files are hashed, before they are believed."""
         folder, name = os.path.split(place)
         source = adopted.source
@@ -211,8 +211,8 @@ class Sources:
         info = msgspec.structs.replace(adopted.metadata, tags=tags)
         row = self._run(
             "adopt_source",
-            (folder, name, asset.path_of(adopted), source.bytes, source.kind.value, source.digest,
-             msgspec.json.encode(info), asset.look_of(adopted).text()),
+            (folder, name, document.path_of(adopted), source.bytes, source.kind.value, source.digest,
+             msgspec.json.encode(info), document.look_of(adopted).text()),
         ).fetchone()  # fmt: skip
         if row is not None:
             self.put_artefacts(row[0], (OutputFile(artefact, 0, 0) for artefact in adopted.artefacts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 
-from mediactl.asset import Look
+from mediactl.assets.document import Look
 from mediactl.media.dominant import dominant
 from mediactl.media.image_load import shrink
 from mediactl.media.phash import SIDE, phash

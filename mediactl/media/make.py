@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from mediactl import asset
+from mediactl.assets import document
 from mediactl.core import files
 from mediactl.core.errors import JobFailed
 from mediactl.core.files import shown
@@ -63,12 +63,12 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
         placeholder = drafts.placeholder or placeholder or _look_of_poster(there, task, folder)
         warnings = (*warnings, *(each for each in drafts.warnings if each not in warnings))
     files_ = tuple(there[target.name] for target in task.targets)
-    look = asset.Look.parse(placeholder)
+    look = document.Look.parse(placeholder)
     if not task.thumbhash:
         look = msgspec.structs.replace(look, placeholder="")
     warnings = (*warnings, *_not_smaller(task, files_))
-    whole = asset.build(task, tuple(file.artefact for file in files_), look, warnings)
-    folder.stage_asset(asset.encode(whole))
+    whole = document.build(task, tuple(file.artefact for file in files_), look, warnings)
+    folder.stage_asset(document.encode(whole))
     return Made(
         files=files_,
         made=len(task.targets) - kept,
@@ -236,7 +236,7 @@ class _Folder:
     def stage_asset(self, content: bytes) -> None:
         """The same for asset.json, unless the very same one is there."""
         self._prepare()
-        name = asset.NAME.decode()
+        name = document.NAME.decode()
         try:
             with open(self.path(name), "rb") as file:
                 if file.read() == content:

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 from conftest import ROOT, CommandLine
 
-from mediactl import asset, recipe
+from mediactl import recipe
+from mediactl.assets import document
 from mediactl.cli import cli
 from mediactl.model.assets import Artefact
 from mediactl.model.media import AudioTrack, Chapter, MediaInfo, TextTrack, VideoTrack
@@ -89,12 +90,12 @@ def test_every_event_that_a_run_tells_is_in_the_docs_with_its_fields(mediactl: C
 def test_the_asset_in_the_docs_is_one_and_every_key_of_an_asset_is_told() -> None:
     text = (ROOT / "docs" / "assets.md").read_text()
     (example,) = blocks(ROOT / "docs" / "assets.md", "json")
-    whole = asset.decode(example.encode())
-    assert (whole.srcset, whole.picture, whole.video) == asset.markup_of(
-        whole.artefacts, whole.metadata, asset.look_of(whole)
+    whole = document.decode(example.encode())
+    assert (whole.srcset, whole.picture, whole.video) == document.markup_of(
+        whole.artefacts, whole.metadata, document.look_of(whole)
     )
     told = set(re.findall(r"[`.\]](\w+)`", text))
-    structs = (asset.Asset, asset.AssetSource, MediaInfo, VideoTrack, AudioTrack, TextTrack, Chapter, Artefact)
+    structs = (document.Asset, document.AssetSource, MediaInfo, VideoTrack, AudioTrack, TextTrack, Chapter, Artefact)
     for struct in structs:
         names = {field.encode_name for field in msgspec.structs.fields(struct)}
         assert names - {"source", "metadata", "artefacts"} <= told, struct

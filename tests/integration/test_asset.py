@@ -16,8 +16,8 @@ import pytest
 from conftest import CommandLine
 from PIL import Image
 
-from mediactl import asset
-from mediactl.asset import Look
+from mediactl.assets import document
+from mediactl.assets.document import Look
 from mediactl.media import ffmpeg, metadata
 from mediactl.model.media import MediaInfo
 
@@ -74,9 +74,9 @@ def test_what_earlier_versions_kept_is_known_to_lack_something() -> None:
 
 def test_tags_that_the_recipe_does_not_name_are_left_out() -> None:
     info = MediaInfo("jpeg", tags={"camera": "Acme", "software": "7"})
-    assert asset.told(info, ("camera", "lens")).tags == {"camera": "Acme"}
-    assert asset.told(info, ()).tags == {}
-    assert asset.told(info, None) is info
+    assert document.told(info, ("camera", "lens")).tags == {"camera": "Acme"}
+    assert document.told(info, ()).tags == {}
+    assert document.told(info, None) is info
 
 
 @pytest.mark.parametrize(
@@ -163,17 +163,17 @@ def test_a_film_is_looked_at_by_the_poster_that_is_there(mediactl: CommandLine) 
     (mediactl.folder / "r.toml").write_text(f'name = "r"\n{poster}')
     assert mediactl("process", "in", "--recipe", "r.toml").code == 0
     file = mediactl.folder / "derived/a.jpg.mp4/asset.json"
-    before = asset.look_of(asset.decode(file.read_bytes()))
+    before = document.look_of(document.decode(file.read_bytes()))
     assert before.placeholder and before.colour and before.phash
     forget(mediactl, "")
     (mediactl.folder / "r.toml").write_text(f'name = "r"\n{poster}{video}')
     again = mediactl("process", "in", "--recipe", "r.toml", "--json")
     assert again.summary["artefacts"] == 1
-    made = asset.decode(file.read_bytes())
+    made = document.decode(file.read_bytes())
     media_type = made.artefacts[0].media_type
     assert re.fullmatch(r'video/mp4; codecs="avc1\.6400[0-9a-f]{2}"', media_type), media_type
     assert media_type in html.unescape(made.video)
-    after = asset.look_of(made)
+    after = document.look_of(made)
     # Of the poster's file now, of the frame that became it before.
     assert after.placeholder and after.colour
     assert (int(before.phash, 16) ^ int(after.phash, 16)).bit_count() <= 4

@@ -35,7 +35,7 @@ from pictures import (
 from PIL import ExifTags, Image, ImageCms, ImageDraw
 from PIL.TiffImagePlugin import IFDRational
 
-from mediactl.asset import Look
+from mediactl.assets.document import Look
 from mediactl.core.errors import JobFailed, MediactlError
 from mediactl.media import fallback, image, image_load, image_save, metadata
 from mediactl.media.colour import is_srgb

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mediactl.asset import Look
+from mediactl.assets.document import Look
 from mediactl.duplicates import DISTANCE
 from mediactl.media.look import fit, look_of
 from mediactl.media.vips import pyvips

@@ -15,6 +15,7 @@ from journals import Clock, claim_one
 from test_backlog import FILM, FILMS, PHOTO, Run, result_of
 
 from mediactl import recipe, scan, shipping
+from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Destination, Settings
 from mediactl.intake import Intake
 from mediactl.jobs.journal import Claim
@@ -22,7 +23,6 @@ from mediactl.jobs.states import State
 from mediactl.model.jobs import Priority, Verdict
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.model.uploads import Place, UploadTask
-from mediactl.outputs import OutputCheck
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.recipe import Recipe
 from mediactl.shipping import Shipping

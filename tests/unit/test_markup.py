@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import msgspec
 
-from mediactl import markup
+from mediactl.assets import markup
 from mediactl.model.assets import Artefact
 from mediactl.model.media import MediaInfo, TextTrack
 

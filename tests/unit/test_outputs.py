@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from pools import has_died
 
+from mediactl.assets.check import BATCH, OutputCheck, Question, stale
 from mediactl.core.errors import MachineBlocked
-from mediactl.outputs import BATCH, OutputCheck, Question, stale
 
 
 def asset(out: Path, number: int) -> Question:

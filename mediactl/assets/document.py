@@ -10,7 +10,7 @@ import base64
 
 import msgspec
 
-from mediactl import markup
+from mediactl.assets import markup
 from mediactl.core.files import shown
 from mediactl.model.assets import Artefact
 from mediactl.model.jobs import MakeTask
