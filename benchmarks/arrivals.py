@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 
-from mediactl import recipe
 from mediactl.backlog import JournalBacklog
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
@@ -24,6 +23,7 @@ from mediactl.model.jobs import NewJob
 from mediactl.planner import Planner, in_lane
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
+from mediactl.recipe import loader
 
 EXECUTE = "benchmarks.arrivals:execute"
 
@@ -135,7 +135,7 @@ def run(
             warm.set()
         intake = Arrivals(journal, arriving, pauses, warm)
         settings = Settings(sources=(), out=state.encode(), state=state)
-        planner = Planner(settings, recipe.load("web"), {}, journal)
+        planner = Planner(settings, loader.load("web"), {}, journal)
         backlog = JournalBacklog(journal, planner, intake, state.encode(), tell, time.monotonic)
         log = stack.enter_context(open(os.devnull, "wb"))
         pool = Supervisor(

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mediactl import recipe
 from mediactl.backlog import JournalBacklog
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
@@ -22,6 +21,7 @@ from mediactl.model.jobs import NewJob
 from mediactl.planner import Planner
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
+from mediactl.recipe import loader
 
 EXECUTE = "benchmarks.mediactl_queue:execute"
 
@@ -92,7 +92,7 @@ class OneByOne(Nothing):
 def run(journal: Journal, intake: Nothing, folder: str, workers: int, tell: Callable[[Event], None]) -> None:
     """Work a journal off with so many workers."""
     settings = Settings(sources=(), out=folder.encode(), state=folder)
-    planner = Planner(settings, recipe.load("web"), {}, journal)
+    planner = Planner(settings, loader.load("web"), {}, journal)
     backlog = JournalBacklog(journal, planner, intake, folder.encode(), tell, time.monotonic)
     pool = Supervisor(
         EXECUTE, backlog, workers=workers, token=journal.run, environment=worker_environment(os.environ), log=2

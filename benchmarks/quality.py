@@ -36,7 +36,7 @@ from mediactl.media.similarity import luma, ssim
 from mediactl.media.vips import Picture, pyvips
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, Source
-from mediactl.recipe import Recipe
+from mediactl.recipe.loader import Recipe
 from mediactl.targets import DEFAULT_EFFORT, DEFAULT_QUALITY, targets
 from mediactl.wanted import EXTENSIONS, ImageOutput
 

@@ -17,7 +17,7 @@ def recipe() -> None:
 @recipe.command("list")
 def recipe_list() -> None:
     """Recipes that come with mediactl."""
-    from mediactl import recipe as recipes
+    from mediactl.recipe import loader as recipes
 
     for name in recipes.builtin_names():
         click.echo(f"{name:<12}  {recipes.load(name).description}")
@@ -28,14 +28,14 @@ def recipe_list() -> None:
 @click.option("--resolved", is_flag=True, help="As it comes out, what it extends included.")
 def recipe_show(name: str, resolved: bool) -> None:
     """Print a recipe's TOML, to start one of your own from."""
-    from mediactl import extending
-    from mediactl import recipe as recipes
+    from mediactl.recipe import inheritance
+    from mediactl.recipe import loader as recipes
 
     text, origin = recipes.text_of(name)
     if resolved:
         found = recipes.draft(text, origin)
         recipes.checked(found)
-        text = extending.toml(found.tree())
+        text = inheritance.toml(found.tree())
     click.echo(text.rstrip("\n"))
 
 
@@ -49,8 +49,8 @@ def recipe_show(name: str, resolved: bool) -> None:
               help="Workers that times are told for.  [default: usable cores]")  # fmt: skip
 def recipe_check(file: str, against: str | None, out: bytes | None, state: str | None, jobs: int | None) -> None:
     """Check a recipe FILE, and tell what it would change."""
-    from mediactl import recipe as recipes
     from mediactl.model.media import Kind
+    from mediactl.recipe import loader as recipes
 
     checked = recipes.load(file)
     outputs = ", ".join(f"{len(checked.outputs(kind))} of {kind.value}" for kind in Kind if checked.outputs(kind))
@@ -75,6 +75,6 @@ def recipe_check(file: str, against: str | None, out: bytes | None, state: str |
 @recipe.command("schema")
 def recipe_schema() -> None:
     """Print the JSON Schema of recipes, for an editor to complete and check them by."""
-    from mediactl import schema
+    from mediactl.recipe import schema
 
     click.echo(schema.text(), nl=False)

@@ -19,7 +19,7 @@ from mediactl.jobs.sources import Had, Outcome
 from mediactl.model.assets import Target
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.plan import work_of
-from mediactl.recipe import OUTPUTS, AnyOutput, Recipe
+from mediactl.recipe.loader import OUTPUTS, AnyOutput, Recipe
 from mediactl.targets import Params, Versions, by_output, effective_kind
 
 Measured = Callable[[Kind, str, int], float | None]

@@ -22,7 +22,7 @@ from mediactl.model.jobs import NewJob
 from mediactl.model.media import UNREADABLE, Fingerprint, Kind, Source
 from mediactl.plan import lacks_place, permitted
 from mediactl.planner import Planner
-from mediactl.recipe import Recipe
+from mediactl.recipe.loader import Recipe
 from mediactl.shipping import Shipping
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mediactl import recipe, scan
+from mediactl import scan
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.model.jobs import Priority
+from mediactl.recipe import loader
 
 EXTENSIONS = (b".jsonl", b".csv", b".txt")
 
@@ -42,7 +43,7 @@ def read(content: bytes, origin: bytes, root: bytes, *, allow_outside: bool) -> 
             continue
         try:
             if row.recipe is not None and row.recipe not in recipes:
-                recipe.load(row.recipe)
+                loader.load(row.recipe)
                 recipes.add(row.recipe)
             yield _batch(row, root, real_root, allow_outside)
         except UsageError as error:

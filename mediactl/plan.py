@@ -10,7 +10,7 @@ from mediactl.assets.document import Look
 from mediactl.model.assets import OutputFile, Target
 from mediactl.model.jobs import MakeTask, NewJob, PieceTask, Priority, ProbeTask
 from mediactl.model.media import Fingerprint, Kind, Limits, MediaInfo, Source
-from mediactl.recipe import Recipe
+from mediactl.recipe.loader import Recipe
 from mediactl.targets import ENCODERS, OPERATION_VERSIONS, OPERATIONS, Versions, effective_kind, is_long
 
 STALL_LIMIT = 180.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from mediactl import plan
-from mediactl import recipe as recipes
 from mediactl.core.files import work_folder
 from mediactl.core.settings import Settings
 from mediactl.effort import seconds_of
@@ -13,7 +12,8 @@ from mediactl.jobs.journal import Journal
 from mediactl.jobs.prediction import Predictor
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import Kind, MediaInfo, Source
-from mediactl.recipe import Recipe
+from mediactl.recipe import loader as recipes
+from mediactl.recipe.loader import Recipe
 from mediactl.targets import Versions, targets
 
 MAX_THREADS = 4

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl import __version__, recipe
+from mediactl import __version__
 from mediactl.adopt import adopt
 from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Settings
@@ -26,7 +26,8 @@ from mediactl.media.versions import encoder_versions
 from mediactl.model.events import Event
 from mediactl.model.media import Kind
 from mediactl.planner import MAX_THREADS, Planner
-from mediactl.recipe import Recipe
+from mediactl.recipe import loader
+from mediactl.recipe.loader import Recipe
 from mediactl.run import found_sources
 from mediactl.shipping import Shipping
 from mediactl.ui.lines import count, duration, size
@@ -95,7 +96,7 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
     as a run would."""
     events: list[Event] = []
     with ExitStack() as stack:
-        chosen = recipe.load(settings.recipe)
+        chosen = loader.load(settings.recipe)
         batches = found_sources(settings, stdin)
         check = OutputCheck(settings.out)
         stack.callback(check.close)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mediactl import __version__, leaving, manifest, recipe, scan
+from mediactl import __version__, leaving, manifest, scan
 from mediactl.adopt import adopt
 from mediactl.assets.check import OutputCheck
 from mediactl.backlog import LANES, JournalBacklog, sweep_work, take_over
@@ -36,6 +36,7 @@ from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
+from mediactl.recipe import loader
 from mediactl.shipping import Shipping
 from mediactl.ui.tally import Summary, Tally
 
@@ -63,7 +64,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
         emit(event)
 
     with ExitStack() as stack:
-        chosen = recipe.load(settings.recipe)
+        chosen = loader.load(settings.recipe)
         watch = None if settings.watching is None else open_watch(settings, tell)
         batches = found_sources(settings, stdin) if watch is None else watch
         make_out(settings.out)

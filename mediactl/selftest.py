@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from mediactl import __version__, recipe
+from mediactl import __version__
 from mediactl.backlog import JournalBacklog
 from mediactl.core.settings import Settings
 from mediactl.jobs import report
@@ -31,6 +31,7 @@ from mediactl.pool import synthetic
 from mediactl.pool.contract import Stopped
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
+from mediactl.recipe import loader
 
 JOBS_A_SECOND = 200
 """How many jobs are made for each second that a test is asked to take; with two cores, what the mix below comes to."""
@@ -84,7 +85,7 @@ def run(number: int, seed: int, workers: int, tell: Callable[[str], None]) -> Re
             with journal.transaction():
                 journal.add(jobs)
             settings = Settings(sources=(), out=os.fsencode(folder), state=folder)
-            planner = Planner(settings, recipe.load("web"), {}, journal)
+            planner = Planner(settings, loader.load("web"), {}, journal)
             events: Counter[str] = Counter()
 
             def count(event: Event) -> None:

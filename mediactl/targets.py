@@ -30,10 +30,10 @@ from fractions import Fraction
 
 import msgspec
 
-from mediactl.conditions import holds
 from mediactl.model.assets import Target
 from mediactl.model.media import Kind, MediaInfo
-from mediactl.recipe import AnyOutput, Recipe
+from mediactl.recipe.conditions import holds
+from mediactl.recipe.loader import AnyOutput, Recipe
 from mediactl.wanted import (
     AnimationOutput,
     AudioOutput,

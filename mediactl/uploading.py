@@ -22,7 +22,7 @@ from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
-from mediactl.recipe import load
+from mediactl.recipe.loader import load
 from mediactl.run import EXECUTE, Emit, open_journal, uploading, worker_log
 from mediactl.sending import Sending, must_exist
 from mediactl.ui.tally import Summary, Tally

@@ -18,7 +18,7 @@ from mediactl.media.drafts import Drafts
 from mediactl.media.vips import pyvips
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, MediaInfo, Source
-from mediactl.recipe import Recipe
+from mediactl.recipe.loader import Recipe
 from mediactl.sniff import HEAD, sniff
 from mediactl.targets import targets
 from mediactl.wanted import ImageFormat, ImageOutput

@@ -16,7 +16,6 @@ from typing import Any
 import odd_jobs
 from journals import new_job, opened, put
 
-from mediactl import recipe
 from mediactl.backlog import LANES, JournalBacklog
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
@@ -27,6 +26,7 @@ from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Noting, Room, Stopped
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
+from mediactl.recipe import loader
 
 HERE = Path(__file__).resolve().parent
 PATHS = f"{HERE.parent}:{HERE}"
@@ -80,7 +80,7 @@ class Pool:
         self.on_event: Callable[[Event], object] = lambda _: None
         self.intake: NoIntake = options.pop("intake", None) or NoIntake()
         wanted = Settings(sources=(), out=os.fsencode(folder / "out"), state=str(folder))
-        planner = Planner(wanted, recipe.load("web"), {}, journal)
+        planner = Planner(wanted, loader.load("web"), {}, journal)
         lanes = options.pop("lanes", LANES)
         self.backlog = Recording(journal, planner, self.intake, wanted.out, self._take, time.monotonic, lanes=lanes)
         self.backlog.answers = []

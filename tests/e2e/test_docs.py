@@ -12,11 +12,11 @@ import msgspec
 import pytest
 from conftest import ROOT, CommandLine
 
-from mediactl import recipe
 from mediactl.assets import document
 from mediactl.cli import cli
 from mediactl.model.assets import Artefact
 from mediactl.model.media import AudioTrack, Chapter, MediaInfo, TextTrack, VideoTrack
+from mediactl.recipe import loader
 
 
 def blocks(file: Path, language: str) -> list[str]:
@@ -99,5 +99,5 @@ def test_the_asset_in_the_docs_is_one_and_every_key_of_an_asset_is_told() -> Non
     for struct in structs:
         names = {field.encode_name for field in msgspec.structs.fields(struct)}
         assert names - {"source", "metadata", "artefacts"} <= told, struct
-    for tag in get_args(recipe.Tag):
+    for tag in get_args(loader.Tag):
         assert re.search(rf"\b{tag}\b", text), tag

@@ -12,7 +12,7 @@ import pytest
 import pyvips
 from conftest import CommandLine
 
-from mediactl import recipe
+from mediactl.recipe import loader
 
 BASE = 'name = "mine"\n[[image]]\nname = "w100"\nwidth = 100\n[[image]]\nname = "w50"\nwidth = 50\n'
 WIDER = 'name = "mine"\nextends = "base.toml"\n[[image]]\nname = "w80"\nwidth = 80\n'
@@ -38,19 +38,19 @@ def tree(folder: Path) -> dict[str, str]:
 def test_list_names_every_built_in_recipe_with_what_it_is_for(mediactl: CommandLine) -> None:
     told = mediactl("recipe", "list")
     assert told.code == 0
-    assert [line.split()[0] for line in told.out.splitlines()] == recipe.builtin_names()
+    assert [line.split()[0] for line in told.out.splitlines()] == loader.builtin_names()
     assert all(len(line.split()) > 3 for line in told.out.splitlines())
 
 
 def test_show_prints_what_a_recipe_of_ones_own_can_start_from(mediactl: CommandLine) -> None:
     told = mediactl("recipe", "show", "web")
-    assert recipe.parse(told.out, "mine.toml") == recipe.load("web")
+    assert loader.parse(told.out, "mine.toml") == loader.load("web")
 
 
 def test_show_resolved_prints_what_comes_out_of_a_chain(mediactl: CommandLine, folder: Path) -> None:
     told = mediactl("recipe", "show", "wider.toml", "--resolved")
     assert told.code == 0
-    assert recipe.parse(told.out, "one.toml") == recipe.load(str(folder / "wider.toml"))
+    assert loader.parse(told.out, "one.toml") == loader.load(str(folder / "wider.toml"))
     assert "extends" in mediactl("recipe", "show", "wider.toml").out
     assert "extends" not in told.out
 

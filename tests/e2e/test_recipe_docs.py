@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, CommandLine
 from test_docs import blocks
 
-from mediactl import conditions, extending, recipe, schema
+from mediactl.recipe import conditions, inheritance, loader, schema
 
 DOCS = ROOT / "docs" / "recipes.md"
 TEXT = DOCS.read_text()
@@ -40,7 +40,7 @@ def sections() -> dict[str, list[tuple[str, str, str, str]]]:
 
 
 SECTIONS = sections()
-STRUCTS: dict[str, type[msgspec.Struct]] = {"": recipe.RecipeFile, **recipe.TABLES}
+STRUCTS: dict[str, type[msgspec.Struct]] = {"": loader.RecipeFile, **loader.TABLES}
 
 
 def plain(value: object) -> Any:
@@ -51,7 +51,7 @@ def plain(value: object) -> Any:
 def test_every_table_and_every_key_of_it_is_in_the_docs_and_no_others() -> None:
     assert set(SECTIONS) == set(STRUCTS)
     for table, struct in STRUCTS.items():
-        keys = {field.encode_name for field in msgspec.structs.fields(struct)} - set(recipe.TABLES)
+        keys = {field.encode_name for field in msgspec.structs.fields(struct)} - set(loader.TABLES)
         if table:
             keys = {field.encode_name for field in msgspec.structs.fields(struct)}
         assert sorted(row[0] for row in SECTIONS[table]) == sorted(keys), table
@@ -75,7 +75,7 @@ def test_what_the_docs_say_of_a_key_is_what_the_schema_says() -> None:
 def test_every_example_of_a_key_is_sound(table: str, example: str) -> None:
     said = tomllib.loads(example)
     tree: dict[str, Any] = {"name": "mine"}
-    if table in recipe.OUTPUTS:
+    if table in loader.OUTPUTS:
         tree[table] = [{"name": "x", **NEEDED.get(table, {}), **WITH.get(next(iter(said)), {}), **said}]
     else:
         tree["image"] = [{"name": "x"}]
@@ -83,8 +83,8 @@ def test_every_example_of_a_key_is_sound(table: str, example: str) -> None:
     if "without" in tree:
         # What is left out has to be there.
         tree["extends"] = "web"
-    found = recipe.parse(extending.toml(tree), "mine.toml")
-    where = getattr(found, table)[0] if table in recipe.OUTPUTS else getattr(found, table) if table else found
+    found = loader.parse(inheritance.toml(tree), "mine.toml")
+    where = getattr(found, table)[0] if table in loader.OUTPUTS else getattr(found, table) if table else found
     for key, value in said.items():
         if key not in ("extends", "without"):
             assert plain(getattr(where, key)) == value
@@ -119,4 +119,4 @@ def test_every_name_of_conditions_is_in_the_docs_with_what_it_is() -> None:
 def test_the_recipes_that_come_along_are_in_the_docs() -> None:
     _, _, section = TEXT.partition("\n## Recipes that come along\n")
     rows = re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE)
-    assert set(recipe.builtin_names()) == set(rows)
+    assert set(loader.builtin_names()) == set(rows)

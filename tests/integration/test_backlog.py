@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from journals import Clock, Rows, opened
 
-from mediactl import recipe
 from mediactl.backlog import JournalBacklog
 from mediactl.core.files import fingerprint
 from mediactl.core.settings import Settings
@@ -30,10 +29,11 @@ from mediactl.model.jobs import Made, MakeTask, PieceTask, Priority, ProbeTask, 
 from mediactl.model.media import AudioTrack, Kind, MediaInfo, Source, VideoTrack
 from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room
+from mediactl.recipe import loader
 from mediactl.settlement import MAX_CHANGES
 
-WEB = recipe.load("web")
-FILMS = recipe.parse(
+WEB = loader.load("web")
+FILMS = loader.parse(
     'name = "films"\ncutting = { above = 4, piece = 4 }\n[[video]]\nname = "v"\n[[poster]]\nname = "p"\n', "films.toml"
 )
 PHOTO = MediaInfo(format="jpeg", width=500, height=400)
@@ -66,7 +66,7 @@ class NoIntake:
 class Run:
     """One run: a journal, a backlog on it, and the jobs that its workers would hold."""
 
-    def __init__(self, folder: Path, clock: Clock, chosen: recipe.Recipe) -> None:
+    def __init__(self, folder: Path, clock: Clock, chosen: loader.Recipe) -> None:
         self.stack = ExitStack()
         self.journal: Journal = self.stack.enter_context(opened(folder / "state", clock))
         out = os.fsencode(folder / "out")

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from journals import Clock, Rows, claim_one, new_job, opened, put
 
-from mediactl import recipe
 from mediactl.backlog import JournalBacklog
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
@@ -20,6 +19,7 @@ from mediactl.jobs.states import PATIENCE
 from mediactl.model.jobs import NewJob, Priority, Verdict
 from mediactl.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room
+from mediactl.recipe import loader
 
 ROOM = Room({"quick": 2, "heavy": 1})
 
@@ -55,7 +55,7 @@ def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
 def backlog(journal: Journal, tmp_path: Path, clock: Clock) -> JournalBacklog:
     """What the pool would ask."""
     out = os.fsencode(tmp_path / "out")
-    planner = Planner(Settings(sources=(), out=out, state=str(tmp_path)), recipe.load("web"), {}, journal)
+    planner = Planner(Settings(sources=(), out=out, state=str(tmp_path)), loader.load("web"), {}, journal)
     return JournalBacklog(journal, planner, NoIntake(), out, lambda _: None, clock)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from journals import Clock, Rows, a_source, claim_one, new_job, opened, put
 
-from mediactl import recipe
 from mediactl.backlog import JournalBacklog
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
@@ -19,6 +18,7 @@ from mediactl.model.events import Event
 from mediactl.model.jobs import Verdict
 from mediactl.planner import Planner
 from mediactl.pool.contract import Ended, Room
+from mediactl.recipe import loader
 
 ROOM = Room({"quick": 1})
 
@@ -47,7 +47,7 @@ class Setting:
             self.source = journal.sources.put(a_source(), "", "", "pending")
             journal.add([new_job("a", kind="image", source=self.source)])
         out = os.fsencode(folder / "out")
-        planner = Planner(Settings(sources=(), out=out, state=str(folder)), recipe.load("web"), {}, journal)
+        planner = Planner(Settings(sources=(), out=out, state=str(folder)), loader.load("web"), {}, journal)
         self.backlog = JournalBacklog(journal, planner, NoIntake(), out, self.events.append, Clock())
 
     def run_and_end(self, verdict: Verdict, worker: int) -> None:

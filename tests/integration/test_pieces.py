@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from films import make
 
-from mediactl import plan, recipe, targets
+from mediactl import plan, targets
 from mediactl.core.errors import SourceChanged
 from mediactl.core.files import fingerprint
 from mediactl.jobs.journal import Journal
@@ -24,6 +24,7 @@ from mediactl.media.versions import encoder_versions
 from mediactl.model.assets import Artefact, OutputFile, Reuse, Target
 from mediactl.model.jobs import Made, MakeTask, NewJob, PieceTask, Priority
 from mediactl.model.media import Kind, Limits, Source
+from mediactl.recipe import loader
 from mediactl.wanted import Cutting
 
 VERSIONS = encoder_versions()
@@ -31,7 +32,7 @@ LENGTH, RATE = 9, Fraction(30000, 1001)
 FRAMES = 270
 PIECE = 120
 """Frames of 4 seconds: 120, 120 and 30 of them."""
-CUT = recipe.parse(
+CUT = loader.parse(
     """
     name = "cut"
     placeholder = "none"
@@ -78,7 +79,7 @@ def sparse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Workshop:
     """A film, its folder of pieces, and the folder of its outputs."""
 
-    def __init__(self, film: Path, folder: Path, chosen: recipe.Recipe = CUT) -> None:
+    def __init__(self, film: Path, folder: Path, chosen: loader.Recipe = CUT) -> None:
         self.film, self.folder, self.out, self.chosen = film, folder / "work" / "digest", folder / "out", chosen
         fd = os.open(film, os.O_RDONLY)
         try:
@@ -212,14 +213,14 @@ def test_a_picture_that_begins_after_the_sound_does_so_in_pieces_too(tmp_path: P
     assert times[1][0] == pytest.approx(0.6, abs=0.001)
 
 
-def asked(above: int, *qualities: str) -> recipe.Recipe:
+def asked(above: int, *qualities: str) -> loader.Recipe:
     """A recipe of films that differ in nothing but their quality."""
     films = "".join(
         f'[[video]]\nname = "v{number}"\nheight = 96\npreset = "ultrafast"\n{quality}\n'
         for number, quality in enumerate(qualities)
     )
     cutting = f"cutting = {{ above = {above}, piece = 4 }}"
-    return recipe.parse(f'name = "asked"\nplaceholder = "none"\n{cutting}\n{films}', "asked.toml")
+    return loader.parse(f'name = "asked"\nplaceholder = "none"\n{cutting}\n{films}', "asked.toml")
 
 
 @pytest.mark.parametrize("above", [6, 100], ids=["cut", "whole"])

@@ -14,7 +14,7 @@ import pyvips
 from journals import Clock, claim_one
 from test_backlog import FILM, FILMS, PHOTO, Run, result_of
 
-from mediactl import recipe, scan, shipping
+from mediactl import scan, shipping
 from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Destination, Settings
 from mediactl.intake import Intake
@@ -24,7 +24,8 @@ from mediactl.model.jobs import Priority, Verdict
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.model.uploads import Place, UploadTask
 from mediactl.pool.contract import Assignment, Ended, Room
-from mediactl.recipe import Recipe
+from mediactl.recipe import loader
+from mediactl.recipe.loader import Recipe
 from mediactl.shipping import Shipping
 
 THERE = Destination(place=Place("bucket"))
@@ -33,12 +34,12 @@ ROOM = {"quick": 9, "heavy": 9}
 
 def photos(name: str, width: int, more: str = "") -> Recipe:
     """A recipe of one picture."""
-    return recipe.parse(f'name = "{name}"\n{more}\n[[image]]\nname = "w"\nwidth = {width}\n', f"{name}.toml")
+    return loader.parse(f'name = "{name}"\n{more}\n[[image]]\nname = "w"\nwidth = {width}\n', f"{name}.toml")
 
 
 FIRST, SECOND = photos("first", 50), photos("second", 60)
 STRICTER = photos("second", 60, "[limits]\npixels = 200_000")
-FILMS_TOO = recipe.parse(
+FILMS_TOO = loader.parse(
     'name = "too"\ncutting = { above = 4, piece = 4 }\n[[video]]\nname = "v"\nheight = 240\n', "too.toml"
 )
 

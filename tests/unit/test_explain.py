@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from mediactl import explain, recipe, targets
+from mediactl import explain, targets
 from mediactl.explain import Effect
 from mediactl.jobs.sources import Had, Outcome
 from mediactl.model.media import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack
+from mediactl.recipe import loader
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
 PHOTO = MediaInfo(format="jpeg", width=4000, height=3000)
@@ -25,9 +26,9 @@ FILM = MediaInfo(
 SONG = MediaInfo(format="mp3", duration=180.0, audio=(AudioTrack("mp3", 2, 44100),))
 
 
-def parse(outputs: str) -> recipe.Recipe:
+def parse(outputs: str) -> loader.Recipe:
     """A recipe of these outputs."""
-    return recipe.parse('name = "mine"\n' + outputs, "mine.toml")
+    return loader.parse('name = "mine"\n' + outputs, "mine.toml")
 
 
 def widths(*wanted: int, more: str = "") -> str:

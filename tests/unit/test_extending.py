@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mediactl import extending, recipe
 from mediactl.core.errors import UsageError
+from mediactl.recipe import inheritance, loader
 
 BASE = """
 name = "base"
@@ -44,10 +44,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def load(folder: Path, text: str, name: str = "mine.toml") -> recipe.Recipe:
+def load(folder: Path, text: str, name: str = "mine.toml") -> loader.Recipe:
     """A recipe of this text in the folder."""
     (folder / name).write_text(text)
-    return recipe.load(str(folder / name))
+    return loader.load(str(folder / name))
 
 
 def complaint(folder: Path, text: str, name: str = "mine.toml") -> str:
@@ -63,7 +63,7 @@ MINE = 'name = "mine"\nextends = "base.toml"\n'
 
 
 def test_without_more_it_is_the_base_under_another_name(folder: Path) -> None:
-    found, base = load(folder, MINE), recipe.load(str(folder / "base.toml"))
+    found, base = load(folder, MINE), loader.load(str(folder / "base.toml"))
     assert found == msgspec.structs.replace(base, name="mine", description="")
 
 
@@ -137,7 +137,7 @@ def test_a_chain_of_files_is_followed_each_from_its_own_folder(folder: Path) -> 
 
 def test_a_built_in_recipe_can_be_extended_by_name(folder: Path) -> None:
     found = load(folder, 'name = "mine"\nextends = "web"\n[[image]]\nname = "w2400"\nwidth = 2400\n')
-    assert found.image[:-1] == recipe.load("web").image
+    assert found.image[:-1] == loader.load("web").image
     assert found.image[-1].width == 2400
 
 
@@ -171,7 +171,7 @@ def test_a_circle_of_several_files_is_named_in_full(folder: Path) -> None:
     for name, base in (("a", "b"), ("b", "c"), ("c", "a")):
         (folder / f"{name}.toml").write_text(f'name = "{name}"\nextends = "{base}.toml"\n')
     with pytest.raises(UsageError, match=r"a\.toml -> .*b\.toml -> .*c\.toml -> .*a\.toml$"):
-        recipe.load(str(folder / "a.toml"))
+        loader.load(str(folder / "a.toml"))
 
 
 def test_a_clash_with_an_output_of_the_base_names_both_files(folder: Path) -> None:
@@ -197,6 +197,6 @@ def test_a_clash_with_an_output_of_the_base_names_both_files(folder: Path) -> No
 )
 def test_what_comes_out_can_be_written_as_one_file(folder: Path, more: str) -> None:
     (folder / "mine.toml").write_text(MINE + more)
-    text = extending.toml(recipe.draft(MINE + more, str(folder / "mine.toml")).tree())
-    assert recipe.parse(text, "one.toml") == recipe.load(str(folder / "mine.toml"))
+    text = inheritance.toml(loader.draft(MINE + more, str(folder / "mine.toml")).tree())
+    assert loader.parse(text, "one.toml") == loader.load(str(folder / "mine.toml"))
     assert "extends" not in tomllib.loads(text)

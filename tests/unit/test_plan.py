@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
-from mediactl import plan, recipe, targets
+from mediactl import plan, targets
 from mediactl.model.assets import Artefact, OutputFile, Target
 from mediactl.model.jobs import MakeTask, NewJob, Priority
 from mediactl.model.media import AudioTrack, Fingerprint, Kind, Limits, MediaInfo, Source, VideoTrack
+from mediactl.recipe import loader
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
-WEB = recipe.parse(
+WEB = loader.parse(
     """
 name = "web"
 [[image]]
@@ -59,13 +60,13 @@ FILM = MediaInfo(
 SONG = MediaInfo(format="mp3", duration=180.0, audio=(AudioTrack("mp3", 2, 44100),))
 
 
-def recipe_with(*widths: int, extra: str = "") -> recipe.Recipe:
+def recipe_with(*widths: int, extra: str = "") -> loader.Recipe:
     """A recipe of WebP files in these widths."""
     outputs = "".join(f'[[image]]\nname = "w{width}"\nwidth = {width}\n' for width in widths)
-    return recipe.parse('name = "mine"\n' + extra + outputs, "mine.toml")
+    return loader.parse('name = "mine"\n' + extra + outputs, "mine.toml")
 
 
-def keys(which: recipe.Recipe, info: MediaInfo = PHOTO, digest: str = "aa", **versions: str) -> dict[str, str]:
+def keys(which: loader.Recipe, info: MediaInfo = PHOTO, digest: str = "aa", **versions: str) -> dict[str, str]:
     """Name -> key of every target."""
     kind = Kind.VIDEO if info.video else Kind.AUDIO if info.audio else Kind.IMAGE
     return {each.name: each.key for each in targets.targets(which, kind, info, digest, {**VERSIONS, **versions})}
@@ -203,7 +204,7 @@ def test_mono_sound_stays_mono_and_takes_fewer_bits() -> None:
 
 def test_only_webp_keeps_an_animation() -> None:
     moving = msgspec.structs.replace(PHOTO, frames=20)
-    both = recipe.parse('name = "mine"\n[[image]]\nname = "a"\n[[image]]\nname = "b"\nformat = "jpeg"\n', "mine.toml")
+    both = loader.parse('name = "mine"\n[[image]]\nname = "a"\n[[image]]\nname = "b"\nformat = "jpeg"\n', "mine.toml")
     assert [each.params["animated"] for each in targets.targets(both, Kind.IMAGE, moving, "aa", VERSIONS)] == [
         True,
         False,

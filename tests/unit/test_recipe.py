@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mediactl import recipe
 from mediactl.core.errors import ExitCode, UsageError
 from mediactl.model.media import Kind
+from mediactl.recipe import loader
 
 HEAD = 'name = "mine"\n'
 IMAGE = '[[image]]\nname = "w1"\nwidth = 100\n'
@@ -18,7 +18,7 @@ IMAGE = '[[image]]\nname = "w1"\nwidth = 100\n'
 def complaint(text: str) -> str:
     """What a recipe of this text is refused with."""
     with pytest.raises(UsageError) as told:
-        recipe.parse(text, "mine.toml")
+        loader.parse(text, "mine.toml")
     assert told.value.exit_code == ExitCode.USAGE
     assert str(told.value).startswith("mine.toml: ")
     assert "\n" not in str(told.value)
@@ -117,43 +117,43 @@ def test_outputs_whose_files_only_look_alike_are_fine() -> None:
         '[[video]]\nname = "hls-audio-x"\n[[storyboard]]\nname = "hls"\n[[subtitles]]\nname = "hls"\n'
         '[[subtitles]]\nname = "hls-2-a"\n[[audio]]\nname = "hls"\n[[waveform]]\nname = "hls"\n'
     )
-    assert len(recipe.parse(HEAD + outputs, "mine.toml").outputs(Kind.VIDEO)) == 8
+    assert len(loader.parse(HEAD + outputs, "mine.toml").outputs(Kind.VIDEO)) == 8
 
 
 def test_names_may_be_equal_where_the_files_are_not() -> None:
-    found = recipe.parse(HEAD + IMAGE + IMAGE + 'format = "jpeg"\n', "mine.toml")
+    found = loader.parse(HEAD + IMAGE + IMAGE + 'format = "jpeg"\n', "mine.toml")
     assert [output.file_name for output in found.image] == ["w1.webp", "w1.jpg"]
 
 
 def test_a_film_and_its_poster_stand_in_one_folder_and_are_told_apart() -> None:
-    found = recipe.parse(HEAD + '[[video]]\nname = "x"\n[[poster]]\nname = "x"\n', "mine.toml")
+    found = loader.parse(HEAD + '[[video]]\nname = "x"\n[[poster]]\nname = "x"\n', "mine.toml")
     assert [output.file_name for output in found.outputs(Kind.VIDEO)] == ["x.mp4", "x.webp"]
 
 
-@pytest.mark.parametrize("name", recipe.builtin_names())
+@pytest.mark.parametrize("name", loader.builtin_names())
 def test_the_built_in_recipes_are_sound(name: str) -> None:
-    found = recipe.load(name)
+    found = loader.load(name)
     assert found.name == name
     assert found.description
-    assert recipe.parse(recipe.text_of(name)[0], name) == found
+    assert loader.parse(loader.text_of(name)[0], name) == found
 
 
 def test_four_recipes_come_along() -> None:
-    assert recipe.builtin_names() == ["archive", "podcast", "thumbnails", "web"]
-    web = recipe.load("web")
+    assert loader.builtin_names() == ["archive", "podcast", "thumbnails", "web"]
+    web = loader.load("web")
     assert [output.width for output in web.image] == [320, 800, 1600]
     assert web.placeholder == "thumbhash"
     assert [output.format for output in web.audio] == ["m4a", "opus"]
     assert [output.file_name for output in web.outputs(Kind.VIDEO)] == [
         "v720.mp4", "hls.m3u8", "poster.webp", "storyboard.webp", "preview.webp", "subtitles.vtt",
     ]  # fmt: skip
-    assert not recipe.load("thumbnails").video
+    assert not loader.load("thumbnails").video
 
 
 def test_a_recipe_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(HEAD + IMAGE)
-    assert recipe.load(str(path)).image[0].width == 100
+    assert loader.load(str(path)).image[0].width == 100
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_recipe_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
 )
 def test_a_recipe_that_is_not_there_is_told_with_what_is(name: str, parts: list[str]) -> None:
     with pytest.raises(UsageError) as told:
-        recipe.load(name)
+        loader.load(name)
     assert all(part in str(told.value) for part in parts), str(told.value)
 
 
@@ -178,20 +178,20 @@ def test_a_recipe_that_is_no_text_is_told_as_such(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not UTF-8 text"):
-        recipe.load(str(path))
+        loader.load(str(path))
 
 
 def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(HEAD + IMAGE, encoding="utf-8-sig")
-    assert recipe.load(str(tmp_path / "mine.toml")) == recipe.parse(HEAD + IMAGE, "mine.toml")
+    assert loader.load(str(tmp_path / "mine.toml")) == loader.parse(HEAD + IMAGE, "mine.toml")
 
 
 def test_a_folder_named_as_recipe_is_told_as_unreadable(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: Is a directory"):
-        recipe.load(os.fspath(tmp_path))
+        loader.load(os.fspath(tmp_path))
 
 
 def test_equal_recipes_have_equal_digests_and_different_ones_different() -> None:
-    one, same = (recipe.parse(HEAD + IMAGE, origin) for origin in ("a", "b"))
-    other = recipe.parse(HEAD + IMAGE.replace("100", "101"), "a")
+    one, same = (loader.parse(HEAD + IMAGE, origin) for origin in ("a", "b"))
+    other = loader.parse(HEAD + IMAGE.replace("100", "101"), "a")
     assert one.digest() == same.digest() != other.digest()

@@ -9,13 +9,14 @@ import msgspec
 import pytest
 from journals import opened
 
-from mediactl import plan, recipe, wanted
+from mediactl import plan, wanted
 from mediactl.core.errors import UsageError
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.jobs import NewJob, Priority, Usage, Verdict
 from mediactl.model.media import AudioTrack, Fingerprint, Kind, MediaInfo, Source, VideoTrack
 from mediactl.planner import Planner
+from mediactl.recipe import loader
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
 PLAIN = """
@@ -48,7 +49,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 def job_of(journal: Journal, kind: Kind, text: str) -> NewJob:
     """The job that a recipe of this text gives for a source of this kind."""
     source = Source(b"/photos", b"a", b"a", Fingerprint(100, 2, 3, 4), kind, INFO[kind].format)
-    chosen = recipe.parse(text, "mine.toml")
+    chosen = loader.parse(text, "mine.toml")
     with journal.transaction():
         row = journal.sources.put(source, chosen.digest(), "", "pending")
     planner = Planner(Settings(sources=(), out=b"/out", state="/state", jobs=2), chosen, VERSIONS, journal)
@@ -58,9 +59,9 @@ def job_of(journal: Journal, kind: Kind, text: str) -> NewJob:
 
 
 def test_it_is_parsed() -> None:
-    assert recipe.parse(PLAIN + ALL, "mine.toml").run == wanted.RunLimits(12.5, 7.0, 200)
-    assert recipe.parse(PLAIN, "mine.toml").run == wanted.RunLimits(None, None, None)
-    assert recipe.parse(PLAIN + "[run]\n", "mine.toml").run == wanted.RunLimits()
+    assert loader.parse(PLAIN + ALL, "mine.toml").run == wanted.RunLimits(12.5, 7.0, 200)
+    assert loader.parse(PLAIN, "mine.toml").run == wanted.RunLimits(None, None, None)
+    assert loader.parse(PLAIN + "[run]\n", "mine.toml").run == wanted.RunLimits()
 
 
 @pytest.mark.parametrize(
@@ -77,13 +78,13 @@ def test_it_is_parsed() -> None:
 )
 def test_what_is_wrong_in_it_is_told_with_its_place(text: str, told: str) -> None:
     with pytest.raises(UsageError) as error:
-        recipe.parse(PLAIN + "[run]\n" + text, "mine.toml")
+        loader.parse(PLAIN + "[run]\n" + text, "mine.toml")
     assert str(error.value) == told
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_it_changes_no_plan_and_so_makes_nothing_anew(journal: Journal, kind: Kind) -> None:
-    plain, limited = (recipe.parse(text, "mine.toml") for text in (PLAIN, PLAIN + ALL))
+    plain, limited = (loader.parse(text, "mine.toml") for text in (PLAIN, PLAIN + ALL))
     assert plan.plan_digest(plain, kind, VERSIONS) == plan.plan_digest(limited, kind, VERSIONS)
     assert plain.digest() != limited.digest(), "the journal has to tell them apart"
     one, other = job_of(journal, kind, PLAIN), job_of(journal, kind, PLAIN + ALL)
@@ -111,7 +112,7 @@ def test_it_goes_before_what_was_learnt(journal: Journal) -> None:
 
 
 def test_it_survives_the_journal(journal: Journal) -> None:
-    limited = recipe.parse(PLAIN + ALL, "mine.toml")
+    limited = loader.parse(PLAIN + ALL, "mine.toml")
     planner = Planner(Settings(sources=(), out=b"/out", state="/state"), limited, VERSIONS, journal)
     with journal.transaction():
         journal.sources.put_recipe(limited.digest(), msgspec.json.encode(limited).decode())
@@ -119,22 +120,22 @@ def test_it_survives_the_journal(journal: Journal) -> None:
         (claim,) = journal.claim(("quick", "heavy"), 1)
         journal.record(claim, Verdict.DONE, "", Usage(), 1)
     assert (claim.time_limit, claim.memory_limit) == (12.5, 200 << 20)
-    plain = recipe.parse(PLAIN, "mine.toml")
+    plain = loader.parse(PLAIN, "mine.toml")
     other = Planner(Settings(sources=(), out=b"/out", state="/state"), plain, VERSIONS, journal)
     assert other.with_digest(limited.digest()) == limited
 
 
 def test_a_recipe_that_an_older_mediactl_put_there_has_none(journal: Journal) -> None:
-    plain = recipe.parse(PLAIN, "mine.toml")
+    plain = loader.parse(PLAIN, "mine.toml")
     content = msgspec.json.decode(msgspec.json.encode(plain))
     del content["run"]
     with journal.transaction():
         journal.sources.put_recipe("old", msgspec.json.encode(content).decode())
-    planner = Planner(Settings(sources=(), out=b"/out", state="/state"), recipe.load("web"), VERSIONS, journal)
+    planner = Planner(Settings(sources=(), out=b"/out", state="/state"), loader.load("web"), VERSIONS, journal)
     assert planner.with_digest("old") == plain
 
 
-def job_of_in(journal: Journal, planner: Planner, chosen: recipe.Recipe) -> NewJob:
+def job_of_in(journal: Journal, planner: Planner, chosen: loader.Recipe) -> NewJob:
     """A photo's job, in a transaction that is going on."""
     source = Source(b"/photos", b"a", b"a", Fingerprint(100, 2, 3, 4), Kind.IMAGE, "jpeg")
     row = journal.sources.put(source, chosen.digest(), "", "pending")

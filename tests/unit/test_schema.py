@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 from conftest import ROOT
 
-from mediactl import recipe, schema
 from mediactl.core.errors import UsageError
+from mediactl.recipe import loader, schema
 
 SCHEMA = schema.recipe_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -36,9 +36,9 @@ def test_every_key_of_every_table_has_a_description() -> None:
             assert value.get("description"), (part.get("title"), key)
 
 
-@pytest.mark.parametrize("name", recipe.builtin_names())
+@pytest.mark.parametrize("name", loader.builtin_names())
 def test_the_built_in_recipes_agree_with_it(name: str) -> None:
-    VALIDATOR.validate(tomllib.loads(recipe.text_of(name)[0]))
+    VALIDATOR.validate(tomllib.loads(loader.text_of(name)[0]))
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,4 @@ def test_what_it_refuses_the_loader_refuses_as_well(text: str) -> None:
     with pytest.raises(jsonschema.ValidationError):
         VALIDATOR.validate(tomllib.loads(text))
     with pytest.raises(UsageError):
-        recipe.parse(text, "mine.toml")
+        loader.parse(text, "mine.toml")

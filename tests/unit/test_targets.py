@@ -10,13 +10,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
-from mediactl import plan, recipe, targets
+from mediactl import plan, targets
 from mediactl.model.assets import Target
 from mediactl.model.media import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack
+from mediactl.recipe import loader
 from mediactl.wanted import Cutting
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
-HLS = recipe.parse('name = "mine"\n[[hls]]\nname = "hls"\n', "mine.toml")
+HLS = loader.parse('name = "mine"\n[[hls]]\nname = "hls"\n', "mine.toml")
 LADDER = (1080, 720, 480, 360)
 
 
@@ -37,10 +38,10 @@ def a_film(width: int = 1920, height: int = 1080, duration: float = 600.0, **vid
 
 def made(outputs: str, info: MediaInfo, kind: Kind = Kind.VIDEO, digest: str = "aa") -> tuple[Target, ...]:
     """The targets of a recipe with these outputs."""
-    return targets.targets(recipe.parse('name = "mine"\n' + outputs, "mine.toml"), kind, info, digest, VERSIONS)
+    return targets.targets(loader.parse('name = "mine"\n' + outputs, "mine.toml"), kind, info, digest, VERSIONS)
 
 
-def streams(info: MediaInfo, which: recipe.Recipe = HLS) -> list[tuple[str, int, int]]:
+def streams(info: MediaInfo, which: loader.Recipe = HLS) -> list[tuple[str, int, int]]:
     """Name, width and height of every rendition of a ladder."""
     found = targets.targets(which, Kind.VIDEO, info, "aa", VERSIONS)
     return [
@@ -327,10 +328,10 @@ def test_a_crop_has_the_proportions_that_were_asked_for_and_never_enlarges(
 
 
 def test_the_plan_of_a_kind_changes_with_whatever_decides_its_targets() -> None:
-    base = recipe.parse('name = "mine"\n' + FULL + '[[audio]]\nname = "a"\n[[image]]\nname = "i"\n', "mine.toml")
+    base = loader.parse('name = "mine"\n' + FULL + '[[audio]]\nname = "a"\n[[image]]\nname = "i"\n', "mine.toml")
 
     def changed(text: str) -> set[Kind]:
-        other = recipe.parse(text, "mine.toml")
+        other = loader.parse(text, "mine.toml")
         return {
             each for each in Kind if plan.plan_digest(base, each, VERSIONS) != plan.plan_digest(other, each, VERSIONS)
         }

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl.recipe import RecipeFile
+from mediactl.recipe.loader import RecipeFile
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TITLE = "mediactl recipe"

@@ -11,11 +11,11 @@ from typing import Literal
 
 import msgspec
 
-from mediactl import clashes, complaints, conditions, extending
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
-from mediactl.extending import Draft
 from mediactl.model.media import Kind, Limits
+from mediactl.recipe import collisions, conditions, inheritance, messages
+from mediactl.recipe.inheritance import Draft
 from mediactl.wanted import (
     AnimationOutput,
     AudioOutput,
@@ -142,14 +142,16 @@ class RecipeFile(Recipe, frozen=True, forbid_unknown_fields=True):
 
 def builtin_names() -> list[str]:
     """Names of the recipes that come with mediactl."""
-    folder = resources.files("mediactl.recipes")
+    folder = resources.files("mediactl.recipe.bundled")
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
 def text_of(name_or_file: str) -> tuple[str, str]:
     """The TOML of a built-in recipe or a file, and where it is from. Raises UsageError."""
     if name_or_file in builtin_names():
-        return resources.files("mediactl.recipes").joinpath(name_or_file + ".toml").read_text("utf-8"), name_or_file
+        return resources.files("mediactl.recipe.bundled").joinpath(name_or_file + ".toml").read_text(
+            "utf-8"
+        ), name_or_file
     looks_like_file = "/" in name_or_file or name_or_file.endswith(".toml")
     try:
         with open(name_or_file, encoding="utf-8-sig") as file:  # Windows' editors put a byte order mark first
@@ -195,8 +197,8 @@ def draft(text: str, origin: str, chain: tuple[str, ...] = ()) -> Draft:
     try:
         file = msgspec.convert(tree, RecipeFile)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{shown(origin)}: {complaints.explain(error, RecipeFile, TABLES)}") from None
-    own = extending.draft(
+        raise UsageError(f"{shown(origin)}: {messages.explain(error, RecipeFile, TABLES)}") from None
+    own = inheritance.draft(
         {key: value for key, value in tree.items() if key not in ("extends", "without")}, origin, OUTPUTS
     )
     if not file.extends:
@@ -221,8 +223,8 @@ def draft(text: str, origin: str, chain: tuple[str, ...] = ()) -> Draft:
         raise UsageError(f"{shown(origin)}: extends: {error}") from None
     below = draft(*found, chain)
     try:
-        return extending.extend(extending.leave_out(below, file.without), own, DEFAULT_FORMATS)
-    except extending.Wrong as error:
+        return inheritance.extend(inheritance.leave_out(below, file.without), own, DEFAULT_FORMATS)
+    except inheritance.Wrong as error:
         raise UsageError(f"{shown(origin)}: {shown(str(error))}") from None
 
 
@@ -235,7 +237,7 @@ def checked(found: Draft) -> Recipe:
                 raise UsageError(f"{shown(entry.origin)}: {entry.place}.{wrong[0]}: {shown(wrong[1])}")
     for kind in Kind:
         outputs = recipe.outputs(kind)
-        if (same := clashes.clash(outputs)) is None:
+        if (same := collisions.clash(outputs)) is None:
             continue
         entries = [(table, entry) for table in OF_KIND[kind] for entry in found.outputs[table]]
         _, entry = entries[same[1]]
