@@ -32,9 +32,7 @@ import msgspec
 
 from mediactl.model.assets import Target
 from mediactl.model.media import Kind, MediaInfo
-from mediactl.recipe.conditions import holds
-from mediactl.recipe.loader import AnyOutput, Recipe
-from mediactl.wanted import (
+from mediactl.outputs.tables import (
     AnimationOutput,
     AudioOutput,
     Cutting,
@@ -48,6 +46,8 @@ from mediactl.wanted import (
     VideoOutput,
     WaveformOutput,
 )
+from mediactl.recipe.conditions import holds
+from mediactl.recipe.loader import AnyOutput, Recipe
 
 Versions = Mapping[str, str]
 """Encoder ("image", "ffmpeg") -> series, as ``media.versions`` tells it."""

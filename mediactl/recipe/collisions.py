@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from mediactl.wanted import HlsOutput, Output, StoryboardOutput, SubtitlesOutput
+from mediactl.outputs.tables import HlsOutput, Output, StoryboardOutput, SubtitlesOutput
 
 RESERVED = "asset.json"
 """Written beside the artefacts of every source."""

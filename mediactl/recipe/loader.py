@@ -14,9 +14,7 @@ import msgspec
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.model.media import Kind, Limits
-from mediactl.recipe import collisions, conditions, inheritance, messages
-from mediactl.recipe.inheritance import Draft
-from mediactl.wanted import (
+from mediactl.outputs.tables import (
     AnimationOutput,
     AudioOutput,
     Cutting,
@@ -32,6 +30,8 @@ from mediactl.wanted import (
     VideoOutput,
     WaveformOutput,
 )
+from mediactl.recipe import collisions, conditions, inheritance, messages
+from mediactl.recipe.inheritance import Draft
 
 AnyOutput = (
     ImageOutput

@@ -18,7 +18,7 @@ from mediactl.media.ffmpeg import find
 from mediactl.media.image_save import Params, encode, encode_at
 from mediactl.media.similarity import luma, ssim
 from mediactl.media.vips import Picture, pyvips
-from mediactl.wanted import ImageFormat, ImageOutput
+from mediactl.outputs.tables import ImageFormat, ImageOutput
 
 
 def picture(width: int = 320, height: int = 240, seed: int = 1) -> Picture:

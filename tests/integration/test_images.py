@@ -44,8 +44,8 @@ from mediactl.media.thumbhash import thumbhash
 from mediactl.media.vips import pyvips
 from mediactl.model.assets import Target
 from mediactl.model.media import Kind, Limits
+from mediactl.outputs.tables import ImageFormat, ImageOutput
 from mediactl.sniff import HEAD, sniff
-from mediactl.wanted import ImageFormat, ImageOutput
 
 # Geometry
 

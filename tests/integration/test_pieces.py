@@ -24,8 +24,8 @@ from mediactl.media.versions import encoder_versions
 from mediactl.model.assets import Artefact, OutputFile, Reuse, Target
 from mediactl.model.jobs import Made, MakeTask, NewJob, PieceTask, Priority
 from mediactl.model.media import Kind, Limits, Source
+from mediactl.outputs.tables import Cutting
 from mediactl.recipe import loader
-from mediactl.wanted import Cutting
 
 VERSIONS = encoder_versions()
 LENGTH, RATE = 9, Fraction(30000, 1001)

@@ -9,12 +9,13 @@ import msgspec
 import pytest
 from journals import opened
 
-from mediactl import plan, wanted
+from mediactl import plan
 from mediactl.core.errors import UsageError
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.jobs import NewJob, Priority, Usage, Verdict
 from mediactl.model.media import AudioTrack, Fingerprint, Kind, MediaInfo, Source, VideoTrack
+from mediactl.outputs import tables
 from mediactl.planner import Planner
 from mediactl.recipe import loader
 
@@ -59,9 +60,9 @@ def job_of(journal: Journal, kind: Kind, text: str) -> NewJob:
 
 
 def test_it_is_parsed() -> None:
-    assert loader.parse(PLAIN + ALL, "mine.toml").run == wanted.RunLimits(12.5, 7.0, 200)
-    assert loader.parse(PLAIN, "mine.toml").run == wanted.RunLimits(None, None, None)
-    assert loader.parse(PLAIN + "[run]\n", "mine.toml").run == wanted.RunLimits()
+    assert loader.parse(PLAIN + ALL, "mine.toml").run == tables.RunLimits(12.5, 7.0, 200)
+    assert loader.parse(PLAIN, "mine.toml").run == tables.RunLimits(None, None, None)
+    assert loader.parse(PLAIN + "[run]\n", "mine.toml").run == tables.RunLimits()
 
 
 @pytest.mark.parametrize(

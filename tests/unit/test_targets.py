@@ -13,8 +13,8 @@ from repeatable import REPEATABLE
 from mediactl import plan, targets
 from mediactl.model.assets import Target
 from mediactl.model.media import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack
+from mediactl.outputs.tables import Cutting
 from mediactl.recipe import loader
-from mediactl.wanted import Cutting
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
 HLS = loader.parse('name = "mine"\n[[hls]]\nname = "hls"\n', "mine.toml")

@@ -1,0 +1,1 @@
+"""What can be derived from a source: one module per kind of output."""
