@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mediactl import scan, sniff
 from mediactl.assets.check import OutputCheck
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
@@ -24,9 +23,10 @@ from mediactl.plan import lacks_place, permitted
 from mediactl.planner import Planner
 from mediactl.recipe.loader import Recipe
 from mediactl.shipping import Shipping
+from mediactl.sources import scan, sniff
 
 if TYPE_CHECKING:
-    from mediactl.watch import Watch
+    from mediactl.sources.watch import Watch
 
 FEW = 16
 """Files of a folder that are looked up one by one: a watch finds few at a time, in folders of many."""

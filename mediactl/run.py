@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mediactl import __version__, leaving, manifest, scan
+from mediactl import __version__, leaving
 from mediactl.adopt import adopt
 from mediactl.assets.check import OutputCheck
 from mediactl.backlog import LANES, JournalBacklog, sweep_work, take_over
@@ -38,10 +38,11 @@ from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
 from mediactl.recipe import loader
 from mediactl.shipping import Shipping
+from mediactl.sources import manifest, scan
 from mediactl.ui.tally import Summary, Tally
 
 if TYPE_CHECKING:
-    from mediactl.watch import Watch
+    from mediactl.sources.watch import Watch
 
 EXECUTE = "mediactl.media.execute:execute"
 """What workers call for each job."""
@@ -190,7 +191,7 @@ def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[sc
 
 def open_watch(settings: Settings, tell: Emit) -> Watch:
     """A watch on the SOURCE folders, which does not see anything yet. Raises UsageError."""
-    from mediactl.watch import Watch  # loads watchfiles
+    from mediactl.sources.watch import Watch  # loads watchfiles
 
     found: dict[bytes, bytes] = {}
     for source in settings.sources:

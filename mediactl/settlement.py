@@ -8,7 +8,7 @@ from collections import Counter
 import msgspec
 
 from mediactl import plan as plans
-from mediactl import shipping, sniff
+from mediactl import shipping
 from mediactl.core.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
@@ -21,6 +21,7 @@ from mediactl.plan import permitted
 from mediactl.planner import Planner
 from mediactl.pool.contract import Ended
 from mediactl.shipping import Shipping
+from mediactl.sources import sniff
 
 MAX_CHANGES = 3
 """Times in one run that a source may change under its job; then it is left to the next run."""

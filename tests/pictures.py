@@ -20,7 +20,7 @@ from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, MediaInfo, Source
 from mediactl.outputs.tables import ImageFormat, ImageOutput
 from mediactl.recipe.loader import Recipe
-from mediactl.sniff import HEAD, sniff
+from mediactl.sources.sniff import HEAD, sniff
 from mediactl.targets import targets
 
 VERSIONS = {"image": "test", "ffmpeg": "test"}

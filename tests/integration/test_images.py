@@ -45,7 +45,7 @@ from mediactl.media.vips import pyvips
 from mediactl.model.assets import Target
 from mediactl.model.media import Kind, Limits
 from mediactl.outputs.tables import ImageFormat, ImageOutput
-from mediactl.sniff import HEAD, sniff
+from mediactl.sources.sniff import HEAD, sniff
 
 # Geometry
 

@@ -14,7 +14,7 @@ import pyvips
 from journals import Clock, claim_one
 from test_backlog import FILM, FILMS, PHOTO, Run, result_of
 
-from mediactl import scan, shipping
+from mediactl import shipping
 from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Destination, Settings
 from mediactl.intake import Intake
@@ -27,6 +27,7 @@ from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.recipe import loader
 from mediactl.recipe.loader import Recipe
 from mediactl.shipping import Shipping
+from mediactl.sources import scan
 
 THERE = Destination(place=Place("bucket"))
 ROOM = {"quick": 9, "heavy": 9}

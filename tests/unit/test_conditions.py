@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
-from mediactl import sniff
 from mediactl.model.media import AudioTrack, MediaInfo, TextTrack, VideoTrack
 from mediactl.recipe import conditions
+from mediactl.sources import sniff
 
 PHOTO = MediaInfo(format="jpeg", width=4000, height=3000)
 GIF = MediaInfo(format="gif", width=300, height=200, frames=20, alpha=True)

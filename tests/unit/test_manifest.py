@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
-from mediactl import manifest, scan
 from mediactl.model.jobs import Priority
+from mediactl.sources import manifest, scan
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mediactl import scan
 from mediactl.core.errors import UsageError
+from mediactl.sources import scan
 
 WEIRD = [
     b"-rf.jpg",

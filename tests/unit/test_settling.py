@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediactl.settling import Settling
+from mediactl.sources.debounce import Settling
 
 STILL = 1.0
 

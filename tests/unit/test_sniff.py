@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
 from mediactl.model.media import Kind
-from mediactl.sniff import HEAD, sniff
+from mediactl.sources.sniff import HEAD, sniff
 
 JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0"
 ADTS = b"\xff\xf1\x50\x80\x02\x1f\xfc"

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mediactl import scan
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.model.jobs import Priority
 from mediactl.recipe import loader
+from mediactl.sources import scan
 
 EXTENSIONS = (b".jsonl", b".csv", b".txt")
 

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from mediactl import scan
 from mediactl.core.files import marks, shown
 from mediactl.core.settings import Settings
-from mediactl.lookout import OUT_OF_WATCHES, Lookout, mark_of, watches_left
 from mediactl.model.events import Event
 from mediactl.model.jobs import Priority
-from mediactl.settling import Settling, still_mark
+from mediactl.sources import scan
+from mediactl.sources.debounce import Settling, still_mark
+from mediactl.sources.inotify import OUT_OF_WATCHES, Lookout, mark_of, watches_left
 
 PIECE = 256
 """Files looked at in one step: about a millisecond."""

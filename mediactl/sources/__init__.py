@@ -1,0 +1,1 @@
+"""Where input files come from: folders, manifests, watched folders; and what each file is."""
