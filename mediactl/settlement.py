@@ -7,7 +7,6 @@ from collections import Counter
 
 import msgspec
 
-from mediactl import plan as plans
 from mediactl import shipping
 from mediactl.core.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
@@ -17,8 +16,9 @@ from mediactl.model.events import Event
 from mediactl.model.jobs import Made, Priority, Verdict
 from mediactl.model.media import UNREADABLE, Source
 from mediactl.model.uploads import Sent, Settled, UploadStatus, UploadTask
-from mediactl.plan import permitted
 from mediactl.planner import Planner
+from mediactl.planning import jobs as plans
+from mediactl.planning.jobs import permitted
 from mediactl.pool.contract import Ended
 from mediactl.shipping import Shipping
 from mediactl.sources import sniff

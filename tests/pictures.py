@@ -19,9 +19,9 @@ from mediactl.media.vips import pyvips
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, MediaInfo, Source
 from mediactl.outputs.tables import ImageFormat, ImageOutput
+from mediactl.planning.keys import targets
 from mediactl.recipe.loader import Recipe
 from mediactl.sources.sniff import HEAD, sniff
-from mediactl.targets import targets
 
 VERSIONS = {"image": "test", "ffmpeg": "test"}
 RED, GREEN, BLUE, WHITE = (220, 30, 40), (40, 200, 60), (30, 60, 210), (250, 250, 250)

@@ -26,7 +26,7 @@ from mediactl.media.video_encode import Piece, PieceNotExact, Stream
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import Made, PieceTask
 from mediactl.model.media import Limits, MediaInfo
-from mediactl.targets import OPERATION_VERSIONS
+from mediactl.planning.keys import OPERATION_VERSIONS
 
 T = TypeVar("T")
 

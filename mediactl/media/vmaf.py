@@ -22,7 +22,7 @@ from mediactl.media.tracks import Tracks
 from mediactl.media.video_encode import Stream, encoder_options, keeps_hdr, resolved
 from mediactl.media.video_filters import prepared, scaled
 from mediactl.model.media import Limits
-from mediactl.targets import DEFAULT_CRF
+from mediactl.planning.keys import DEFAULT_CRF
 
 _SAMPLES = 3
 _SAMPLE = 4.0

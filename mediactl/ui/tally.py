@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from mediactl.effort import SECONDS_A_BYTE, seconds_of
 from mediactl.model.events import Event
+from mediactl.planning.cost import SECONDS_A_BYTE, seconds_of
 
 
 class Summary(msgspec.Struct, frozen=True):

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 from films import make
 
-from mediactl import plan, targets
 from mediactl.core.errors import SourceChanged
 from mediactl.core.files import fingerprint
 from mediactl.jobs.journal import Journal
@@ -25,6 +24,8 @@ from mediactl.model.assets import Artefact, OutputFile, Reuse, Target
 from mediactl.model.jobs import Made, MakeTask, NewJob, PieceTask, Priority
 from mediactl.model.media import Kind, Limits, Source
 from mediactl.outputs.tables import Cutting
+from mediactl.planning import jobs as plan
+from mediactl.planning import keys
 from mediactl.recipe import loader
 
 VERSIONS = encoder_versions()
@@ -89,7 +90,7 @@ class Workshop:
         place = os.fsencode(film.name)
         mark = fingerprint(film.stat())
         self.source = Source(os.fsencode(film.parent), place, place, mark, Kind.VIDEO, film.suffix[1:])
-        self.targets = targets.targets(chosen, Kind.VIDEO, self.info, "digest", VERSIONS)
+        self.targets = keys.targets(chosen, Kind.VIDEO, self.info, "digest", VERSIONS)
 
     def make_job(self, keep: tuple[OutputFile, ...] = ()) -> NewJob:
         """The job that publishes the film."""

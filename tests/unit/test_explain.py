@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from mediactl import explain, targets
+from mediactl import explain
 from mediactl.explain import Effect
 from mediactl.jobs.sources import Had, Outcome
 from mediactl.model.media import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack
+from mediactl.planning import keys
 from mediactl.recipe import loader
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
@@ -38,7 +39,7 @@ def widths(*wanted: int, more: str = "") -> str:
 
 def had(outputs: str, kind: Kind, info: MediaInfo, digest: str = "aa") -> list[Had]:
     """What a source has that was made by these outputs."""
-    made = targets.targets(parse(outputs), kind, info, digest, VERSIONS)
+    made = keys.targets(parse(outputs), kind, info, digest, VERSIONS)
     return [
         Had(
             each.name,
@@ -156,10 +157,10 @@ def test_what_was_measured_here_is_believed_and_shared_out_by_work() -> None:
 def test_a_picture_is_guessed_from_the_one_of_its_source_that_is_nearest() -> None:
     (w320, w1600) = had(widths(320, 1600), Kind.IMAGE, PHOTO)
     busy = [w320._replace(bytes=30_000), w1600._replace(bytes=900_000)]
-    (target,) = targets.targets(parse(widths(1500)), Kind.IMAGE, PHOTO, "aa", VERSIONS)
+    (target,) = keys.targets(parse(widths(1500)), Kind.IMAGE, PHOTO, "aa", VERSIONS)
     guess = explain.bytes_of(target.operation, target.params, PHOTO, busy)
     assert 800_000 < guess < 900_000
-    (target,) = targets.targets(parse(widths(1500, more='format = "avif"\n')), Kind.IMAGE, PHOTO, "aa", VERSIONS)
+    (target,) = keys.targets(parse(widths(1500, more='format = "avif"\n')), Kind.IMAGE, PHOTO, "aa", VERSIONS)
     assert 0.7 * guess < explain.bytes_of(target.operation, target.params, PHOTO, busy) < 0.9 * guess
 
 
@@ -195,7 +196,7 @@ def test_whatever_a_recipe_can_make_has_a_size_and_a_time(kind: Kind) -> None:
     ]
     found = effect(widths(1), every, kind, info) if kind is Kind.IMAGE else effect(every, every, kind, info, sources=0)
     found.take(parse(every), Outcome(b"a", 1, kind, "aa", info, []))
-    made = targets.targets(parse(every), kind, info, "aa", VERSIONS)
+    made = keys.targets(parse(every), kind, info, "aa", VERSIONS)
     assert sum(each.artefacts for each in found.changes if each.change == "new") % len(made) == 0
     for target in made:
         assert explain.seconds_of(target.operation, target.params, info) > 0

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
-from mediactl import plan, targets
 from mediactl.model.assets import Artefact, OutputFile, Target
 from mediactl.model.jobs import MakeTask, NewJob, Priority
 from mediactl.model.media import AudioTrack, Fingerprint, Kind, Limits, MediaInfo, Source, VideoTrack
+from mediactl.planning import jobs
+from mediactl.planning import keys as targets
 from mediactl.recipe import loader
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
@@ -162,7 +163,7 @@ def test_the_plan_of_a_kind_changes_with_its_own_outputs_and_no_others() -> None
     song = WEB.audio[0]
     louder = msgspec.structs.replace(WEB, audio=(msgspec.structs.replace(song, bitrate=256), *WEB.audio[1:]))
     for kind, changes in ((Kind.IMAGE, False), (Kind.VIDEO, True), (Kind.AUDIO, True)):
-        before, after = plan.plan_digest(WEB, kind, VERSIONS), plan.plan_digest(louder, kind, VERSIONS)
+        before, after = jobs.plan_digest(WEB, kind, VERSIONS), jobs.plan_digest(louder, kind, VERSIONS)
         assert (before != after) is changes, kind
         assert before.partition(":")[2] == after.partition(":")[2], "its encoders are the same"
 
@@ -172,17 +173,17 @@ def test_the_plan_of_a_kind_changes_with_its_own_outputs_and_no_others() -> None
 )
 def test_another_encoder_is_another_plan_for_the_kinds_that_it_makes(encoder: str, touched: set[Kind]) -> None:
     newer = {**VERSIONS, encoder: "99"}
-    changed = {kind for kind in Kind if plan.plan_digest(WEB, kind, VERSIONS) != plan.plan_digest(WEB, kind, newer)}
+    changed = {kind for kind in Kind if jobs.plan_digest(WEB, kind, VERSIONS) != jobs.plan_digest(WEB, kind, newer)}
     assert changed == touched
     for kind in changed:
-        before, after = plan.plan_digest(WEB, kind, VERSIONS), plan.plan_digest(WEB, kind, newer)
+        before, after = jobs.plan_digest(WEB, kind, VERSIONS), jobs.plan_digest(WEB, kind, newer)
         assert before.partition(":")[0] == after.partition(":")[0], "its recipe is the same"
 
 
 def test_other_limits_or_another_placeholder_are_another_plan() -> None:
-    plain = plan.plan_digest(recipe_with(320), Kind.IMAGE, VERSIONS)
+    plain = jobs.plan_digest(recipe_with(320), Kind.IMAGE, VERSIONS)
     for extra in ("limits.pixels = 5\n", 'placeholder = "none"\n'):
-        assert plan.plan_digest(recipe_with(320, extra=extra), Kind.IMAGE, VERSIONS) != plain
+        assert jobs.plan_digest(recipe_with(320, extra=extra), Kind.IMAGE, VERSIONS) != plain
 
 
 def test_a_film_container_without_a_picture_is_a_recording() -> None:
@@ -213,7 +214,7 @@ def test_only_webp_keeps_an_animation() -> None:
 
 def make(wanted: tuple[Target, ...], keep: tuple[OutputFile, ...] = (), source: Source | None = None) -> NewJob:
     """The job that makes these of a photo."""
-    return plan.make_job(
+    return jobs.make_job(
         source or a_source(), 1, "aa", PHOTO, WEB, wanted, keep, "", b"/out", 2, Priority.HIGH
     )  # fmt: skip
 
@@ -238,9 +239,9 @@ def test_outputs_that_no_target_asks_for_are_not_kept() -> None:
 
 
 def test_more_work_is_granted_more_time() -> None:
-    assert plan.make_limit(Kind.IMAGE, PHOTO) > plan.make_limit(Kind.IMAGE, MediaInfo(format="png", width=1, height=1))
+    assert jobs.make_limit(Kind.IMAGE, PHOTO) > jobs.make_limit(Kind.IMAGE, MediaInfo(format="png", width=1, height=1))
     longer = msgspec.structs.replace(FILM, duration=7200.0)
-    assert plan.make_limit(Kind.VIDEO, longer) > 7200 > plan.make_limit(Kind.VIDEO, FILM)
-    small = plan.probe_job(a_source(), 1, Limits(), None, Priority.NORMAL)
-    large = plan.probe_job(a_source(fingerprint=Fingerprint(10**10, 2, 3, 4)), 1, Limits(), None, Priority.NORMAL)
+    assert jobs.make_limit(Kind.VIDEO, longer) > 7200 > jobs.make_limit(Kind.VIDEO, FILM)
+    small = jobs.probe_job(a_source(), 1, Limits(), None, Priority.NORMAL)
+    large = jobs.probe_job(a_source(fingerprint=Fingerprint(10**10, 2, 3, 4)), 1, Limits(), None, Priority.NORMAL)
     assert small.time_limit < 61 < 2000 < large.time_limit

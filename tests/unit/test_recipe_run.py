@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from journals import opened
 
-from mediactl import plan
 from mediactl.core.errors import UsageError
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
@@ -17,6 +16,7 @@ from mediactl.model.jobs import NewJob, Priority, Usage, Verdict
 from mediactl.model.media import AudioTrack, Fingerprint, Kind, MediaInfo, Source, VideoTrack
 from mediactl.outputs import tables
 from mediactl.planner import Planner
+from mediactl.planning import jobs
 from mediactl.recipe import loader
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
@@ -86,7 +86,7 @@ def test_what_is_wrong_in_it_is_told_with_its_place(text: str, told: str) -> Non
 @pytest.mark.parametrize("kind", Kind)
 def test_it_changes_no_plan_and_so_makes_nothing_anew(journal: Journal, kind: Kind) -> None:
     plain, limited = (loader.parse(text, "mine.toml") for text in (PLAIN, PLAIN + ALL))
-    assert plan.plan_digest(plain, kind, VERSIONS) == plan.plan_digest(limited, kind, VERSIONS)
+    assert jobs.plan_digest(plain, kind, VERSIONS) == jobs.plan_digest(limited, kind, VERSIONS)
     assert plain.digest() != limited.digest(), "the journal has to tell them apart"
     one, other = job_of(journal, kind, PLAIN), job_of(journal, kind, PLAIN + ALL)
     assert (one.key, one.plan, one.payload) == (other.key, other.plan, other.payload)
@@ -99,7 +99,7 @@ def test_it_is_put_into_the_jobs(journal: Journal, kind: Kind) -> None:
     assert job.stall_limit == (7.0 if kind is Kind.VIDEO else None)
     assert free.time_limit > 12.5
     assert free.memory_limit is not None and free.memory_limit >= 1 << 30
-    assert free.stall_limit == (plan.STALL_LIMIT if kind is Kind.VIDEO else None)
+    assert free.stall_limit == (jobs.STALL_LIMIT if kind is Kind.VIDEO else None)
     assert (job.memory, job.lane, job.cores) == (free.memory, free.lane, free.cores)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mediactl.effort import Pace, seconds_of
 from mediactl.model.events import Event
+from mediactl.planning.cost import Pace, seconds_of
 from mediactl.ui.live import progress
 from mediactl.ui.tally import Tally
 

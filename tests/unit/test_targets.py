@@ -10,10 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
-from mediactl import plan, targets
 from mediactl.model.assets import Target
 from mediactl.model.media import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack
 from mediactl.outputs.tables import Cutting
+from mediactl.planning import jobs, keys
 from mediactl.recipe import loader
 
 VERSIONS = {"image": "libvips-8.18", "ffmpeg": "8.0"}
@@ -38,12 +38,12 @@ def a_film(width: int = 1920, height: int = 1080, duration: float = 600.0, **vid
 
 def made(outputs: str, info: MediaInfo, kind: Kind = Kind.VIDEO, digest: str = "aa") -> tuple[Target, ...]:
     """The targets of a recipe with these outputs."""
-    return targets.targets(loader.parse('name = "mine"\n' + outputs, "mine.toml"), kind, info, digest, VERSIONS)
+    return keys.targets(loader.parse('name = "mine"\n' + outputs, "mine.toml"), kind, info, digest, VERSIONS)
 
 
 def streams(info: MediaInfo, which: loader.Recipe = HLS) -> list[tuple[str, int, int]]:
     """Name, width and height of every rendition of a ladder."""
-    found = targets.targets(which, Kind.VIDEO, info, "aa", VERSIONS)
+    found = keys.targets(which, Kind.VIDEO, info, "aa", VERSIONS)
     return [
         (each.name, int(each.params["width"]), int(each.params["height"])) for each in found if each.role == "stream"
     ]
@@ -107,13 +107,13 @@ def test_a_ladder_never_enlarges_keeps_the_aspect_and_has_even_sides(
 def test_the_largest_rendition_is_not_much_smaller_than_the_film_allows(
     width: int, height: int, wanted: tuple[int, ...]
 ) -> None:
-    own = targets.lines_of(width, height)
-    first = targets.rungs(wanted, own)[0]
+    own = keys.lines_of(width, height)
+    first = keys.rungs(wanted, own)[0]
     assert first >= min(max(wanted), own / 1.2 - 1)
 
 
 def test_a_ladder_has_a_playlist_for_each_track_and_the_master_last() -> None:
-    found = targets.targets(HLS, Kind.VIDEO, a_film(), "aa", VERSIONS)
+    found = keys.targets(HLS, Kind.VIDEO, a_film(), "aa", VERSIONS)
     assert [each.name for each in found] == [
         "hls-1080.mp4", "hls-1080.m3u8", "hls-720.mp4", "hls-720.m3u8", "hls-480.mp4", "hls-480.m3u8",
         "hls-360.mp4", "hls-360.m3u8", "hls-audio-1-eng.mp4", "hls-audio-1-eng.m3u8", "hls-audio-2-deu.mp4",
@@ -203,11 +203,9 @@ def test_equal_params_have_equal_keys_and_other_params_other_keys(
 ) -> None:
     assume(one != two)
     first = {"piece": one, "crf": frames, "hdr": bool(rungs % 2)}
-    assert targets.key("aa", "stream", first, VERSIONS) == targets.key("aa", "stream", dict(first), VERSIONS)
-    assert targets.key("aa", "stream", first, VERSIONS) != targets.key(
-        "aa", "stream", {**first, "piece": two}, VERSIONS
-    )
-    assert targets.key("aa", "stream", first, VERSIONS) != targets.key("ab", "stream", first, VERSIONS)
+    assert keys.key("aa", "stream", first, VERSIONS) == keys.key("aa", "stream", dict(first), VERSIONS)
+    assert keys.key("aa", "stream", first, VERSIONS) != keys.key("aa", "stream", {**first, "piece": two}, VERSIONS)
+    assert keys.key("aa", "stream", first, VERSIONS) != keys.key("ab", "stream", first, VERSIONS)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +226,7 @@ def test_equal_params_have_equal_keys_and_other_params_other_keys(
     ],
 )
 def test_a_film_is_cut_into_whole_key_frame_intervals_or_not_at_all(info: MediaInfo, piece: int) -> None:
-    assert targets.piece_frames(info, Cutting()) == piece
+    assert keys.piece_frames(info, Cutting()) == piece
     if piece:
         assert info.video is not None
         assert piece % round(Fraction(info.video.rate) * 2) == 0
@@ -333,7 +331,7 @@ def test_the_plan_of_a_kind_changes_with_whatever_decides_its_targets() -> None:
     def changed(text: str) -> set[Kind]:
         other = loader.parse(text, "mine.toml")
         return {
-            each for each in Kind if plan.plan_digest(base, each, VERSIONS) != plan.plan_digest(other, each, VERSIONS)
+            each for each in Kind if jobs.plan_digest(base, each, VERSIONS) != jobs.plan_digest(other, each, VERSIONS)
         }
 
     whole = 'name = "mine"\n' + FULL + '[[audio]]\nname = "a"\n[[image]]\nname = "i"\n'

@@ -10,8 +10,8 @@ from mediactl.assets.document import Look
 from mediactl.model.assets import OutputFile, Target
 from mediactl.model.jobs import MakeTask, NewJob, PieceTask, Priority, ProbeTask
 from mediactl.model.media import Fingerprint, Kind, Limits, MediaInfo, Source
+from mediactl.planning.keys import ENCODERS, OPERATION_VERSIONS, OPERATIONS, Versions, effective_kind, is_long
 from mediactl.recipe.loader import Recipe
-from mediactl.targets import ENCODERS, OPERATION_VERSIONS, OPERATIONS, Versions, effective_kind, is_long
 
 STALL_LIMIT = 180.0
 """Seconds that a film may be worked on without its media time advancing; seen at most 20 s on two loaded cores."""

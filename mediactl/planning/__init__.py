@@ -1,0 +1,1 @@
+"""Pure: recipe x source -> artefact keys, jobs and their expected cost."""
