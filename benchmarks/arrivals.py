@@ -14,13 +14,13 @@ from pathlib import Path
 
 import msgspec
 
-from mediactl.backlog import JournalBacklog
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Reuse
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob
-from mediactl.planner import Planner, in_lane
+from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.planner import Planner, in_lane
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
 from mediactl.recipe import loader

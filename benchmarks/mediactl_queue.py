@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mediactl.backlog import JournalBacklog
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Reuse
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob
-from mediactl.planner import Planner
+from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.planner import Planner
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
 from mediactl.recipe import loader

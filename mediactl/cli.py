@@ -99,9 +99,9 @@ def process(**flags: Any) -> int:
     """
     settings = settings_of(flags)
     if flags["dry_run"]:
-        from mediactl import rehearsal
+        from mediactl.pipeline import dry_run
 
-        for line in rehearsal.lines(settings, sys.stdin.buffer.read, as_json=flags["as_json"]):
+        for line in dry_run.lines(settings, sys.stdin.buffer.read, as_json=flags["as_json"]):
             click.echo(line)
         return ExitCode.COMPLETE
     return _run(settings, flags)
@@ -127,7 +127,7 @@ def watch(settle: float, poll: float | None, rescan: float, **flags: Any) -> int
 
 
 def _run(settings: Settings, flags: dict[str, Any]) -> int:
-    from mediactl.run import process as run
+    from mediactl.pipeline.run import process as run
 
     take, close = _display(as_json=flags["as_json"], quiet=flags["quiet"], verbose=flags["verbose"])
     try:

@@ -56,19 +56,19 @@ def recipe_check(file: str, against: str | None, out: bytes | None, state: str |
     outputs = ", ".join(f"{len(checked.outputs(kind))} of {kind.value}" for kind in Kind if checked.outputs(kind))
     click.echo(f"recipe {checked.name!r} is sound: makes {outputs}")
     if against is not None:
-        from mediactl import explain
+        from mediactl.pipeline import impact
 
-        told = list(explain.differences(recipes.load(against), checked))
+        told = list(impact.differences(recipes.load(against), checked))
         for line in told or [f"makes the same as {against}"]:
             click.echo(line)
     if out is not None or state is not None:
-        from mediactl import rehearsal
+        from mediactl.pipeline import dry_run
         from mediactl.pool.limits import available_cores
 
         place = state_folder(os.path.abspath(out or b"derived"), state)
         if not os.path.exists(os.path.join(place, "journal.db")):
             raise click.UsageError(f"{place}: there is no journal; name the --out of a run, or its --state")
-        for line in rehearsal.of_recipe(checked, place, os.environ.get("MEDIACTL_FFMPEG"), jobs or available_cores()):
+        for line in dry_run.of_recipe(checked, place, os.environ.get("MEDIACTL_FFMPEG"), jobs or available_cores()):
             click.echo(line)
 
 

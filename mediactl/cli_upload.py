@@ -29,7 +29,7 @@ def upload(show: Callable[..., Any], /, **flags: Any) -> int:
         raise click.UsageError("name the place with --to s3://BUCKET/PREFIX")
     from mediactl.core.settings import Settings
     from mediactl.model.jobs import Priority
-    from mediactl.uploading import upload as run
+    from mediactl.pipeline.upload_run import upload as run
 
     settings = Settings(
         sources=flags["sources"],

@@ -75,8 +75,8 @@ def resume(context: click.Context, **flags: Any) -> int:
     """Go on with the uploads that wait, and do nothing else."""
     from mediactl.core.settings import Settings
     from mediactl.jobs import report
-    from mediactl.run import network_service
-    from mediactl.uploading import resume as run
+    from mediactl.pipeline.run import network_service
+    from mediactl.pipeline.upload_run import resume as run
 
     folder = state_folder(flags["out"], flags["state"])
     with report.read(folder):

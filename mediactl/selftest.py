@@ -19,14 +19,14 @@ import msgspec
 import psutil
 
 from mediactl import __version__
-from mediactl.backlog import JournalBacklog
 from mediactl.core.settings import Settings
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob, Priority
-from mediactl.planner import Planner
+from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.planner import Planner
 from mediactl.pool import synthetic
 from mediactl.pool.contract import Stopped
 from mediactl.pool.process import worker_environment

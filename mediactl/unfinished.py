@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from mediactl.backlog import take_over
 from mediactl.core.errors import LaneClosed
 from mediactl.core.files import shown
 from mediactl.jobs import report
 from mediactl.jobs.uploads import Remembered
 from mediactl.model.uploads import LIVE, Place, Settled, UploadStatus
-from mediactl.shipping import object_digest
+from mediactl.pipeline.dispatcher import take_over
+from mediactl.pipeline.publish import object_digest
 from mediactl.ui.lines import duration, size
 from mediactl.upkeep import opened
 from mediactl.upload.look import Bucket

@@ -18,7 +18,7 @@ from mediactl.jobs import report
 from mediactl.jobs.report import Published
 from mediactl.jobs.uploads import Remembered
 from mediactl.model.uploads import Place, UploadStatus
-from mediactl.shipping import object_digest
+from mediactl.pipeline.publish import object_digest
 from mediactl.upkeep import opened
 from mediactl.upload.store import StoreError
 

@@ -16,13 +16,13 @@ from typing import Any
 import odd_jobs
 from journals import new_job, opened, put
 
-from mediactl.backlog import LANES, JournalBacklog
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob
-from mediactl.planner import Planner
+from mediactl.pipeline.dispatcher import LANES, JournalBacklog
+from mediactl.pipeline.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Noting, Room, Stopped
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor

@@ -20,10 +20,10 @@ from conftest import CommandLine
 from journals import Rows, new_job
 from pools import Pool, run_pool
 
-from mediactl import leaving
 from mediactl.jobs.prediction import QUICK_SECONDS, Predictor
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob
+from mediactl.pipeline import drain
 from mediactl.pool import crew, supervisor, synthetic
 from mediactl.pool.contract import Stopped
 from mediactl.pool.crew import NICENESS
@@ -189,13 +189,13 @@ def test_limits_are_learnt_within_bounds() -> None:
 
 def test_a_file_that_appears_means_leave(tmp_path: Path) -> None:
     sign = tmp_path / "leave"
-    assert not leaving.watch(str(sign), None)()
+    assert not drain.watch(str(sign), None)()
     sign.touch()
-    assert leaving.watch(str(sign), None)()
+    assert drain.watch(str(sign), None)()
 
 
 def test_an_address_that_answers_200_means_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaving, "URL_INTERVAL", 0.01)
+    monkeypatch.setattr(drain, "URL_INTERVAL", 0.01)
     asked = threading.Event()
 
     class Notice(BaseHTTPRequestHandler):
@@ -212,7 +212,7 @@ def test_an_address_that_answers_200_means_leave(monkeypatch: pytest.MonkeyPatch
 
     server = HTTPServer(("127.0.0.1", 0), Notice)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    leave = leaving.watch(None, f"http://127.0.0.1:{server.server_port}/")
+    leave = drain.watch(None, f"http://127.0.0.1:{server.server_port}/")
     assert asked.wait(20)
     server.shutdown()
     while not leave():
@@ -221,10 +221,10 @@ def test_an_address_that_answers_200_means_leave(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_answer_that_is_no_http_is_no_notice_and_asking_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaving, "URL_INTERVAL", 0.01)
+    monkeypatch.setattr(drain, "URL_INTERVAL", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(20)
-        leave = leaving.watch(None, f"http://127.0.0.1:{server.getsockname()[1]}/")
+        leave = drain.watch(None, f"http://127.0.0.1:{server.getsockname()[1]}/")
         for answer in (b"garbage\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"):
             client, _ = server.accept()
             with client:

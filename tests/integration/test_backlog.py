@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from journals import Clock, Rows, opened
 
-from mediactl.backlog import JournalBacklog
 from mediactl.core.files import fingerprint
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
@@ -27,10 +26,11 @@ from mediactl.model.assets import Artefact, OutputFile
 from mediactl.model.events import Event
 from mediactl.model.jobs import Made, MakeTask, PieceTask, Priority, ProbeTask, Verdict
 from mediactl.model.media import AudioTrack, Kind, MediaInfo, Source, VideoTrack
-from mediactl.planner import Planner
+from mediactl.pipeline.completer import MAX_CHANGES
+from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.recipe import loader
-from mediactl.settlement import MAX_CHANGES
 
 WEB = loader.load("web")
 FILMS = loader.parse(

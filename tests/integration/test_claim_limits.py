@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from journals import Clock, Rows, claim_one, new_job, opened, put
 
-from mediactl.backlog import JournalBacklog
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.priority import SLACK
 from mediactl.jobs.states import PATIENCE
 from mediactl.model.jobs import NewJob, Priority, Verdict
-from mediactl.planner import Planner
+from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.recipe import loader
 

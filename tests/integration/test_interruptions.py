@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from journals import Clock, Rows, a_source, claim_one, new_job, opened, put
 
-from mediactl.backlog import JournalBacklog
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience, State
 from mediactl.model.events import Event
 from mediactl.model.jobs import Verdict
-from mediactl.planner import Planner
+from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.planner import Planner
 from mediactl.pool.contract import Ended, Room
 from mediactl.recipe import loader
 

@@ -14,19 +14,19 @@ import pyvips
 from journals import Clock, claim_one
 from test_backlog import FILM, FILMS, PHOTO, Run, result_of
 
-from mediactl import shipping
 from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Destination, Settings
-from mediactl.intake import Intake
 from mediactl.jobs.journal import Claim
 from mediactl.jobs.states import State
 from mediactl.model.jobs import Priority, Verdict
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.model.uploads import Place, UploadTask
+from mediactl.pipeline import publish
+from mediactl.pipeline.intake import Intake
+from mediactl.pipeline.publish import Shipping
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.recipe import loader
 from mediactl.recipe.loader import Recipe
-from mediactl.shipping import Shipping
 from mediactl.sources import scan
 
 THERE = Destination(place=Place("bucket"))
@@ -311,15 +311,15 @@ def test_an_asset_json_that_was_made_anew_while_it_was_sent_is_sent_again(runs: 
         with run.journal.transaction():
             assert run.journal.finish(upload.id, upload.attempt, State.DONE)
             task = msgspec.json.decode(upload.payload, type=UploadTask)
-            return shipping.follow(run.journal, upload, task, runs.out) is not None
+            return publish.follow(run.journal, upload, task, runs.out) is not None
 
     begin()
-    assert arrives(claim_one(run.journal, shipping.LANE)), "asset.json comes last"
-    late = claim_one(run.journal, shipping.LANE)
+    assert arrives(claim_one(run.journal, publish.LANE)), "asset.json comes last"
+    late = claim_one(run.journal, publish.LANE)
     file.write_text("the second")
     begin()
-    assert not arrives(claim_one(run.journal, shipping.LANE)), "one is still under way"
+    assert not arrives(claim_one(run.journal, publish.LANE)), "one is still under way"
     assert arrives(late), "but not the one that is there now"
     assert run.journal.sources.upload_pending(1, THERE.digest())
-    assert not arrives(claim_one(run.journal, shipping.LANE))
+    assert not arrives(claim_one(run.journal, publish.LANE))
     assert not run.journal.sources.upload_pending(1, THERE.digest())

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from mediactl import explain
-from mediactl.explain import Effect
 from mediactl.jobs.sources import Had, Outcome
 from mediactl.model.media import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack
+from mediactl.pipeline import impact
+from mediactl.pipeline.impact import Effect
 from mediactl.planning import keys
 from mediactl.recipe import loader
 
@@ -45,7 +45,7 @@ def had(outputs: str, kind: Kind, info: MediaInfo, digest: str = "aa") -> list[H
             each.name,
             each.role,
             each.key,
-            round(explain.bytes_of(each.operation, each.params, info, [])),
+            round(impact.bytes_of(each.operation, each.params, info, [])),
             int(each.params.get("width", 0)) or None,
             int(each.params.get("height", 0)) or None,
             info.duration,
@@ -158,10 +158,10 @@ def test_a_picture_is_guessed_from_the_one_of_its_source_that_is_nearest() -> No
     (w320, w1600) = had(widths(320, 1600), Kind.IMAGE, PHOTO)
     busy = [w320._replace(bytes=30_000), w1600._replace(bytes=900_000)]
     (target,) = keys.targets(parse(widths(1500)), Kind.IMAGE, PHOTO, "aa", VERSIONS)
-    guess = explain.bytes_of(target.operation, target.params, PHOTO, busy)
+    guess = impact.bytes_of(target.operation, target.params, PHOTO, busy)
     assert 800_000 < guess < 900_000
     (target,) = keys.targets(parse(widths(1500, more='format = "avif"\n')), Kind.IMAGE, PHOTO, "aa", VERSIONS)
-    assert 0.7 * guess < explain.bytes_of(target.operation, target.params, PHOTO, busy) < 0.9 * guess
+    assert 0.7 * guess < impact.bytes_of(target.operation, target.params, PHOTO, busy) < 0.9 * guess
 
 
 def test_a_film_is_guessed_from_the_one_it_replaces_else_from_another_codec() -> None:
@@ -199,8 +199,8 @@ def test_whatever_a_recipe_can_make_has_a_size_and_a_time(kind: Kind) -> None:
     made = keys.targets(parse(every), kind, info, "aa", VERSIONS)
     assert sum(each.artefacts for each in found.changes if each.change == "new") % len(made) == 0
     for target in made:
-        assert explain.seconds_of(target.operation, target.params, info) > 0
-        assert explain.bytes_of(target.operation, target.params, info, []) > 0
+        assert impact.seconds_of(target.operation, target.params, info) > 0
+        assert impact.bytes_of(target.operation, target.params, info, []) > 0
 
 
 def test_two_recipes_are_compared_output_by_output_and_key_by_key() -> None:
@@ -209,7 +209,7 @@ def test_two_recipes_are_compared_output_by_output_and_key_by_key() -> None:
         widths(320, more='quality = "auto"\nanimate = false\n') + widths(640)
         + '[[video]]\nname = "v"\nquality = { vmaf = 94 }\n[[hls]]\nname = "h"\nheights = [720, 360]\n'
     )  # fmt: skip
-    assert list(explain.differences(old, new)) == [
+    assert list(impact.differences(old, new)) == [
         "changed  image w320.webp: quality not given -> auto, animate true -> false",
         "removed  image w800.webp",
         "new      image w640.webp: width 640",
@@ -217,4 +217,4 @@ def test_two_recipes_are_compared_output_by_output_and_key_by_key() -> None:
         "new      hls h.m3u8: heights [720, 360]",
         "changed  cutting: piece 10 -> 30",
     ]
-    assert list(explain.differences(old, old)) == []
+    assert list(impact.differences(old, old)) == []

@@ -15,7 +15,7 @@ from mediactl.jobs.journal import Journal
 from mediactl.model.jobs import NewJob, Priority, Usage, Verdict
 from mediactl.model.media import AudioTrack, Fingerprint, Kind, MediaInfo, Source, VideoTrack
 from mediactl.outputs import tables
-from mediactl.planner import Planner
+from mediactl.pipeline.planner import Planner
 from mediactl.planning import jobs
 from mediactl.recipe import loader
 

@@ -19,10 +19,10 @@ from mediactl.jobs.sources import Known
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob
 from mediactl.model.media import UNREADABLE, Fingerprint, Kind, Source
-from mediactl.planner import Planner
+from mediactl.pipeline.planner import Planner
+from mediactl.pipeline.publish import Shipping
 from mediactl.planning.jobs import lacks_place, permitted
 from mediactl.recipe.loader import Recipe
-from mediactl.shipping import Shipping
 from mediactl.sources import scan, sniff
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from mediactl.model.events import Event
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import About, UploadTask
-from mediactl.shipping import FILE, planned, upload_job
+from mediactl.pipeline.publish import FILE, planned, upload_job
 from mediactl.upload.keys import object_key
 
 PIECE = 256

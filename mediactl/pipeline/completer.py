@@ -7,7 +7,6 @@ from collections import Counter
 
 import msgspec
 
-from mediactl import shipping
 from mediactl.core.files import fingerprint, shown
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
@@ -16,11 +15,12 @@ from mediactl.model.events import Event
 from mediactl.model.jobs import Made, Priority, Verdict
 from mediactl.model.media import UNREADABLE, Source
 from mediactl.model.uploads import Sent, Settled, UploadStatus, UploadTask
-from mediactl.planner import Planner
+from mediactl.pipeline import publish
+from mediactl.pipeline.planner import Planner
+from mediactl.pipeline.publish import Shipping
 from mediactl.planning import jobs as plans
 from mediactl.planning.jobs import permitted
 from mediactl.pool.contract import Ended
-from mediactl.shipping import Shipping
 from mediactl.sources import sniff
 
 MAX_CHANGES = 3
@@ -52,7 +52,7 @@ class Settlement:
     def settle(self, claim: Claim, end: Ended, *, done: bool) -> bool:
         """Make the transition that a verdict asks for; False: the answer was stale. ``done``: the job is found done."""
         job, attempt, reason = claim.id, claim.attempt, end.reason
-        sent = {"bytes_sent": end.usage.sent} if claim.kind == shipping.KIND else {}
+        sent = {"bytes_sent": end.usage.sent} if claim.kind == publish.KIND else {}
         if end.verdict is Verdict.DONE:
             return done and self._done(claim, end)
         if not self._is_wanted(claim):
@@ -60,7 +60,7 @@ class Settlement:
         if end.verdict is Verdict.REJECTED:
             changed = self._journal.finish(job, attempt, State.REJECTED, reason)
             if changed:
-                if claim.kind == shipping.KIND:
+                if claim.kind == publish.KIND:
                     self._journal.uploads.note(_task.decode(claim.payload), Settled(UploadStatus.CONFLICT))
                 self._source_state(claim, "rejected", reason)
                 self._drop_pieces(claim, "another piece was rejected")
@@ -95,8 +95,8 @@ class Settlement:
         reason = f"internal error: {fault}"
         state = self._journal.fail(claim.id, claim.attempt, reason, given_up=State.CANCELLED)
         if state is State.CANCELLED:
-            if claim.kind == shipping.KIND:
-                shipping.gave_up(self._journal, claim, "")
+            if claim.kind == publish.KIND:
+                publish.gave_up(self._journal, claim, "")
             else:
                 self._source_state(claim, "pending", reason)
             self._tell("job.internal_error", claim, reason=reason, **sent)
@@ -105,7 +105,7 @@ class Settlement:
         return state is not None
 
     def _done(self, claim: Claim, end: Ended) -> bool:
-        if claim.kind == shipping.KIND:
+        if claim.kind == publish.KIND:
             self._uploaded(claim, end)
             return True
         if claim.source is None:
@@ -136,7 +136,7 @@ class Settlement:
     def _uploaded(self, claim: Claim, end: Ended) -> None:
         task, sent = _task.decode(claim.payload), _sent.decode(end.result)
         self._journal.uploads.note(task, sent.settled)
-        last = shipping.follow(self._journal, claim, task, self._out)
+        last = publish.follow(self._journal, claim, task, self._out)
         if last is not None:
             self._events.append(last)
         self._tell(
@@ -196,7 +196,7 @@ class Settlement:
     def _is_wanted(self, claim: Claim) -> bool:
         """Whether a job still is what its source waits for: nothing was planned anew, no other piece of its film failed
         for good."""
-        if claim.source is None or claim.kind == shipping.KIND:
+        if claim.source is None or claim.kind == publish.KIND:
             return True
         row = self._journal.sources.get(claim.source)
         if claim.kind == "probe":
@@ -230,8 +230,8 @@ class Settlement:
         """The source is not what was planned: read it anew, if it is still there."""
         if not self._journal.finish(claim.id, claim.attempt, State.CANCELLED, reason):
             return False
-        if claim.kind == shipping.KIND:
-            shipping.gave_up(self._journal, claim, "")
+        if claim.kind == publish.KIND:
+            publish.gave_up(self._journal, claim, "")
             self._tell("job.cancelled", claim, reason=reason)
             return True
         assert claim.source is not None
@@ -282,8 +282,8 @@ class Settlement:
         return True
 
     def _source_state(self, claim: Claim, state: str, reason: str) -> None:
-        if claim.kind == shipping.KIND:
-            shipping.gave_up(self._journal, claim, "conflict" if state == "rejected" else "failed")
+        if claim.kind == publish.KIND:
+            publish.gave_up(self._journal, claim, "conflict" if state == "rejected" else "failed")
         elif claim.source is not None:
             self._changes.pop(claim.source, None)
             self._journal.sources.set_state(claim.source, state, reason)
@@ -303,6 +303,6 @@ class Settlement:
                 number, _, count = (claim.content or "").rpartition(":")[2].partition("/")
                 head["piece"] = int(number) if count else 0
                 head["pieces"] = int(count or 0)
-        elif claim.kind == shipping.KIND:
+        elif claim.kind == publish.KIND:
             head["path"] = shown(_task.decode(claim.payload).file)
         return head

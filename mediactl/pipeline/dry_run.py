@@ -14,22 +14,22 @@ from typing import Any
 import msgspec
 
 from mediactl import __version__
-from mediactl.adopt import adopt
 from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Settings
-from mediactl.explain import Change, Effect, Measured, label
-from mediactl.intake import ENCODER_CHANGED, RECIPE_CHANGED, Intake
 from mediactl.jobs import history
 from mediactl.jobs.journal import Journal
 from mediactl.media.versions import encoder_versions
 from mediactl.model.events import Event
 from mediactl.model.media import Kind
-from mediactl.planner import MAX_THREADS, Planner
+from mediactl.pipeline.impact import Change, Effect, Measured, label
+from mediactl.pipeline.intake import ENCODER_CHANGED, RECIPE_CHANGED, Intake
+from mediactl.pipeline.planner import MAX_THREADS, Planner
+from mediactl.pipeline.publish import Shipping
+from mediactl.pipeline.rebuild import adopt
+from mediactl.pipeline.run import found_sources
 from mediactl.planning.cost import SECONDS_A_BYTE
 from mediactl.recipe import loader
 from mediactl.recipe.loader import Recipe
-from mediactl.run import found_sources
-from mediactl.shipping import Shipping
 from mediactl.ui.lines import count, duration, size
 
 ENOUGH = 5

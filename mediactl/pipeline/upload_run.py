@@ -9,22 +9,23 @@ from contextlib import ExitStack
 
 import msgspec
 
-from mediactl import __version__, leaving
-from mediactl.backlog import JournalBacklog
+from mediactl import __version__
 from mediactl.core.errors import ExitCode, MachineBlocked
 from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.events import Event
 from mediactl.model.jobs import Verdict
-from mediactl.planner import Planner
+from mediactl.pipeline import drain
+from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.planner import Planner
+from mediactl.pipeline.run import EXECUTE, Emit, open_journal, uploading, worker_log
+from mediactl.pipeline.upload_intake import Sending, must_exist
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
 from mediactl.recipe.loader import load
-from mediactl.run import EXECUTE, Emit, open_journal, uploading, worker_log
-from mediactl.sending import Sending, must_exist
 from mediactl.ui.tally import Summary, Tally
 
 
@@ -97,7 +98,7 @@ def network_run(
             EXECUTE, backlog, workers=1, token=journal.run,
             environment=worker_environment(settings.environment), log=log,
             grace=settings.grace, max_duration=settings.max_duration, network=service,
-            leave=leaving.watch(settings.drain_file, settings.drain_url),
+            leave=drain.watch(settings.drain_file, settings.drain_url),
         )  # fmt: skip
         place = "" if settings.to is None else f"s3://{settings.to.place.bucket}/{settings.to.place.prefix}"
         tell(Event("run.started", {"run": journal.run, "version": __version__, "recipe": "", "out": shown(place),

@@ -11,7 +11,6 @@ from typing import Protocol
 
 import msgspec
 
-from mediactl import shipping
 from mediactl.core import files
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.prediction import Class
@@ -20,12 +19,13 @@ from mediactl.model.events import Event
 from mediactl.model.jobs import Made, MakeTask, PieceTask, Verdict
 from mediactl.model.media import Kind
 from mediactl.model.uploads import Change, Sent, UploadState, UploadTask
-from mediactl.planner import Planner
+from mediactl.pipeline import publish
+from mediactl.pipeline.completer import Settlement
+from mediactl.pipeline.planner import Planner
+from mediactl.pipeline.publish import Shipping
 from mediactl.planning import jobs
 from mediactl.planning.cost import Pace, seconds_of
 from mediactl.pool.contract import Assignment, Ended, Noting, Planning, Room
-from mediactl.settlement import Settlement
-from mediactl.shipping import Shipping
 
 LANES = ("quick", "heavy")
 RECLAIM_INTERVAL = 0.5
@@ -122,14 +122,14 @@ class JournalBacklog:
             self._takes_alone() and self._journal.alone_is_due()
         ):  # everything else waits, so that it is not passed over for ever
             claims = self._journal.claim(("alone",), 1) if alone else []
-            return claims + self._journal.claim((shipping.LANE,), room.lanes.get(shipping.LANE, 0))
+            return claims + self._journal.claim((publish.LANE,), room.lanes.get(publish.LANE, 0))
         kinds = dict(room.kinds)
         claims = [
             claim for lane in self._served for claim in self._journal.claim((lane,), room.lanes.get(lane, 0), kinds)
         ]
         if room.overtaking:
             claims += self._journal.claim(("quick",), room.overtaking, kinds, before=room.before)
-        if alone and all(claim.lane == shipping.LANE for claim in claims) and self._takes_alone():
+        if alone and all(claim.lane == publish.LANE for claim in claims) and self._takes_alone():
             claims += self._journal.claim(("alone",), 1)
         return claims
 
@@ -172,7 +172,7 @@ class JournalBacklog:
         claim = self._claims.get((job, attempt))
         if claim is not None:
             more: dict[str, object] = {}
-            if claim.kind == shipping.KIND:
+            if claim.kind == publish.KIND:
                 more = {"bytes_sent": sent, "size": claim.size}
             elif (pace := self._paces.get((job, attempt))) is not None:
                 more = pace.told(fraction, self._clock())
@@ -198,7 +198,7 @@ class JournalBacklog:
         if claim is None:
             return  # it was given back before it answered
         dead = end.verdict in (Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED)
-        if dead and claim.source is not None and claim.kind != shipping.KIND:
+        if dead and claim.source is not None and claim.kind != publish.KIND:
             # Its worker is dead: what it left half done beside the outputs is nobody's.
             place = self._journal.sources.get(claim.source).source.place
             files.sweep_temporaries(os.path.join(self._out, place), self._journal.run.encode())
@@ -233,7 +233,7 @@ class JournalBacklog:
             self._lanes[like] = self._predicted(claim, like)
         reuse: tuple[Reuse, ...] = ()
         state = b""
-        if claim.kind == shipping.KIND:
+        if claim.kind == publish.KIND:
             remembered = self._journal.uploads.state(_task.decode(claim.payload))
             state = b"" if remembered == UploadState() else msgspec.json.encode(remembered)
         elif claim.kind == jobs.PIECE and claim.source is not None:

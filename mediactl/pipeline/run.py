@@ -17,27 +17,28 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mediactl import __version__, leaving
-from mediactl.adopt import adopt
+from mediactl import __version__
 from mediactl.assets.check import OutputCheck
-from mediactl.backlog import LANES, JournalBacklog, sweep_work, take_over
 from mediactl.core.errors import ExitCode, MachineBlocked, UsageError
 from mediactl.core.files import shown
 from mediactl.core.settings import Destination, Settings
-from mediactl.intake import Intake
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.owners import dead_locks
 from mediactl.jobs.states import Patience
 from mediactl.media.versions import encoder_versions
 from mediactl.model.events import Event
 from mediactl.model.jobs import Verdict
-from mediactl.planner import Planner
+from mediactl.pipeline import drain
+from mediactl.pipeline.dispatcher import LANES, JournalBacklog, sweep_work, take_over
+from mediactl.pipeline.intake import Intake
+from mediactl.pipeline.planner import Planner
+from mediactl.pipeline.publish import Shipping
+from mediactl.pipeline.rebuild import adopt
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
 from mediactl.recipe import loader
-from mediactl.shipping import Shipping
 from mediactl.sources import manifest, scan
 from mediactl.ui.tally import Summary, Tally
 
@@ -83,7 +84,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
             environment=worker_environment(settings.environment), log=log,
             grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
             memory=settings.memory, network=uploading(settings.to),
-            leave=leaving.watch(settings.drain_file, settings.drain_url),
+            leave=drain.watch(settings.drain_file, settings.drain_url),
         )  # fmt: skip
         tell(Event("run.started", {"run": journal.run, "version": __version__, "recipe": chosen.name,
                                    "out": shown(settings.out), "workers": settings.jobs,

@@ -1,0 +1,1 @@
+"""From sources to settled jobs: read ``run`` first."""
