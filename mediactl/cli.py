@@ -163,7 +163,7 @@ def _display(*, as_json: bool, quiet: bool, verbose: bool) -> tuple[Callable[[Ev
 @click.option("--ffmpeg", default=None, metavar="FILE", help="ffmpeg to look at.")
 def doctor(out: bytes, state: str | None, ffmpeg: str | None) -> int:
     """Open an image, a video and audio as workers do; look at ffmpeg, libvips, the journal, free space and cores."""
-    from mediactl import doctor as doctor_
+    from mediactl.admin import doctor as doctor_
 
     environment = {**os.environ, **({"MEDIACTL_FFMPEG": ffmpeg} if ffmpeg else {})}
     good = True
@@ -181,7 +181,7 @@ def doctor(out: bytes, state: str | None, ffmpeg: str | None) -> int:
 @click.option("--json", "as_json", is_flag=True, help="End with one event, selftest.")
 def selftest(seconds: float, number: int | None, seed: int, workers: int | None, as_json: bool) -> int:
     """Try journal and pool on this machine, with jobs that crash, hang, stall and hog; nothing of yours is touched."""
-    from mediactl import selftest as selftest_
+    from mediactl.admin import selftest as selftest_
     from mediactl.pool.limits import available_cores
 
     many = number or int(seconds * selftest_.JOBS_A_SECOND)

@@ -41,7 +41,7 @@ def status(out: bytes, state: str | None, as_json: bool) -> None:
     """Sources and jobs by state, what waits and for how long, and who is at work."""
     import time
 
-    from mediactl import inspect
+    from mediactl.admin import status as inspect
     from mediactl.jobs import report
 
     with report.read(state_folder(out, state)) as rows:
@@ -59,7 +59,7 @@ def status(out: bytes, state: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def jobs(out: bytes, state: str | None, wanted: str | None, limit: int | None, as_json: bool) -> None:
     """List jobs."""
-    from mediactl import inspect
+    from mediactl.admin import status as inspect
     from mediactl.jobs import report
 
     with report.read(state_folder(out, state)) as rows:
@@ -75,7 +75,7 @@ def jobs(out: bytes, state: str | None, wanted: str | None, limit: int | None, a
 @places
 def show(job: bytes, out: bytes, state: str | None) -> None:
     """All that is known of a JOB: its key (the start is enough), or its source's path."""
-    from mediactl import inspect
+    from mediactl.admin import status as inspect
     from mediactl.jobs import report
 
     with report.read(state_folder(out, state)) as rows:
@@ -89,10 +89,10 @@ def show(job: bytes, out: bytes, state: str | None) -> None:
 @places
 def retry(job: bytes | None, everything: bool, out: bytes, state: str | None) -> None:
     """Let a stopped JOB (key or path) be tried again by the next run."""
-    from mediactl import upkeep
+    from mediactl.admin import edit
 
     _one_or_all(job, everything)
-    keys = upkeep.retry(state_folder(out, state), job)
+    keys = edit.retry(state_folder(out, state), job)
     click.echo(f"{len(keys)} ready again" if keys else "nothing to retry")
 
 
@@ -102,10 +102,10 @@ def retry(job: bytes | None, everything: bool, out: bytes, state: str | None) ->
 @places
 def cancel(job: bytes | None, everything: bool, out: bytes, state: str | None) -> None:
     """Cancel a JOB (key or path) that waits. One that runs is left to finish."""
-    from mediactl import upkeep
+    from mediactl.admin import edit
 
     _one_or_all(job, everything)
-    keys = upkeep.cancel(state_folder(out, state), job)
+    keys = edit.cancel(state_folder(out, state), job)
     click.echo(f"{len(keys)} cancelled" if keys else "nothing to cancel")
 
 
@@ -124,11 +124,11 @@ def prune(out: bytes, state: str | None, yes: bool, force: bool) -> None:
     Where all sources of a folder are gone, or 90 % and more than 10, its disk may not be mounted: then --yes removes
     nothing at all and ends with exit code 2, unless --force is given, too.
     """
-    from mediactl import upkeep
+    from mediactl.admin import edit
     from mediactl.core.errors import UsageError
     from mediactl.core.files import shown
 
-    removed, unmounted, emptied = upkeep.removed_sources(state_folder(out, state))
+    removed, unmounted, emptied = edit.removed_sources(state_folder(out, state))
     if yes and emptied and not force:
         lost = ", ".join(f"{gone} of {known} sources of {shown(root)}" for root, gone, known in emptied)
         raise UsageError(f"prune: {lost} are gone; nothing was removed; mount the disk, or add --force if they are")
@@ -142,7 +142,7 @@ def prune(out: bytes, state: str | None, yes: bool, force: bool) -> None:
     if not removed:
         click.echo("nothing to prune")
     elif yes:
-        click.echo(f"{upkeep.prune(state_folder(out, state), os.path.abspath(out), removed)} files removed")
+        click.echo(f"{edit.prune(state_folder(out, state), os.path.abspath(out), removed)} files removed")
     else:
         click.echo(f"{len(removed)} sources are gone; --yes removes their outputs")
 
@@ -154,7 +154,7 @@ def why(job: bytes, out: bytes, state: str | None) -> None:
     """In one sentence: what a JOB (key or path) waits for, or why it ended."""
     import time
 
-    from mediactl import inspect
+    from mediactl.admin import status as inspect
     from mediactl.jobs import report
 
     with report.read(state_folder(out, state)) as rows:
@@ -166,7 +166,7 @@ def why(job: bytes, out: bytes, state: str | None) -> None:
 @places
 def lanes(out: bytes, state: str | None) -> None:
     """Which jobs are quick and which heavy, by what was measured."""
-    from mediactl import inspect
+    from mediactl.admin import status as inspect
     from mediactl.jobs import report
 
     with report.read(state_folder(out, state)) as rows:
@@ -182,10 +182,10 @@ def lanes(out: bytes, state: str | None) -> None:
 @places
 def bump(job: bytes, priority: str, out: bytes, state: str | None) -> None:
     """Give a JOB (key or path) that waits another priority."""
-    from mediactl import upkeep
+    from mediactl.admin import edit
     from mediactl.model.jobs import Priority
 
-    keys = upkeep.bump(state_folder(out, state), job, Priority[priority.upper()])
+    keys = edit.bump(state_folder(out, state), job, Priority[priority.upper()])
     click.echo(f"{len(keys)} now {priority}" if keys else "nothing to bump: it does not wait")
 
 
@@ -197,7 +197,7 @@ def bump(job: bytes, priority: str, out: bytes, state: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a group.")
 def duplicates(out: bytes, distance: int, as_json: bool) -> None:
     """Groups of sources in an output folder OUT that show the same, the best original first."""
-    from mediactl import duplicates as duplicates_
+    from mediactl.admin import duplicates as duplicates_
 
     assets = list(duplicates_.read(os.path.abspath(out)))
     found = duplicates_.groups(assets, distance)

@@ -47,21 +47,21 @@ def list_(out: bytes, state: str | None, everything: bool, bucket: str | None, a
 
     import msgspec
 
-    from mediactl import unfinished
+    from mediactl.admin import open_uploads
 
     told = 0
 
-    def tell(each: unfinished.Unfinished) -> None:
+    def tell(each: open_uploads.Unfinished) -> None:
         nonlocal told
         told += 1
-        click.echo(json.dumps(msgspec.structs.asdict(each)) if as_json else unfinished.line(each))
+        click.echo(json.dumps(msgspec.structs.asdict(each)) if as_json else open_uploads.line(each))
 
     where = None if bucket is None else place(bucket, flags)
     folder, now = state_folder(out, state), time.time()
-    for each in unfinished.unfinished(folder, now, everything=everything):
+    for each in open_uploads.unfinished(folder, now, everything=everything):
         tell(each)
     if where is not None:
-        for each in unfinished.strangers(folder, where, now):
+        for each in open_uploads.strangers(folder, where, now):
             tell(each)
     if not told and not as_json:
         click.echo("no uploads" if everything else "no uploads wait or are under way")
@@ -111,16 +111,16 @@ def abort(out: bytes, state: str | None, older_than: float, yes: bool) -> int:
     """
     import time
 
-    from mediactl import unfinished
+    from mediactl.admin import open_uploads
 
     folder, now = state_folder(out, state), time.time()
-    found = unfinished.old(folder, now, older_than)
+    found = open_uploads.old(folder, now, older_than)
     for each in found:
-        click.echo(unfinished.line(unfinished.told(each, now)))
+        click.echo(open_uploads.line(open_uploads.told(each, now)))
     if not found:
         click.echo("nothing to abort")
     elif yes:
-        number, wrong = unfinished.abort(folder, os.path.abspath(out), found, lambda line: click.echo(line, err=True))
+        number, wrong = open_uploads.abort(folder, os.path.abspath(out), found, lambda line: click.echo(line, err=True))
         click.echo(f"{number} aborted")
         return ExitCode.COMPLETE if wrong is None else wrong.exit_code
     else:
@@ -137,7 +137,7 @@ def verify(out: bytes, state: str | None, repair: bool, local_only: bool, as_jso
     """Read every output, ask the buckets for every object, and tell what is missing or wrong."""
     import msgspec
 
-    from mediactl import verify as verify_
+    from mediactl.admin import verify as verify_
     from mediactl.pool.limits import available_cores
 
     def tell(each: verify_.Finding) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from mediactl.admin.duplicates import DISTANCE
 from mediactl.assets.document import Look
-from mediactl.duplicates import DISTANCE
 from mediactl.media.look import fit, look_of
 from mediactl.media.vips import pyvips
 

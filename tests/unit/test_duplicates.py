@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from mediactl.duplicates import Found, groups, lines, near
+from mediactl.admin.duplicates import Found, groups, lines, near
 
 
 def found(place: str, phash: int | None = None, digest: str = "", kind: str = "image", **more: int) -> Found:

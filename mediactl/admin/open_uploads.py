@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from mediactl.admin.edit import opened
 from mediactl.core.errors import LaneClosed
 from mediactl.core.files import shown
 from mediactl.jobs import report
@@ -14,7 +15,6 @@ from mediactl.model.uploads import LIVE, Place, Settled, UploadStatus
 from mediactl.pipeline.dispatcher import take_over
 from mediactl.pipeline.publish import object_digest
 from mediactl.ui.lines import duration, size
-from mediactl.upkeep import opened
 from mediactl.upload.look import Bucket
 from mediactl.upload.store import StoreError
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from mediactl import __version__
+from mediactl.admin.status import find
 from mediactl.assets import document
 from mediactl.core import files
-from mediactl.inspect import find
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.report import Gone

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 
 import msgspec
 
+from mediactl.admin.edit import opened
 from mediactl.assets import document
 from mediactl.core import files
 from mediactl.core.files import shown
@@ -19,7 +20,6 @@ from mediactl.jobs.report import Published
 from mediactl.jobs.uploads import Remembered
 from mediactl.model.uploads import Place, UploadStatus
 from mediactl.pipeline.publish import object_digest
-from mediactl.upkeep import opened
 from mediactl.upload.store import StoreError
 
 Marks = tuple[int, int]

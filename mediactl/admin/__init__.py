@@ -1,0 +1,1 @@
+"""Commands that look at a journal, change it, or check a machine."""
