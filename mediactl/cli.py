@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mediactl import __version__
-from mediactl.cli_journal import places, state_folder
-from mediactl.cli_journal import register as register_journal_commands
-from mediactl.cli_recipe import recipe
-from mediactl.cli_upload import upload
-from mediactl.cli_uploads import register as register_upload_commands
-from mediactl.cli_work import settings_of, work_options
+from mediactl.commands.jobs import places, state_folder
+from mediactl.commands.jobs import register as register_journal_commands
+from mediactl.commands.options import settings_of, work_options
+from mediactl.commands.recipe import recipe
+from mediactl.commands.upload import upload
+from mediactl.commands.uploads import register as register_upload_commands
 from mediactl.core.errors import ExitCode, MediactlError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from mediactl.cli_journal import PRIORITIES, Path, places, state_folder
-from mediactl.cli_work import RUN_OPTIONS, UPLOAD_OPTIONS, apply_options, destination
+from mediactl.commands.jobs import PRIORITIES, Path, places, state_folder
+from mediactl.commands.options import RUN_OPTIONS, UPLOAD_OPTIONS, apply_options, destination
 
 
 @click.command()

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from mediactl.cli_journal import places, state_folder
-from mediactl.cli_work import PLACE_OPTIONS, RUN_OPTIONS, TUNING_OPTIONS, apply_options, place, tuning
+from mediactl.commands.jobs import places, state_folder
+from mediactl.commands.options import PLACE_OPTIONS, RUN_OPTIONS, TUNING_OPTIONS, apply_options, place, tuning
 from mediactl.core.errors import ExitCode
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from mediactl.cli_journal import state_folder
+from mediactl.commands.jobs import state_folder
 
 
 @click.group()

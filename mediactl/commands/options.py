@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mediactl.cli_journal import PRIORITIES, Path, places, state_folder
+from mediactl.commands.jobs import PRIORITIES, Path, places, state_folder
 
 if TYPE_CHECKING:
     from mediactl.core.settings import Destination, Settings, Watching
