@@ -15,10 +15,10 @@ import msgspec
 from mediactl.core.errors import MediactlError
 from mediactl.model.jobs import Usage, Verdict
 from mediactl.pool.contract import Backlog, Ended, Noting, Planning, Room, Stopped
-from mediactl.pool.crew import Crew
 from mediactl.pool.messages import Answer, Note, Noted, Progress
 from mediactl.pool.network import NETWORK, Network, Service
 from mediactl.pool.process import HARD_EXTRA, Worker
+from mediactl.pool.scheduler import Crew
 from mediactl.pool.signals import StopSignals
 
 TICK = 0.1

@@ -24,11 +24,11 @@ from mediactl.jobs.prediction import QUICK_SECONDS, Predictor
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob
 from mediactl.pipeline import drain
-from mediactl.pool import crew, supervisor, synthetic
+from mediactl.pool import scheduler, supervisor, synthetic
 from mediactl.pool.contract import Stopped
-from mediactl.pool.crew import NICENESS
 from mediactl.pool.messages import Hello, frame
 from mediactl.pool.process import Worker, worker_environment
+from mediactl.pool.scheduler import NICENESS
 
 
 def sleeps(count: int, seconds: float, lane: str, name: str, **fields: object) -> list[NewJob]:
@@ -121,7 +121,7 @@ def test_a_class_on_the_edge_does_not_change_lanes_all_the_time() -> None:
 
 
 def test_the_start_of_a_worker_is_none_of_its_jobs_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "OVERRUN", 0.3)
+    monkeypatch.setattr(scheduler, "OVERRUN", 0.3)
     (tmp_path / "late.py").write_text(f"import time\ntime.sleep(0.8)\nfrom {synthetic.__name__} import execute\n")
     monkeypatch.setattr(pools, "PATHS", f"{pools.PATHS}:{tmp_path}")
     overran: list[int] = []
@@ -135,7 +135,7 @@ def test_the_start_of_a_worker_is_none_of_its_jobs_time(tmp_path: Path, monkeypa
 
 
 def test_jobs_that_all_overrun_do_not_end_in_ever_more_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "OVERRUN", 0.05)
+    monkeypatch.setattr(scheduler, "OVERRUN", 0.05)
     workers: list[int] = []
     others = len(psutil.Process().children())  # servers of other tests
 
@@ -144,7 +144,7 @@ def test_jobs_that_all_overrun_do_not_end_in_ever_more_workers(tmp_path: Path, m
 
     hang = [new_job(number, kind="hang", format=str(number), time_limit=60.0) for number in range(12)]
     run_pool(tmp_path, *hang, call=synthetic.EXECUTE, prepare=prepare, max_duration=3.0, grace=0.0)
-    assert max(workers) <= 2 * crew.HEAVY_A_CORE + 1
+    assert max(workers) <= 2 * scheduler.HEAVY_A_CORE + 1
 
 
 def test_jobs_that_run_alone_follow_one_another_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

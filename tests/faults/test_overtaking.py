@@ -18,9 +18,9 @@ from mediactl.model.events import Event
 from mediactl.model.jobs import Priority, Usage, Verdict
 from mediactl.pool import process
 from mediactl.pool.contract import Assignment, Stopped
-from mediactl.pool.crew import OVERTAKING, depth_of
 from mediactl.pool.messages import Answer
 from mediactl.pool.process import Worker, worker_environment
+from mediactl.pool.scheduler import OVERTAKING, depth_of
 
 SHORT = 0.001
 """Seconds that the jobs here are said to take."""
