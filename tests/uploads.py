@@ -27,8 +27,8 @@ from mediactl.model.uploads import (
     UploadTask,
     apply,
 )
+from mediactl.upload.capabilities import Manners
 from mediactl.upload.engine import Engine, Tuning
-from mediactl.upload.manners import Manners
 from mediactl.upload.store import (
     Condition,
     Limits,

@@ -15,7 +15,7 @@ from mediactl.model.uploads import LIVE, Place, Settled, UploadStatus
 from mediactl.pipeline.dispatcher import take_over
 from mediactl.pipeline.publish import object_digest
 from mediactl.ui.lines import duration, size
-from mediactl.upload.look import Bucket
+from mediactl.upload.bucket_audit import Bucket
 from mediactl.upload.store import StoreError
 
 WAITING = "waiting"

@@ -69,7 +69,7 @@ def local(state: str, out: bytes, threads: int, tell: Callable[[Finding], None],
 
 def remote(state: str, tell: Callable[[Finding], None], result: Verified) -> None:
     """Ask the buckets for every object that was put there."""
-    from mediactl.upload.look import Bucket, Expected
+    from mediactl.upload.bucket_audit import Bucket, Expected
 
     with report.read(state) as rows:
         done = [each for each in rows.uploads(live=False) if each.row.status == UploadStatus.DONE]

@@ -17,8 +17,8 @@ import msgspec
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from mediactl.core.errors import Interrupted
-from mediactl.upload.fair import FairQueue, Job
-from mediactl.upload.parts import MIB
+from mediactl.upload.fair_queue import FairQueue, Job
+from mediactl.upload.multipart.parts import MIB
 from mediactl.upload.store import Expired, Refused, Throttled, Unavailable, Unreachable
 from mediactl.upload.throttle import Bandwidth, Concurrency
 

@@ -10,15 +10,15 @@ from collections.abc import Callable
 import msgspec
 
 from mediactl.model.uploads import Place, Sent, UploadState, UploadTask
+from mediactl.upload.capabilities import Manners
 from mediactl.upload.engine import Engine, Tuning
-from mediactl.upload.manners import Manners
 from mediactl.upload.store import Expired, Limits, Refused, Store, StoreError
 from mediactl.upload.transfer import Ledger, Report, transfer
 
 
 def s3_store(place: Place, connections: int) -> Store:
     """The store of a place, over boto3 (imported here: a command without uploads never loads it)."""
-    from mediactl.upload.s3 import S3Store
+    from mediactl.upload.s3.store import S3Store
 
     return S3Store(place, connections=connections)
 

@@ -14,7 +14,7 @@ import msgspec
 from mediactl.core.errors import RejectedInput, SourceChanged
 from mediactl.core.files import digest_fd, fingerprint, shown
 from mediactl.model.media import Fingerprint
-from mediactl.upload.parts import MIB
+from mediactl.upload.multipart.parts import MIB
 
 _BLOCK = MIB
 _KEPT_BUFFER = 16 * MIB

@@ -10,7 +10,7 @@ import msgspec
 from mediactl.core.errors import ExitCode, Fault, LaneClosed, MediactlError
 from mediactl.model.uploads import About as About
 from mediactl.model.uploads import Place as Place
-from mediactl.upload.parts import MIN_PART
+from mediactl.upload.multipart.parts import MIN_PART
 
 
 class Condition(msgspec.Struct, frozen=True):

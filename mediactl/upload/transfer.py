@@ -7,13 +7,13 @@ from collections.abc import Callable
 from functools import partial
 
 from mediactl.model.uploads import LIVE, IfExists, Sent, SentStatus, UploadState, UploadTask
-from mediactl.upload import begin, multipart
+from mediactl.upload.capabilities import Manners, md5_of
 from mediactl.upload.engine import Engine, Turn
-from mediactl.upload.errand import Errand
-from mediactl.upload.errand import Ledger as Ledger
-from mediactl.upload.errand import Report as Report
-from mediactl.upload.manners import Manners, md5_of
+from mediactl.upload.multipart import begin, send
 from mediactl.upload.policy import Standing
+from mediactl.upload.session import Errand
+from mediactl.upload.session import Ledger as Ledger
+from mediactl.upload.session import Report as Report
 from mediactl.upload.source import Source
 from mediactl.upload.store import Busy, Condition, Exists, Limits, Store
 
@@ -67,7 +67,7 @@ def transfer(
             begin.abandon(errand)
             live = False
         if live or task.size >= max(1, limits.multipart_from):
-            return multipart.send(errand, live, ROUNDS)
+            return send.send(errand, live, ROUNDS)
         return _small(errand)
 
 

@@ -21,8 +21,8 @@ from uploads import Journal, noise, task_of
 from mediactl.model.uploads import Place, Sent, SentStatus, UploadTask
 from mediactl.upload.engine import Tuning
 from mediactl.upload.execute import Transfers
-from mediactl.upload.parts import MIB
-from mediactl.upload.s3 import S3Store
+from mediactl.upload.multipart.parts import MIB
+from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import Limits, Store
 
 pytest_plugins = ["servers"]

@@ -10,8 +10,8 @@ from stores import MemoryStore
 from uploads import PLACE
 
 from mediactl.model.uploads import SHA256, TOKEN, About
-from mediactl.upload import look
-from mediactl.upload.look import Bucket, Expected
+from mediactl.upload import bucket_audit
+from mediactl.upload.bucket_audit import Bucket, Expected
 from mediactl.upload.store import Condition, Listed, Place, Refused, Store, Stored, Throttled
 
 CONTENT = b"content"
@@ -51,7 +51,7 @@ class Lists:
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mediactl.upload.look.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("mediactl.upload.bucket_audit.time.sleep", lambda seconds: None)
 
 
 def spoilt(store: Lists, objects: list[Expected]) -> dict[str, str]:
@@ -84,9 +84,9 @@ def test_an_etag_that_is_not_known_is_looked_up() -> None:
 
 
 def test_a_store_that_stumbles_is_asked_again_but_not_for_ever() -> None:
-    store = Lists(stumbles=look.ATTEMPTS - 1)
+    store = Lists(stumbles=bucket_audit.ATTEMPTS - 1)
     assert spoilt(store, [store.put("prefix/a")]) == {}
-    assert len(store.prefixes) == look.ATTEMPTS
-    store = Lists(stumbles=look.ATTEMPTS)
+    assert len(store.prefixes) == bucket_audit.ATTEMPTS
+    store = Lists(stumbles=bucket_audit.ATTEMPTS)
     with pytest.raises(Throttled):
         spoilt(store, [store.put("prefix/a")])

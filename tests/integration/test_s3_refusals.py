@@ -16,7 +16,7 @@ import boto3
 import pytest
 from servers import CREDENTIALS, KEY, REGION, SECRET, Answering, Reply, Server, free_port, s3_error
 
-from mediactl.upload.s3 import S3Store
+from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import (
     About,
     Busy,

@@ -18,9 +18,9 @@ import botocore.session
 import pytest
 from servers import KEY, Answering, Reply, Server, free_port
 
-from mediactl.upload.client import Address, address, client
-from mediactl.upload.http import SLICE, Wire
-from mediactl.upload.s3 import S3Store
+from mediactl.upload.s3.client import Address, address, client
+from mediactl.upload.s3.http import SLICE, Wire
+from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import About, Condition, Expired, Place, Refused, StoreError, Unavailable, Unreachable
 
 pytestmark = pytest.mark.usefixtures("credentials")
@@ -414,7 +414,7 @@ def test_what_no_header_can_carry_is_not_sent() -> None:
 
 def test_boto_is_loaded_by_nothing_but_the_store_itself() -> None:
     script = (
-        "import sys, mediactl.upload.store, mediactl.upload.keys, mediactl.upload.parts\n"
+        "import sys, mediactl.upload.store, mediactl.upload.keys, mediactl.upload.multipart.parts\n"
         "print([name for name in sys.modules if name.partition('.')[0] in ('boto3', 'botocore', 'urllib3')])"
     )
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)

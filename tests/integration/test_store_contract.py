@@ -13,8 +13,8 @@ from contextlib import closing
 import pytest
 from servers import Server
 
-from mediactl.upload.parts import MIB
-from mediactl.upload.s3 import S3Store
+from mediactl.upload.multipart.parts import MIB
+from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import (
     About,
     Condition,

@@ -14,8 +14,8 @@ from uploads import FAST, KIB, Fate, Journal, Killed, MortalStore, noise, run, t
 
 from mediactl.model.uploads import SentStatus, UploadState, UploadStatus, UploadTask
 from mediactl.upload.execute import Transfers
-from mediactl.upload.parts import MIB
-from mediactl.upload.s3 import S3Store
+from mediactl.upload.multipart.parts import MIB
+from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import Limits
 
 pytest_plugins = ["servers"]

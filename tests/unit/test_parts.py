@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediactl.upload.parts import MAX_OBJECT, MAX_PARTS, MIB, MIN_PART, part_size, parts
+from mediactl.upload.multipart.parts import MAX_OBJECT, MAX_PARTS, MIB, MIN_PART, part_size, parts
 
 
 @given(st.integers(0, 2 * 1024 * 1024 * MIB))

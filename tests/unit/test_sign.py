@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repeatable import REPEATABLE
 
-from mediactl.upload.sign import Signer, quoted
+from mediactl.upload.s3.sign import Signer, quoted
 
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20).map(str.strip)
 NAMES = st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz0123456789-"), min_size=1, max_size=10)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediactl.upload.engine import FIRST_PATIENCE, Engine, Stopped, Tuning, Turn
-from mediactl.upload.fair import FairQueue, Job
+from mediactl.upload.fair_queue import FairQueue, Job
 from mediactl.upload.store import Expired, Refused, StoreError, Throttled, Unavailable, Unreachable
 from mediactl.upload.throttle import Bandwidth, Concurrency
 

@@ -32,9 +32,9 @@ from uploads import (
 
 from mediactl.core.errors import RejectedInput, SourceChanged
 from mediactl.model.uploads import About, IfExists, Place, SentStatus, UploadStatus
+from mediactl.upload.capabilities import Manners
 from mediactl.upload.engine import Engine, Stopped
 from mediactl.upload.execute import Transfers
-from mediactl.upload.manners import Manners
 from mediactl.upload.store import (
     Busy,
     Condition,

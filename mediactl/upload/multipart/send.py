@@ -27,11 +27,11 @@ from mediactl.model.uploads import (
     UploadState,
     UploadStatus,
 )
-from mediactl.upload import begin
 from mediactl.upload.engine import Turn
-from mediactl.upload.errand import Errand
-from mediactl.upload.parts import Part, parts
+from mediactl.upload.multipart import begin
+from mediactl.upload.multipart.parts import Part, parts
 from mediactl.upload.policy import Standing
+from mediactl.upload.session import Errand
 from mediactl.upload.store import (
     Busy,
     Condition,

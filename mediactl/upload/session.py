@@ -26,9 +26,9 @@ from mediactl.model.uploads import (
     apply,
 )
 from mediactl.upload import policy
+from mediactl.upload.capabilities import Manners, md5_of
 from mediactl.upload.engine import Engine, Turn
-from mediactl.upload.fair import Job
-from mediactl.upload.manners import Manners, md5_of
+from mediactl.upload.fair_queue import Job
 from mediactl.upload.policy import Standing
 from mediactl.upload.source import Source
 from mediactl.upload.store import Condition, Corrupted, Exists, Limits, Refused, Store, Stored, Unreachable

@@ -14,8 +14,8 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from mediactl.core.threads import in_order
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import UploadState, UploadTask
-from mediactl.upload.begin import left_open
 from mediactl.upload.execute import s3_store
+from mediactl.upload.multipart.begin import left_open
 from mediactl.upload.policy import Standing, standing
 from mediactl.upload.store import Exists, Listed, OpenUpload, Place, Refused, Store, Stored, Unavailable, Unreachable
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from urllib3 import HTTPResponse
 
 from mediactl.core.files import shown
-from mediactl.upload.http import CONNECT_TIMEOUT
+from mediactl.upload.s3.http import CONNECT_TIMEOUT
 from mediactl.upload.store import Place, Refused
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from functools import partial
 
 from mediactl.core.errors import RejectedInput
 from mediactl.model.uploads import Begun, Created, UploadState, UploadStatus, parameters
-from mediactl.upload.errand import Errand
-from mediactl.upload.parts import part_size
+from mediactl.upload.multipart.parts import part_size
+from mediactl.upload.session import Errand
 from mediactl.upload.store import NoSuchUpload, Refused, Store
 
 

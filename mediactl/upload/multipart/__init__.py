@@ -1,0 +1,1 @@
+"""Large objects: sent in parts that resume."""
