@@ -22,7 +22,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageOps
 
 from benchmarks.measure import MEDIACTL, ROOT
-from mediactl.media import ffmpeg
+from mediactl.media.ffmpeg import process as ffmpeg
 
 FOLDERS = ("photos", "images", "videos", "audio", "hostile")
 CELL = 300

@@ -30,10 +30,10 @@ from typing import Any
 
 from benchmarks.measure import ROOT, table
 from mediactl.core.files import fingerprint
-from mediactl.media import auto_quality, image, image_load, image_save
-from mediactl.media.image_save import Params
-from mediactl.media.similarity import luma, ssim
-from mediactl.media.vips import Picture, pyvips
+from mediactl.media.image import auto_quality, load, render, save
+from mediactl.media.image.save import Params
+from mediactl.media.image.similarity import luma, ssim
+from mediactl.media.image.vips import Picture, pyvips
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, Source
 from mediactl.outputs.tables import EXTENSIONS, ImageOutput
@@ -60,10 +60,10 @@ def resized(path: Path, width: int) -> Picture:
     fd = os.open(path, os.O_RDONLY)
     try:
         format_ = path.suffix[1:].replace("jpg", "jpeg")
-        head = image_load.header(fd, format_, Limits())
+        head = load.header(fd, format_, Limits())
         scale = min(1.0, width / head.width)
         size = round(head.width * scale), max(1, round(head.height * scale))
-        return image_load.still(image_load.content_of(fd), format_, *size, Limits(), lambda _: None)
+        return load.still(load.content_of(fd), format_, *size, Limits(), lambda _: None)
     finally:
         os.close(fd)
 
@@ -89,7 +89,7 @@ def encoders(found: list[Path], width: int, formats: list[str]) -> None:
                 for source, wanted in zip(sources, lumas, strict=True):
                     params = Params(format_, source.width, source.height, quality, effort)
                     begin = time.process_time()
-                    data = image_save.encode(source, params)
+                    data = save.encode(source, params)
                     seconds += time.process_time() - begin
                     size += len(data)
                     alike += ssim(wanted, luma(decoded(data)))
@@ -104,7 +104,7 @@ def encoders(found: list[Path], width: int, formats: list[str]) -> None:
 def remembering(source: Picture, format_: str) -> Callable[[int], bytes]:
     """Encodes the picture at a quality, each only once."""
     params = Params(format_, source.width, source.height, "auto", DEFAULT_EFFORT[format_])
-    return functools.cache(lambda quality: image_save.encode_at(source, params, quality))
+    return functools.cache(lambda quality: save.encode_at(source, params, quality))
 
 
 def automatic(found: list[Path], width: int, formats: list[str]) -> None:
@@ -131,12 +131,12 @@ def variants(path: Path, wanted: tuple[ImageOutput, ...], out: Path) -> dict[str
     format_ = path.suffix[1:].replace("jpg", "jpeg")
     fd = os.open(path, os.O_RDONLY)
     try:
-        info = image.probe(fd, format_, Limits())
+        info = render.probe(fd, format_, Limits())
         made = targets(Recipe(name="quality", image=wanted), Kind.IMAGE, info, "", {"image": "", "ffmpeg": ""})
         name = os.fsencode(path.name)
         source = Source(os.fsencode(path.parent), name, name, fingerprint(os.fstat(fd)), Kind.IMAGE, format_)
         task = MakeTask(source, "", info, made, (), os.fsencode(out), "quality", Limits(), "none")
-        image.render(fd, task, made, lambda name: os.fsencode(out / name), lambda _: None)
+        render.render(fd, task, made, lambda name: os.fsencode(out / name), lambda _: None)
         return {target.name: out / target.name for target in made if (out / target.name).exists()}
     finally:
         os.close(fd)

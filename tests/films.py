@@ -5,14 +5,15 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from mediactl.media import ffmpeg, tracks
-from mediactl.media.tracks import Tracks
+from mediactl.media.ffmpeg import process
+from mediactl.media.inspect import streams
+from mediactl.media.inspect.streams import Tracks
 from mediactl.model.media import Limits
 
 
 def make(path: Path, *arguments: str) -> Path:
     """A film or a recording, made by ffmpeg."""
-    command = [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
+    command = [process.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
     subprocess.run(command, check=True, timeout=60)
     return path
 
@@ -20,4 +21,4 @@ def make(path: Path, *arguments: str) -> Path:
 def inspected(path: Path) -> Tracks:
     """What is in it."""
     with path.open("rb") as file:
-        return tracks.inspect(file.fileno(), path.suffix[1:], Limits())
+        return streams.inspect(file.fileno(), path.suffix[1:], Limits())

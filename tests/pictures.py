@@ -13,9 +13,9 @@ from PIL import Image, ImageCms, ImageDraw
 
 from mediactl.core.errors import RejectedInput
 from mediactl.core.files import fingerprint
-from mediactl.media import image
 from mediactl.media.drafts import Drafts
-from mediactl.media.vips import pyvips
+from mediactl.media.image import render as image
+from mediactl.media.image.vips import pyvips
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, MediaInfo, Source
 from mediactl.outputs.tables import ImageFormat, ImageOutput

@@ -66,18 +66,18 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
 
 
 def _ffmpeg(environment: Mapping[str, str]) -> Check:
-    from mediactl.media import ffmpeg
+    from mediactl.media.ffmpeg import process
 
-    binary = ffmpeg.find(environment.get(ffmpeg.VARIABLE))
-    missing = sorted(NEEDED_ENCODERS - ffmpeg.encoders(binary))
-    text = f"{shown(binary)} {ffmpeg.version(binary)}"
+    binary = process.find(environment.get(process.VARIABLE))
+    missing = sorted(NEEDED_ENCODERS - process.encoders(binary))
+    text = f"{shown(binary)} {process.version(binary)}"
     if missing:
         return Check("ffmpeg", False, f"{text}: no encoder {', '.join(missing)}; name a fuller ffmpeg with --ffmpeg")
     return Check("ffmpeg", True, f"{text}, encoders {', '.join(sorted(NEEDED_ENCODERS))}")
 
 
 def _libvips() -> Check:
-    from mediactl.media import vips
+    from mediactl.media.image import vips
 
     return Check("libvips", True, vips.describe())
 
@@ -98,17 +98,17 @@ def _opened(kind: Kind, folder: bytes, environment: Mapping[str, str]) -> Check:
 
 def _generate(kind: Kind, file: bytes, environment: Mapping[str, str]) -> None:
     if kind is Kind.IMAGE:
-        from mediactl.media.vips import pyvips
+        from mediactl.media.image.vips import pyvips
 
         with open(file, "wb") as image:
             image.write(pyvips.Image.black(64, 48, bands=3).jpegsave_buffer())
         return
-    from mediactl.media import ffmpeg
+    from mediactl.media.ffmpeg import process
 
-    command = [ffmpeg.find(environment.get(ffmpeg.VARIABLE)), "-nostdin", "-hide_banner", "-loglevel", "error"]
+    command = [process.find(environment.get(process.VARIABLE)), "-nostdin", "-hide_banner", "-loglevel", "error"]
     ended = subprocess.run([*command, *_LAVFI[kind], os.fsdecode(file)], capture_output=True, timeout=60)
     if ended.returncode:
-        raise JobFailed(f"ffmpeg cannot make one: {ffmpeg.telling(ended.stderr.decode(errors='replace'))}")
+        raise JobFailed(f"ffmpeg cannot make one: {process.telling(ended.stderr.decode(errors='replace'))}")
 
 
 def _probed(kind: Kind, format: str, folder: bytes, name: bytes) -> str:
@@ -130,11 +130,12 @@ def _versions(libraries: tuple[str, ...], environment: Mapping[str, str]) -> str
 def _version(library: str, environment: Mapping[str, str]) -> str:
     from importlib.metadata import version
 
-    from mediactl.media import ffmpeg, vips
+    from mediactl.media.ffmpeg import process
+    from mediactl.media.image import vips
 
     try:
         if library == "ffmpeg":
-            return ffmpeg.version(ffmpeg.find(environment.get(ffmpeg.VARIABLE)))
+            return process.version(process.find(environment.get(process.VARIABLE)))
         return vips.version() if library == "libvips" else version({"PyAV": "av"}.get(library, library))
     except (MediactlError, OSError, ImportError) as error:
         return f"unknown ({error})"

@@ -29,7 +29,7 @@ def execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, r
     task = msgspec.json.decode(payload, type=wanted)
     try:
         if isinstance(task, PieceTask):
-            from mediactl.media.pieces import execute as piece
+            from mediactl.media.video.pieces import execute as piece
 
             return piece(task, reuse, token, report)
         from mediactl.media.make import make

@@ -89,27 +89,27 @@ def _render(
 ) -> Drafts:
     # Imported here: a worker that only ever does images never loads what films need.
     if task.source.kind is Kind.IMAGE:
-        from mediactl.media import image
+        from mediactl.media.image import render as image
 
         return image.render(fd, task, targets, folder.temporary, report)
     if not targets:
         return Drafts(())
     if task.source.kind is Kind.VIDEO:
-        from mediactl.media import video
+        from mediactl.media.video import render as video
 
         return video.render(
             fd, task, targets, folder.temporary, lambda name: folder.current(name) if name in there else None, report
         )
-    from mediactl.media import audio
+    from mediactl.media.audio import render
 
-    return audio.render(fd, task, targets, folder.temporary, report)
+    return render.render(fd, task, targets, folder.temporary, report)
 
 
 def _look_of_poster(there: dict[str, OutputFile], task: MakeTask, folder: _Folder) -> str:
     """What a film looks like by the poster that was there already; "" when it has none."""
     posters = (target for target in task.targets if target.role == "poster" and target.name in there)
     for poster in posters:
-        from mediactl.media import image
+        from mediactl.media.image import render as image
 
         return image.placeholder_at(folder.current(poster.name), str(poster.params["format"]))
     return ""
@@ -182,7 +182,7 @@ def _media_type(draft: Draft) -> str:
     """With the codecs of a film (RFC 6381): a browser that knows MP4 may know one of them and not another."""
     if draft.target.operation != "video":
         return draft.media_type
-    from mediactl.media import fragments
+    from mediactl.media.mp4 import fragments
 
     return f'{draft.media_type}; codecs="{",".join(fragments.codecs(draft.file))}"'
 

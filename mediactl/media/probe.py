@@ -126,12 +126,12 @@ def _info(fd: int, task: ProbeTask) -> MediaInfo:
     if source.format == "unknown":
         raise RejectedInput(f"is no {source.kind.value}, whatever its name says: {_looks_like(fd)}")
     if source.kind is Kind.IMAGE:
-        from mediactl.media import image
+        from mediactl.media.image import render
 
-        return image.probe(fd, source.format, task.limits, place=task.place)
-    from mediactl.media import tracks
+        return render.probe(fd, source.format, task.limits, place=task.place)
+    from mediactl.media.inspect import streams
 
-    return tracks.probe(fd, source.format, task.limits, place=task.place)
+    return streams.probe(fd, source.format, task.limits, place=task.place)
 
 
 def _looks_like(fd: int) -> str:

@@ -18,7 +18,7 @@ from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Settings
 from mediactl.jobs import history
 from mediactl.jobs.journal import Journal
-from mediactl.media.versions import encoder_versions
+from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.model.events import Event
 from mediactl.model.media import Kind
 from mediactl.pipeline.impact import Change, Effect, Measured, label

@@ -25,7 +25,7 @@ from mediactl.core.settings import Destination, Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.owners import dead_locks
 from mediactl.jobs.states import Patience
-from mediactl.media.versions import encoder_versions
+from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.model.events import Event
 from mediactl.model.jobs import Verdict
 from mediactl.pipeline import drain

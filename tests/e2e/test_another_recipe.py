@@ -16,7 +16,7 @@ import pytest
 import pyvips
 from conftest import CommandLine
 
-from mediactl.media import ffmpeg
+from mediactl.media.ffmpeg import process as ffmpeg
 
 SLOW = """
 name = "first"

@@ -18,7 +18,7 @@ import pytest
 from conftest import CommandLine
 
 from mediactl.jobs import report
-from mediactl.media import ffmpeg
+from mediactl.media.ffmpeg import process as ffmpeg
 
 CUT = """
 name = "cut"

@@ -18,7 +18,8 @@ from PIL import Image
 
 from mediactl.assets import document
 from mediactl.assets.document import Look
-from mediactl.media import ffmpeg, metadata
+from mediactl.media.ffmpeg import process
+from mediactl.media.inspect import metadata
 from mediactl.model.media import MediaInfo
 
 RECIPE = """
@@ -158,7 +159,7 @@ def test_a_film_is_looked_at_by_the_poster_that_is_there(mediactl: CommandLine) 
         "libx264",
         str(mediactl.folder / "in/a.jpg.mp4"),
     ]
-    subprocess.run([ffmpeg.find(), "-nostdin", "-loglevel", "error", *film], check=True)
+    subprocess.run([process.find(), "-nostdin", "-loglevel", "error", *film], check=True)
     poster, video = '[[poster]]\nname = "poster"\nwidth = 96\n', '[[video]]\nname = "v"\nheight = 64\n'
     (mediactl.folder / "r.toml").write_text(f'name = "r"\n{poster}')
     assert mediactl("process", "in", "--recipe", "r.toml").code == 0

@@ -14,10 +14,10 @@ from conftest import CommandLine
 from pictures import outputs, photo, render
 from PIL import Image
 
-from mediactl.media.ffmpeg import find
-from mediactl.media.image_save import Params, encode, encode_at
-from mediactl.media.similarity import luma, ssim
-from mediactl.media.vips import Picture, pyvips
+from mediactl.media.ffmpeg.process import find
+from mediactl.media.image.save import Params, encode, encode_at
+from mediactl.media.image.similarity import luma, ssim
+from mediactl.media.image.vips import Picture, pyvips
 from mediactl.outputs.tables import ImageFormat, ImageOutput
 
 

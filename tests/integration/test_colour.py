@@ -10,8 +10,8 @@ from conftest import CORPUS
 from pictures import display_p3, near, outputs, pixel, render
 from PIL import Image
 
-from mediactl.media import fallback
-from mediactl.media.vips import pyvips
+from mediactl.media.image import fallback
+from mediactl.media.image.vips import pyvips
 
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CORPUS} (MEDIACTL_CORPUS names one)")
 needs_heif = pytest.mark.skipif(not fallback.has("pillow_heif"), reason="the extra [heic] is not installed")

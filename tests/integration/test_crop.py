@@ -12,7 +12,7 @@ import pytest
 from pictures import BLUE, GREEN, RED, WHITE, Rendered, near, outputs, photo, pixel, quarters, render
 from PIL import ExifTags, Image, ImageDraw
 
-from mediactl.media import crop
+from mediactl.media.image import crop
 from mediactl.outputs.tables import ImageOutput
 
 Position = Literal["attention", "entropy", "centre", "top", "bottom", "left", "right"]

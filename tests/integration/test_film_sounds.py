@@ -13,8 +13,10 @@ import av
 import pytest
 from films import inspected, make
 
-from mediactl.media import ffmpeg, sounds, tracks
-from mediactl.media.sounds import SoundWanted
+from mediactl.media.audio import mixdown
+from mediactl.media.audio.mixdown import SoundWanted
+from mediactl.media.ffmpeg import process
+from mediactl.media.inspect import streams
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -27,8 +29,8 @@ def encoded(path: Path, *wanted: SoundWanted) -> tuple[list[Path], list[str]]:
     folder.mkdir()
     places = {each: os.fsencode(folder / f".mediactl-{number}.m4a") for number, each in enumerate(wanted)}
     with path.open("rb") as file:
-        found = tracks.inspect(file.fileno(), path.suffix[1:], Limits())
-        complaints = sounds.encode_sounds(
+        found = streams.inspect(file.fileno(), path.suffix[1:], Limits())
+        complaints = mixdown.encode_sounds(
             file.fileno(),
             found,
             wanted,
@@ -38,8 +40,8 @@ def encoded(path: Path, *wanted: SoundWanted) -> tuple[list[Path], list[str]]:
             folder=os.fsencode(folder),
             report=lambda _: None,
         )
-        damaged = len(complaints) >= tracks.DAMAGED
-        warnings = sounds.checked(found, wanted, places, Limits(), damaged, file.fileno())
+        damaged = len(complaints) >= streams.DAMAGED
+        warnings = mixdown.checked(found, wanted, places, Limits(), damaged, file.fileno())
     assert len(list(folder.iterdir())) == len(wanted)
     return [Path(os.fsdecode(place)) for place in places.values()], warnings
 
@@ -48,7 +50,7 @@ def samples(path: Path, rate: int = 48_000) -> list[array[float]]:
     """What players hear: each channel's samples, by ffmpeg, so that edit lists are followed."""
     with av.open(str(path)) as container:
         channels = container.streams.audio[0].codec_context.channels
-    command = [ffmpeg.find(), "-v", "error", "-i", str(path), "-map", "0:a:0", "-ar", str(rate), "-f", "f32le", "-"]
+    command = [process.find(), "-v", "error", "-i", str(path), "-map", "0:a:0", "-ar", str(rate), "-f", "f32le", "-"]
     whole = array("f", subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
     return [whole[channel::channels] for channel in range(channels)]
 
@@ -173,7 +175,7 @@ def test_targets_that_hold_the_same_sound_share_it(tmp_path: Path) -> None:
     mp4 = Target("a.mp4", "rendition", "video", {"sound": True, "audio_bitrate": 128}, "1")
     track = Target("b.mp4", "sound", "sound", {"track": 0, "bitrate": 128, "channels": 2, "segment": 6.0}, "2")
     silent = Target("c.mp4", "rendition", "video", {"sound": False, "audio_bitrate": 128}, "3")
-    assert sounds.wanted(found, [mp4, track, silent]) == (SoundWanted(0, 128, 2),)
+    assert mixdown.wanted(found, [mp4, track, silent]) == (SoundWanted(0, 128, 2),)
 
 
 def test_real_films_keep_every_sound(corpus: Path, tmp_path: Path) -> None:

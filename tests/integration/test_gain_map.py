@@ -8,9 +8,9 @@ import pytest
 from conftest import CORPUS
 from pictures import outputs, quarters, render
 
-from mediactl.media import fallback
-from mediactl.media.gain_map import LEFT_OUT
-from mediactl.media.vips import pyvips
+from mediactl.media.image import fallback
+from mediactl.media.image.gain_map import LEFT_OUT
+from mediactl.media.image.vips import pyvips
 
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CORPUS} (MEDIACTL_CORPUS names one)")
 needs_heif = pytest.mark.skipif(not fallback.has("pillow_heif"), reason="the extra [heic] is not installed")
@@ -46,7 +46,7 @@ def test_apples_gain_map_in_a_heic_is_told_of(tmp_path: Path) -> None:
     # and the file is only looked at, not decoded.
     fd_file = tmp_path / "mapped.heic"
     fd_file.write_bytes(data[:at] + (size + len(box)).to_bytes(4) + data[at + 4 : at + size] + box + data[at + size :])
-    from mediactl.media.gain_map import has_gain_map
+    from mediactl.media.image.gain_map import has_gain_map
 
     with fd_file.open("rb") as file:
         assert has_gain_map(file.fileno(), "heic", b"")

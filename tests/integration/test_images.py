@@ -37,11 +37,13 @@ from PIL.TiffImagePlugin import IFDRational
 
 from mediactl.assets.document import Look
 from mediactl.core.errors import JobFailed, MediactlError
-from mediactl.media import fallback, image, image_load, image_save, metadata
-from mediactl.media.colour import is_srgb
 from mediactl.media.drafts import Drafts
-from mediactl.media.thumbhash import thumbhash
-from mediactl.media.vips import pyvips
+from mediactl.media.image import fallback, load, save
+from mediactl.media.image import render as image
+from mediactl.media.image.colour import is_srgb
+from mediactl.media.image.thumbhash import thumbhash
+from mediactl.media.image.vips import pyvips
+from mediactl.media.inspect import metadata
 from mediactl.model.assets import Target
 from mediactl.model.media import Kind, Limits
 from mediactl.outputs.tables import ImageFormat, ImageOutput
@@ -507,10 +509,10 @@ def test_what_was_written_is_looked_at_again(tmp_path: Path) -> None:
     photo(50, 40).save(right, "JPEG")
     photo(51, 40).save(wrong, "JPEG")
     photo(50, 40).save(other, "PNG")
-    image_save.save(right.getvalue(), target, file)
+    save.save(right.getvalue(), target, file)
     for data in (wrong.getvalue(), other.getvalue(), right.getvalue()[:-20], b""):
         with pytest.raises(JobFailed, match=r"w50\.jpg is not what was asked for"):
-            image_save.save(data, target, file)
+            save.save(data, target, file)
         assert not os.path.exists(file)
 
 
@@ -725,7 +727,7 @@ def test_large_files_are_read_through_their_descriptor(tmp_path: Path, monkeypat
     photo(900, 600).save(tmp_path / "in.jpg")
     wanted = outputs(300, 100)
     render(tmp_path / "in.jpg", *wanted, folder=tmp_path / "one")
-    monkeypatch.setattr(image_load, "READ_WHOLE", 1000)
+    monkeypatch.setattr(load, "READ_WHOLE", 1000)
     render(tmp_path / "in.jpg", *wanted, folder=tmp_path / "two")
     for name in ("tmp-w300.webp", "tmp-w100.webp"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()

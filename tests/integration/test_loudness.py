@@ -13,8 +13,9 @@ from test_audio import render
 from test_film_sounds import samples
 
 from mediactl.core.errors import JobFailed
-from mediactl.media import ffmpeg, loudness
-from mediactl.media.loudness import Loudness
+from mediactl.media.audio import loudness
+from mediactl.media.audio.loudness import Loudness
+from mediactl.media.ffmpeg import process
 from mediactl.model.assets import Target
 
 NOISE = ("-f", "lavfi", "-i", "anoisesrc=d=6:r=48000:c=pink:a=0.1:seed=1")
@@ -29,7 +30,7 @@ def target(format: str, lufs: float | None, channels: int = 2, name: str = "audi
 
 def measured(path: Path) -> Loudness:
     """By ffmpeg's ebur128, of the finished file."""
-    command = [ffmpeg.find(), "-hide_banner", "-nostats", "-i", str(path), "-map", "0:a"]
+    command = [process.find(), "-hide_banner", "-nostats", "-i", str(path), "-map", "0:a"]
     command += ["-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-"]
     done = subprocess.run(command, check=True, capture_output=True, timeout=60)
     return loudness.parsed(done.stderr.decode())

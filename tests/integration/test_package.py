@@ -13,8 +13,10 @@ import hls_films
 import pytest
 
 from mediactl.core.errors import JobFailed, MachineBlocked
-from mediactl.media import fragments, languages, lengths, package, playlists
-from mediactl.media.package import SoundFile
+from mediactl.media.hls import playlists
+from mediactl.media.inspect import durations
+from mediactl.media.mp4 import fragments, languages, package
+from mediactl.media.mp4.package import SoundFile
 from mediactl.model.media import Chapter, TextTrack
 
 FILM = Fraction(24000, 1001)
@@ -49,7 +51,7 @@ def top(file: Path) -> list[bytes]:
     """Types of a file's boxes."""
     fd = os.open(file, os.O_RDONLY)
     try:
-        return [kind for kind, _, _ in lengths.boxes(fd)]
+        return [kind for kind, _, _ in durations.boxes(fd)]
     finally:
         os.close(fd)
 

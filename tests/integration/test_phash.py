@@ -10,8 +10,8 @@ import pytest
 
 from mediactl.admin.duplicates import DISTANCE
 from mediactl.assets.document import Look
-from mediactl.media.look import fit, look_of
-from mediactl.media.vips import pyvips
+from mediactl.media.image.fingerprint import fit, look_of
+from mediactl.media.image.vips import pyvips
 
 FAR = 16
 """Bits: strangers are further apart."""

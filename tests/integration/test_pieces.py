@@ -16,10 +16,13 @@ from films import make
 from mediactl.core.errors import SourceChanged
 from mediactl.core.files import fingerprint
 from mediactl.jobs.journal import Journal
-from mediactl.media import ffmpeg, pieces, tracks, video_encode
 from mediactl.media import make as making
-from mediactl.media.cadence import Cadence, measure
-from mediactl.media.versions import encoder_versions
+from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg.versions import encoder_versions
+from mediactl.media.inspect import streams
+from mediactl.media.inspect.cadence import Cadence, measure
+from mediactl.media.video import encode as video_encode
+from mediactl.media.video import pieces
 from mediactl.model.assets import Artefact, OutputFile, Reuse, Target
 from mediactl.model.jobs import Made, MakeTask, NewJob, PieceTask, Priority
 from mediactl.model.media import Kind, Limits, Source
@@ -84,7 +87,7 @@ class Workshop:
         self.film, self.folder, self.out, self.chosen = film, folder / "work" / "digest", folder / "out", chosen
         fd = os.open(film, os.O_RDONLY)
         try:
-            self.info = tracks.probe(fd, film.suffix[1:], Limits())
+            self.info = streams.probe(fd, film.suffix[1:], Limits())
         finally:
             os.close(fd)
         place = os.fsencode(film.name)
@@ -360,7 +363,7 @@ def test_a_lost_playlist_costs_no_encoding(film: Path, tmp_path: Path, monkeypat
     for name in ("hls.m3u8", "hls-48.m3u8", "hls-audio-1.m3u8"):
         (folder / name).unlink()
     monkeypatch.setattr(video_encode, "encode", None)
-    monkeypatch.setattr(ffmpeg, "run", None)
+    monkeypatch.setattr(process, "run", None)
     again = workshop.publish(made.files)
     assert again.made == 3
     assert {target.name: (folder / target.name).read_bytes() for target in workshop.targets} == before

@@ -13,8 +13,10 @@ from conftest import CORPUS
 from PIL import Image, ImageChops, ImageSequence, ImageStat
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media import ffmpeg, stills, tracks
 from mediactl.media.drafts import Drafts
+from mediactl.media.ffmpeg import process
+from mediactl.media.inspect import streams
+from mediactl.media.stills import stills
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -32,7 +34,7 @@ def film(path: Path, *scenes: str, options: tuple[str, ...] = ("-g", "10")) -> P
     graph = ";".join(f"{scene},setsar=1,format=yuv420p[v{number}]" for number, scene in enumerate(scenes))
     joined = "".join(f"[v{number}]" for number in range(len(scenes))) + f"concat=n={len(scenes)}"
     encoder = () if "-c:v" in options else ("-c:v", "libx264", "-preset", "ultrafast")
-    command = [ffmpeg.find(), "-v", "error", "-y", "-filter_complex", f"{graph};{joined}", *encoder, *options]
+    command = [process.find(), "-v", "error", "-y", "-filter_complex", f"{graph};{joined}", *encoder, *options]
     subprocess.run([*command, str(path)], check=True, timeout=60)
     return path
 
@@ -65,7 +67,7 @@ def render(source: Path, *targets: Target, folder: Path | None = None) -> tuple[
     folder.mkdir(exist_ok=True)
     fd = os.open(source, os.O_RDONLY)
     try:
-        found = tracks.inspect(fd, source.suffix[1:], Limits())
+        found = streams.inspect(fd, source.suffix[1:], Limits())
         drafts = stills.render(
             fd, found, targets, lambda name: os.fsencode(folder / name), limits=Limits(), threads=1, placeholder=True
         )
@@ -110,7 +112,7 @@ def test_a_poster_is_neither_black_nor_a_title_nor_fog_nor_blurred(tmp_path: Pat
     for second in (start, start + 1):
         frame = tmp_path / f"{second}.png"
         subprocess.run(
-            [ffmpeg.find(), "-v", "error", "-ss", f"{second}", "-i", str(source), "-frames:v", "1", str(frame)],
+            [process.find(), "-v", "error", "-ss", f"{second}", "-i", str(source), "-frames:v", "1", str(frame)],
             check=True,
         )
         near.append(unlike(Image.open(file), Image.open(frame)))
@@ -171,11 +173,11 @@ def test_key_frames_that_come_out_of_order_are_put_in_theirs(tmp_path: Path) -> 
 
 def stills_keys(source: Path) -> list[float]:
     """Times of the key frames of a film, as the storyboard sees them."""
-    from mediactl.media import frames
+    from mediactl.media.stills import frames
 
     fd = os.open(source, os.O_RDONLY)
     try:
-        found = tracks.inspect(fd, "mp4", Limits())
+        found = streams.inspect(fd, "mp4", Limits())
         assert found.picture
         return list(frames.film(fd, found, found.picture, Limits(), 1, os.fsencode(source.parent)).keys)
     finally:
@@ -195,7 +197,7 @@ def test_a_rotated_film_gives_upright_stills(tmp_path: Path) -> None:
     flat = film(tmp_path / "flat.mp4", split)
     turned = tmp_path / "turned.mp4"
     # Counter-clockwise: the white half on the left goes to the bottom.
-    command = [ffmpeg.find(), "-v", "error", "-display_rotation", "90", "-i", str(flat), "-c", "copy", str(turned)]
+    command = [process.find(), "-v", "error", "-display_rotation", "90", "-i", str(flat), "-c", "copy", str(turned)]
     subprocess.run(command, check=True)
     _, files = render(turned, poster(64, 128), storyboard(1, 5, columns=1, size=(64, 128)), preview(1, size=(64, 128)))
     for file in files:
@@ -278,7 +280,7 @@ def test_nothing_of_earlier_frames_stays_in_a_preview_of_a_film_that_fades_in(tm
     source = film(tmp_path / "film.mp4", sky, options=("-qp", "0", "-g", "1"))
     _, [file] = render(source, preview(2.0))
     decoded = subprocess.run(
-        [ffmpeg.find(), "-v", "error", "-i", str(source), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+        [process.find(), "-v", "error", "-i", str(source), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
         check=True, stdout=subprocess.PIPE, timeout=60,
     ).stdout  # fmt: skip
     size = 320 * 180 * 3
@@ -302,7 +304,7 @@ def test_the_same_film_gives_the_same_bytes_and_nothing_is_left_behind(tmp_path:
 def test_a_film_without_one_frame_that_decodes_is_rejected(tmp_path: Path) -> None:
     source = film(tmp_path / "film.mp4", SHARP)
     fd = os.open(source, os.O_RDONLY)
-    found = tracks.inspect(fd, "mp4", Limits())
+    found = streams.inspect(fd, "mp4", Limits())
     os.close(fd)
     whole = bytearray(source.read_bytes())
     start = whole.index(b"mdat") + 4
@@ -311,7 +313,7 @@ def test_a_film_without_one_frame_that_decodes_is_rejected(tmp_path: Path) -> No
     fd = os.open(source, os.O_RDONLY)
     try:
         place: Callable[[str], bytes] = lambda name: os.fsencode(tmp_path / name)  # noqa: E731
-        with pytest.raises((RejectedInput, ffmpeg.FfmpegFailed)):
+        with pytest.raises((RejectedInput, process.FfmpegFailed)):
             stills.render(fd, found, (poster(),), place, limits=Limits(), threads=1, placeholder=True)
     finally:
         os.close(fd)

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from mediactl.core.errors import JobFailed
-from mediactl.media import ffmpeg, subtitles, tracks
-from mediactl.media.subtitles import Cue
+from mediactl.media.ffmpeg import process
+from mediactl.media.inspect import streams
+from mediactl.media.video import subtitles
+from mediactl.media.video.subtitles import Cue
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -42,7 +44,7 @@ Dialogue: 0,0:00:02.00,0:00:09.00,Default,,0,0,0,,{\\b1}bold
 def film(path: Path, *more: str, seconds: float = 4) -> Path:
     """A film with subtitle files muxed in."""
     picture = ("-f", "lavfi", "-i", f"testsrc2=s=64x64:r=10:d={seconds}")
-    command = [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *picture, *more, str(path)]
+    command = [process.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *picture, *more, str(path)]
     subprocess.run(command, check=True, timeout=60)
     return path
 
@@ -52,7 +54,7 @@ def rendered(path: Path, *ordinals: int) -> tuple[list[str], list[str]]:
     targets = [Target(f"{number}.vtt", "subtitles", "text", {"track": number}, str(number)) for number in ordinals]
     places = {target.name: os.fsencode(path.parent / target.name) for target in targets}
     with path.open("rb") as file:
-        found = tracks.inspect(file.fileno(), path.suffix[1:], Limits())
+        found = streams.inspect(file.fileno(), path.suffix[1:], Limits())
         drafts, warnings = subtitles.rendered(file.fileno(), found, targets, places, Limits())
     assert [draft.media_type for draft in drafts] == ["text/vtt"] * len(targets)
     return [Path(os.fsdecode(draft.file)).read_text("utf-8") for draft in drafts], warnings
@@ -117,7 +119,7 @@ def test_two_tracks_are_read_in_one_pass_and_keep_their_order(tmp_path: Path) ->
     words = ("-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=deu", "-metadata:s:s:1", "title=Kommentar")
     path = film(tmp_path / "a.mkv", *inputs, *maps, *words)
     with path.open("rb") as file:
-        found = tracks.inspect(file.fileno(), "mkv", Limits()).info.texts
+        found = streams.inspect(file.fileno(), "mkv", Limits()).info.texts
     assert [(text.codec, text.language, text.title, text.text) for text in found] == [
         ("subrip", "eng", "", True),
         ("ass", "deu", "Kommentar", True),
@@ -154,7 +156,7 @@ def test_pictures_of_text_cannot_become_webvtt(tmp_path: Path) -> None:
     # The name of the codec is all that tells: dvdsub is pictures.
     path.write_bytes(words.read_bytes().replace(b"S_TEXT/UTF8", b"S_VOBSUB\0\0\0"))
     with path.open("rb") as file:
-        found = tracks.inspect(file.fileno(), "mkv", Limits())
+        found = streams.inspect(file.fileno(), "mkv", Limits())
     assert [(text.codec, text.text) for text in found.info.texts] == [("dvd_subtitle", False)]
     with pytest.raises(JobFailed, match="subtitle track 1 is not one of text"):
         rendered(path, 0)

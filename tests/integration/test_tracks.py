@@ -11,7 +11,8 @@ import pytest
 from films import inspected, make
 
 from mediactl.core.errors import JobFailed
-from mediactl.media import audio, tracks
+from mediactl.media.audio import render
+from mediactl.media.inspect import streams
 from mediactl.model.assets import Target
 from mediactl.model.media import Chapter, Limits
 
@@ -69,12 +70,12 @@ def test_only_what_no_target_holds_is_left_out(rich: Path) -> None:
     stream, poster = of("stream"), of("poster")
     sounds = [of("sound", track=number, bitrate=128, channels=2) for number in (0, 1)]
     texts = [of("text", track=number) for number in (0, 1)]
-    assert audio.left_out(found, [poster]) == []
-    assert audio.left_out(found, [mp4]) == ["left out: 1 sound track, 2 subtitle tracks"]
-    assert audio.left_out(found, [stream, *sounds]) == ["left out: 2 subtitle tracks"]
-    assert audio.left_out(found, [stream, *sounds, *texts]) == []
-    assert audio.left_out(found, [mp4, sounds[1], texts[0]]) == ["left out: 1 sound track, 1 subtitle track"]
-    assert audio.left_out(found, [of("video", sound=False), texts[0], texts[1]]) == ["left out: 2 sound tracks"]
+    assert render.left_out(found, [poster]) == []
+    assert render.left_out(found, [mp4]) == ["left out: 1 sound track, 2 subtitle tracks"]
+    assert render.left_out(found, [stream, *sounds]) == ["left out: 2 subtitle tracks"]
+    assert render.left_out(found, [stream, *sounds, *texts]) == []
+    assert render.left_out(found, [mp4, sounds[1], texts[0]]) == ["left out: 1 sound track, 1 subtitle track"]
+    assert render.left_out(found, [of("video", sound=False), texts[0], texts[1]]) == ["left out: 2 sound tracks"]
 
 
 def test_an_mp4s_track_names_are_titles_and_its_handlers_names_are_not(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_an_output_that_is_broken_anywhere_is_found_out(share: float, tmp_path: 
         *("-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=20", "-c:v", "libx264", "-g", "10", "-bf", "0"),
     )
     with path.open("rb") as file:
-        assert tracks.reinspect(file.fileno(), "a.mp4", Limits()).picture
+        assert streams.reinspect(file.fileno(), "a.mp4", Limits()).picture
     content = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
         places = [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
@@ -159,7 +160,7 @@ def test_an_output_that_is_broken_anywhere_is_found_out(share: float, tmp_path: 
         content[place : place + size] = bytes(size)
     path.write_bytes(content)
     with path.open("rb") as file, pytest.raises(JobFailed, match="came out broken"):
-        tracks.reinspect(file.fileno(), "a.mp4", Limits())
+        streams.reinspect(file.fileno(), "a.mp4", Limits())
 
 
 def test_an_output_whose_sound_is_shorter_than_its_picture_is_whole(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_an_output_whose_sound_is_shorter_than_its_picture_is_whole(tmp_path: Pa
         *("-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=10", "-f", "lavfi", "-i", "sine=d=2", "-c:v", "libx264"),
     )
     with path.open("rb") as file:
-        made = tracks.reinspect(file.fileno(), "a.mp4", Limits())
+        made = streams.reinspect(file.fileno(), "a.mp4", Limits())
     assert made.sound
     assert made.sound.end == pytest.approx(2.0, abs=0.05)
 
@@ -178,7 +179,7 @@ def test_a_slide_show_is_whole(rate: str, tmp_path: Path) -> None:
     picture = ("-f", "lavfi", "-i", f"testsrc2=s=64x64:r={rate}:d=10")
     path = make(tmp_path / "a.mp4", *picture, *TONE, "-c:v", "libx264", "-output_ts_offset", "0.066")
     with path.open("rb") as file:
-        assert tracks.reinspect(file.fileno(), "a.mp4", Limits()).picture
+        assert streams.reinspect(file.fileno(), "a.mp4", Limits()).picture
 
 
 def test_frames_are_counted_where_the_header_tells_twice_their_rate(tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_frames_are_counted_where_the_header_tells_twice_their_rate(tmp_path: Pa
     film = inspected(path).info.video
     assert film and (film.fps, film.rate, film.frames, film.even) == (30.0, "30", 60, True)
     with path.open("rb") as file:
-        again = tracks.inspect(file.fileno(), "mkv", Limits(), inspected(path).info)
+        again = streams.inspect(file.fileno(), "mkv", Limits(), inspected(path).info)
     assert again.info.video == film
 
 

@@ -21,9 +21,11 @@ from PIL import ImageStat
 
 from mediactl.core.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
 from mediactl.core.files import fingerprint
-from mediactl.media import ffmpeg, lengths, tracks, video
 from mediactl.media.drafts import Drafts
-from mediactl.media.versions import encoder_versions, series
+from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg.versions import encoder_versions, series
+from mediactl.media.inspect import durations, streams
+from mediactl.media.video import render as video
 from mediactl.model.assets import Target
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, MediaInfo, Source, VideoTrack
@@ -76,7 +78,7 @@ def render(path: Path, *targets: Target, folder: Path | None = None, limits: Lim
     limits, folder = limits or Limits(), folder or path.parent / f"out of {path.name}"
     fd = os.open(path, os.O_RDONLY)
     try:
-        info = tracks.probe(fd, path.suffix[1:], limits)
+        info = streams.probe(fd, path.suffix[1:], limits)
         if not targets and info.width and info.height:
             targets = (film_target(info.width // 2 * 2, info.height // 2 * 2, audio=bool(info.audio)),)
         mark = fingerprint(os.fstat(fd))
@@ -128,7 +130,7 @@ def test_a_film_becomes_an_mp4_that_plays_while_it_loads(plain: Path, tmp_path: 
         )  # fmt: skip
         assert picture.profile == "High"
         assert sound.codec_context.name == "aac"
-        assert lengths.streamable(file.fileno())
+        assert durations.streamable(file.fileno())
         assert len(frame_times(container)) == 25
     draft, poster = made.drafts.files
     assert (draft.media_type, draft.width, draft.height) == ("video/mp4", 128, 96)
@@ -183,7 +185,7 @@ def test_a_rotated_film_is_turned_upright(turn: int, corner: str, tmp_path: Path
 
 def tracks_of(path: Path) -> VideoTrack:
     with path.open("rb") as file:
-        info = tracks.probe(file.fileno(), "mp4", Limits())
+        info = streams.probe(file.fileno(), "mp4", Limits())
     assert info.video
     return info.video
 
@@ -380,9 +382,9 @@ def run_ffmpeg(source: Path, folder: Path, report: Callable[[float], None]) -> N
     """The bare run of the binary, without probing first."""
     with source.open("rb") as file:
         fd = file.fileno()
-        node = ffmpeg.output([ffmpeg.source(fd, 1)], os.fsencode(folder / "v.mp4"), "mp4", Limits())
-        argv = ffmpeg.arguments(node, threads=1)
-        ffmpeg.run(argv, input_fd=fd, folder=os.fsencode(folder), expected=1.0, rate=None, report=report)
+        node = process.output([process.source(fd, 1)], os.fsencode(folder / "v.mp4"), "mp4", Limits())
+        argv = process.arguments(node, threads=1)
+        process.run(argv, input_fd=fd, folder=os.fsencode(folder), expected=1.0, rate=None, report=report)
 
 
 def test_a_playlist_hidden_in_the_subtitles_of_an_avi_is_not_followed(canary: Path, tmp_path: Path) -> None:
@@ -485,11 +487,11 @@ def test_exit_codes_tell_whose_fault_it_is(
         f"#!/bin/sh\nhead -c 100000 /dev/zero | tr '\\0' x >&2\necho >&2\necho the reason >&2\nexit {status}\n"
     )
     fake.chmod(0o755)
-    monkeypatch.setenv(ffmpeg.VARIABLE, str(fake))
+    monkeypatch.setenv(process.VARIABLE, str(fake))
     with pytest.raises(error) as caught:
         render(plain, film_target(160, 120), folder=tmp_path / "out")
     assert "\n" not in str(caught.value)
-    if isinstance(caught.value, ffmpeg.FfmpegFailed):
+    if isinstance(caught.value, process.FfmpegFailed):
         assert str(caught.value) == "ffmpeg failed with exit code 1: the reason"
         assert caught.value.command.startswith(f"'{fake}' -nostdin")
         assert len(caught.value.stderr) < 9_000
@@ -506,18 +508,18 @@ def test_ffmpeg_gets_no_environment_that_changes_what_it_does(
 
 def test_a_missing_binary_or_encoder_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not an executable file; correct or unset MEDIACTL_FFMPEG"):
-        ffmpeg.find(str(tmp_path / "none"))
-    ffmpeg.check({"libx264", "aac", "libopus", "png"})
+        process.find(str(tmp_path / "none"))
+    process.check({"libx264", "aac", "libopus", "png"})
     with pytest.raises(UsageError, match="has no encoder no-such-encoder; "):
-        ffmpeg.check({"aac", "no-such-encoder"})
+        process.check({"aac", "no-such-encoder"})
 
 
 def test_versions_are_series_and_the_name_of_the_bundled_binary_tells_the_truth() -> None:
     assert [series(word) for word in ("n9.0.2-17-g2a571b6068", "v9.0.2", "10.1.1", "N-1-gabc")] == [
         "9.0", "9.0", "10.1", "N-1-gabc",
     ]  # fmt: skip
-    assert encoder_versions()["ffmpeg"] == ffmpeg.version(ffmpeg.find())
-    assert encoder_versions(ffmpeg.find()) == encoder_versions()
+    assert encoder_versions()["ffmpeg"] == process.version(process.find())
+    assert encoder_versions(process.find()) == encoder_versions()
 
 
 @pytest.mark.parametrize("name", SHORT_FILMS)
@@ -533,7 +535,7 @@ def test_every_real_film_comes_out_whole(corpus: Path, tmp_path: Path) -> None:
 
 def check_real_film(path: Path, folder: Path) -> None:
     with path.open("rb") as file:
-        info = tracks.probe(file.fileno(), path.suffix[1:], Limits())
+        info = streams.probe(file.fileno(), path.suffix[1:], Limits())
     assert info.video
     scale = 120 / min(info.video.width, info.video.height)
     width, height = (max(2, round(side * scale / 2) * 2) for side in (info.video.width, info.video.height))

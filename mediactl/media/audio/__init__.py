@@ -1,0 +1,1 @@
+"""Audio: streams mixed down, loudness, covers, waveforms."""

@@ -1,0 +1,75 @@
+"""Cover art: taken out of a recording and drawn anew, so that nothing but pixels goes into an output."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+from av.stream import Disposition
+
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.media.inspect import describe, durations, streams
+from mediactl.model.media import Limits
+
+SIDE = 1_000
+"""Pixels of the longer side at most: what players show full screen on a phone."""
+_FORMATS = {"mjpeg": "jpeg", "png": "png", "webp": "webp", "gif": "gif", "bmp": "bmp"}
+"""What libav takes attached pictures for, by their first bytes, and what we call it."""
+_QUALITY = 85
+_LARGEST = 64 << 20
+"""Bytes of a picture that is looked at."""
+
+
+class Cover(msgspec.Struct, frozen=True):
+    """A picture to be put into sound files."""
+
+    jpeg: bytes
+    width: int
+    height: int
+
+
+def drawn(fd: int, limits: Limits) -> Cover | None:
+    """A recording's front cover as a JPEG of at most ``SIDE`` pixels, upright, sRGB, without any metadata; None when it
+    has none that can be read."""
+    found = _front(fd, limits)
+    if found is None:
+        return None
+    name, data = found
+    from mediactl.media.image.load import content_of, header, still, true_format
+    from mediactl.media.image.save import Params, encode
+    from mediactl.media.image.vips import FAILURES
+
+    memory = os.memfd_create("cover", os.MFD_CLOEXEC)
+    try:
+        os.write(memory, data)
+        format = true_format(memory, name)
+        head = header(memory, format, limits)
+        scale = min(1.0, SIDE / max(head.width, head.height))
+        width, height = max(1, round(head.width * scale)), max(1, round(head.height * scale))
+        picture = still(content_of(memory), format, width, height, limits, lambda _: None)
+        return Cover(encode(picture, Params("jpeg", width, height, _QUALITY, 1)), picture.width, picture.height)
+    except (RejectedInput, JobFailed, *FAILURES):
+        return None
+    finally:
+        os.close(memory)
+
+
+def _front(fd: int, limits: Limits) -> tuple[str, bytes] | None:
+    """Format and file of the picture that is called the front cover, else of the first one."""
+    pictures: dict[int, tuple[str, bytes]] = {}
+    with streams.opened(fd, limits) as container:
+        attached = [
+            stream
+            for stream in container.streams.video
+            if stream.disposition & Disposition.attached_pic and describe.codec(stream) in _FORMATS
+        ]
+        if not attached:
+            return None
+        for packet in durations.packets(container, *attached):
+            index = packet.stream.index
+            if 0 < packet.size <= _LARGEST and index not in pictures:
+                pictures[index] = (_FORMATS[describe.codec(packet.stream)], bytes(packet))
+            if len(pictures) == len(attached):
+                break
+        front = [each.index for each in attached if "front" in each.metadata.get("comment", "").lower()]
+    return next((pictures[index] for index in [*front, *sorted(pictures)] if index in pictures), None)

@@ -1,0 +1,267 @@
+"""Sound: all missing files of a recording in one ffmpeg run, each verified; and what films need for their sound.
+
+AAC in .m4a that plays while it loads, Opus in .opus (Ogg); title, artist and the like, chapters and the cover are kept,
+nothing else is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.core.files import remove_if_there
+from mediactl.media.audio import cover, loudness, mixdown, resync, statistics, waveform
+from mediactl.media.audio.cover import Cover
+from mediactl.media.audio.loudness import Change, Loudness
+from mediactl.media.audio.mixdown import SoundWanted as SoundWanted
+from mediactl.media.audio.mixdown import checked as checked
+from mediactl.media.audio.mixdown import encode_sounds as encode_sounds
+from mediactl.media.audio.mixdown import film_sounds as film_sounds
+from mediactl.media.drafts import Draft, Drafts, Temporary
+from mediactl.media.execute import Report
+from mediactl.media.ffmpeg import process
+from mediactl.media.inspect import durations, streams
+from mediactl.media.inspect.streams import Sound, Tracks
+from mediactl.media.mp4 import labels
+from mediactl.model.assets import Target
+from mediactl.model.jobs import MakeTask
+
+ENCODERS = frozenset({"aac", "libopus"})
+"""What ``ffmpeg.check`` must find before recordings are rendered."""
+FORMATS = {
+    "m4a": ("aac", "aac", "ipod", "audio/mp4"),
+    "opus": ("libopus", "opus", "opus", "audio/ogg; codecs=opus"),
+}
+"""A target's format: encoder, codec, ffmpeg's muxer, media type."""
+
+_HOLDING = frozenset({"video", "stream", "sound", "audio"})
+"""Operations whose targets hold tracks."""
+_MEASURED, _ENCODED = 0.25, 0.95
+"""Shares of the work that are done by then."""
+_Mix = tuple[str, int, float]
+"""Encoder, channels, LUFS."""
+
+
+def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temporary, report: Report) -> Drafts:
+    """Make and verify the "audio" and "waveform" targets of an open recording; drafts come in the order of ``targets``.
+
+    Raises RejectedInput when the recording is broken ("broken after 12.3 s of 30.0 s"), JobFailed when ffmpeg failed
+    otherwise or an output is not what was asked for, MachineBlocked when the disk is full.
+    """
+    found = streams.inspect(fd, task.source.format, task.limits)
+    if found.sound is None:
+        raise RejectedInput("has no sound track that can be decoded")
+    places = {target.name: temporary(target.name) for target in targets}
+    work = _Work(fd, task, found, found.sound, places)
+    try:
+        return work.done(targets, report)
+    finally:
+        work.clean()
+
+
+class _Work:
+    """One recording on its way through ffmpeg."""
+
+    def __init__(self, fd: int, task: MakeTask, found: Tracks, sound: Sound, places: dict[str, bytes]) -> None:
+        self._fd, self._task, self._found, self._sound, self._places = fd, task, found, sound, places
+        self._first = next(iter(places.values()))
+        self._also: list[tuple[str, bytes]] = []
+        """Files of ours that ffmpeg reads: number one and on of its inputs."""
+        self._warnings = left_out(found, task.targets)
+        self._cover: Cover | None = None
+
+    def done(self, targets: tuple[Target, ...], report: Report) -> Drafts:
+        """All that is to be made in one run, after a run for each loudness to be measured."""
+        files = [target for target in targets if target.operation == "audio"]
+        self._read_cover(files)
+        changes = self._changes(files, lambda fraction: report(fraction * _MEASURED))
+        begun = _MEASURED if changes else 0.0
+
+        def encoding(fraction: float) -> None:
+            report(begun + fraction * (_ENCODED - begun))
+
+        complaints = self._encoded(self._fd, self._sound, targets, changes, encoding)
+        if any(resync.jumps(self._places[target.name]) for target in files):
+            source = process.source(self._fd, self._task.threads)[str(self._sound.index)]
+            stream = mixdown.mixed(
+                source.filter("aresample", **{"async": 1}), "aac", min(8, self._sound.track.channels)
+            )
+            self._warnings.append("the recording changes its channels or its rate in the middle: it was made uniform")
+            with resync.uniform(self._fd, stream, self._sound, self._first, self._task.threads, self._task.limits) as (
+                other,
+                index,
+                _,
+            ):
+                sound = msgspec.structs.replace(self._sound, index=index)
+                self._encoded(other, sound, targets, changes, encoding)
+        return self._judged(targets, changes, len(complaints) >= streams.DAMAGED, report)
+
+    def _encoded(
+        self, fd: int, sound: Sound, targets: tuple[Target, ...], changes: dict[_Mix, Change], report: Report
+    ) -> list[str]:
+        """Write all targets from a track of this file; what ffmpeg complained about."""
+        self._also = []
+        stream = statistics.noticing(mixdown.straight(process.source(fd, self._task.threads), sound), self._first)
+        outputs = []
+        for target, branch in zip(targets, mixdown.split(stream, len(targets)), strict=True):
+            place = self._places[target.name]
+            if target.operation == "waveform":
+                outputs.append(waveform.listening(branch, sound, target, place, self._task.limits))
+            else:
+                outputs.append(self._output(branch, target, changes.get(_mix(target))))
+        try:
+            return process.run(
+                process.arguments(*outputs, threads=self._task.threads, also=self._also),
+                input_fd=fd,
+                folder=os.path.dirname(self._first),
+                expected=sound.end,
+                rate=None,
+                report=report,
+            )
+        except process.FfmpegFailed as error:
+            raise streams.judged(error, fd, self._task.limits) from error
+
+    def clean(self) -> None:
+        """Leave nothing beside the places."""
+        for _, file in self._also:
+            remove_if_there(file)
+        for place in self._places.values():
+            statistics.forget(place)
+            waveform.forget(place)
+
+    def _judged(
+        self, targets: tuple[Target, ...], changes: dict[_Mix, Change], damaged: bool, report: Report
+    ) -> Drafts:
+        sound, drafts = self._sound, []
+        if damaged:
+            self._warnings.append("parts of the recording are damaged and may sound wrong")
+        noticed = statistics.noticed(self._first, sound.track.sample_rate, sound.track.channels)
+        if noticed:
+            durations.compared("the recording", sound.end, noticed.end, 0.0, damaged)
+            self._warnings += statistics.remarks(noticed, "the recording")
+        for number, target in enumerate(targets, 1):
+            place = self._places[target.name]
+            if target.operation == "waveform":
+                drafts.append(waveform.written(target, sound, place))
+            else:
+                drafts.append(self._verified(target, damaged, changes.get(_mix(target))))
+            report(_ENCODED + (1 - _ENCODED) * number / len(targets))
+        return Drafts(tuple(drafts), "", tuple(dict.fromkeys(filter(None, self._warnings))))
+
+    def _verified(self, target: Target, damaged: bool, change: Change | None) -> Draft:
+        """The draft of a sound file, opened again: codec, channels, duration, decoded here and there, loudness."""
+        encoder, codec, muxer, media_type = FORMATS[str(target.params["format"])]
+        channels, place = int(target.params["channels"]), self._places[target.name]
+        fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            made = streams.reinspect(fd, target.name, self._task.limits)
+            streamable = muxer != "ipod" or durations.streamable(fd)
+            if made.picture or not made.sound or made.sound.track.codec != codec:
+                raise JobFailed(f"{target.name}: came out with other tracks than asked for")
+            if made.sound.track.channels != channels:
+                raise JobFailed(f"{target.name}: came out with {made.sound.track.channels} channels")
+            if not streamable:
+                raise JobFailed(f"{target.name}: came out with its index at the end")
+            if change and change.dynamic:
+                reached = self._measured(fd, made.sound, encoder, channels, lambda _: None)
+                if remark := loudness.shortfall(reached, float(target.params["loudness"])):
+                    self._warnings.append(f"{target.name} {remark}")
+        finally:
+            os.close(fd)
+        self._warnings.append(durations.compared("the recording", self._sound.end, made.sound.end, 0.0, damaged))
+        return Draft(target, place, media_type, duration=made.info.duration)
+
+    def _changes(self, files: list[Target], report: Report) -> dict[_Mix, Change]:
+        """What is to be done about the loudness of each different mix."""
+        mixes = list(dict.fromkeys(_mix(target) for target in files if "loudness" in target.params))
+        made: dict[_Mix, Change] = {}
+        for number, (encoder, channels, target) in enumerate(mixes):
+
+            def part(fraction: float, done: int = number) -> None:
+                report((done + fraction) / len(mixes))
+
+            measured = self._measured(self._fd, self._sound, encoder, channels, part)
+            how = loudness.change(measured, target)
+            made[encoder, channels, target] = how
+            if how.remark:
+                self._warnings.append(f"the recording {how.remark}")
+        return made
+
+    def _measured(self, fd: int, sound: Sound, encoder: str, channels: int, report: Report) -> Loudness:
+        folder, limits = os.path.dirname(self._first), self._task.limits
+        return loudness.measure(
+            fd, sound, encoder, channels, threads=self._task.threads, limits=limits, folder=folder, report=report
+        )
+
+    def _read_cover(self, files: list[Target]) -> None:
+        if self._found.cover and any(target.params.get("cover") for target in files):
+            self._cover = cover.drawn(self._fd, self._task.limits)
+            if not self._cover:
+                self._warnings.append("left out: the cover art, which cannot be read")
+
+    def _output(self, stream: Any, target: Target, change: Change | None) -> Any:
+        encoder, _, muxer, _ = FORMATS[str(target.params["format"])]
+        place = self._places[target.name]
+        stream = mixdown.mixed(stream, encoder, int(target.params["channels"]))
+        stream = loudness.changed(stream, change) if change else stream
+        chosen = mixdown.options(encoder, int(target.params["bitrate"]), self._sound)
+        drawn = self._cover if target.params.get("cover") else None
+        if muxer == "opus":
+            block = labels.picture_block(drawn.jpeg, drawn.width, drawn.height) if drawn else ""
+            content = labels.vorbis_comments(self._found.info, block)
+            chosen["map_metadata"] = self._beside("ffmetadata", place + b".tags", content)
+        else:
+            number = self._beside("ffmetadata", place + b".tags", labels.ffmetadata(self._found.info))
+            chosen |= {"map_metadata": number, "map_chapters": number, "movflags": "+faststart"}
+            if drawn:
+                number = self._beside("mjpeg", place + b".cover", drawn.jpeg)
+                chosen |= {"map": f"{number}:v", "c:v": "copy", "disposition:v:0": "attached_pic"}
+        return process.output([stream], place, muxer, self._task.limits, **chosen)
+
+    def _beside(self, format: str, file: bytes, content: bytes) -> int:
+        """Number of a new input with this content."""
+        with open(file, "wb") as opened:
+            opened.write(content)
+        self._also.append((format, file))
+        return len(self._also)
+
+
+def _mix(target: Target) -> _Mix:
+    """What the loudness depends on, and what it is to be."""
+    encoder = FORMATS[str(target.params["format"])][0]
+    return encoder, int(target.params["channels"]), float(target.params.get("loudness", 0.0))
+
+
+def filled(source: Any, sound: Sound, count: int) -> list[Any]:
+    """The sound track of an ffmpeg-python input, ``count`` times, as ``sounds.straight`` makes it."""
+    return mixdown.split(mixdown.straight(source, sound), count)
+
+
+def options(encoder: str, bitrate: int, channels: int, sound: Sound) -> dict[str, Any]:
+    """ffmpeg options that encode a sound track; ``bitrate`` in kbit/s."""
+    return {**mixdown.options(encoder, bitrate, sound), "ac": channels}
+
+
+def left_out(found: Tracks, targets: Sequence[Target]) -> list[str]:
+    """A warning that names the tracks which none of these targets holds; none when no target holds any."""
+    held = {target.operation for target in targets} & _HOLDING
+    if not held:
+        return []
+    heard = {int(target.params["track"]) for target in targets if target.operation == "sound"}
+    if found.sound and ("audio" in held or any(target.params.get("sound") for target in targets)):
+        heard.add(found.sound.ordinal)
+    read = {int(target.params["track"]) for target in targets if target.operation == "text"}
+    kept_cover = any(target.operation == "audio" and target.params.get("cover") for target in targets)
+    counts = [
+        (len(found.info.audio) - len(heard), "sound track"),
+        (found.videos - bool(found.picture), "film track"),
+        (len(found.info.texts) - len(read), "subtitle track"),
+        (found.data, "data track"),
+    ]
+    parts = [f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count > 0]
+    parts += ["the cover art"] if found.cover and not kept_cover else []
+    return ["left out: " + ", ".join(parts)] if parts else []

@@ -1,0 +1,68 @@
+"""Sounds that change their channels or their rate in the middle, as recordings of television do.
+
+At such a change ffmpeg begins its filters anew, and those that fill up from 0 do so a second time: what follows comes
+too late. So such a sound is first written, without any filling, to a lossless file whose properties stay the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import av
+
+from mediactl.core.files import remove_if_there
+from mediactl.media.execute import Report
+from mediactl.media.ffmpeg import process
+from mediactl.media.inspect import streams
+from mediactl.media.inspect.streams import Sound
+from mediactl.model.media import Limits
+
+_SUFFIX = b".even"
+_FRAME = 1_024
+"""Samples of an AAC packet (ISO/IEC 14496-3, section 4.5.2.1.1)."""
+_SPARE = 4
+"""Packets more than its duration takes that a file may have: priming, padding."""
+
+
+def jumps(place: bytes) -> bool:
+    """Whether a file of ours (AAC or Opus) has more in it than goes into its time: its filters began anew."""
+    with av.open(os.fsdecode(place)) as container:
+        stream = container.streams.audio[0]
+        unit = float(stream.time_base or 0)
+        if stream.frames:
+            packet = _FRAME / stream.codec_context.sample_rate
+            inside = stream.frames * packet
+        else:
+            durations = [(each.duration or 0) * unit for each in container.demux(stream)]
+            packet, inside = max(durations, default=0.0), sum(durations)
+        return inside > (stream.duration or 0) * unit + _SPARE * packet
+
+
+@contextmanager
+def uniform(
+    fd: int, stream: Any, sound: Sound, place: bytes, threads: int, limits: Limits, report: Report = lambda _: None
+) -> Iterator[tuple[int, int, float]]:
+    """A file for the time of the block that holds ``stream``, of an open source: (descriptor, track index, seconds of
+    the source at which it begins). It lies beside ``place``. Raises RejectedInput, JobFailed or MachineBlocked.
+    """
+    file = place + _SUFFIX
+    try:
+        output = process.output([stream], file, "matroska", limits, **{"c:a": "flac", "ar": sound.track.sample_rate})
+        arguments = process.arguments(output, threads=threads)
+        folder = os.path.dirname(place)
+        process.run(arguments, input_fd=fd, folder=folder, expected=sound.end, rate=None, report=report)
+        with streams.opened(fd, limits) as source:
+            track = source.streams[sound.index]
+            start = max(0.0, float((track.start_time or 0) * (track.time_base or 0)) - (source.start_time or 0) / 1e6)
+        other = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with av.open(os.fsdecode(file)) as container:
+                index = container.streams.audio[0].index
+            yield other, index, start
+        finally:
+            os.close(other)
+    finally:
+        remove_if_there(file)

@@ -1,0 +1,1 @@
+"""The ffmpeg binary: found, asked, run; which encoder makes what."""

@@ -1,0 +1,1 @@
+"""Filters that video frames pass through."""

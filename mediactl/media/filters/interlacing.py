@@ -1,0 +1,93 @@
+"""Whether a film is interlaced, by looking at it: flags are often missing, or set on films that are not."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from typing import Any
+
+from mediactl.core.files import remove_if_there
+from mediactl.media.ffmpeg import process
+from mediactl.media.filters.video_filters import Weave
+from mediactl.media.inspect.streams import Tracks
+from mediactl.model.media import Limits
+
+_CODECS = frozenset({"h264", "mpeg2video", "dvvideo", "vc1", "mjpeg", "mpeg4", "prores", "rawvideo"})
+"""Those that television was ever interlaced with."""
+_LINES = frozenset({480, 486, 576, 1080})
+"""Of interlaced television (SMPTE 125M, 259M, 274M)."""
+_RATES = (25.0, 30.0 / 1.001, 30.0)
+"""Frames a second of it."""
+_SAMPLES = (0.1, 0.4, 0.7)
+"""Parts of the film that are looked at."""
+_FRAMES = 40
+"""Frames that are looked at in each."""
+_SHORT = 6.0
+"""Seconds up to which a film is looked at only at its beginning."""
+_ENOUGH = 12
+_OVERRULING = 9
+"""So many frames must look alike, and so many times as many as look otherwise, before the flags are overruled."""
+
+
+def detected(fd: int, found: Tracks, *, threads: int, limits: Limits, folder: bytes) -> Weave | None:
+    """How a film is interlaced; None: it is not. The answer is the same whichever piece of it is asked for.
+
+    Only films that may be are decoded for it, some frames at three places. Raises MachineBlocked.
+    """
+    picture, video = found.picture, found.info.video
+    if picture is None or video is None:
+        return None
+    flagged = picture.interlaced or video.interlaced
+    if not flagged and not (
+        video.codec in _CODECS
+        and min(video.height, video.width) in _LINES
+        and any(abs((picture.rate or 0.0) - rate) < 0.02 for rate in _RATES)
+    ):
+        return None
+    top = bottom = progressive = 0
+    samples, frames = (_SAMPLES, _FRAMES) if picture.end > _SHORT else ((0.0,), _FRAMES * len(_SAMPLES))
+    for number, share in enumerate(samples, 1):
+        kinds = _looked_at(fd, found, picture.end * share, frames, threads, limits, folder)
+        top, bottom = top + kinds.count(b"tff"), bottom + kinds.count(b"bff")
+        progressive += kinds.count(b"progressive")
+        left = (len(samples) - number) * _FRAMES
+        if not flagged and top + bottom + left < _OVERRULING * progressive:
+            return None  # Most films end here.
+    combed = top + bottom
+    if flagged:
+        return None if progressive >= _ENOUGH and combed * _OVERRULING < progressive else Weave(flagged=True)
+    # Fine patterns of progressive films look combed too, but not all the time, nor always with the same field first.
+    if combed >= _ENOUGH and combed >= _OVERRULING * progressive and max(top, bottom) >= 0.95 * combed:
+        return Weave(flagged=False, parity="tff" if top >= bottom else "bff")
+    return None
+
+
+def _looked_at(
+    fd: int, found: Tracks, second: float, frames: int, threads: int, limits: Limits, folder: bytes
+) -> list[bytes]:
+    """What idet calls some frames from a second on: b"tff", b"bff", b"progressive" or b"undetermined"."""
+    assert found.picture is not None
+    handle, path = tempfile.mkstemp(prefix=b".mediactl-idet-", dir=folder)
+    os.close(handle)
+    try:
+        # From the key frame before: what lies between need not be decoded in vain.
+        seek: dict[str, Any] = {"ss": f"{second:.3f}", "noaccurate_seek": None} if second else {}
+        node = process.source(fd, threads, max_pixels=limits.pixels, **seek)[str(found.picture.index)]
+        node = node.filter("idet").filter("trim", end_frame=frames)
+        key, file = "lavfi.idet.multiple.current_frame", os.fsdecode(os.path.basename(path))
+        node = node.filter("metadata", mode="print", key=key, file=file)
+        process.run(
+            process.arguments(process.output([node], b"-", "null", limits), threads=threads),
+            input_fd=fd,
+            folder=folder,
+            expected=1.0,
+            rate=None,
+            report=lambda _: None,
+        )
+        with open(path, "rb") as told:
+            return re.findall(rb"current_frame=(\w+)", told.read())
+    except process.FfmpegFailed:
+        return []  # Broken there; the encoding itself will tell.
+    finally:
+        remove_if_there(path)

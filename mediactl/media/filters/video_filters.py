@@ -1,0 +1,136 @@
+"""The filters that films go through: progressive, colours with tags, size, standard range; and exact pieces of them.
+
+Pure functions over ffmpeg-python nodes. ffmpeg itself turns a film upright before its first filter.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+
+from mediactl.media.ffmpeg import process
+from mediactl.media.inspect.streams import HDR, Picture, Tracks
+
+TICKS = 120_000
+"""Ticks a second of our own tracks: exact for 24 to 120 frames a second, for their 1000/1001 variants, and for
+Matroska's milliseconds."""
+SCALER = "bicubic+accurate_rnd+full_chroma_int"
+
+_HIGH_DEFINITION = 720
+"""Lines from which films without colour tags are BT.709, as browsers assume; below, BT.601."""
+_PAL = (576, 288)
+"""Lines of the European variant of BT.601."""
+_BT709, _BT470BG, _SMPTE170M, _BT2020, _BT2020C, _UNKNOWN = 1, 5, 6, 9, 10, 2
+"""Primaries and matrices of ITU-T H.273, tables 2 and 4 (the numbers are the same in both)."""
+_PEAK = 100
+"""Luminance in cd/m² that becomes 1.0 before tone mapping: SDR's reference white."""
+
+
+class Weave(msgspec.Struct, frozen=True):
+    """How a film is interlaced: its frames hold two moments in every other line."""
+
+    flagged: bool
+    """Whether the frames themselves say which of them are; else all are taken to be."""
+    parity: str = "auto"
+    """The field that comes first: "tff" (top), "bff" or, as the frames say, "auto"."""
+
+
+def prepared(
+    stream: Any, found: Tracks, picture: Picture, count: int, *, weave: Weave | None = None, cut: Cut | None = None
+) -> list[Any]:
+    """The film (turned upright by ffmpeg itself), progressive and with all its colour tags, ``count`` times.
+
+    What is not tagged gets the tag that players assume, so that a smaller rendition is not taken for BT.601.
+    ``weave`` is what ``interlacing.detected`` tells; None: it is progressive. ``cut`` leaves only a piece of it.
+    """
+    if weave:
+        deint = "interlaced" if weave.flagged else "all"
+        stream = stream.filter("bwdif", mode="send_frame", deint=deint, parity=weave.parity)
+    if tags := _missing_tags(found, picture):
+        stream = stream.filter("setparams", **tags)
+    if cut:
+        stream = cut.applied(stream)
+    if count == 1:
+        return [stream]
+    split = stream.filter_multi_output("split", count)
+    return [split.stream(number) for number in range(count)]
+
+
+def scaled(stream: Any, picture: Picture, width: int, height: int, *, hdr: bool = False) -> Any:
+    """The film at exactly this size, with square pixels, in limited range.
+
+    8 bit, BT.709 or BT.601, high dynamic range mapped to standard range; with ``hdr`` 10 bit as it is.
+    """
+    size = {"w": width, "h": height, "flags": SCALER}
+    if hdr and picture.transfer in HDR:
+        matrix = {"out_color_matrix": "bt2020"} if picture.rgb else {}
+        stream = stream.filter("scale", **size, out_range="limited", **matrix)
+        return stream.filter("format", "yuv420p10le").filter("setsar", 1)
+    if is_wide(picture) and "zscale" in process.filters():
+        matrix = {"out_color_matrix": "bt2020"} if picture.rgb else {}
+        stream = stream.filter("scale", **size, **matrix).filter("format", "yuv420p10le")
+        if picture.transfer in HDR:
+            stream = stream.filter("zscale", transfer="linear", npl=_PEAK).filter("format", "gbrpf32le")
+            stream = stream.filter("zscale", primaries="bt709").filter("tonemap", tonemap="hable", desat=0)
+        stream = stream.filter("zscale", primaries="bt709", transfer="bt709", matrix="bt709", range="limited")
+        # Mastering display and Dolby Vision data describe the HDR picture that this one is no more.
+        stream = stream.filter("sidedata", "delete")
+    else:
+        matrix = {"out_color_matrix": "bt709"} if picture.rgb else {}
+        stream = stream.filter("scale", **size, out_range="limited", **matrix)
+    return stream.filter("format", "yuv420p").filter("setsar", 1)
+
+
+def is_wide(picture: Picture) -> bool:
+    """Whether a film has colours or brightness that BT.709 does not hold."""
+    return picture.transfer in HDR or picture.primaries == _BT2020 or picture.matrix in (_BT2020, _BT2020C)
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """Frames ``first`` to ``first + frames`` of a film that has one every 1/``rate`` seconds from ``start`` on."""
+
+    start: float
+    """Seconds from the file's start."""
+    rate: Fraction
+    first: int
+    frames: int
+
+    def second(self, number: float) -> float:
+        """When a frame comes, in seconds from the file's start."""
+        return self.start + float(number / self.rate)
+
+    def stamps(self) -> list[int]:
+        """When each frame comes in the piece, in ticks from its beginning."""
+        return [self._tick(number) - self._tick(self.first) for number in range(self.first, self.first + self.frames)]
+
+    def applied(self, stream: Any) -> Any:
+        """These frames of a stream whose times are counted from the file's start; the piece begins at 0.
+
+        They are told by their times, half a frame from either neighbour: by counting, one that was lost would
+        shift all that follow. Each gets the exact time of the number that its own time stands for.
+        """
+        begin, end = self.second(self.first - 0.5), self.second(self.first + self.frames - 0.5)
+        number = f"round((T-{self.start:.6f})*{self.rate.numerator}/{self.rate.denominator})"
+        ticks = f"round({number}*{self.rate.denominator}*{TICKS}/{self.rate.numerator})-{self._tick(self.first)}"
+        stream = stream.filter("trim", start=f"{begin:.6f}", end=f"{end:.6f}")
+        return stream.filter("settb", f"1/{TICKS}").filter("setpts", ticks)
+
+    def _tick(self, number: int) -> int:
+        return int(number * self.rate.denominator * TICKS / self.rate.numerator + 0.5)
+
+
+def _missing_tags(found: Tracks, picture: Picture) -> dict[str, int]:
+    video = found.info.video
+    lines = min(video.width, video.height) if video else 0
+    guess = _BT709 if lines >= _HIGH_DEFINITION or picture.rgb else _BT470BG if lines in _PAL else _SMPTE170M
+    guess = _BT2020 if picture.transfer in HDR else guess
+    tags: dict[str, int] = {}
+    if picture.primaries == _UNKNOWN:
+        tags["color_primaries"] = guess
+    if picture.transfer == _UNKNOWN:
+        tags["color_trc"] = _BT709 if guess == _BT709 else _SMPTE170M
+    if picture.matrix == _UNKNOWN and not picture.rgb:
+        tags["colorspace"] = guess
+    return tags

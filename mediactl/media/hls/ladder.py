@@ -1,0 +1,75 @@
+"""The playlists of one film: which files they are about, found among what was just made and what is there already."""
+
+from __future__ import annotations
+
+from mediactl.core.errors import JobFailed
+from mediactl.media.drafts import Draft, Present
+from mediactl.media.hls import playlists
+from mediactl.media.inspect.streams import Tracks
+from mediactl.media.mp4 import fragments
+from mediactl.model.assets import Target
+from mediactl.model.jobs import MakeTask
+
+OPERATIONS = ("playlist", "master")
+"""Of these, drafts are made here."""
+
+_MEDIA_TYPE = "application/vnd.apple.mpegurl"
+
+
+class Ladder:
+    """Writes playlists."""
+
+    def __init__(self, task: MakeTask, found: Tracks, drafts: dict[str, Draft], present: Present) -> None:
+        """``drafts`` are those of this run by name, ``present`` tells where the other artefacts are."""
+        self._found = found
+        self._targets = {target.name: target for target in task.targets}
+        self._drafts = drafts
+        self._present = present
+
+    def draft(self, target: Target, place: bytes) -> Draft:
+        """The playlist of a track, or the one above those. Raises JobFailed when a file of its is none of ours."""
+        text = self._master(target) if target.operation == "master" else self._playlist(target)
+        with open(place, "w", encoding="utf-8") as file:
+            file.write(text)
+        return Draft(target, place, _MEDIA_TYPE)
+
+    def _playlist(self, target: Target) -> str:
+        of = self._of(target)
+        if of.operation == "text":
+            return playlists.text(of.name, float(target.params["duration"]))
+        return playlists.media(fragments.read(self._file(of)), of.name, segment=float(target.params["segment"]))
+
+    def _master(self, target: Target) -> str:
+        """Renditions in the recipe's order; the sound that players take unless told otherwise is the film's own."""
+        pictures: list[playlists.Picture] = []
+        sounds: list[playlists.Heard] = []
+        texts: list[playlists.Text] = []
+        default = self._found.sound.ordinal if self._found.sound else 0
+        for name in str(target.params["of"]).split(","):
+            of = self._of(self._targets[name])
+            if of.operation == "stream":
+                pictures.append(playlists.Picture(name, fragments.read(self._file(of))))
+            elif of.operation == "sound":
+                number = int(of.params["track"])
+                track = self._found.info.audio[number]
+                heard = playlists.Heard(name, fragments.read(self._file(of)), track.language, track.title)
+                sounds.insert(0 if number == default else len(sounds), heard)
+            else:
+                text = self._found.info.texts[int(of.params["track"])]
+                texts.append(playlists.Text(name, text.language, text.title))
+        return playlists.master(pictures, sounds, texts)
+
+    def _of(self, playlist: Target) -> Target:
+        return self._targets[str(playlist.params["of"])]
+
+    def _file(self, target: Target) -> bytes:
+        """Where the file of a target is, or one of the same key: that is the same file."""
+        if target.name in self._drafts:
+            return self._drafts[target.name].file
+        there = self._present(target.name)
+        if there is not None:
+            return there
+        for draft in self._drafts.values():
+            if draft.target.key == target.key:
+                return draft.file
+        raise JobFailed(f"{target.name}: is not there, though a playlist is about it")

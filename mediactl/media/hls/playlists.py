@@ -1,0 +1,169 @@
+"""HLS playlists (RFC 8216) as text: pure functions of what ``fragments`` found in the files that they name.
+
+Each track is one file, and a segment a range of its bytes (decision 10). The same tracks give the same text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+import msgspec
+
+from mediactl.media.mp4 import languages
+from mediactl.media.mp4.fragments import Segment, Track
+
+_VERSION = 7
+"""EXT-X-MAP in a playlist of whole pictures needs 6; 7 is what players of fMP4 know."""
+_RANGES = {16: "PQ", 18: "HLG"}
+_SOUND, _TEXT = "sound", "text"
+"""Names of the groups."""
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """A rendition of the picture."""
+
+    name: str
+    """Of its playlist, relative to the master."""
+    track: Track
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """A sound track."""
+
+    name: str
+    track: Track
+    language: str = ""
+    title: str = ""
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A WebVTT track."""
+
+    name: str
+    language: str = ""
+    title: str = ""
+
+
+def media(track: Track, name: str, *, segment: float = 0.0) -> str:
+    """The playlist of a CMAF track whose file has this name; ``segment`` is what the recipe asked for, so that short
+    tracks have the same target duration as the others of their film."""
+    segments = track.segments
+    lines = [*_head(max(target(segments), _nearest(Fraction(segment)))), "#EXT-X-INDEPENDENT-SEGMENTS"]
+    lines.append(f'#EXT-X-MAP:URI="{name}",BYTERANGE="{track.header}@0"')
+    passed, told = Fraction(0), 0
+    for each in segments:
+        passed += each.duration
+        # What is told adds up to the whole, however many segments there are.
+        micro = round(passed * 1_000_000) - told
+        told += micro
+        lines += [
+            f"#EXTINF:{micro // 1_000_000}.{micro % 1_000_000:06},",
+            f"#EXT-X-BYTERANGE:{each.size}@{each.offset}",
+        ]
+        lines.append(name)
+    return _text([*lines, "#EXT-X-ENDLIST"])
+
+
+def text(name: str, duration: float) -> str:
+    """The playlist of a WebVTT file: all of it is one segment of ``duration`` seconds."""
+    lines = [*_head(_nearest(Fraction(duration))), f"#EXTINF:{max(duration, 0.001):.6f},", name, "#EXT-X-ENDLIST"]
+    return _text(lines)
+
+
+def master(pictures: Sequence[Picture], sounds: Sequence[Heard] = (), texts: Sequence[Text] = ()) -> str:
+    """The playlist above the others, pictures in this order; the first sound is the default one, no text is.
+
+    Without pictures, each sound is a variant of its own.
+    """
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    names = _unique([each.title or languages.name(each.language) for each in sounds], "Sound")
+    for number, (sound, name) in enumerate(zip(sounds, names, strict=True)):
+        first = "YES" if number == 0 else "NO"
+        more = f',DEFAULT={first},AUTOSELECT=YES,CHANNELS="{sound.track.channels}",URI="{sound.name}"'
+        lines.append(f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{_SOUND}",NAME="{name}"{_spoken(sound.language)}{more}')
+    names = _unique([each.title or languages.name(each.language) for each in texts], "Subtitles")
+    for each, name in zip(texts, names, strict=True):
+        more = f',DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="{each.name}"'
+        lines.append(f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{_TEXT}",NAME="{name}"{_spoken(each.language)}{more}')
+    tracks = [sound.track for sound in sounds]
+    groups = [f'AUDIO="{_SOUND}"'] * bool(sounds) + [f'SUBTITLES="{_TEXT}"'] * bool(texts)
+    for picture in pictures:
+        codecs = dict.fromkeys([picture.track.codec, *(each.codec for each in tracks)])
+        rate = float(picture.track.rate)
+        described = [
+            *_bandwidth([picture.track], tracks),
+            f'CODECS="{",".join(codecs)}"',
+            f"RESOLUTION={picture.track.width}x{picture.track.height}",
+            f"FRAME-RATE={rate:.3f}",
+            f"VIDEO-RANGE={_RANGES.get(picture.track.transfer, 'SDR')}",
+            *groups,
+        ]
+        lines += ["#EXT-X-STREAM-INF:" + ",".join(described), picture.name]
+    for sound in sounds if not pictures else ():
+        described = [*_bandwidth([], tracks), f'CODECS="{sound.track.codec}"', *groups]
+        lines += ["#EXT-X-STREAM-INF:" + ",".join(described), sound.name]
+    return _text(lines)
+
+
+def target(segments: Sequence[Segment]) -> int:
+    """Seconds that no segment is longer than, rounded to the nearest (RFC 8216, 4.3.3.1)."""
+    return max((_nearest(each.duration) for each in segments), default=1)
+
+
+def peak(track: Track) -> int:
+    """The largest bit rate of segments in a row that last between half and one and a half of the target duration
+    (RFC 8216, 4.1), in bit/s, rounded up."""
+    segments = track.segments
+    shortest, longest = Fraction(target(segments), 2), Fraction(3 * target(segments), 2)
+    best = Fraction(0)
+    for first in range(len(segments)):
+        size, duration = 0, Fraction(0)
+        for each in segments[first:]:
+            size, duration = size + each.size, duration + each.duration
+            if duration > longest:
+                break
+            if duration >= shortest:
+                best = max(best, 8 * size / duration)
+    return -int(-(best or average(track)) // 1)
+
+
+def average(track: Track) -> int:
+    """Bits of all segments over their duration, in bit/s, rounded up."""
+    return -int(-8 * sum(each.size for each in track.segments) / (track.duration or 1) // 1)
+
+
+def _bandwidth(pictures: list[Track], sounds: list[Track]) -> list[str]:
+    """Of a rendition with the heaviest sound that may go with it."""
+    most = sum(map(peak, pictures)) + max(map(peak, sounds), default=0)
+    usual = sum(map(average, pictures)) + max(map(average, sounds), default=0)
+    return [f"BANDWIDTH={most}", f"AVERAGE-BANDWIDTH={usual}"]
+
+
+def _head(seconds: int) -> list[str]:
+    return ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", f"#EXT-X-TARGETDURATION:{seconds}", "#EXT-X-PLAYLIST-TYPE:VOD"]
+
+
+def _nearest(seconds: Fraction) -> int:
+    return max(1, int(seconds + Fraction(1, 2)))
+
+
+def _spoken(language: str) -> str:
+    code = languages.tag(language)
+    return f',LANGUAGE="{code}"' if code else ""
+
+
+def _unique(wanted: list[str], otherwise: str) -> list[str]:
+    """Names for people, each once, without what would end a quoted string."""
+    found: list[str] = []
+    for number, name in enumerate(wanted, 1):
+        clean = "".join(each if each.isprintable() and each != '"' else " " for each in name)
+        clean = " ".join(clean.split())[:100] or (otherwise if len(wanted) == 1 else f"{otherwise} {number}")
+        while clean in found:
+            clean = f"{clean} ({number})"
+        found.append(clean)
+    return found
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"

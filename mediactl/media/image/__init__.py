@@ -1,0 +1,1 @@
+"""Images: decode once, make every variant."""

@@ -1,0 +1,52 @@
+"""Geometry of a variant that does not keep its source's proportions: cut to fill a box, or stretched."""
+
+from __future__ import annotations
+
+import math
+
+from mediactl.media.image.vips import Picture, pyvips
+
+SMART = ("attention", "entropy")
+"""Positions that look at the picture: where skin, saturated colours and edges are; where most happens."""
+
+
+def covering(own_width: int, own_height: int, width: int, height: int) -> tuple[int, int]:
+    """Smallest size of a picture, its proportions kept, that holds ``width`` x ``height``; never enlarged."""
+    scale = min(1.0, max(width / own_width, height / own_height))
+    # Rounding must not lose the last pixel of a side.
+    return (
+        min(own_width, max(width, math.floor(own_width * scale + 0.5))),
+        min(own_height, max(height, math.floor(own_height * scale + 0.5))),
+    )
+
+
+def place(picture: Picture, width: int, height: int, position: str) -> tuple[int, int]:
+    """Left and top of the part of this size that ``position`` means; the picture is in memory and large enough."""
+    spare_width, spare_height = picture.width - width, picture.height - height
+    if position in SMART and (spare_width or spare_height):
+        cut = picture.smartcrop(width, height, interesting=position)
+        return min(max(0, -cut.xoffset), spare_width), min(max(0, -cut.yoffset), spare_height)
+    left = {"left": 0, "right": spare_width}.get(position, spare_width // 2)
+    top = {"top": 0, "bottom": spare_height}.get(position, spare_height // 2)
+    return left, top
+
+
+def cut(picture: Picture, width: int, height: int, position: str) -> Picture:
+    """The part of this size that ``position`` names."""
+    if (picture.width, picture.height) == (width, height):
+        return picture
+    return picture.extract_area(*place(picture, width, height, position), width, height)
+
+
+def cut_all(strip: Picture, page_height: int, left: int, top: int, width: int, height: int) -> Picture:
+    """The same part of every frame of an animation (frames one below the other), as such a strip.
+
+    Only places are computed here: frames are still decoded as they are taken.
+    """
+    if (strip.width, page_height) == (width, height):
+        return strip
+    parts = [strip.extract_area(left, start + top, width, height) for start in range(0, strip.height, page_height)]
+    joined = pyvips.Image.arrayjoin(parts, across=1)
+    copy = joined.copy()
+    copy.set_type(pyvips.GValue.gint_type, "page-height", height)
+    return copy

@@ -1,0 +1,272 @@
+"""A stranger's image file to pixels: header checked against the limits, then shrunk while it is decoded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mediactl.core.errors import RejectedInput
+from mediactl.media.image import cicp, colour
+from mediactl.media.image.vips import (
+    FAILURES,
+    LOADERS,
+    Picture,
+    broken,
+    field,
+    open_picture,
+    pyvips,
+    reason,
+    with_field,
+)
+from mediactl.media.inspect.containers import apng_frames, boxes_are_cut, gif_is_cut, jxl_size
+from mediactl.model.media import Limits
+
+Warn = Callable[[str], None]
+
+READ_WHOLE = 256 << 20
+"""Bytes up to which a file is read into memory: then a failing disk is an OSError, and a file cut short under us
+cannot crash the process (libvips maps files). Larger ones are left to libvips."""
+ANIMATED = ("gif", "webp", "apng")
+"""Formats whose frames are an animation (TIFF's are pages, AVIF's are told apart by libheif)."""
+
+_PILLOW = ("jp2", "bmp", "pnm", "heic", "apng", "jxl")
+_EXTRAS = {"heic": ("HEIC", "pillow_heif"), "jxl": ("JPEG XL", "pillow_jxl")}
+"""Format -> its name, and the package that reads it, which the extra of the format's name installs."""
+_CONVERT = "convert it to PNG, TIFF or JPEG"
+_REFUSED = {
+    "svg": "is SVG, which can hold scripts and links to other files; export it as PNG",
+    "pdf": "is PDF, a document; export its pages as PNG or JPEG",
+    "psd": "is a Photoshop file, which is not read; export it as PNG, TIFF or JPEG",
+    "raw": "is a camera's RAW, which is not developed here; export it as TIFF or JPEG",
+}
+
+
+class Header(NamedTuple):
+    """What the header of a file tells, sides as shown."""
+
+    width: int
+    height: int
+    frames: int
+    """Of an animation; 1 for all else."""
+    pages: int
+    """Of a TIFF; 1 for all else."""
+    alpha: bool
+    exif: bytes
+    xmp: bytes
+
+
+def content_of(fd: int) -> bytes | int:
+    """The bytes of an open file, or for a very large one its descriptor. Raises OSError."""
+    size = os.fstat(fd).st_size
+    if size > READ_WHOLE:
+        return fd
+    os.lseek(fd, 0, os.SEEK_SET)
+    parts = []
+    while block := os.read(fd, max(1, size)):
+        parts.append(block)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def true_format(fd: int, format: str) -> str:
+    """ "apng" for a PNG that moves, the format itself for all else that can be read.
+
+    Raises RejectedInput for what is refused by name, saying what to do instead.
+    """
+    if format in _REFUSED:
+        raise RejectedInput(_REFUSED[format])
+    if format in _EXTRAS:
+        from mediactl.media.image import fallback
+
+        shown, package = _EXTRAS[format]
+        if not fallback.has(package):
+            raise RejectedInput(f'{shown} needs the extra: pip install "mediactl[{format}]"; or {_CONVERT}')
+    elif format not in LOADERS and format not in _PILLOW:
+        raise RejectedInput(f"is {format.upper()}, which is not read; {_CONVERT}")
+    elif format == "png" and apng_frames(fd) > 1:
+        return "apng"
+    elif format == "tiff":
+        from mediactl.media.inspect import metadata
+
+        if metadata.is_raw(lambda offset, size: os.pread(fd, size, offset)):
+            raise RejectedInput(_REFUSED["raw"])
+    return format
+
+
+def header(fd: int, format: str, limits: Limits) -> Header:
+    """Read and check a header; no pixel is decoded. ``format`` is a ``true_format``. Raises RejectedInput."""
+    if format in ("heic", "avif") and boxes_are_cut(fd):
+        raise RejectedInput("is truncated: the end of its data is missing")
+    if format == "jxl" and (size := jxl_size(fd)):
+        check_limits(*size, 1, limits)  # its decoder does all of its work when it opens a file
+    if format in _PILLOW:
+        return _pillow_header(fd, format, limits)
+    try:
+        # The descriptor, not the bytes: a header is the first few of them.
+        picture = open_picture(fd, format, fail_on="none")
+    except FAILURES as error:
+        raise broken(error) from None
+    if format == "gif" and isinstance(content := content_of(fd), bytes) and gif_is_cut(content):
+        raise RejectedInput("is truncated: it ends in the middle of a frame")
+    pages = field(picture, "n-pages") or 1
+    frames = pages if format in ANIMATED else 1
+    width, height = picture.width, picture.height
+    if _orientation(picture, format) >= 5:
+        width, height = height, width
+    check_limits(width, height, frames, limits)
+    exif, xmp = field(picture, "exif-data"), field(picture, "xmp-data")
+    return Header(
+        width, height, frames, pages if format == "tiff" else 1, bool(picture.hasalpha()), exif or b"", xmp or b""
+    )
+
+
+def check_limits(width: int, height: int, frames: int, limits: Limits) -> None:
+    """Raise RejectedInput for more pixels or frames than the recipe allows, naming its key."""
+    for what, number, limit, key in (
+        ("pixels", width * height, limits.pixels, "pixels"),
+        ("frames", frames, limits.frames, "frames"),
+        ("pixels in all frames", width * height * frames, limits.animation_pixels, "animation_pixels"),
+    ):
+        if number > limit and (frames > 1 or key == "pixels"):
+            size = f"{width} x {height}" + (f" x {frames} frames" if frames > 1 else "")
+            raise RejectedInput(
+                f"is too large: {size} is {number:,} {what}, the recipe allows {limit:,} (limits.{key})"
+            )
+
+
+def still(content: bytes | int, format: str, width: int, height: int, limits: Limits, warn: Warn) -> Picture:
+    """The (first) picture at exactly this size, upright, 8-bit sRGB or grey, in memory.
+
+    Raises RejectedInput; what is only odd is told to ``warn``.
+    """
+    try:
+        if format in _PILLOW:
+            points = cicp.read(content, format)
+            return _finished(_pillow_still(content, format, limits), format, width, height, warn, points)
+        if format != "jpeg":
+            points = cicp.read(content, format)
+            return _finished(_checked(open_picture(content, format), limits), format, width, height, warn, points)
+        try:
+            return _jpeg(content, width, height, limits, warn, "warning")
+        except FAILURES as error:
+            # Most that libjpeg warns of is harmless (bytes between the markers); its errors come again, and for good.
+            made = _jpeg(content, width, height, limits, warn, "error")
+            warn(f"may be damaged in places: {reason(error)}")
+            return made
+    except FAILURES as error:
+        raise broken(error) from None
+
+
+def animation(content: bytes | int, format: str, width: int, height: int, limits: Limits, warn: Warn) -> Picture:
+    """All frames, each at exactly this size, one below the other, with "page-height", "delay" and "loop" set.
+
+    Not in memory: frames are decoded as they are taken, so RejectedInput may come from here and FAILURES later.
+    """
+    if format == "apng":
+        return _apng(content, width, height, limits, warn)
+    try:
+        roll = open_picture(content, format, n=-1)
+    except FAILURES as error:
+        raise broken(error) from None
+    page = field(roll, "page-height") or roll.height
+    number = roll.height // page
+    check_limits(roll.width, page, number, limits)
+    # All frames as one tall picture, each scaled to exactly its place, as sharp does: a row at the edge of a frame gets
+    # 6 % of its neighbour at the very worst, and 1,000 frames take 40 MB and not 1.4 GB for a pipeline each.
+    strip = shrink(colour.to_device(roll), width, height * number)
+    return _animated(strip, height, field(roll, "delay") or [], field(roll, "loop") or 0, warn)
+
+
+def shrink(picture: Picture, width: int, height: int) -> Picture:
+    """The picture at exactly this size (Lanczos, in gamma light as sharp and browsers do); alpha is respected."""
+    if (picture.width, picture.height) == (width, height):
+        return picture
+    across, down = width / picture.width, height / picture.height
+    if not picture.hasalpha():
+        return picture.resize(across, vscale=down)
+    # Premultiplied, or what lies hidden under transparent pixels would bleed into their neighbours.
+    kind = picture.format
+    small = picture.premultiply().cast(kind).resize(across, vscale=down)
+    return small.unpremultiply().cast(kind)
+
+
+def _jpeg(content: bytes | int, width: int, height: int, limits: Limits, warn: Warn, fail_on: str) -> Picture:
+    picture = _checked(open_picture(content, "jpeg", fail_on), limits)
+    # libjpeg halves while it decodes, for less than nothing. sharp's rule: as often as the wanted size allows.
+    short, long = sorted((picture.width, picture.height))
+    ratio = min(short / min(width, height), long / max(width, height))
+    factor = next((each for each in (8, 4, 2) if ratio >= each), 1)
+    if factor > 1:
+        del picture
+        picture = open_picture(content, "jpeg", fail_on, shrink=factor)
+    return _finished(picture, "jpeg", width, height, warn)
+
+
+def _checked(picture: Picture, limits: Limits) -> Picture:
+    check_limits(picture.width, picture.height, 1, limits)
+    return picture
+
+
+def _finished(
+    picture: Picture, format: str, width: int, height: int, warn: Warn, points: cicp.Cicp | None = None
+) -> Picture:
+    orientation = _orientation(picture, format)
+    if orientation >= 5:
+        width, height = height, width
+    # Colours after shrinking: there are fewer of them then.
+    small = shrink(colour.to_device(picture), width, height)
+    # In a PNG the code points count more than a profile; in a HEIC or AVIF less.
+    by_points = points is not None and points.odd and (format == "png" or not field(picture, "icc-profile-data"))
+    small = (cicp.to_srgb(small, points) if points and by_points else colour.to_srgb(small, warn)).copy_memory()
+    return small.autorot().copy_memory() if orientation > 1 else small
+
+
+def _orientation(picture: Picture, format: str) -> int:
+    """EXIF's, 1 to 8; from 5 on the sides are swapped. Animations are shown as they are, by browsers too."""
+    if format in ANIMATED and (field(picture, "n-pages") or 1) > 1:
+        return 1
+    orientation = field(picture, "orientation")
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _animated(strip: Picture, height: int, delays: list[int], loop: int, warn: Warn) -> Picture:
+    strip = colour.to_srgb(strip, warn)
+    strip = with_field(strip, pyvips.GValue.gint_type, "page-height", height)
+    strip = with_field(strip, pyvips.GValue.array_int_type, "delay", delays)
+    return with_field(strip, pyvips.GValue.gint_type, "loop", loop)
+
+
+def _pillow_header(fd: int, format: str, limits: Limits) -> Header:
+    from mediactl.media.image import fallback
+
+    with fallback.opened(fd, format, limits) as image:
+        width, height = image.size
+        if format not in ("apng", "jxl") and image.getexif().get(0x0112) in range(5, 9):
+            width, height = height, width
+        frames = fallback.frame_count(image) if format == "apng" else 1
+        check_limits(width, height, frames, limits)
+        alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+        exif = image.info.get("exif")
+        return Header(width, height, frames, 1, alpha, exif if isinstance(exif, bytes) else b"", b"")
+
+
+def _pillow_still(content: bytes | int, format: str, limits: Limits) -> Picture:
+    from mediactl.media.image import fallback
+
+    with fallback.opened(content, format, limits) as image:
+        check_limits(*image.size, 1, limits)
+        deep = fallback.deep_heif(content) if format == "heic" and image.info.get("bit_depth", 8) > 8 else None
+        return fallback.picture(image) if deep is None else deep
+
+
+def _apng(content: bytes | int, width: int, height: int, limits: Limits, warn: Warn) -> Picture:
+    from mediactl.media.image import fallback
+
+    with fallback.opened(content, "apng", limits) as image:
+        number = fallback.frame_count(image)
+        check_limits(*image.size, number, limits)
+        # Pillow draws each frame over the last, so they come in order, and are kept small.
+        made = fallback.frames(image, lambda frame: shrink(frame, width, height).copy_memory())
+        parts, delays = zip(*made, strict=True)
+        strip = pyvips.Image.arrayjoin(list(parts), across=1)
+        return _animated(strip, height, list(delays), image.info.get("loop", 0), warn)

@@ -1,0 +1,232 @@
+"""Pictures: what a file's header tells, and all its missing variants made from one decoding.
+
+The largest is made while the file is decoded, each smaller one from the next larger in memory; so a photograph costs
+one decoding, however many sizes a recipe asks for.
+"""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from mediactl.core.errors import JobFailed
+from mediactl.media.drafts import Draft, Drafts, Temporary
+from mediactl.media.execute import Report
+from mediactl.media.image import cicp, crop, fingerprint, load
+from mediactl.media.image.gain_map import LEFT_OUT, has_gain_map
+from mediactl.media.image.load import Warn
+from mediactl.media.image.save import Params, encode, params_of, played, save
+from mediactl.media.image.vips import FAILURES, Picture, broken, field, reason
+from mediactl.media.inspect import metadata
+from mediactl.model.assets import Target
+from mediactl.model.jobs import MakeTask
+from mediactl.model.media import Limits, MediaInfo
+
+
+def probe(fd: int, format: str, limits: Limits, *, place: bool = False) -> MediaInfo:
+    """What the header of an open file tells; its pixels are not decoded. ``format`` is that of ``sniff``.
+
+    Where it was taken is read for ``place`` alone. Width and height are as shown (upright), frames those of an
+    animation. Raises RejectedInput for what is broken, too large for ``limits``, or of a format that is refused;
+    OSError when the file cannot be read.
+    """
+    true_format = load.true_format(fd, format)
+    found = load.header(fd, true_format, limits)
+    read = metadata.tags_at(lambda offset, size: os.pread(fd, size, offset), place=place) if format == "tiff" else {}
+    warnings = []
+    if found.pages > 1:
+        warnings.append(f"{found.pages - 1} of {found.pages} pages left out")
+    if has_gain_map(fd, format, found.xmp):
+        warnings.append(LEFT_OUT)
+    if (points := cicp.read(fd, true_format)) and points.hdr:
+        warnings.append(f"HDR ({points.hdr}) toned down: variants are standard range")
+    if format == "avif" and os.pread(fd, 4, 8) == b"avis":
+        warnings.append("animation left out: only its first frame is used")
+    return MediaInfo(
+        format=format,
+        width=found.width,
+        height=found.height,
+        frames=found.frames,
+        alpha=found.alpha,
+        tags=read or metadata.tags(found.exif, place=place),
+        warnings=tuple(warnings),
+    )
+
+
+def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temporary, report: Report) -> Drafts:
+    """Make and verify the "image" and "animation" targets of an open file, and its placeholder when
+    ``task.placeholder`` is "".
+
+    Of targets with the same key one is made. Drafts come films first, then largest first.
+    Raises RejectedInput when the source is broken, JobFailed when an encoder failed, OSError when a
+    file cannot be read or written.
+    """
+    warnings: dict[str, None] = {}
+
+    def warn(text: str) -> None:
+        warnings.setdefault(text)
+
+    source = _Source(fd, task, warn)
+    todo = {target.key: target for target in reversed(targets)}
+    stills = [target for target in task.targets if target.operation == "image"]
+    ladder = {target.key: target for target in reversed(stills)}
+    drafts: list[Draft] = []
+    for target in todo.values():
+        if target.operation == "animation":
+            drafts.append(_save_film(source, target, temporary(target.name), task))
+            report(len(drafts) / len(todo))
+    for target in sorted(ladder.values(), key=source.rank):
+        params = params_of(target)
+        if len(drafts) == len(todo) and task.placeholder:
+            break  # A placeholder is always that of the smallest of all.
+        if params.animated and source.moves:
+            if target.key in todo:
+                drafts.append(_save_animation(source, todo[target.key], params, temporary(todo[target.key].name)))
+        else:
+            # Sizes that are there already are stepped through as well: a variant's bytes must not depend on which
+            # others happen to be missing.
+            picture = source.at(*_held_in(params, source.width, source.height))
+            if target.key in todo:
+                drafts.append(save(_encoded(picture, params), todo[target.key], temporary(todo[target.key].name)))
+        report(len(drafts) / max(1, len(todo)))
+    # Every run tells what the whole asset lost, not only what this run made.
+    if source.moves and (left := [target.name for target in stills if not params_of(target).animated]):
+        warn(f"animation left out of {', '.join(left)}: only its first frame is used")
+    placeholder = "" if task.placeholder else fingerprint.text_of(source.smallest())
+    return Drafts(tuple(drafts), placeholder, tuple(warnings))
+
+
+def encode_still(frame: bytes, target: Target, destination: bytes) -> Draft:
+    """A poster: the PNG file ``frame`` at the target's size and format, verified, at ``destination`` (both absolute).
+
+    Raises RejectedInput when the frame is no whole PNG, JobFailed when it cannot be encoded, OSError on reading or
+    writing.
+    """
+    params = params_of(target)
+    return save(_encoded(_frame(frame, params), params), target, destination)
+
+
+def placeholder_of(frame: bytes) -> str:
+    """What the PNG file ``frame`` looks like, as text (``asset.Look``). Raises as ``encode_still``."""
+    return placeholder_at(frame, "png")
+
+
+def placeholder_at(file: bytes, format: str) -> str:
+    """The same of any picture of ours (absolute path). Raises as ``encode_still``."""
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = load.header(fd, format, Limits())
+        content = load.content_of(fd)
+        size = fingerprint.fit(found.width, found.height, fingerprint.ENOUGH)
+        return fingerprint.text_of(load.still(content, format, *size, Limits(), lambda _: None))
+    finally:
+        os.close(fd)
+
+
+class _Source:
+    """One file's pixels at falling sizes, decoded when the first of them is asked for."""
+
+    def __init__(self, fd: int, task: MakeTask, warn: Warn) -> None:
+        self.format = load.true_format(fd, task.source.format)
+        self.content = load.content_of(fd)
+        self.limits = task.limits
+        self.warn = warn
+        self.width, self.height = task.info.width or 1, task.info.height or 1
+        self.moves = task.info.frames > 1 and self.format in load.ANIMATED
+        self._last: Picture = None
+
+    def rank(self, target: Target) -> tuple[bool, int, str]:
+        """Animations first, each decoded on its own; stills by falling size, for each is made of the one before."""
+        params = params_of(target)
+        width, height = _held_in(params, self.width, self.height)
+        return not params.animated, -width * height, target.name
+
+    def at(self, width: int, height: int) -> Picture:
+        """The still picture at this size; sizes must not grow from call to call."""
+        if self._last is None:
+            self._last = load.still(self.content, self.format, width, height, self.limits, self.warn)
+        elif (self._last.width, self._last.height) != (width, height):
+            self._last = load.shrink(self._last, width, height).copy_memory()
+        return self._last
+
+    def smallest(self) -> Picture:
+        """The smallest still picture made so far; a small one is decoded when there is none."""
+        return (
+            self.at(*fingerprint.fit(self.width, self.height, fingerprint.ENOUGH)) if self._last is None else self._last
+        )
+
+    def animation(self, params: Params) -> tuple[Picture, Picture]:
+        """All frames as these parameters want them, and the first alone.
+
+        Decoded anew each time, for all frames at once may be gigabytes.
+        """
+        size = _held_in(params, self.width, self.height) if params.fit == "cover" else (params.width, params.height)
+        strip = load.animation(self.content, self.format, *size, self.limits, self.warn)
+        if params.fit == "inside" and params.quality != "auto":
+            return strip, None
+        first = load.still(self.content, self.format, *size, self.limits, self.warn)
+        if params.fit == "cover":
+            # What is kept of the first frame is kept of all: a part that moved about would be another film.
+            place = crop.place(first, params.width, params.height, params.position)
+            first = first.crop(*place, params.width, params.height)
+            strip = crop.cut_all(strip, size[1], *place, params.width, params.height)
+        return strip, first
+
+
+def _save_animation(source: _Source, target: Target, params: Params, file: bytes) -> Draft:
+    """The draft has a duration, as no still has: pages tell by it what moves."""
+    try:
+        # Frames are decoded while they are encoded, so what fails here is most likely the source.
+        strip, first = source.animation(params)
+        data = encode(strip, params, like=first)
+    except FAILURES as error:
+        raise broken(error) from None
+    delays = field(strip, "delay")
+    times = played(delays or [], strip.height // params.height)
+    return msgspec.structs.replace(save(data, target, file, delays=delays), duration=sum(times) / 1000)
+
+
+def _save_film(source: _Source, target: Target, file: bytes, task: MakeTask) -> Draft:
+    from mediactl.media.image import animation  # Here: PyAV and ffmpeg are for those few pictures that become films.
+
+    size = int(target.params["width"]), int(target.params["height"])
+    strip = load.animation(source.content, source.format, *size, source.limits, source.warn)
+    if strip.hasalpha():
+        # In GIFs, transparency may be no more than what stays of the frame before; the first frame has none before it.
+        first = load.still(source.content, source.format, *size, source.limits, source.warn)
+        if first.hasalpha() and first[first.bands - 1].min() < 255:
+            source.warn(f"transparency was laid on white in {target.name}")
+    return animation.animation(strip, target, file, threads=task.threads, limits=source.limits)
+
+
+def _encoded(picture: Picture, params: Params) -> bytes:
+    """The file of one variant, made of a picture that holds it."""
+    try:
+        if params.fit == "cover":
+            picture = crop.cut(picture, params.width, params.height, params.position)
+        elif params.fit == "exact":
+            picture = load.shrink(picture, params.width, params.height).copy_memory()
+        return encode(picture, params)
+    except FAILURES as error:
+        raise JobFailed(f"the {params.format} encoder failed: {reason(error)}") from None
+
+
+def _frame(file: bytes, params: Params) -> Picture:
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        width, height = params.width, params.height
+        if params.fit != "inside":
+            found = load.header(fd, "png", Limits())
+            width, height = _held_in(params, found.width, found.height)
+        content = load.content_of(fd)
+        return load.still(content, "png", width, height, Limits(), lambda _: None)
+    finally:
+        os.close(fd)
+
+
+def _held_in(params: Params, own_width: int, own_height: int) -> tuple[int, int]:
+    """Size of the whole picture that a variant is made of: its own, or what it is cut out of or pressed together."""
+    if params.fit == "inside":
+        return params.width, params.height
+    return crop.covering(own_width, own_height, params.width, params.height)

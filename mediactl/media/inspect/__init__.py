@@ -1,0 +1,1 @@
+"""What is in a file: streams, durations, tags, container structure."""

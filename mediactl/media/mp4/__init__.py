@@ -1,0 +1,1 @@
+"""MP4 and CMAF: boxes, fragments, muxing by copy."""

@@ -1,0 +1,325 @@
+"""Joining what was encoded, by copy: one MP4 to download, or one CMAF track for streaming.
+
+Pictures come as MP4s of one stream, in order: a whole film with its own times, or pieces, each of which begins where
+the frames of the one before it end. Sound comes whole. No frame is changed, and equal input gives equal bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import heapq
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import av
+import msgspec
+from av.stream import Disposition
+
+from mediactl.core.errors import JobFailed, MachineBlocked
+from mediactl.core.files import shown
+from mediactl.media.inspect import durations
+from mediactl.media.mp4 import boxes, cmaf, languages
+from mediactl.media.mp4.cmaf import Sample
+from mediactl.model.media import Chapter
+
+GOP = 2.0
+"""Seconds between the key frames of a picture, unless told otherwise."""
+
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+_MILLI = Fraction(1, 1000)
+
+
+class SoundFile(msgspec.Struct, frozen=True):
+    """A sound track that was encoded: an .m4a from time 0."""
+
+    file: bytes
+    language: str = ""
+    """ISO 639-2 or BCP 47."""
+    title: str = ""
+
+
+class Timed(msgspec.Struct, frozen=True):
+    """A coded frame of a picture, with its times in ticks."""
+
+    packet: Any
+    shown: int
+    decoded: int
+    duration: int
+
+
+def mp4(
+    pictures: Sequence[bytes],
+    sounds: Sequence[SoundFile],
+    place: bytes,
+    *,
+    start: float = 0.0,
+    rate: Fraction | None = None,
+    chapters: Sequence[Chapter] = (),
+) -> None:
+    """Write an MP4 that plays while it loads. The first sound is the one that is played unless another is chosen.
+
+    ``start`` (seconds) is added to the times of the pictures; ``rate`` (frames a second) is needed for several pieces.
+    Raises JobFailed when the pieces do not belong together, MachineBlocked when the disk refuses.
+    """
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    with _refusals(place):
+        with _Joined(pictures, rate) as joined, av.open(_name(place), "w", format="mp4", options=options) as made:
+            video = made.add_stream_from_template(joined.stream, opaque=True)
+            video.time_base = joined.stream.time_base
+            offset = round(Fraction(start) / joined.tick)
+            feeds = [_moved(joined.frames(), video, offset, joined.tick)]
+            sources = [av.open(_name(sound.file), "r") for sound in sounds]
+            try:
+                for sound, source in zip(sounds, sources, strict=True):
+                    track = made.add_stream_from_template(source.streams.audio[0], opaque=True)
+                    track.time_base = source.streams.audio[0].time_base
+                    track.metadata.clear()
+                    if sound.language:
+                        track.metadata["language"] = languages.three_letters(sound.language)
+                    if sound.title:
+                        track.metadata["title"] = track.metadata["handler_name"] = sound.title
+                    track.disposition = Disposition.default if sound is sounds[0] else Disposition(0)
+                    feeds.append(_heard(source, track))
+                made.set_chapters([_chapter(number, chapter) for number, chapter in enumerate(chapters)])
+                made.start_encoding()
+                for _, _, packet in heapq.merge(*feeds, key=lambda item: item[:2]):
+                    made.mux_one(packet)
+            finally:
+                for source in sources:
+                    source.close()
+        if joined.codec == "hevc":
+            _name_hvc1(place)
+
+
+def track(
+    pictures: Sequence[bytes],
+    place: bytes,
+    *,
+    segment: float,
+    start: float = 0.0,
+    rate: Fraction | None = None,
+    gop: float = GOP,
+) -> None:
+    """Write a picture as a CMAF track: a fragment for each key frame, ``segment`` seconds of them to a segment, about.
+
+    ``rate`` is that of an even film, None of others. A picture that comes late (``start``, or its own times) is shown
+    from 0 on, since players take it that all tracks begin together. Raises as ``mp4``.
+    """
+    with _refusals(place), _Joined(pictures, rate) as joined, open(place, "wb") as file:
+        writer = cmaf.Writer(file, cmaf.origin(pictures[0]), lead=joined.lead())
+        interval, count = cutting(segment, rate, gop)
+        length, current = interval * count, -1
+        # Half a frame is the slack where key frames come at exact times; else a moment.
+        slack = 1 / (2 * rate) if rate else _MILLI
+        offset = round(Fraction(start) / joined.tick)
+        for group in _groups(joined.frames(), joined.tick, offset):
+            number = int((group[0].start * joined.tick + slack) / length)
+            writer.fragment(group, opens=number > current)
+            current = max(current, number)
+
+
+def sound_track(
+    sound: bytes,
+    place: bytes,
+    *,
+    segment: float,
+    language: str = "",
+    rate: Fraction | None = None,
+    gop: float = GOP,
+) -> None:
+    """Write a sound (an .m4a from time 0) as a CMAF track, cut where the pictures of a film of this ``rate`` (as given
+    to ``track``) are cut. What the encoder put before time 0 is left out by an edit list. Raises as ``mp4``."""
+    with _refusals(place), av.open(_name(sound), "r") as source, open(place, "wb") as file:
+        stream = source.streams.audio[0]
+        tick = stream.time_base
+        assert tick
+        interval, count = cutting(segment, rate, gop)
+        writer: cmaf.Writer | None = None
+        gathered: list[Sample] = []
+        number = 0
+        for packet in source.demux(stream):
+            if packet.pts is None:
+                continue
+            if writer is None:
+                described, language = cmaf.origin(sound), languages.three_letters(language)
+                writer = cmaf.Writer(file, described, lead=max(0, -packet.pts), language=language)
+            # The border goes to the nearest packet.
+            if gathered and (packet.pts + Fraction(packet.duration or 0, 2)) * tick >= (number + 1) * interval:
+                writer.fragment(gathered, opens=number % count == 0)
+                gathered, number = [], number + 1
+            gathered.append(Sample(bytes(packet), packet.pts, packet.duration or 0, True))
+        if writer is None or not gathered:
+            raise JobFailed(f"{shown(os.path.basename(sound))}: came out without a sound")
+        writer.fragment(gathered, opens=number % count == 0)
+
+
+def cutting(segment: float, rate: Fraction | None, gop: float = GOP) -> tuple[Fraction, int]:
+    """Seconds from one key frame to the next, exactly, and how many of these make a segment."""
+    interval = max(1, round(rate * Fraction(gop))) / rate if rate else Fraction(gop)
+    return interval, max(1, round(Fraction(segment) / interval))
+
+
+class _Joined:
+    """The pieces of a picture as one."""
+
+    def __init__(self, files: Sequence[bytes], rate: Fraction | None) -> None:
+        self._files = files
+        self._rate = rate
+        self._container = av.open(_name(files[0]), "r")
+        self.stream = self._container.streams.video[0]
+        assert self.stream.time_base
+        self.tick = Fraction(self.stream.time_base)
+        self._alike = _parameters(self.stream)
+        self.codec = str(self.stream.codec_context.codec.canonical_name)
+
+    def __enter__(self) -> _Joined:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def lead(self) -> int:
+        """Ticks that a frame may be decoded before it is shown, when one is decoded whenever one is shown."""
+        if self._rate:
+            return round(self._delay_frames() / (self._rate * self.tick))
+        with av.open(_name(self._files[0]), "r") as container:
+            times = [packet.pts for packet in _packets(container, container.streams.video[0])]
+        return max((turn - time for turn, time in zip(sorted(times), times, strict=True)), default=0)
+
+    def _delay_frames(self) -> int:
+        """Frames that decoding runs ahead: the most that any piece needs, so that all decode times are in one row."""
+        delays = [0]
+        for file in self._files:
+            with av.open(_name(file), "r") as piece:
+                self._check(piece, file)
+                first = next(_packets(piece, piece.streams.video[0]), None)
+                if first is None:
+                    raise JobFailed(f"{shown(os.path.basename(file))}: came out without a frame")
+                delays.append(round((first.pts - first.dts) * self.tick * (self._rate or 0)))
+        return max(delays)
+
+    def frames(self) -> Iterator[Timed]:
+        """All frames in decoding order."""
+        if len(self._files) == 1:
+            for packet in _packets(self._container, self.stream):
+                yield Timed(packet, packet.pts, packet.dts, packet.duration or 0)
+            return
+        if not self._rate:
+            raise JobFailed("pieces of a film whose frame rate is not known cannot be joined")
+        frame, done, delay = 1 / (self._rate * self.tick), 0, self._delay_frames()
+        for file in self._files:
+            with av.open(_name(file), "r") as piece:
+                count, last = 0, -1
+                for packet in _packets(piece, piece.streams.video[0]):
+                    number = round(packet.pts / frame)
+                    at = round((done + number) * frame)
+                    decoded = round((done + count - delay) * frame)
+                    yield Timed(packet, at, decoded, round((done + number + 1) * frame) - at)
+                    count, last = count + 1, max(last, number)
+                if last != count - 1:
+                    raise JobFailed(f"{shown(os.path.basename(file))}: its {count} frames go on to number {last}")
+                done += count
+
+    def _check(self, piece: Any, file: bytes) -> None:
+        if _parameters(piece.streams.video[0]) != self._alike:
+            raise JobFailed(f"{shown(os.path.basename(file))}: was encoded otherwise than the piece before it")
+
+
+def _parameters(stream: Any) -> tuple[Any, ...]:
+    context = stream.codec_context
+    return (
+        context.codec.canonical_name, context.width, context.height, context.pix_fmt, context.extradata,
+        context.profile, stream.time_base, context.color_primaries, context.color_trc, context.colorspace,
+        context.color_range,
+    )  # fmt: skip
+
+
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
+    return (packet for packet in durations.packets(container, stream) if packet.pts is not None)
+
+
+def _moved(frames: Iterator[Timed], stream: Any, offset: int, tick: Fraction) -> Iterator[tuple[Fraction, int, Any]]:
+    for frame in frames:
+        packet = frame.packet
+        packet.stream, packet.time_base = stream, tick
+        packet.pts, packet.dts, packet.duration = frame.shown + offset, frame.decoded + offset, frame.duration
+        yield packet.dts * tick, stream.index, packet
+
+
+def _heard(source: Any, stream: Any) -> Iterator[tuple[Fraction, int, Any]]:
+    for packet in _packets(source, source.streams.audio[0]):
+        packet.stream = stream
+        yield packet.dts * packet.time_base, stream.index, packet
+
+
+def _groups(frames: Iterator[Timed], tick: Fraction, offset: int) -> Iterator[list[Sample]]:
+    """Frames from one key frame to the next, each lasting until the next one is shown; the first shown from 0 on."""
+    gathered: list[Timed] = []
+    first = True
+    for frame in frames:
+        if frame.packet.is_keyframe and gathered:
+            yield _lasting(gathered, offset, frame.shown, first)
+            gathered, first = [], False
+        gathered.append(frame)
+    if gathered:
+        last = max(gathered, key=lambda each: each.shown)
+        yield _lasting(gathered, offset, last.shown + last.duration, first)
+
+
+def _lasting(frames: list[Timed], offset: int, end: int, first: bool) -> list[Sample]:
+    times = sorted(frame.shown for frame in frames)
+    if times[-1] >= end or times[0] != frames[0].shown:
+        raise JobFailed("a part of the film cannot be decoded without the one before it")
+    ends = dict(zip(times, [*times[1:], end], strict=True))
+    starts = {time: time + offset for time in times}
+    if first:
+        starts[times[0]] = 0
+    return [
+        Sample(
+            bytes(frame.packet),
+            starts[frame.shown],
+            ends[frame.shown] + offset - starts[frame.shown],
+            frame.packet.is_keyframe,
+        )
+        for frame in frames
+    ]
+
+
+def _chapter(number: int, chapter: Chapter) -> Any:
+    times = {"start": round(chapter.start * 1000), "end": round(chapter.end * 1000), "time_base": _MILLI}
+    return {"id": number, **times, "metadata": {"title": chapter.title} if chapter.title else {}}
+
+
+def _name_hvc1(place: bytes) -> None:
+    """Name HEVC hvc1, as Apple's players want it; libavformat copies it as hev1."""
+    fd = os.open(place, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        for kind, offset, size in durations.boxes(fd):
+            if kind == b"moov":
+                at = boxes.read(fd, offset, size).find(b"hev1\0\0\0\0\0\0\0\1")
+                if at >= 0:
+                    os.pwrite(fd, b"hvc1", offset + 8 + at)
+    finally:
+        os.close(fd)
+
+
+def _name(file: bytes) -> str:
+    # Marked as a file's: a name with a colon would be taken for a protocol's.
+    return "file:" + os.fsdecode(file)
+
+
+@contextmanager
+def _refusals(place: bytes) -> Iterator[None]:
+    """Errors of libav as what they mean here."""
+    try:
+        yield
+    except ValueError as error:
+        raise JobFailed(f"{shown(os.path.basename(place))}: cannot be put together: {error}") from error
+    except av.FFmpegError as error:
+        if error.errno in _REFUSALS:
+            folder = shown(os.path.dirname(place))
+            raise MachineBlocked(f"cannot write to {folder}: {error.strerror}; make room") from error
+        raise JobFailed(f"{shown(os.path.basename(place))}: cannot be put together: {error.strerror}") from error

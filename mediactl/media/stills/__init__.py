@@ -1,0 +1,1 @@
+"""Still images of videos: posters, storyboards, previews."""

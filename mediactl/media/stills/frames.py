@@ -1,0 +1,264 @@
+"""Chosen frames of a film as PNG files, upright, square and in standard range as its renditions are.
+
+Two ways to get at them. Key frames alone: the index says where they are, all else is neither read (MP4, MOV) nor
+decoded. Or every frame, decoded as far as it is asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from mediactl.core.files import remove_if_there
+from mediactl.media.execute import Report
+from mediactl.media.ffmpeg import process
+from mediactl.media.filters import interlacing
+from mediactl.media.filters.video_filters import Weave, prepared, scaled
+from mediactl.media.inspect import durations, streams
+from mediactl.media.inspect.streams import Picture, Tracks
+from mediactl.model.media import Limits
+
+_NEAR = 0.002
+"""Seconds that a frame's time may differ from itself, told in milliseconds and counted from another start."""
+_SIGN = 5_000
+"""Packets between two signs of life."""
+_BUDGET = 2e10
+"""Pixels up to which a film is decoded from its start where a seek gave broken pictures: about a minute."""
+_INPUT_FILTERS = 7
+"""Series of ffmpeg from which bitstream filters may stand before a decoder (its changelog, 7.0)."""
+_INDEXED = ("mov", "matroska")
+"""Containers whose packets all have a presentation time."""
+
+
+def _nobody() -> None:
+    """Nobody waits for a sign of life."""
+
+
+class Film(msgspec.Struct, frozen=True):
+    """An open source that frames are taken from."""
+
+    fd: int
+    found: Tracks
+    picture: Picture
+    limits: Limits
+    threads: int
+    keys: tuple[float, ...]
+    """Seconds from the file's start at which key frames are, ascending; about, for it is decoding time."""
+    indexed: bool
+    """Whether every packet has a presentation time."""
+    weave: Weave | None
+    """How it is interlaced."""
+    alive: Callable[[], None] = _nobody
+    """Called while it is read: taking few frames of a long film is work, too."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as shown."""
+        video = self.found.info.video
+        return (video.width, video.height) if video else (1, 1)
+
+    @property
+    def duration(self) -> float:
+        """Seconds until the last frame has been shown."""
+        return self.picture.end
+
+    @property
+    def work(self) -> float:
+        """What decoding a second of it costs: pixels."""
+        width, height = self.size
+        return width * height * (self.picture.rate or 30.0)
+
+    def gap(self) -> float:
+        """Seconds between two key frames at the most."""
+        times = (0.0, *self.keys, self.duration)
+        return max(after - before for before, after in itertools.pairwise(times))
+
+
+def film(
+    fd: int,
+    found: Tracks,
+    picture: Picture,
+    limits: Limits,
+    threads: int,
+    folder: bytes,
+    alive: Callable[[], None] = _nobody,
+) -> Film:
+    """The film with its key frames, from the index where there is a whole one, else from all its packets.
+
+    ``folder`` is for temporary files. Raises RejectedInput, MachineBlocked.
+    """
+    with streams.opened(fd, limits) as container:
+        start = (container.start_time or 0) / 1e6
+        stream: Any = container.streams[picture.index]
+        name = container.format.name.split(",")[0]
+        times = [float(each.timestamp * stream.time_base) for each in stream.index_entries if each.is_keyframe]
+        if name != "mov" and len(times) * 2 < picture.end:
+            read = []
+            for number, packet in enumerate(durations.packets(container, stream)):
+                if packet.is_keyframe:
+                    read.append(packet.pts if packet.pts is not None else packet.dts)
+                if number % _SIGN == 0:
+                    alive()
+            times = [float(each * stream.time_base) for each in read if each is not None]
+    keys = tuple(sorted({max(0.0, each - start) for each in times if each - start <= picture.end}))
+    weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder)
+    return Film(fd, found, picture, limits, threads, keys, name in _INDEXED, weave, alive)
+
+
+def spread(
+    film: Film,
+    size: tuple[int, int],
+    scratch: bytes,
+    step: float,
+    *,
+    begin: float = 0.0,
+    end: float | None = None,
+    keys: bool = False,
+    exact: bool = True,
+    report: Report = lambda _: None,
+) -> dict[float, bytes]:
+    """At most one frame of every ``step`` seconds from ``begin`` to ``end``: time -> PNG file, ascending.
+
+    The files are named after ``scratch`` (a temporary name; its folder is there). ``keys``: key frames only; then times
+    that are not ``exact`` (off by a few frames) spare reading the others. What of a damaged film can be decoded is
+    given; it may be nothing. Raises MachineBlocked, FfmpegFailed when nothing came.
+    """
+    end = film.duration + 1.0 if end is None else end
+    options: dict[str, Any] = {"t": _clock(end + 1.0)}
+    if keys:
+        # "discard" makes the MP4 demuxer lose count of its composition offsets (ffmpeg 9.0), hence ``exact``.
+        options |= {"skip_frame": "nokey", **({} if exact else {"discard": "nokey"})}
+        if film.indexed and len(film.keys) * step > 2 * film.duration and _filters_input():
+            # Of more key frames than are wanted, the others are dropped before they are decoded.
+            bucket = f"floor(pts*tb/{step})"
+            options["bsf:v"] = f"noise=drop='if(key*gt({bucket}+1,ld(0)),st(0,{bucket}+1)*0,1)'"
+    # HEVC's key frames may come out of order when there are no frames between them: so "not the same", not "later".
+    chosen = f"between(t,{begin},{end})*(isnan(prev_selected_t)+not(eq(floor(t/{step}),floor(prev_selected_t/{step}))))"
+    return _taken(film, options, chosen, [(size, scratch)], report)[0][0]
+
+
+def moment(film: Film, time: float, sizes: list[tuple[int, int]], scratch: bytes, *, key: bool) -> list[bytes]:
+    """The one frame at this time (of ``spread``) at each of these sizes, as PNG files; none if it does not come."""
+    outputs = [(size, scratch + b"-%d" % number) for number, size in enumerate(sizes)]
+    # Neighbours are needed to make an interlaced frame whole.
+    options: dict[str, Any] = {"skip_frame": "nokey"} if key and not film.weave else {}
+    made: list[dict[float, bytes]] = []
+    for start in _starts(film, max(0.0, time - _NEAR)):
+        at = time - start
+        chosen = f"between(t,{at - _NEAR},{at + _NEAR})"
+        made, flaws = _taken(film, options | {"ss": _clock(start)}, chosen, outputs, only=1)
+        if all(made) and flaws < streams.DAMAGED:
+            break
+    return [next(iter(files.values())) for files in made] if all(made) else []
+
+
+def run(film: Film, begin: float, seconds: float, rate: float, size: tuple[int, int], scratch: bytes) -> list[bytes]:
+    """Frames of so many ``seconds`` from ``begin`` on at an even ``rate``, as PNG files in order."""
+    made: list[dict[float, bytes]] = [{}]
+    for start in _starts(film, begin):
+        skipped = begin - start
+        options = {"ss": _clock(start), "t": _clock(skipped + seconds + 1.0)}
+        made, flaws = _taken(film, options, "", [(size, scratch)], rate=(rate, skipped, seconds))
+        if flaws < streams.DAMAGED:
+            break
+    return list(made[0].values())
+
+
+def clear(scratch: bytes) -> None:
+    """Remove the files that were named after ``scratch``."""
+    for path in _files(scratch).values():
+        remove_if_there(path)
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as ffmpeg reads them: without an exponent."""
+    return f"{seconds:.6f}"
+
+
+def _starts(film: Film, wanted: float) -> list[float]:
+    """Where to seek to, in turn. Not every film can be decoded from any key frame on: what tells how may come once, in
+    its first packet (4:4:4 of an x264 before 2017), and broken indexes lead astray."""
+    return [wanted, 0.0] if 0 < film.work * wanted <= _BUDGET else [wanted]
+
+
+def _taken(
+    film: Film,
+    options: dict[str, Any],
+    chosen: str,
+    outputs: list[tuple[tuple[int, int], bytes]],
+    report: Report = lambda _: None,
+    *,
+    only: int | None = None,
+    rate: tuple[float, float, float] | None = None,
+) -> tuple[list[dict[float, bytes]], int]:
+    """For each output, time -> file; and how often ffmpeg complained. ``rate``: frames a second, from, seconds."""
+    for _, scratch in outputs:
+        clear(scratch)
+    source = process.source(film.fd, film.threads, max_pixels=film.limits.pixels, **options)
+    # Key frames without their neighbours would be mixed with one another; being shrunk they show no lines anyway.
+    weave = None if "skip_frame" in options else film.weave
+    [stream] = prepared(source[str(film.picture.index)], film.found, film.picture, 1, weave=weave)
+    if rate:
+        fps, begin, seconds = rate
+        stream = stream.filter("fps", fps=fps, start_time=_clock(begin))
+        stream = stream.filter("trim", start=_clock(begin), duration=_clock(seconds))
+    if chosen:
+        stream = stream.filter("select", chosen)
+    stream = stream.filter("settb", "1/1000")
+    split = stream.filter_multi_output("split", len(outputs))
+    more: dict[str, Any] = {"frames:v": only} if only else {}
+    nodes = [
+        process.output(
+            [_exact(split.stream(number), film.picture, *size)],
+            scratch + b"-%d.png", "image2", film.limits, frame_pts=1, fps_mode="passthrough", enc_time_base="1:1000",
+            **{"c:v": "png", "compression_level": 1, "flags:v": "+bitexact"}, **more,
+        )
+        for number, (size, scratch) in enumerate(outputs)
+    ]  # fmt: skip
+    flaws = 0
+
+    def told(part: float) -> None:
+        film.alive()
+        report(part)
+
+    try:
+        complaints = process.run(
+            process.arguments(*nodes, threads=film.threads),
+            input_fd=film.fd,
+            folder=os.path.dirname(outputs[0][1]),
+            expected=film.duration,
+            rate=None,
+            report=told,
+        )
+        flaws = len(complaints)
+    except process.FfmpegFailed:
+        flaws = streams.DAMAGED
+        if not all(_files(scratch) for _, scratch in outputs):
+            raise
+    return [_files(scratch) for _, scratch in outputs], flaws
+
+
+def _exact(stream: Any, picture: Picture, width: int, height: int) -> Any:
+    """Like a rendition, in RGB; those have even sides only, so one row or column too many is cut off."""
+    even = scaled(stream, picture, width + width % 2, height + height % 2).filter("format", "rgb24")
+    return even.filter("crop", width, height, 0, 0) if width % 2 or height % 2 else even
+
+
+def _files(scratch: bytes) -> dict[float, bytes]:
+    """Time in seconds -> file, ascending."""
+    folder, name = os.path.split(scratch)
+    made = {}
+    for each in os.listdir(folder):
+        number = each.removeprefix(name + b"-").removesuffix(b".png")
+        if each == name + b"-" + number + b".png" and number.lstrip(b"-").isdigit():
+            made[int(number) / 1000] = os.path.join(folder, each)
+    return dict(sorted(made.items()))
+
+
+def _filters_input() -> bool:
+    series = process.version().lstrip("n").split(".")[0]
+    return series.isdigit() and int(series) >= _INPUT_FILTERS

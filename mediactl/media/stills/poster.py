@@ -1,0 +1,177 @@
+"""The picture that stands for a film: the best of frames from all over it, neither black nor blurred."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+
+import msgspec
+
+from mediactl.core.errors import RejectedInput
+from mediactl.media.drafts import Draft, Drafts, Temporary
+from mediactl.media.image import load
+from mediactl.media.image.render import encode_still, placeholder_of
+from mediactl.media.image.vips import Picture, pyvips
+from mediactl.media.stills import frames
+from mediactl.media.stills.frames import Film
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
+
+_LOOKED_AT = (0.02, 0.8)
+"""Share of a film that is looked at: neither its first moments (fading in, logos) nor its credits."""
+_WHOLE = 20.0
+"""Seconds up to which a film has no titles: it is looked at from its first frame on."""
+_CANDIDATES = 24
+_ENOUGH = 6
+"""Key frames from which on the others are not looked at."""
+_BUDGET = 600e6
+"""Pixels that are decoded at the most when there are too few key frames: about 2 s on one core."""
+_SIDE = 480
+"""Longer side in pixels of the pictures that are judged: blur shows at this size, and noise does not."""
+_DARK, _BRIGHT = 24, 250
+"""Of 0 to 255: what is below is black (or a black bar), what is above is white."""
+_PLAIN = 12.0
+"""Standard deviation of the luma below which there is nothing to be seen."""
+_LIGHT = 60
+"""Mean luma from which on a picture is not dark: a film's night scenes lie below."""
+_EDGES = [[0, 1, 0], [1, -4, 1], [0, 1, 0]]
+"""The Laplacian: its deviation is large in a sharp picture and small in a blurred one (Pech-Pacheco et al., 2000)."""
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What is to be seen in a picture."""
+
+    detail: float
+    """Entropy of the luma, 0 (one shade) to 1 (all shades alike)."""
+    edges: float
+    """Deviation of the Laplacian."""
+    colour: float
+    """Mean chroma (CIE LCh)."""
+    empty: float
+    """Share of pixels that are black or white, whichever are more."""
+    light: float
+    """Mean luma, 0 to 255."""
+    plain: bool
+    """Whether there is nothing to be seen: black, white, or all of nearly one shade."""
+
+
+def posters(film: Film, targets: tuple[Target, ...], temporary: Temporary, *, placeholder: bool) -> Drafts:
+    """Posters of one film, all of the same frame, and its placeholder (thumbhash) if asked for.
+
+    Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when an encoder failed, OSError.
+    """
+    places = [temporary(target.name) for target in targets]
+    scratch = places[0] + b".still"
+    try:
+        time, key = best(film, scratch)
+        stills = frames.moment(film, time, [_still_size(film, target) for target in targets], scratch, key=key)
+        if not stills:
+            raise RejectedInput("not one frame of the film can be decoded")
+        drafts: list[Draft] = [
+            encode_still(still, target, place) for still, target, place in zip(stills, targets, places, strict=True)
+        ]
+        return Drafts(tuple(drafts), placeholder_of(stills[0]) if placeholder else "")
+    finally:
+        for number in range(len(targets)):
+            frames.clear(scratch + b"-%d" % number)
+
+
+def best(film: Film, scratch: bytes) -> tuple[float, bool]:
+    """Time of the frame that makes the best poster, and whether it is a key frame. Raises as ``posters``."""
+    seen = {(time, True): look for time, look in looks(film, scratch, keys=True).items()}
+    if len(seen) < _ENOUGH:
+        seen |= {(time, False): look for time, look in looks(film, scratch, keys=False).items()}
+    if not seen:
+        raise RejectedInput("not one frame of the film can be decoded")
+    worth = _worth(film, seen)
+    return max(seen, key=lambda each: (worth[each], -each[0]))
+
+
+def looks(
+    film: Film, scratch: bytes, share: tuple[float, float] = _LOOKED_AT, *, keys: bool, exact: bool = True
+) -> dict[float, Look]:
+    """What is to be seen in key frames of a ``share`` of the film, or without ``keys`` in any of its first frames.
+
+    ``exact``: as ``frames.spread`` has it.
+    """
+    end = film.duration
+    begin, end = (0.0, end) if end <= _WHOLE else (end * share[0], end * share[1])
+    if not keys:
+        begin, end = 0.0, min(end, max(1.0, _BUDGET / film.work))
+    elif not any(begin <= each <= end for each in film.keys):
+        begin = 0.0
+    try:
+        size = fitted(film.size, _SIDE)
+        made = frames.spread(
+            film, size, scratch, max((end - begin) / _CANDIDATES, 0.001), begin=begin, end=end, keys=keys, exact=exact
+        )
+        return {time: look(picture_of(file)) for time, file in made.items()}
+    finally:
+        frames.clear(scratch)
+
+
+def look(picture: Picture) -> Look:
+    """Judge an 8-bit picture."""
+    luma = picture.colourspace("b-w")
+    shades = luma.hist_find()
+    counts = memoryview(bytes(shades.write_to_memory())).cast("I")
+    total = picture.width * picture.height
+    black, white = sum(counts[:_DARK]) / total, sum(counts[_BRIGHT:]) / total
+    return Look(
+        detail=shades.hist_entropy() / 8,
+        edges=luma.cast("float").conv(pyvips.Image.new_from_array(_EDGES), precision="float").deviate(),
+        colour=picture.colourspace("lch")[1].avg(),
+        empty=max(black, white),
+        light=luma.avg(),
+        plain=luma.deviate() < _PLAIN,
+    )
+
+
+def lit(look: Look) -> float:
+    """1 for a picture that is bright enough to be made out at a glance, less for darker ones."""
+    return min(1.0, 0.4 + 0.6 * look.light / _LIGHT)
+
+
+def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """A size scaled down so that its longer side is at most ``side``."""
+    scale = min(1.0, side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def picture_of(file: bytes) -> Picture:
+    """A PNG of ours, in memory. Raises RejectedInput when it is not whole, OSError."""
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = load.content_of(fd)
+    finally:
+        os.close(fd)
+    header = pyvips.Image.new_from_buffer(content, "")
+    return load.still(content, "png", header.width, header.height, Limits(), lambda _: None)
+
+
+def _worth(film: Film, seen: dict[tuple[float, bool], Look]) -> dict[tuple[float, bool], float]:
+    """How good a poster each would be, 0 to about 1; sharpness is told from the other pictures of the same film."""
+    shown = [each.edges for each in seen.values() if not each.plain]
+    usual = statistics.median(shown) if shown else 1.0
+    return {at: _value(each, at[0] / (film.duration or 1.0), usual or 1.0) for at, each in seen.items()}
+
+
+def _value(look: Look, place: float, usual: float) -> float:
+    sharp = look.edges / (look.edges + usual)
+    colour = 0.8 + 0.2 * min(1.0, look.colour / 30)
+    # Titles on black, fades and flashes have some detail as well: from half empty on it counts less and less.
+    filled = 1.0 if look.empty <= 0.5 else max(0.05, 2 * (1 - look.empty))
+    early = 1.0 if place <= 1 / 3 else 1.0 - 0.15 * (place - 1 / 3) * 1.5
+    value = look.detail**2 * math.sqrt(sharp) * colour * filled * lit(look) * early
+    return value * 0.01 if look.plain else value
+
+
+def _still_size(film: Film, target: Target) -> tuple[int, int]:
+    """What a poster is made from: its own size, or the film's proportions where it is a part of the picture."""
+    width, height = int(target.params["width"]), int(target.params["height"])
+    if target.params.get("fit") != "cover":
+        return width, height
+    own = film.size
+    scale = max(width / own[0], height / own[1])
+    return max(width, round(own[0] * scale)), max(height, round(own[1] * scale))

@@ -1,0 +1,109 @@
+"""A preview: a short silent animation (WebP) of moments from all over a film, which goes on for ever."""
+
+from __future__ import annotations
+
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.media.drafts import Draft, Temporary
+from mediactl.media.image.save import Params, encode
+from mediactl.media.image.vips import FAILURES, Picture, pyvips, reason, with_field
+from mediactl.media.stills import frames, poster
+from mediactl.media.stills.frames import Film
+from mediactl.media.stills.poster import Look, picture_of
+from mediactl.media.stills.storyboard import made_of
+from mediactl.model.assets import Target
+
+_SNIPPET = 0.75
+"""Seconds that one moment is shown at least: less is not understood."""
+_SNIPPETS = 4
+_TRIES = 4
+"""Times that a snippet is begun anew, later, because it begins with nothing but black."""
+_BLANK = 0.98
+"""Share of black pixels from which on nothing is to be seen; or of white ones."""
+_DIM = 50
+"""Mean luma below which nothing is to be seen in what is nearly of one shade, as when a film fades in."""
+_EFFORT = 4
+_LOOKED_AT = (0.0, 0.95)
+"""Share of a film that moments are taken from: without the end of its credits."""
+
+
+def preview(film: Film, target: Target, temporary: Temporary) -> Draft:
+    """The animation; only what is around its moments is decoded. Verified.
+
+    Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when it cannot be encoded, OSError.
+    """
+    params = target.params
+    place = temporary(target.name)
+    width, height, rate = int(params["width"]), int(params["height"]), int(params["fps"])
+    count = max(1, round(float(params["seconds"]) * rate))
+    scratch = place + b".frame"
+    shown: list[Picture] = []
+    try:
+        begins = moments(film, count / rate, scratch)
+        for number, begin in enumerate(begins):
+            wanted = count * (number + 1) // len(begins) - len(shown)
+            end = film.duration * (number + 1) / len(begins) - wanted / rate
+            shown += _snippet(film, begin, end, wanted, rate, (width, height), scratch)
+        if not shown:
+            # A film that is over before the first picture's time has come.
+            only = frames.spread(film, (width, height), scratch, film.duration + 1.0)
+            shown = [picture_of(file) for file in only.values()][:1]
+    finally:
+        frames.clear(scratch)
+    if not shown:
+        raise RejectedInput("not one frame of the film can be decoded")
+    # Even times, without the drift that rounding each delay would add up to.
+    delays = [round((number + 1) * 1000 / rate) - round(number * 1000 / rate) for number in range(len(shown))]
+    strip = pyvips.Image.arrayjoin(shown, across=1)
+    strip = with_field(strip, pyvips.GValue.gint_type, "page-height", height)
+    strip = with_field(strip, pyvips.GValue.array_int_type, "delay", delays)
+    strip = with_field(strip, pyvips.GValue.gint_type, "loop", 0)
+    whole = Params("webp", width, height, int(params["quality"]), _EFFORT, animated=True, apart=True)
+    try:
+        data = encode(strip, whole)
+    except FAILURES as error:
+        raise JobFailed(f"the WebP encoder failed: {reason(error)}") from None
+    return made_of(target, whole, data, place, delays)
+
+
+def _snippet(
+    film: Film, begin: float, end: float, count: int, rate: int, size: tuple[int, int], scratch: bytes
+) -> list[Picture]:
+    """So many pictures from ``begin`` on, or, where nothing is to be seen at first, from when there is; ``end`` is
+    when it may begin at the latest."""
+    shown: list[Picture] = []
+    for _ in range(_TRIES):
+        shown = [picture_of(file) for file in frames.run(film, begin, count / rate, float(rate), size, scratch)[:count]]
+        frames.clear(scratch)
+        blank = next((number for number, each in enumerate(shown) if not _blank(poster.look(each))), len(shown))
+        if not blank or begin + blank / rate > end:
+            break
+        begin += blank / rate
+    return shown
+
+
+def moments(film: Film, seconds: float, scratch: bytes) -> list[float]:
+    """Where the snippets begin, in order, evenly over the film; of each part, where most is to be seen."""
+    room = film.duration - seconds
+    number = min(_SNIPPETS, max(1, int(seconds / _SNIPPET)))
+    if room <= seconds or number == 1:
+        return [max(0.0, room / 3)] if room > 0 else [0.0]
+    length = seconds / number
+    seen = poster.looks(film, scratch, _LOOKED_AT, keys=True, exact=False)
+    begins: list[float] = []
+    for part in range(number):
+        begin, end = film.duration * part / number, film.duration * (part + 1) / number - length
+        middle = (begin + end) / 2
+        # Of what is about as good, the one nearest to the middle of its part.
+        worth = {
+            (round(_value(look), 1), -abs(time - middle)): time for time, look in seen.items() if begin <= time <= end
+        }
+        begins.append(worth[max(worth)] if worth else middle)
+    return begins
+
+
+def _blank(look: Look) -> bool:
+    return look.empty >= _BLANK or (look.plain and look.light < _DIM)
+
+
+def _value(look: Look) -> float:
+    return 0.0 if look.plain else look.detail * (1.0 - look.empty) * poster.lit(look)

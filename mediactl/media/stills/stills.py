@@ -1,0 +1,62 @@
+"""What a page shows before a film plays: posters, storyboards, previews; each in runs of its own."""
+
+from __future__ import annotations
+
+import os
+
+from mediactl.core.errors import RejectedInput
+from mediactl.media.drafts import Draft, Drafts, Temporary
+from mediactl.media.execute import Report
+from mediactl.media.inspect.streams import Tracks
+from mediactl.media.stills import frames
+from mediactl.media.stills.poster import posters
+from mediactl.media.stills.preview import preview
+from mediactl.media.stills.storyboard import storyboard, storyboard_map
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
+
+OPERATIONS = ("poster", "storyboard", "storyboard-map", "preview")
+"""Of these, ``render`` makes targets."""
+
+
+def render(
+    fd: int,
+    found: Tracks,
+    targets: tuple[Target, ...],
+    temporary: Temporary,
+    *,
+    limits: Limits,
+    threads: int,
+    placeholder: bool,
+    report: Report = lambda _: None,
+) -> Drafts:
+    """Make and verify all stills of an open film, in the order of ``targets``, and its placeholder if asked for.
+
+    A placeholder comes with a poster only. Raises RejectedInput when not one frame can be decoded, JobFailed when an
+    output is not what was asked for, ``ffmpeg.FfmpegFailed``, MachineBlocked, OSError.
+    """
+    if found.picture is None:
+        raise RejectedInput("has no film track that can be decoded")
+    if not targets:
+        return Drafts(())
+    folder = os.path.dirname(temporary(targets[0].name))
+    made: dict[str, Draft] = {}
+
+    def alive() -> None:
+        report(len(made) / len(targets))
+
+    film = frames.film(fd, found, found.picture, limits, threads, folder, alive)
+    thumbhash = ""
+    if pictures := tuple(target for target in targets if target.operation == "poster"):
+        drafts = posters(film, pictures, temporary, placeholder=placeholder)
+        made |= {draft.target.name: draft for draft in drafts.files}
+        thumbhash = drafts.placeholder
+    for target in targets:
+        alive()
+        if target.operation == "storyboard":
+            made[target.name] = storyboard(film, target, temporary)
+        elif target.operation == "storyboard-map":
+            made[target.name] = storyboard_map(target, temporary(target.name))
+        elif target.operation == "preview":
+            made[target.name] = preview(film, target, temporary)
+    return Drafts(tuple(made[target.name] for target in targets), thumbhash)

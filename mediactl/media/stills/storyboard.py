@@ -1,0 +1,124 @@
+"""A storyboard: small pictures of a film at even times in one sheet, and the WebVTT file that says where each is.
+
+The picture of each interval is the frame nearest to its middle. Key frames serve where they are close enough to one
+another, or where decoding all of a long film would take minutes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.core.files import removed_on_error
+from mediactl.media.drafts import Draft, Temporary
+from mediactl.media.execute import Report
+from mediactl.media.image.save import Params, encode, save
+from mediactl.media.image.vips import FAILURES, Picture, pyvips, reason
+from mediactl.media.stills import frames
+from mediactl.media.stills.frames import Film
+from mediactl.media.stills.poster import picture_of
+from mediactl.model.assets import Target
+
+_BUDGET = 4e9
+"""Pixels of a film up to which it is decoded whole: a minute of 1080p24, about 10 s on two cores."""
+_SPARSE = 2.5
+"""Intervals that key frames of a larger film may be apart: x264 puts one every 10.4 s into 24 frames a second."""
+_BLACK = 16
+"""Mean luma and its deviation, of 0 to 255, below which a picture is black."""
+_SHEET_EFFORT = 4
+
+
+def storyboard(film: Film, target: Target, temporary: Temporary, report: Report = lambda _: None) -> Draft:
+    """The sheet, row by row; intervals that the film does not reach repeat the last picture. Verified.
+
+    Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when it cannot be encoded, OSError.
+    """
+    params = target.params
+    place, count, interval = temporary(target.name), int(params["count"]), float(params["interval"])
+    size, columns = (int(params["width"]), int(params["height"])), int(params["columns"])
+    scratch = place + b".tile"
+    try:
+        keys = serves(film, interval)
+        made = frames.spread(film, size, scratch, interval / 2, keys=keys, exact=False, report=report)
+        if not made and keys:
+            made = frames.spread(film, size, scratch, interval / 2, report=report)
+        if not made:
+            raise RejectedInput("not one frame of the film can be decoded")
+        tiles = {time: picture_of(file) for time, file in made.items()}
+    finally:
+        frames.clear(scratch)
+    black = {time for time, tile in tiles.items() if _is_black(tile)} if film.gap() > interval else set()
+    sheet = arranged(
+        [tiles[_nearest(tiles, middle, black, interval)] for middle in middles(film.duration, count, interval)], columns
+    )
+    whole = Params(str(params["format"]), sheet.width, sheet.height, int(params["quality"]), _SHEET_EFFORT)
+    try:
+        data = encode(sheet, whole)
+    except FAILURES as error:
+        raise JobFailed(f"the {whole.format} encoder failed: {reason(error)}") from None
+    return made_of(target, whole, data, place)
+
+
+def storyboard_map(target: Target, place: bytes) -> Draft:
+    """The WebVTT file of a sheet: one cue for each interval, the last one until the film ends. Raises OSError."""
+    params = target.params
+    count, columns, interval = int(params["count"]), int(params["columns"]), float(params["interval"])
+    width, height, duration = int(params["width"]), int(params["height"]), float(params["duration"])
+    cues = ["WEBVTT"]
+    for number in range(count):
+        row, column = divmod(number, columns)
+        end = duration if number == count - 1 else (number + 1) * interval
+        cues.append(
+            f"{_stamp(number * interval)} --> {_stamp(end)}\n"
+            f"{params['of']}#xywh={column * width},{row * height},{width},{height}"
+        )
+    with removed_on_error(place):
+        fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with open(fd, "w", encoding="utf-8", newline="\n") as file:
+            file.write("\n\n".join(cues) + "\n")
+    return Draft(target, place, "text/vtt")
+
+
+def serves(film: Film, interval: float) -> bool:
+    """Whether a storyboard of this interval (seconds) is made of key frames only."""
+    gap = film.gap()
+    return gap <= interval or (film.work * film.duration > _BUDGET and gap <= interval * _SPARSE)
+
+
+def middles(duration: float, count: int, interval: float) -> list[float]:
+    """The middle of each interval in seconds; of the last one, of what the film has of it."""
+    starts = [number * interval for number in range(count)]
+    return [(start + max(start, min(start + interval, duration))) / 2 for start in starts]
+
+
+def arranged(tiles: list[Picture], columns: int) -> Picture:
+    """Pictures of equal size in rows, on black where the last row is short; in memory."""
+    rows: Any = pyvips.Image.arrayjoin(tiles, across=columns, background=0)
+    return rows.copy_memory()
+
+
+def made_of(target: Target, whole: Params, data: bytes, place: bytes, delays: list[int] | None = None) -> Draft:
+    """An encoded picture of these params written to ``place`` and verified, as the draft of its target."""
+    params: dict[str, Any] = {name: getattr(whole, name) for name in ("format", "width", "height", "quality", "effort")}
+    draft = save(data, msgspec.structs.replace(target, params=params), place, delays)
+    return msgspec.structs.replace(draft, target=target)
+
+
+def _nearest(times: Iterable[float], wanted: float, black: set[float], interval: float) -> float:
+    """The time that is nearest to the wanted one, the earlier one of two. A black frame counts as one interval further:
+    where key frames are rare, a scene that fades in would be black to its end."""
+    return min(times, key=lambda time: (abs(time - wanted) + (interval if time in black else 0.0), time))
+
+
+def _is_black(tile: Picture) -> bool:
+    luma = tile.colourspace("b-w")
+    return bool(luma.avg() < _BLACK and luma.deviate() < _BLACK)
+
+
+def _stamp(seconds: float) -> str:
+    whole = round(seconds * 1000)
+    return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}.{whole % 1000:03}"

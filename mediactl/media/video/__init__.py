@@ -1,0 +1,1 @@
+"""Videos: encode, cut into pieces, subtitles."""

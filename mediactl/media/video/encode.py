@@ -1,0 +1,297 @@
+"""Encoding a film's picture: one ffmpeg run, one decode, every stream into an MP4 of its own; whole or an exact piece.
+
+The files made here are never published as they are: ``package`` joins them, with the sound, into artefacts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+import msgspec
+
+from mediactl.core.errors import JobFailed
+from mediactl.core.files import remove_if_there
+from mediactl.media.execute import Report
+from mediactl.media.ffmpeg import codecs, process
+from mediactl.media.filters import interlacing
+from mediactl.media.filters.video_filters import TICKS, Cut, prepared, scaled
+from mediactl.media.inspect import durations
+from mediactl.media.inspect import streams as tracks
+from mediactl.media.inspect.streams import Picture, Tracks
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
+
+OPERATIONS = ("video", "stream")
+"""Those of targets whose picture is encoded here."""
+
+_MARGINS = (1.0, 6.0, 30.0, 120.0)
+"""Seconds before a piece where a picture to start decoding at is looked for, in turn. The first is more than frames
+may be reordered by (16 in H.264), the second what most encoders leave between key frames at most."""
+_LOOKED_AT = 20_000
+"""Packets within which it must come."""
+_START_TROUBLE = (
+    "reference picture missing", "Missing reference picture", "co located POCs", "Could not find ref with",
+    "mmco: unref short failure", "number of reference frames",
+)  # fmt: skip
+"""What decoders complain about after they were made to start in the middle of a film; it is not the film's fault."""
+
+
+class PieceNotExact(JobFailed):
+    """A piece of a film did not come out with exactly its frames: the film is better encoded whole."""
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """What is encoded once, however many artefacts hold it. Fields as in ``Target.params``."""
+
+    codec: str
+    width: int
+    height: int
+    crf: float | None = None
+    vmaf: float | None = None
+    """Looked for by ``vmaf.crf_for`` and put in by ``resolved``, before it is encoded."""
+    preset: str = "veryfast"
+    encoder: str = "software"
+    maxrate: int = 0
+    """kbit/s; 0: none."""
+    hdr: bool = False
+    gop: float = 2.0
+    """Seconds between key frames."""
+    piece: int = 0
+    """Frames of a piece; 0: encoded whole."""
+
+    @property
+    def name(self) -> str:
+        """A file name for it, the same whenever its fields are: "h264-1280x720-1f0c6a52"."""
+        digest = hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:8]
+        return f"{self.codec}-{self.width}x{self.height}-{digest}"
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Frames ``first`` to ``first + frames`` of an even film (``VideoTrack.even``)."""
+
+    number: int
+    """Counted from 0."""
+    first: int
+    frames: int
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """What an encoding gave."""
+
+    frames: tuple[int, ...]
+    """Frames of each stream, in their order."""
+    complaints: tuple[str, ...] = ()
+    """What ffmpeg said about the source; see ``tracks.DAMAGED``."""
+    notes: tuple[str, ...] = ()
+    """For a person: that an encoder which was asked for does not work here."""
+
+
+def stream_of(target: Target) -> Stream:
+    """What a "video" or "stream" target needs encoded."""
+    return msgspec.convert(target.params, Stream, strict=False)
+
+
+def streams_of(targets: Sequence[Target]) -> tuple[Stream, ...]:
+    """What the "video" and "stream" targets need encoded, each once, in their order."""
+    return tuple(dict.fromkeys(stream_of(target) for target in targets if target.operation in OPERATIONS))
+
+
+def resolved(stream: Stream, crf: float) -> Stream:
+    """A stream with the CRF that its VMAF was found to need."""
+    return msgspec.structs.replace(stream, crf=crf, vmaf=None)
+
+
+def group_frames(stream: Stream, found: Tracks) -> int | None:
+    """Frames between the key frames of an even film; None: its key frames are told by time."""
+    video = found.info.video
+    return max(1, round(Fraction(video.rate) * Fraction(stream.gop))) if video and video.even and video.rate else None
+
+
+def encode(
+    fd: int,
+    found: Tracks,
+    streams: Sequence[Stream],
+    piece: Piece | None,
+    places: Sequence[bytes],
+    *,
+    threads: int,
+    limits: Limits,
+    folder: bytes,
+    report: Report,
+    also: Callable[[Any], list[Any]] | None = None,
+    pace: process.Pace | None = None,
+) -> Encoded:
+    """Encode ``streams`` of an open film into picture-only MP4s at ``places`` (all in ``folder``), time scale 120,000.
+
+    ``piece``: those frames of an even film, from 0 on, each at the exact time that the film's rate gives it. None: all
+    of it, at the times that its frames have in the source, a late start included. ``also`` adds outputs to the run,
+    made from the source's node; its times are the film's, so it goes with whole films alone.
+
+    The files of all pieces of a stream have the same headers, and each begins with a picture that decoders start at.
+    Raises PieceNotExact, JobFailed (streams of different length), FfmpegFailed (see ``tracks.judged``), MachineBlocked.
+    """
+    picture = found.picture
+    assert picture is not None
+    assert piece is None or also is None
+    for place in places:
+        remove_if_there(place)  # What an earlier attempt left must not be taken for this one's.
+    cut = _cut(found, piece) if piece else None
+    weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder) if streams else None
+    coders = [codecs.chosen(stream.codec, stream.encoder) for stream in streams]
+    source = process.source(fd, threads, max_pixels=limits.pixels, **_sought(fd, picture, cut, limits))
+    outputs = []
+    if streams:
+        branches = prepared(source[str(picture.index)], found, picture, len(streams), weave=weave, cut=cut)
+        for stream, branch, (coder, _), place in zip(streams, branches, coders, places, strict=True):
+            outputs.append(_output(stream, branch, coder, found, cut, place, threads, limits))
+    patience: tuple[str, ...] = ()
+    if also:
+        outputs += also(source)
+        # However much of a sound is broken, the picture is worth having; ffmpeg gives up at two thirds of the packets.
+        patience = ("-max_error_rate", "1")
+    setup = tuple(dict.fromkeys(coder.setup for coder, _ in coders if coder.setup))
+    complaints = process.run(
+        [
+            *patience,
+            *(word for words in setup for word in words),
+            *_clock(cut),
+            *process.arguments(*outputs, threads=threads),
+        ],
+        input_fd=fd,
+        folder=folder,
+        expected=float(piece.frames / cut.rate) if piece and cut else found.info.duration or picture.end,
+        rate=picture.rate,
+        report=report,
+        pace=pace,
+    )
+    if cut and cut.first:
+        complaints = [line for line in complaints if not any(words in line for words in _START_TROUBLE)]
+    stamps = [_stamps(place) for place in places]
+    _check(stamps, cut, piece)
+    notes = tuple(dict.fromkeys(note for _, note in coders if note))
+    return Encoded(tuple(map(len, stamps)), tuple(complaints), notes)
+
+
+def _cut(found: Tracks, piece: Piece) -> Cut:
+    video = found.info.video
+    assert video is not None
+    assert video.even
+    return Cut(video.start, Fraction(video.rate), piece.first, piece.frames)
+
+
+def _clock(cut: Cut | None) -> tuple[str, ...]:
+    """Options with which frames have the times of the source, from the file's start, wherever reading begins."""
+    return ("-copyts", "-start_at_zero") if cut else ()
+
+
+def _sought(fd: int, picture: Picture, cut: Cut | None, limits: Limits) -> dict[str, Any]:
+    """Options of the input: where reading begins for a piece. None is dropped by ffmpeg but by our own cut."""
+    if cut is None or cut.first == 0:
+        return {}
+    second = _entry(fd, picture.index, cut.second(cut.first), limits)
+    return {"ss": f"{second:.6f}", "noaccurate_seek": None} if second > 0 else {}
+
+
+def _entry(fd: int, index: int, first: float, limits: Limits) -> float:
+    """Seconds from the file's start to seek to, so that decoding can begin there and has begun at ``first``.
+
+    Containers without an index (MPEG-TS) are entered anywhere; so it is looked what comes there.
+    """
+    with tracks.opened(fd, limits) as container:
+        start = (container.start_time or 0) / 1e6
+        for margin in _MARGINS:
+            second = first - margin
+            if second <= 0:
+                break
+            try:
+                container.seek(int((start + second) * 1e6))
+            except av.FFmpegError:
+                break
+            for number, packet in enumerate(durations.packets(container, container.streams[index])):
+                if packet.is_keyframe and packet.pts is not None and packet.time_base:
+                    if float(packet.pts * packet.time_base) - start <= first:
+                        return second
+                    break
+                if number > _LOOKED_AT:
+                    break
+    if first > 2 * _MARGINS[-1]:
+        # Every piece would have to decode all that comes before it.
+        raise PieceNotExact("its key frames are too far apart to begin between them")
+    return 0.0
+
+
+def encoder_options(stream: Stream, coder: codecs.Coder, found: Tracks, *, hdr: bool, threads: int) -> dict[str, Any]:
+    """ffmpeg's options for a stream of this film. Raises ValueError when its CRF was not looked for."""
+    if stream.crf is None:
+        raise ValueError(f"{stream.name}: its CRF was not looked for")
+    group = group_frames(stream, found)
+    options = codecs.options(
+        coder,
+        stream.codec,
+        crf=stream.crf,
+        preset=stream.preset,
+        maxrate=stream.maxrate,
+        hdr=hdr,
+        group=group,
+        threads=threads,
+    )
+    if group is None:
+        options["force_key_frames"] = f"expr:gte(t,n_forced*{stream.gop:g})"
+    return options | {"enc_time_base": f"1:{TICKS}", "video_track_timescale": TICKS}
+
+
+def keeps_hdr(stream: Stream, picture: Picture) -> bool:
+    """Whether a stream is of high dynamic range, as its source."""
+    return stream.hdr and picture.transfer in tracks.HDR
+
+
+def _output(
+    stream: Stream,
+    branch: Any,
+    coder: codecs.Coder,
+    found: Tracks,
+    cut: Cut | None,
+    place: bytes,
+    threads: int,
+    limits: Limits,
+) -> Any:
+    assert found.picture is not None
+    hdr = keeps_hdr(stream, found.picture)
+    shown = scaled(branch, found.picture, stream.width, stream.height, hdr=hdr)
+    options = encoder_options(stream, coder, found, hdr=hdr, threads=threads)
+    if cut:
+        # One more than there should be: enough to see that there are too many.
+        options["frames:v"] = cut.frames + 1
+    options["fps_mode"] = "passthrough" if cut else "vfr"
+    return process.output([coder.fed(shown, ten_bit=hdr)], place, "mp4", limits, **options)
+
+
+def _stamps(place: bytes) -> list[int]:
+    """When each frame of a file of ours comes, in ticks, in order."""
+    try:
+        with av.open(place.decode(errors="surrogateescape"), "r", format="mp4") as container:
+            track = container.streams.video[0]
+            scale = track.time_base * TICKS if track.time_base else Fraction(1)
+            stamps = [packet.pts for packet in container.demux(track) if packet.size and packet.pts is not None]
+    except (av.FFmpegError, IndexError, FileNotFoundError):
+        return []
+    return sorted(int(stamp * scale) for stamp in stamps)
+
+
+def _check(stamps: list[list[int]], cut: Cut | None, piece: Piece | None) -> None:
+    if cut and piece:
+        wanted = cut.stamps()
+        for made in stamps:
+            if made != wanted:
+                raise PieceNotExact(
+                    f"piece {piece.number} of the film came out with {len(made)} of {len(wanted)} frames"
+                    if len(made) != len(wanted)
+                    else f"piece {piece.number} of the film came out with frames at other times"
+                )
+    elif len(set(map(len, stamps))) > 1:
+        counts = ", ".join(str(len(made)) for made in stamps)
+        raise JobFailed(f"the renditions came out with different numbers of frames: {counts}")

@@ -1,0 +1,297 @@
+"""Long films piece by piece: what is encoded lies in a folder of its own until the film is whole, and survives a kill.
+
+A file of that folder says by its name all that decided its bytes: the content, the encoder's versions, what was asked
+for, and which piece it is. It appears by a rename, after it was verified and forced to disk. So whoever finds it may
+use it, and whoever does not encodes it: jobs for pieces (``execute``) only make that happen earlier, and side by side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import av
+import msgspec
+
+from mediactl.core import files
+from mediactl.core.errors import JobFailed
+from mediactl.media.audio import mixdown
+from mediactl.media.audio.mixdown import SoundWanted
+from mediactl.media.execute import Report
+from mediactl.media.ffmpeg import codecs, process
+from mediactl.media.inspect import streams as tracks
+from mediactl.media.inspect.streams import Tracks
+from mediactl.media.probe import check_unchanged, open_source
+from mediactl.media.video import encode
+from mediactl.media.video.encode import Piece, PieceNotExact, Stream
+from mediactl.model.assets import Reuse
+from mediactl.model.jobs import Made, PieceTask
+from mediactl.model.media import Limits, MediaInfo
+from mediactl.planning.keys import OPERATION_VERSIONS
+
+T = TypeVar("T")
+
+
+class Remarks(msgspec.Struct, frozen=True):
+    """What is to be told of a film, noticed while a part of it was encoded."""
+
+    damaged: bool = False
+    """Whether ffmpeg complained of the source more than is usual."""
+    warnings: tuple[str, ...] = ()
+
+
+class Work:
+    """The folder of a film's pieces, and how what is missing in it is made."""
+
+    def __init__(
+        self, fd: int, found: Tracks, folder: bytes, digest: str, limits: Limits, threads: int, token: bytes,
+        unchanged: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """``unchanged`` raises SourceChanged when the open film is not what it was."""
+        self._fd = fd
+        self._found = found
+        self._folder = folder
+        self._limits = limits
+        self._threads = threads
+        self._token = token
+        self._unchanged = unchanged
+        versions = [OPERATION_VERSIONS[operation] for operation in ("video", "stream", "sound")]
+        made_by = msgspec.json.encode([digest, process.version(), versions])
+        self._made_by = hashlib.sha256(made_by).hexdigest()[:16]
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+
+    def pieces(self, streams: Iterable[Stream], number: int, report: Report) -> dict[Stream, bytes]:
+        """The file of each stream's piece; those that are missing are encoded, in one run. Equal streams are one.
+
+        Raises PieceNotExact, RejectedInput, SourceChanged, JobFailed or MachineBlocked.
+        """
+        streams = tuple(dict.fromkeys(streams))
+        piece = cut(self._found.info, streams[0].piece, number)
+        # Pieces of two encoders cannot be joined, and what works may differ between two workers: sessions are few.
+        places = {
+            stream: self._place(f"{stream.name}-{codecs.chosen(stream.codec, stream.encoder)[0].name}-{number:05}.mp4")
+            for stream in streams
+        }
+        missing = [stream for stream in streams if not _is_there(places[stream], piece.frames)]
+        if missing:
+            temporary = {stream: self._temporary(places[stream]) for stream in missing}
+            try:
+                encoded = encode.encode(
+                    self._fd, self._found, missing, piece, list(temporary.values()), threads=self._threads,
+                    limits=self._limits, folder=self._folder, report=report,
+                )  # fmt: skip
+                for stream in missing:
+                    if not _is_whole(temporary[stream], piece.frames):
+                        raise JobFailed(f"piece {number} of the film came out broken")
+                self._unchanged()
+                damaged = len(encoded.complaints) >= tracks.DAMAGED
+                self._note(str(number), Remarks(damaged, encoded.notes))
+                for stream in missing:
+                    _put(temporary[stream], places[stream])
+                files.fsync_folder(self._folder)
+            except process.FfmpegFailed as error:
+                raise tracks.judged(error, self._fd, self._limits) from error
+            finally:
+                for path in temporary.values():
+                    files.remove_if_there(path)
+        return places
+
+    def sounds(self, wanted: Sequence[SoundWanted], report: Report) -> dict[SoundWanted, bytes]:
+        """The files of all sound tracks, each whole; those that are missing are encoded.
+
+        Raises RejectedInput, SourceChanged, JobFailed or MachineBlocked.
+        """
+        places = {
+            each: self._place(f"sound-{each.ordinal}-{each.channels}-{each.bitrate}.m4a") for each in wanted
+        }  # fmt: skip
+        missing = [each for each in wanted if not _is_sound(places[each])]
+        if missing:
+            temporary = {each: self._temporary(places[each]) for each in missing}
+            try:
+                complaints = mixdown.encode_sounds(
+                    self._fd, self._found, missing, temporary, threads=self._threads, limits=self._limits,
+                    folder=self._folder, report=report,
+                )  # fmt: skip
+                damaged = len(complaints) >= tracks.DAMAGED
+                warnings = mixdown.checked(
+                    self._found, missing, temporary, self._limits, damaged, self._fd, self._threads, report
+                )
+                self._unchanged()
+                self._note("sound", Remarks(damaged, tuple(warnings)))
+                for each in missing:
+                    _put(temporary[each], places[each])
+                files.fsync_folder(self._folder)
+            finally:
+                mixdown.forget(temporary)
+                for path in temporary.values():
+                    files.remove_if_there(path)
+        return places
+
+    def searched(self, streams: Sequence[Stream], report: Report) -> dict[Stream, Stream]:
+        """Each stream with the CRF that its visual quality needs: searched by whoever comes first, and remembered.
+
+        Raises RejectedInput, SourceChanged, JobFailed or MachineBlocked.
+        """
+        try:
+            return {stream: self._searched(stream, report) for stream in streams}
+        except process.FfmpegFailed as error:
+            raise tracks.judged(error, self._fd, self._limits) from error
+
+    def _searched(self, stream: Stream, report: Report) -> Stream:
+        if stream.crf is not None:
+            return stream
+        name = f"crf-{stream.name}.json"
+        for crf, _ in self._read(tuple[float, str], name):
+            return encode.resolved(stream, crf)
+        crf, note = search(self._fd, self._found, stream, self._threads, self._limits, self._folder, report)
+        self._unchanged()
+        self._write(self._place(name), msgspec.json.encode((crf, note)))
+        return encode.resolved(stream, crf)
+
+    def refuse(self, reason: str) -> None:
+        """Remember that this film cannot be cut exactly, so that nobody tries it again."""
+        self._write(self._place("whole"), reason.encode())
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was found that this film cannot be cut exactly."""
+        return os.path.exists(self._place("whole"))
+
+    def remarks(self, count: int, streams: Sequence[Stream]) -> Remarks:
+        """What was noticed of all pieces of these streams, as they were asked for, and of the sound."""
+        noted = [*self._read(Remarks, *(f"{part}.json" for part in (*range(count), "sound")))]
+        searched = self._read(tuple[float, str], *(f"crf-{stream.name}.json" for stream in streams))
+        warnings = [*(note for _, note in searched), *(warning for each in noted for warning in each.warnings)]
+        return Remarks(any(each.damaged for each in noted), tuple(dict.fromkeys(filter(None, warnings))))
+
+    def _read(self, kind: type[T], *names: str) -> Iterator[T]:
+        """What these files say, those that are not there or not whole left out."""
+        for name in names:
+            try:
+                with open(self._place(name), "rb") as file:
+                    yield msgspec.json.decode(file.read(), type=kind)
+            except (FileNotFoundError, msgspec.DecodeError):
+                continue
+
+    def _note(self, part: str, remarks: Remarks) -> None:
+        """Add to what was noticed of a part, for some of its streams may have been encoded before."""
+        name = f"{part}.json"
+        before = next(self._read(Remarks, name), Remarks())
+        warnings = tuple(dict.fromkeys((*before.warnings, *remarks.warnings)))
+        remarks = Remarks(remarks.damaged or before.damaged, warnings)
+        if remarks != before:
+            self._write(self._place(name), msgspec.json.encode(remarks))
+
+    def _write(self, place: bytes, content: bytes) -> None:
+        temporary = self._temporary(place)
+        with open(temporary, "wb") as file:
+            file.write(content)
+        _put(temporary, place)
+
+    def _place(self, name: str) -> bytes:
+        return os.path.join(self._folder, f"{self._made_by}-{name}".encode())
+
+    def _temporary(self, place: bytes) -> bytes:
+        return os.path.join(self._folder, files.TEMPORARY + self._token + b"-" + os.path.basename(place))
+
+
+def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> Made:
+    """Have one piece of a film, or all of its sound, lie in its folder. Raises as ``Work.pieces``."""
+    if _is_made(task, reuse):
+        return Made()
+    fd = open_source(task.source)
+    try:
+        found = tracks.inspect(fd, task.source.format, task.limits, task.info)
+
+        def unchanged() -> None:
+            check_unchanged(fd, task.source)
+
+        work = Work(fd, found, task.work, task.digest, task.limits, task.threads, token, unchanged)
+        if task.number < 0:
+            work.sounds(mixdown.wanted(found, task.targets), report)
+        elif not work.refused:
+            try:
+                resolved = work.searched(encode.streams_of(task.targets), report)
+                work.pieces(resolved.values(), task.number, report)
+            except PieceNotExact as error:
+                work.refuse(str(error))
+    finally:
+        os.close(fd)
+    return Made()
+
+
+def search(
+    fd: int, found: Tracks, stream: Stream, threads: int, limits: Limits, folder: bytes, report: Report
+) -> tuple[float, str]:
+    """The CRF with which a stream reaches its visual quality; with what is to be told of it, or "".
+
+    Each sign of life is one of no media time.
+    """
+    from mediactl.media.video import vmaf
+
+    choice = vmaf.crf_for(
+        fd, found, stream, threads=threads, limits=limits, folder=folder, report=lambda _: report(0.0)
+    )  # fmt: skip
+    return choice.crf, choice.note
+
+
+def cut(info: MediaInfo, frames: int, number: int) -> Piece:
+    """A piece of a film that is cut every so many frames; the last one may be shorter."""
+    assert info.video is not None and info.video.frames
+    first = number * frames
+    return Piece(number, first, min(frames, info.video.frames - first))
+
+
+def count(info: MediaInfo, frames: int) -> int:
+    """Number of pieces of a film that is cut every so many frames."""
+    assert info.video is not None and info.video.frames
+    return -(-info.video.frames // frames)
+
+
+def _is_made(task: PieceTask, reuse: tuple[Reuse, ...]) -> bool:
+    """Whether a twin has become all that this piece would be a part of."""
+    there = {other.key for other in reuse if os.path.exists(other.file)}
+    return all(target.key in there for target in task.targets)
+
+
+def _put(temporary: bytes, place: bytes) -> None:
+    files.fsync_file(temporary)
+    os.rename(temporary, place)
+
+
+def _is_there(place: bytes, frames: int) -> bool:
+    """Whether a file is there that holds so many frames; it was verified before it got its name, and what it becomes a
+    part of will be."""
+    try:
+        with av.open(os.fsdecode(place), "r", format="mp4") as container:
+            return bool(container.streams.video) and container.streams.video[0].frames == frames
+    except (av.FFmpegError, OSError):
+        return False
+
+
+def _is_whole(place: bytes, frames: int) -> bool:
+    """Whether a file holds so many frames, and the first and the last group of them can be decoded."""
+    try:
+        with av.open(os.fsdecode(place), "r", format="mp4") as container:
+            track = container.streams.video[0]
+            stamps = [packet.pts for packet in container.demux(track) if packet.size]
+            if len(stamps) != frames or None in stamps:
+                return False
+            for second in {min(stamps), max(stamps)}:  # type: ignore[type-var]
+                container.seek(second, stream=track)  # type: ignore[arg-type]
+                if not any(frame.pts == second for frame in container.decode(track)):
+                    return False
+    except (av.FFmpegError, OSError, IndexError):
+        return False
+    return True
+
+
+def _is_sound(place: bytes) -> bool:
+    """Whether a file is there that holds sound; it was verified before it got its name."""
+    try:
+        with av.open(os.fsdecode(place), "r", format="mp4") as container:
+            return bool(container.streams.audio) and bool(container.streams.audio[0].frames)
+    except (av.FFmpegError, OSError):
+        return False

@@ -1,0 +1,338 @@
+"""Films: everything that is made of one, in this order, each verified before it is handed on.
+
+Its picture is decoded once for all sizes of it; sound is encoded with it, each track once. What was encoded is joined
+by copy into the files that hold it. Posters and the like come from the source, in runs of their own; playlists last.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.core.files import remove_if_there
+from mediactl.media.audio import mixdown
+from mediactl.media.audio import render as audio
+from mediactl.media.audio.mixdown import SoundWanted
+from mediactl.media.drafts import Draft, Drafts, Present, Temporary
+from mediactl.media.execute import Report
+from mediactl.media.ffmpeg import process
+from mediactl.media.hls import ladder
+from mediactl.media.inspect import durations
+from mediactl.media.inspect import streams as tracks
+from mediactl.media.inspect.streams import HDR, Tracks
+from mediactl.media.mp4 import fragments, package
+from mediactl.media.probe import check_unchanged
+from mediactl.media.video import encode, pieces, subtitles
+from mediactl.media.video.encode import PieceNotExact, Stream
+from mediactl.media.video.pieces import Remarks, Work
+from mediactl.model.assets import Target
+from mediactl.model.jobs import MakeTask
+
+ENCODERS = frozenset({"libx264", "aac", "png"})
+"""What ``ffmpeg.check`` must find before films are rendered."""
+
+_HOLDING = ("video", "stream", "sound")
+"""Operations whose targets hold what is encoded."""
+_INDEXED = ("mp4", "mov", "matroska", "webm")
+"""Formats, as they are sniffed, of the containers in ``cadence.SEEKABLE``."""
+_ENCODED = 0.85
+"""Share of the progress that encoding is, where anything is encoded; the rest is joining, looking at it, and stills."""
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """What all files of a film are put together from."""
+
+    pictures: dict[Stream, tuple[bytes, ...]]
+    """The files of each stream, as it was asked for: one, or its pieces."""
+    sounds: dict[SoundWanted, bytes]
+    remarks: Remarks
+    start: float = 0.0
+    """Seconds from the film's start to the first frame, where the files do not tell it."""
+
+
+def render(
+    fd: int,
+    task: MakeTask,
+    targets: tuple[Target, ...],
+    temporary: Temporary,
+    present: Present,
+    report: Report,
+) -> Drafts:
+    """Make and verify targets of an open film; drafts come in the order of ``targets``, but master playlists last.
+
+    ``present`` tells which artefacts need not be made. Raises RejectedInput when the film is broken ("broken after
+    12.3 s of 30.0 s"), JobFailed when ffmpeg failed otherwise or an output is not what was asked for, SourceChanged,
+    MachineBlocked when the disk is full.
+    """
+    found = tracks.inspect(fd, task.source.format, task.limits, task.info)
+    if found.picture is None:
+        raise RejectedInput("has no film track that can be decoded")
+    film = _Film(fd, task, found, temporary)
+    try:
+        return film.render(targets, present, report)
+    except process.FfmpegFailed as error:
+        raise tracks.judged(error, fd, task.limits) from error
+    finally:
+        film.clean()
+
+
+class _Film:
+    """A film on its way."""
+
+    def __init__(self, fd: int, task: MakeTask, found: Tracks, temporary: Temporary) -> None:
+        self._fd = fd
+        self._task = task
+        self._found = found
+        self._temporary = temporary
+        self._scratch: list[bytes] = []
+        self._warnings: list[str] = []
+
+    def render(self, targets: tuple[Target, ...], present: Present, report: Report) -> Drafts:
+        """All of it; see the function of this name."""
+        from mediactl.media.stills import stills  # Here: a worker that makes no posters never loads libvips.
+
+        for target in targets:
+            remove_if_there(self._temporary(target.name))  # An earlier attempt's must not be taken for this one's.
+        holding = tuple(target for target in targets if target.operation in _HOLDING)
+        share = _ENCODED if holding else 0.0
+        encoded = self._encode(holding, lambda part: report(part * share)) if holding else None
+        drafts: dict[str, Draft] = {}
+        if encoded:
+            for target in holding:
+                drafts[target.name] = self._hold(target, encoded)
+                report(share + (0.95 - share) / 2 * len(drafts) / len(holding))
+        seen, done = tuple(target for target in targets if target.operation in stills.OPERATIONS), (share + 0.95) / 2
+        made = Drafts(())
+        if seen:
+            wanted = not self._task.placeholder
+            made = stills.render(
+                self._fd, self._found, seen, self._temporary, limits=self._task.limits, threads=self._task.threads,
+                placeholder=wanted, report=lambda part: report(done + (0.95 - done) * part),
+            )  # fmt: skip
+            drafts |= {draft.target.name: draft for draft in made.files}
+        if written := tuple(target for target in targets if target.operation == "text"):
+            drafts |= self._texts(written)
+        listed = ladder.Ladder(self._task, self._found, drafts, present)
+        for target in targets:
+            if target.operation in ladder.OPERATIONS:
+                drafts[target.name] = listed.draft(target, self._temporary(target.name))
+        report(1.0)
+        order = sorted(targets, key=lambda target: target.operation == "master")
+        self._told(encoded)
+        warnings = tuple(dict.fromkeys(filter(None, (*self._warnings, *made.warnings))))
+        return Drafts(tuple(drafts[target.name] for target in order), made.placeholder, warnings)
+
+    def clean(self) -> None:
+        """Remove what no artefact is."""
+        for path in self._scratch:
+            remove_if_there(path)
+
+    # -- encoding --------------------------------------------------------------------------------------------------
+
+    def _encode(self, holding: tuple[Target, ...], report: Report) -> Encoded:
+        streams = encode.streams_of(holding)
+        heard = mixdown.wanted(self._found, holding)
+        if any(target.params.get("piece") for target in self._task.targets) and self._task.work:
+            cut = self._cut(streams, heard, report)
+            if cut is not None:
+                return cut
+        elif self._task.long and streams:
+            even = self._task.source.format in _INDEXED
+            why = "its frames do not come at even times" if even else "its container cannot be entered at exact times"
+            self._warnings.append(f"encoded in one piece: {why}")
+        return self._whole(streams, heard, report)
+
+    def _cut(self, streams: tuple[Stream, ...], heard: tuple[SoundWanted, ...], report: Report) -> Encoded | None:
+        """From pieces: those that lie there, and those that are missing. None: it cannot be cut exactly."""
+        task, video = self._task, self._found.info.video
+        assert video is not None
+        work = Work(
+            self._fd, self._found, task.work, task.digest, task.limits, task.threads, self._token(),
+            lambda: check_unchanged(self._fd, task.source),
+        )  # fmt: skip
+        number, parts = pieces.count(self._found.info, streams[0].piece) if streams else 0, 0
+
+        def part(fraction: float) -> None:
+            report((parts + fraction) / (number + 1))
+
+        pictures: list[dict[Stream, bytes]] = []
+        resolved: dict[Stream, Stream] = {}
+        try:
+            if streams and work.refused:
+                raise PieceNotExact("found before")
+            resolved = work.searched(streams, part)
+            for parts in range(number):
+                pictures.append(work.pieces(resolved.values(), parts, part))
+                part(1.0)
+        except PieceNotExact as error:
+            work.refuse(str(error))
+            self._warnings.append("encoded in one piece: it cannot be cut exactly")
+            return None
+        parts = number
+        made = work.sounds(heard, part) if heard else {}
+        return Encoded(
+            {asked: tuple(files[stream] for files in pictures) for asked, stream in resolved.items()},
+            made,
+            work.remarks(number, streams),
+            video.start,
+        )
+
+    def _whole(self, streams: tuple[Stream, ...], heard: tuple[SoundWanted, ...], report: Report) -> Encoded:
+        """In one run of ffmpeg."""
+        task, found = self._task, self._found
+        resolved = {
+            stream: stream if stream.crf is not None else encode.resolved(stream, self._search(stream, report))
+            for stream in streams
+        }
+        pictures = {stream: self._aside(f"{stream.name}.track.mp4") for stream in dict.fromkeys(resolved.values())}
+        places = {each: self._aside(f"sound-{number}.track.m4a") for number, each in enumerate(heard)}
+        folder = os.path.dirname(self._temporary("x"))
+        also: Callable[[Any], list[Any]] | None = None
+        if places:
+
+            def also(source: Any) -> list[Any]:
+                return mixdown.film_sounds(source, found, heard, places, task.limits)
+
+        notes: tuple[str, ...] = ()
+        try:
+            if pictures:
+                encoded = encode.encode(
+                    self._fd, found, tuple(pictures), None, list(pictures.values()), threads=task.threads,
+                    limits=task.limits, folder=folder, also=also, report=report,
+                )  # fmt: skip
+                complaints, notes = encoded.complaints, encoded.notes
+            else:
+                complaints = tuple(
+                    mixdown.encode_sounds(
+                        self._fd, found, heard, places, threads=task.threads, limits=task.limits, folder=folder,
+                        report=report,
+                    )
+                )  # fmt: skip
+            damaged = len(complaints) >= tracks.DAMAGED
+            warnings = mixdown.checked(found, heard, places, task.limits, damaged, self._fd, task.threads, report)
+        finally:
+            mixdown.forget(places)
+        remarks = Remarks(damaged, (*notes, *warnings))
+        return Encoded({asked: (pictures[stream],) for asked, stream in resolved.items()}, places, remarks)
+
+    def _search(self, stream: Stream, report: Report) -> float:
+        folder = os.path.dirname(self._temporary("x"))
+        crf, note = pieces.search(self._fd, self._found, stream, self._task.threads, self._task.limits, folder, report)
+        self._warnings.append(note)
+        return crf
+
+    # -- artefacts -------------------------------------------------------------------------------------------------
+
+    def _hold(self, target: Target, encoded: Encoded) -> Draft:
+        """A file that holds what was encoded."""
+        found, place, params = self._found, self._temporary(target.name), target.params
+        video = found.info.video
+        rate = Fraction(video.rate) if video and video.even else None
+        wanted = mixdown.of_target(found, target)
+        if target.operation == "sound":
+            assert wanted is not None
+            package.sound_track(
+                encoded.sounds[wanted], place, segment=float(params["segment"]),
+                language=self._sound_file(wanted, encoded).language, rate=rate,
+            )  # fmt: skip
+            return self._sound_verified(target, place, wanted)
+        stream = encode.stream_of(target)
+        files = encoded.pictures[stream]
+        if target.operation == "stream":
+            package.track(
+                files, place, segment=float(params["segment"]), start=encoded.start, rate=rate, gop=stream.gop
+            )  # fmt: skip
+        else:
+            heard = [self._sound_file(wanted, encoded)] if wanted else []
+            package.mp4(files, heard, place, start=encoded.start, rate=rate, chapters=found.info.chapters)
+        return self._verified(target, place, wanted, encoded)
+
+    def _sound_file(self, wanted: SoundWanted, encoded: Encoded) -> package.SoundFile:
+        track = self._found.info.audio[wanted.ordinal]
+        return package.SoundFile(encoded.sounds[wanted], track.language, track.title)
+
+    def _texts(self, targets: tuple[Target, ...]) -> dict[str, Draft]:
+        places = {target.name: self._temporary(target.name) for target in targets}
+        made, warnings = subtitles.rendered(self._fd, self._found, targets, places, self._task.limits)
+        self._warnings += warnings
+        return {draft.target.name: draft for draft in made}
+
+    def _aside(self, name: str) -> bytes:
+        """A file that is none of the artefacts, whose names have one dot."""
+        path = self._temporary(name)
+        self._scratch.append(path)
+        remove_if_there(path)
+        return path
+
+    def _token(self) -> bytes:
+        name = os.path.basename(self._temporary("x"))
+        return name.removeprefix(b".mediactl-").removesuffix(b"-x")
+
+    # -- verifying -------------------------------------------------------------------------------------------------
+
+    def _verified(self, target: Target, place: bytes, wanted: SoundWanted | None, encoded: Encoded) -> Draft:
+        """The draft of a picture, after it was opened again: size, tracks, frames, durations; its first, middle and
+        last frames were decoded."""
+        params, picture, source = target.params, self._found.picture, self._found.info.video
+        made, streamable = self._reopened(target, place)
+        video = made.info.video
+        if (
+            not (video and made.picture and picture and source)
+            or video.codec != params["codec"]
+            or bool(made.sound) != bool(wanted)
+        ):
+            raise JobFailed(f"{target.name}: came out with other tracks than asked for")
+        if (video.width, video.height, video.rotation) != (params["width"], params["height"], 0):
+            raise JobFailed(
+                f"{target.name}: came out {video.width}x{video.height} instead of {params['width']}x{params['height']}"
+            )
+        if not streamable:
+            raise JobFailed(f"{target.name}: came out with its index at the end")
+        damaged = encoded.remarks.damaged
+        if source.even and source.frames and video.frames != source.frames:
+            counts = f"{video.frames} of {source.frames} frames"
+            if any(len(files) > 1 for files in encoded.pictures.values()):
+                raise JobFailed(f"{target.name}: came out with {counts}")
+            self._warnings.append("" if damaged else f"the film came out with {counts}")
+        frame = 1 / picture.rate if picture.rate else 0.0
+        self._warnings.append(durations.compared("the film", picture.end, made.picture.end, frame, damaged))
+        return Draft(target, place, "video/mp4", video.width, video.height, made.info.duration)
+
+    def _sound_verified(self, target: Target, place: bytes, wanted: SoundWanted) -> Draft:
+        made, _ = self._reopened(target, place)
+        if made.picture or not made.sound or made.sound.track.channels != wanted.channels:
+            raise JobFailed(f"{target.name}: came out with other tracks than asked for")
+        return Draft(target, place, "audio/mp4", duration=made.info.duration)
+
+    def _reopened(self, target: Target, place: bytes) -> tuple[Tracks, bool]:
+        """The tracks of a file of ours, and whether it plays while it loads; of a CMAF track, that it is one."""
+        if target.operation != "video":
+            fragments.read(place)
+        fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return tracks.reinspect(fd, target.name, self._task.limits), durations.streamable(fd)
+        finally:
+            os.close(fd)
+
+    def _told(self, encoded: Encoded | None) -> None:
+        """What the whole asset lost, whatever of it is made in this run."""
+        pictures = [target for target in self._task.targets if target.operation in encode.OPERATIONS]
+        picture = self._found.picture
+        if picture and picture.transfer in HDR and not (pictures and all(each.params.get("hdr") for each in pictures)):
+            name = HDR[picture.transfer]
+            if "zscale" in process.filters():
+                self._warnings.append(f"high dynamic range ({name}) was mapped to standard range")
+            else:
+                self._warnings.append(
+                    f"high dynamic range ({name}) looks dull: this ffmpeg has no zscale filter to map it"
+                )
+        self._warnings += audio.left_out(self._found, self._task.targets)
+        if encoded:
+            self._warnings += encoded.remarks.warnings
+            if encoded.remarks.damaged:
+                self._warnings.append("parts of the film are damaged and may look or sound wrong")

@@ -1,0 +1,209 @@
+"""Subtitle tracks of films as WebVTT: italics, bold and underlining are kept, all other styling is dropped.
+
+Written from what libav's decoders give, one cue a packet, so that nothing a stranger wrote reaches a player as markup.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+import av
+import msgspec
+from av.stream import Discard
+
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.core.files import removed_on_error
+from mediactl.media.drafts import Draft
+from mediactl.media.inspect import durations, streams
+from mediactl.media.inspect.streams import Text, Tracks
+from mediactl.model.assets import Target
+from mediactl.model.media import Limits
+
+MEDIA_TYPE = "text/vtt"
+
+_UNTIMED = 4.0
+"""Seconds that a cue without an end is shown, unless the next one comes before."""
+_MOST_CUES = 100_000
+_MOST_TEXT = 32 << 20
+"""Characters of all tracks of a film together; packed, they may take little in the file."""
+_LONGEST = 2_000
+"""Characters of a cue."""
+_OVERRIDES = re.compile(r"\{[^{}]*\}")
+_SWITCH = re.compile(r"\\(?:([biu])(\d+)(?![\w(])|(r)(?![a-z])|(p)(\d+))")
+_TAG = re.compile(r"</?[biu]>|\s")
+_INVISIBLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\ufeff]")
+"""Controls and what is no character, but for the newline. Marks of direction stay: Arabic and Hebrew need them."""
+
+
+class Cue(msgspec.Struct, frozen=True, order=True):
+    """A piece of text, shown from ``start`` to ``end`` (seconds from the film's start). ``text`` is WebVTT's markup."""
+
+    start: float
+    end: float
+    text: str
+
+
+def rendered(
+    fd: int, found: Tracks, targets: Sequence[Target], places: Mapping[str, bytes], limits: Limits
+) -> tuple[list[Draft], list[str]]:
+    """Make the "text" targets of an open film in one pass, at their places (by name); drafts in the targets' order.
+
+    A track without a readable word becomes a valid file without a cue, and a warning. Raises JobFailed when a target's
+    track is none of text, OSError on writing.
+    """
+    wanted = {int(target.params["track"]) for target in targets}
+    texts = [text for text in found.texts if text.ordinal in wanted and text.track.text]
+    if missing := sorted(wanted - {text.ordinal for text in texts}):
+        raise JobFailed(f"subtitle track {missing[0] + 1} is not one of text, though it was planned")
+    cues, warnings = read(fd, texts, found.info.duration or 0.0, limits)
+    drafts = []
+    for target in targets:
+        content = written(cues[int(target.params["track"])])
+        place = places[target.name]
+        with removed_on_error(place), open(place, "wb") as file:
+            file.write(content)
+        if os.stat(place).st_size != len(content):
+            raise JobFailed(f"{target.name}: came out shorter than written")
+        drafts.append(Draft(target, place, MEDIA_TYPE, duration=found.info.duration))
+    return drafts, warnings
+
+
+def read(fd: int, texts: Sequence[Text], duration: float, limits: Limits) -> tuple[dict[int, list[Cue]], list[str]]:
+    """The cues of these tracks, by ``Text.ordinal``, in order of time; and warnings about what could not be read."""
+    cues: dict[int, list[Cue]] = {text.ordinal: [] for text in texts}
+    broken = dict.fromkeys(cues, 0)
+    cut: set[int] = set()
+    warnings = []
+    try:
+        _collect(fd, texts, limits, cues, broken, cut)
+    except RejectedInput as error:
+        warnings.append(f"the subtitles cannot be read to their end: {error}")
+    for ordinal, several in cues.items():
+        cues[ordinal] = _timed(several, duration)
+        if broken[ordinal]:
+            warnings.append(f"subtitle track {ordinal + 1}: {broken[ordinal]} entries cannot be read and are left out")
+        if ordinal in cut:
+            warnings.append(f"subtitle track {ordinal + 1} is too long: its end is left out")
+        if not cues[ordinal]:
+            warnings.append(f"subtitle track {ordinal + 1} holds no text")
+    return cues, warnings
+
+
+def written(cues: Sequence[Cue]) -> bytes:
+    """A WebVTT file (W3C WebVTT, section 4)."""
+    parts = ["WEBVTT\n"]
+    parts += [f"\n{_stamp(cue.start)} --> {_stamp(cue.end)}\n{cue.text}\n" for cue in cues]
+    return "".join(parts).encode()
+
+
+def markup(dialogue: str) -> str:
+    """WebVTT's markup for a line of ASS, as which libav hands out all subtitles: "{\\i1}so{\\i0}" is "<i>so</i>"."""
+    shown: list[str] = []
+    opened: list[str] = []
+    drawing, place = False, 0
+
+    def close(letter: str) -> None:
+        # Tags nest: those inside are closed, and opened again.
+        inner = opened[opened.index(letter) + 1 :]
+        shown.extend(f"</{each}>" for each in (*reversed(inner), letter))
+        del opened[opened.index(letter) :]
+        for each in inner:
+            shown.append(f"<{each}>")
+            opened.append(each)
+
+    for block in [*_OVERRIDES.finditer(dialogue), None]:
+        plain = dialogue[place : block.start() if block else len(dialogue)]
+        if not drawing:
+            shown.append(_escaped(plain))
+        if block is None:
+            break
+        place = block.end()
+        for switch in _SWITCH.finditer(block[0]):
+            letter, number, reset, draw, scale = switch.groups()
+            if draw:
+                drawing = int(scale) > 0
+            elif reset:
+                for each in list(reversed(opened)):
+                    close(each)
+            elif int(number) and letter not in opened:
+                shown.append(f"<{letter}>")
+                opened.append(letter)
+            elif not int(number) and letter in opened:
+                close(letter)
+    shown.extend(f"</{each}>" for each in reversed(opened))
+    # An empty line would end the cue, so its tags go to the next one.
+    lines, carried = [], ""
+    for line in "".join(shown).split("\n"):
+        carried += line.strip()
+        if _TAG.sub("", carried):
+            lines.append(carried)
+            carried = ""
+    whole = "\n".join(lines) + (carried if lines else "")
+    return re.sub(r"<([biu])></\1>", "", whole)
+
+
+def _collect(
+    fd: int, texts: Sequence[Text], limits: Limits, cues: dict[int, list[Cue]], broken: dict[int, int], cut: set[int]
+) -> None:
+    """Add to the cues, in the file's order, to the numbers of entries that cannot be decoded, both by ordinal, and to
+    the tracks that are too long."""
+    with streams.opened(fd, limits) as container:
+        by_index = {text.index: text.ordinal for text in texts}
+        start = (container.start_time or 0) / 1e6
+        for stream in container.streams:
+            if stream.index not in by_index:
+                stream.discard = Discard.all  # An indexed film is then not read as a whole for its few words.
+        room = _MOST_TEXT
+        for packet in durations.packets(container, *(container.streams[index] for index in by_index)):
+            if packet.pts is None or not packet.size or not packet.time_base:
+                continue
+            ordinal = by_index[packet.stream.index]
+            begin = float(packet.pts * packet.time_base) - start
+            length = float((packet.duration or 0) * packet.time_base)
+            try:
+                text = _text(packet.decode())
+            except (av.FFmpegError, ValueError):
+                broken[ordinal] += 1
+                continue
+            end = begin + length if length > 0 else -1.0
+            if room < len(text) or len(cues[ordinal]) >= _MOST_CUES:
+                cut.add(ordinal)
+            elif text and (end < 0 or end > 0) and begin < limits.duration:
+                room -= len(text)
+                cues[ordinal].append(Cue(max(0.0, begin), end, text))
+
+
+def _text(decoded: Sequence[object]) -> str:
+    lines = []
+    for each in decoded:
+        dialogue = getattr(each, "dialogue", b"")
+        line = dialogue.decode("utf-8", "replace") if isinstance(dialogue, bytes) else str(dialogue)
+        lines.append(markup(line[:_LONGEST]))
+    return "\n".join(line for line in lines if line)
+
+
+def _escaped(text: str) -> str:
+    text = text.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ").replace("\r", "\n")
+    text = _INVISIBLE.sub("", text.replace("\t", " "))
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _timed(cues: list[Cue], duration: float) -> list[Cue]:
+    """Cues in order, each with an end behind its start, none beyond the film."""
+    timed: list[Cue] = []
+    following = later = duration
+    for cue in sorted(cues, key=lambda cue: cue.start, reverse=True):
+        if cue.start < later:  # Of several that begin at once, none ends with the next of them.
+            following, later = later, cue.start
+        end = cue.end if cue.end >= 0 else min(cue.start + _UNTIMED, max(following, cue.start))
+        end = min(end, duration) if duration else end
+        if round(end, 3) > round(cue.start, 3):
+            timed.append(Cue(cue.start, end, cue.text))
+    return timed[::-1]
+
+
+def _stamp(second: float) -> str:
+    whole = round(second * 1000)
+    return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}.{whole % 1000:03}"
