@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-pytest_plugins = ["servers"]
+pytest_plugins = ["support.servers"]
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = Path(os.environ.get("MEDIACTL_CORPUS", ROOT.parent / "shared" / "media"))

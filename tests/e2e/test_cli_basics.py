@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CommandLine
-from journals import Rows, a_source, claim, claim_one, new_job, opened, put
+from support.journals import Rows, a_source, claim, claim_one, new_job, opened, put
 
 from mediactl import __version__
 from mediactl.jobs.states import PATIENCE, State

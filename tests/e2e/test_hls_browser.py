@@ -12,20 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import hls_check
-import hls_films
 import psutil
 import pytest
-import web
 from conftest import CommandLine
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from support import hls_check, hls_films, web
 
 pytestmark = pytest.mark.timeout(300)
 
 HLS_JS = "hls.js@1.7.4"
-PAGE = Path(__file__).resolve().parent.parent / "hls_page"
+PAGE = Path(__file__).resolve().parents[1] / "support" / "hls_page"
 LENGTH = 12
 """Seconds of the film; each has a colour of its own."""
 _LIMIT = 40

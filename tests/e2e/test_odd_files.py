@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import films
 import pytest
 from conftest import CommandLine
+from support import films
 from test_process import picture
 
 RECIPE = """

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, CommandLine, Result
-from proxy import proxied
-from servers import CREDENTIALS, SECRET, Server, free_port
-from shipped import Bucket, a_bucket, a_command_line, outputs, picture, port_of, sent, statuses
+from support.proxy import proxied
+from support.servers import CREDENTIALS, SECRET, Server, free_port
+from support.shipped import Bucket, a_bucket, a_command_line, outputs, picture, port_of, sent, statuses
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from conftest import CommandLine, Result
-from servers import Server
-from shipped import Bucket, Run, a_bucket, a_command_line, outputs, picture, running
+from support.servers import Server
+from support.shipped import Bucket, Run, a_bucket, a_command_line, outputs, picture, running
 
 pytestmark = pytest.mark.timeout(300)
 

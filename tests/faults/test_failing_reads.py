@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import films
 import pytest
 import pyvips
 from conftest import ROOT, CommandLine
+from support import films
 
 HEAD = 8192
 """Reads of up to so many bytes do not fail: what the scan looks at."""

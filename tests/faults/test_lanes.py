@@ -13,12 +13,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
-import pools
 import psutil
 import pytest
 from conftest import CommandLine
-from journals import Rows, new_job
-from pools import Pool, run_pool
+from support import pools
+from support.journals import Rows, new_job
+from support.pools import Pool, run_pool
 
 from mediactl.jobs.prediction import QUICK_SECONDS, Predictor
 from mediactl.model.events import Event

@@ -8,8 +8,8 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from journals import Rows
-from pools import NoIntake, Pool, odd, run_pool, spans
+from support.journals import Rows
+from support.pools import NoIntake, Pool, odd, run_pool, spans
 
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import odd_uploads
 import psutil
 import pytest
-from journals import Rows, new_job, opened
-from odd_uploads import COUNT, upload
-from pools import Pool, has_died, run_pool
+from support import odd_uploads
+from support.journals import Rows, new_job, opened
+from support.odd_uploads import COUNT, upload
+from support.pools import Pool, has_died, run_pool
 
 from mediactl.core.errors import MediactlError
 from mediactl.jobs.states import Patience
@@ -236,7 +236,7 @@ def test_a_killed_worker_is_replaced_and_all_it_had_is_done_by_the_next(tmp_path
 
 def test_a_service_that_cannot_start_ends_the_run_with_a_reason(tmp_path: Path) -> None:
     with pytest.raises(MediactlError, match="workers cannot start"):
-        run(tmp_path, upload("job"), network=Service("odd_uploads:missing", "{}"))
+        run(tmp_path, upload("job"), network=Service("support.odd_uploads:missing", "{}"))
 
 
 def test_quick_jobs_are_not_held_up_by_a_full_network_lane(tmp_path: Path) -> None:

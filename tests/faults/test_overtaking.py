@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import odd_jobs
 import pytest
-from journals import Rows
-from pools import PATHS, NoIntake, Pool, odd, run_pool, spans
+from support import odd_jobs
+from support.journals import Rows
+from support.pools import PATHS, NoIntake, Pool, odd, run_pool, spans
 
 from mediactl.model.events import Event
 from mediactl.model.jobs import Priority, Usage, Verdict

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from journals import Rows, new_job, opened
-from pools import NoIntake, Pool, has_died, odd, run_pool
+from support.journals import Rows, new_job, opened
+from support.pools import NoIntake, Pool, has_died, odd, run_pool
 
 from mediactl.core.errors import MediactlError
 from mediactl.jobs.states import PATIENCE
@@ -192,7 +192,7 @@ def test_a_worker_that_dies_in_its_first_job_while_nobody_looks_has_started(tmp_
     assert (job.state, job.crashes, job.interruptions) == ("quarantined", PATIENCE.crashes, 0)
 
 
-@pytest.mark.parametrize("call", ["no_such_module:execute", "odd_jobs:no_such_function"])
+@pytest.mark.parametrize("call", ["no_such_module:execute", "support.odd_jobs:no_such_function"])
 def test_workers_that_cannot_start_end_the_run_and_cost_no_job_anything(tmp_path: Path, call: str) -> None:
     with pytest.raises(
         MediactlError, match="workers cannot start: its worker exited with status 1; see the newest log"

@@ -14,8 +14,8 @@ from typing import Any
 
 import psutil
 import pytest
-from journals import Rows, new_job, opened, put
-from pools import HERE, PATHS, has_died, odd
+from support.journals import Rows, new_job, opened, put
+from support.pools import HERE, PATHS, has_died, odd
 
 from mediactl.model.jobs import NewJob
 
@@ -28,7 +28,7 @@ class Running:
             put(journal, *jobs)
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, HERE / "pools.py", folder, json.dumps(options)],
+            [sys.executable, HERE / "support" / "pools.py", folder, json.dumps(options)],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": PATHS},

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from conftest import CommandLine
-from journals import Rows, new_job
-from pools import run_pool
+from support.journals import Rows, new_job
+from support.pools import run_pool
 
 from mediactl.pool import synthetic
 from mediactl.pool.contract import Stopped

@@ -8,11 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import odd_jobs
-import pools
 import pytest
-from journals import Rows, new_job
-from pools import PATHS, NoIntake, Pool, has_died, odd, run_pool
+from support import odd_jobs, pools
+from support.journals import Rows, new_job
+from support.pools import PATHS, NoIntake, Pool, has_died, odd, run_pool
 
 from mediactl.jobs.states import Patience
 from mediactl.model.events import Event

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-from proxy import Fault, Proxy, Request, dice, proxied
-from servers import Server
-from uploads import Journal, noise, task_of
+from support.proxy import Fault, Proxy, Request, dice, proxied
+from support.servers import Server
+from support.uploads import Journal, noise, task_of
 
 from mediactl.model.uploads import Place, Sent, SentStatus, UploadTask
 from mediactl.upload.engine import Tuning
@@ -25,7 +25,7 @@ from mediactl.upload.multipart.parts import MIB
 from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import Limits, Store
 
-pytest_plugins = ["servers"]
+pytest_plugins = ["support.servers"]
 pytestmark = [pytest.mark.usefixtures("credentials")]
 
 SEED = 20_261_121

@@ -17,10 +17,22 @@ from typing import NamedTuple
 
 import pytest
 from conftest import CommandLine
-from pools import has_died
-from proxy import Fault, Proxy, Request, proxied
-from servers import Server, free_port
-from shipped import PART, Bucket, Run, a_bucket, a_command_line, picture, port_of, running, sent, sha256, statuses
+from support.pools import has_died
+from support.proxy import Fault, Proxy, Request, proxied
+from support.servers import Server, free_port
+from support.shipped import (
+    PART,
+    Bucket,
+    Run,
+    a_bucket,
+    a_command_line,
+    picture,
+    port_of,
+    running,
+    sent,
+    sha256,
+    statuses,
+)
 
 from mediactl.jobs.journal import FILE
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import av
 import pytest
 from av.stream import Disposition
-from films import make
 from PIL import Image
+from support.films import make
 
 from mediactl.core.errors import RejectedInput
 from mediactl.core.files import fingerprint

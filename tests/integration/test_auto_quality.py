@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from conftest import CommandLine
-from pictures import outputs, photo, render
 from PIL import Image
+from support.pictures import outputs, photo, render
 
 from mediactl.media.ffmpeg.process import find
 from mediactl.media.image.save import Params, encode, encode_at

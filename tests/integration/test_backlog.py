@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from journals import Clock, Rows, opened
+from support.journals import Clock, Rows, opened
 
 from mediactl.core.files import fingerprint
 from mediactl.core.settings import Settings

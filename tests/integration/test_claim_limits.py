@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journals import Clock, Rows, claim_one, new_job, opened, put
+from support.journals import Clock, Rows, claim_one, new_job, opened, put
 
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from films import make
+from support.films import make
 from test_encoding import LIMITS, encoded, inspected, moving
 
 from mediactl.media.ffmpeg import codecs, process

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from conftest import CORPUS
-from pictures import display_p3, near, outputs, pixel, render
 from PIL import Image
+from support.pictures import display_p3, near, outputs, pixel, render
 
 from mediactl.media.image import fallback
 from mediactl.media.image.vips import pyvips

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from pictures import BLUE, GREEN, RED, WHITE, Rendered, near, outputs, photo, pixel, quarters, render
 from PIL import ExifTags, Image, ImageDraw
+from support.pictures import BLUE, GREEN, RED, WHITE, Rendered, near, outputs, photo, pixel, quarters, render
 
 from mediactl.media.image import crop
 from mediactl.outputs.tables import ImageOutput

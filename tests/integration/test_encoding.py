@@ -13,7 +13,7 @@ from typing import Any
 import av
 import msgspec
 import pytest
-from films import make
+from support.films import make
 
 from mediactl.media.ffmpeg import process
 from mediactl.media.filters import interlacing

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 import pytest
-from films import inspected, make
+from support.films import inspected, make
 
 from mediactl.media.audio import mixdown
 from mediactl.media.audio.mixdown import SoundWanted

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CORPUS
-from pictures import outputs, quarters, render
+from support.pictures import outputs, quarters, render
 
 from mediactl.media.image import fallback
 from mediactl.media.image.gain_map import LEFT_OUT

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 from conftest import CORPUS
-from pictures import (
+from PIL import ExifTags, Image, ImageCms, ImageDraw
+from PIL.TiffImagePlugin import IFDRational
+from support.pictures import (
     BLUE,
     GREEN,
     RED,
@@ -32,8 +34,6 @@ from pictures import (
     reason,
     render,
 )
-from PIL import ExifTags, Image, ImageCms, ImageDraw
-from PIL.TiffImagePlugin import IFDRational
 
 from mediactl.assets.document import Look
 from mediactl.core.errors import JobFailed, MediactlError

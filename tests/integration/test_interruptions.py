@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journals import Clock, Rows, a_source, claim_one, new_job, opened, put
+from support.journals import Clock, Rows, a_source, claim_one, new_job, opened, put
 
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, put
+from support.journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, put
 
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, State

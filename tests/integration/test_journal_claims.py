@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, put, record
+from support.journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, put, record
 
 from mediactl.jobs import report
 from mediactl.jobs.journal import Claim, Journal

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from journals import Rows, a_source, claim_one, new_job, opened, put
+from support.journals import Rows, a_source, claim_one, new_job, opened, put
 
 from mediactl.core.errors import MachineBlocked
 from mediactl.jobs import database

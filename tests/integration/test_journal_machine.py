@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from journals import Clock, Rows, new_job, opened, record
+from support.journals import Clock, Rows, new_job, opened, record
 
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import SLACK

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from journals import Rows, claim, claim_one, new_job, opened, put
+from support.journals import Rows, claim, claim_one, new_job, opened, put
 
 from mediactl.jobs import owners
 from mediactl.jobs.states import State
 
 OPEN = """
 import os, subprocess, sys
-from journals import Path, claim, opened
+from support.journals import Path, claim, opened
 from mediactl.jobs.states import State
 state = Path(sys.argv[1])
 

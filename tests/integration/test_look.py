@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
-from stores import MemoryStore
-from uploads import PLACE
+from support.stores import MemoryStore
+from support.uploads import PLACE
 
 from mediactl.model.uploads import SHA256, TOKEN, About
 from mediactl.upload import bucket_audit

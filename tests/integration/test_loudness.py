@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from films import make
+from support.films import make
 from test_audio import render
 from test_film_sounds import samples
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import apsw
 import pytest
 from conftest import CommandLine
-from journals import NOW, Clock, Rows, claim, new_job, opened, put
-from pools import run_pool
+from support.journals import NOW, Clock, Rows, claim, new_job, opened, put
+from support.pools import run_pool
 
 from mediactl.jobs import database
 from mediactl.jobs.journal import FILE, Journal

@@ -8,9 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import hls_check
-import hls_films
 import pytest
+from support import hls_check, hls_films
 
 from mediactl.core.errors import JobFailed, MachineBlocked
 from mediactl.media.hls import playlists

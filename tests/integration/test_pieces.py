@@ -11,7 +11,7 @@ from typing import Any
 import av
 import msgspec
 import pytest
-from films import make
+from support.films import make
 
 from mediactl.core.errors import SourceChanged
 from mediactl.core.files import fingerprint

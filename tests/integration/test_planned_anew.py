@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import pyvips
-from journals import Clock, claim_one
+from support.journals import Clock, claim_one
 from test_backlog import FILM, FILMS, PHOTO, Run, result_of
 
 from mediactl.assets.check import OutputCheck

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import boto3
 import pytest
-from servers import CREDENTIALS, KEY, REGION, SECRET, Answering, Reply, Server, free_port, s3_error
+from support.servers import CREDENTIALS, KEY, REGION, SECRET, Answering, Reply, Server, free_port, s3_error
 
 from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import (

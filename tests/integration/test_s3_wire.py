@@ -16,7 +16,7 @@ from pathlib import Path
 
 import botocore.session
 import pytest
-from servers import KEY, Answering, Reply, Server, free_port
+from support.servers import KEY, Answering, Reply, Server, free_port
 
 from mediactl.upload.s3.client import Address, address, client
 from mediactl.upload.s3.http import SLICE, Wire

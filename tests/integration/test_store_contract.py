@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from servers import Server
+from support.servers import Server
 
 from mediactl.upload.multipart.parts import MIB
 from mediactl.upload.s3.store import S3Store

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 import pytest
-from films import inspected, make
+from support.films import inspected, make
 
 from mediactl.core.errors import JobFailed
 from mediactl.media.audio import render

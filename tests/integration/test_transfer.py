@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from servers import Server
-from uploads import FAST, KIB, Fate, Journal, Killed, MortalStore, noise, run, task_of
+from support.servers import Server
+from support.uploads import FAST, KIB, Fate, Journal, Killed, MortalStore, noise, run, task_of
 
 from mediactl.model.uploads import SentStatus, UploadState, UploadStatus, UploadTask
 from mediactl.upload.execute import Transfers
@@ -18,7 +18,7 @@ from mediactl.upload.multipart.parts import MIB
 from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import Limits
 
-pytest_plugins = ["servers"]
+pytest_plugins = ["support.servers"]
 pytestmark = [pytest.mark.usefixtures("credentials")]
 
 SMALL_PARTS = Limits(part=100 * KIB, multipart_from=200 * KIB)

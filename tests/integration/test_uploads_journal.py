@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import NOW, Clock, opened
-from repeatable import REPEATABLE
+from support.journals import NOW, Clock, opened
+from support.repeatable import REPEATABLE
 
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.uploads import UploadRow

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import av
 import psutil
 import pytest
-from films import make
 from PIL import ImageStat
+from support.films import make
 
 from mediactl.core.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
 from mediactl.core.files import fingerprint

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from films import make
 from PIL import Image
+from support.films import make
 from test_audio import render
 from test_audio import target as sound_target
 

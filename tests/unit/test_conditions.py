@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from repeatable import REPEATABLE
+from support.repeatable import REPEATABLE
 
 from mediactl.model.media import AudioTrack, MediaInfo, TextTrack, VideoTrack
 from mediactl.recipe import conditions

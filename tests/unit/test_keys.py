@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from repeatable import REPEATABLE
+from support.repeatable import REPEATABLE
 
 from mediactl.core.errors import UsageError
 from mediactl.upload.keys import MAX_KEY, object_key, parse

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from repeatable import REPEATABLE
+from support.repeatable import REPEATABLE
 
 from mediactl.model.jobs import Priority
 from mediactl.sources import manifest, scan

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from pools import has_died
+from support.pools import has_died
 
 from mediactl.assets.check import BATCH, OutputCheck, Question, stale
 from mediactl.core.errors import MachineBlocked

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import claim_one, new_job, put
-from repeatable import REPEATABLE
+from support.journals import claim_one, new_job, put
+from support.repeatable import REPEATABLE
 
 from mediactl.core.settings import Settings
 from mediactl.jobs.states import PATIENCE, Patience, State

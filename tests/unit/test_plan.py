@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from repeatable import REPEATABLE
+from support.repeatable import REPEATABLE
 
 from mediactl.model.assets import Artefact, OutputFile, Target
 from mediactl.model.jobs import MakeTask, NewJob, Priority

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from journals import Clock, claim, claim_one, new_job, opened, put
+from support.journals import Clock, claim, claim_one, new_job, opened, put
 
 from mediactl.jobs.priority import SLACK, due
 from mediactl.jobs.states import State

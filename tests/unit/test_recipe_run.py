@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from journals import opened
+from support.journals import opened
 
 from mediactl.core.errors import UsageError
 from mediactl.core.settings import Settings

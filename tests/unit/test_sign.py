@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
-from repeatable import REPEATABLE
+from support.repeatable import REPEATABLE
 
 from mediactl.upload.s3.sign import Signer, quoted
 

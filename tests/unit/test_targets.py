@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from repeatable import REPEATABLE
+from support.repeatable import REPEATABLE
 
 from mediactl.model.assets import Target
 from mediactl.model.media import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from uploads import (
+from support.uploads import (
     FAST,
     KEY,
     KIB,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from uploads import (
+from support.uploads import (
     KEY,
     KIB,
     LARGE,

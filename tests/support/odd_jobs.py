@@ -14,7 +14,7 @@ from mediactl.model.assets import Reuse
 from mediactl.pool import synthetic
 from mediactl.pool import worker as this_worker
 
-EXECUTE = "odd_jobs:execute"
+EXECUTE = "support.odd_jobs:execute"
 
 
 def execute(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from stores import MemoryStore as MemoryStore
 
 from mediactl.core.files import fingerprint
 from mediactl.model.uploads import (
@@ -39,6 +38,7 @@ from mediactl.upload.store import (
     StoredPart,
 )
 from mediactl.upload.transfer import transfer
+from support.stores import MemoryStore as MemoryStore
 
 T = TypeVar("T")
 KIB = 1024

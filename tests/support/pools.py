@@ -13,9 +13,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import odd_jobs
-from journals import new_job, opened, put
-
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience
@@ -27,8 +24,10 @@ from mediactl.pool.contract import Assignment, Ended, Noting, Room, Stopped
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
 from mediactl.recipe import loader
+from support import odd_jobs
+from support.journals import new_job, opened, put
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 PATHS = f"{HERE.parent}:{HERE}"
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from journals import new_job
 
 from mediactl.core.errors import (
     ExitCode,
@@ -42,8 +41,9 @@ from mediactl.model.uploads import (
     UploadStatus,
     UploadTask,
 )
+from support.journals import new_job
 
-CALL = "odd_uploads:service"
+CALL = "support.odd_uploads:service"
 PLACE = Place("bucket", "", "http://127.0.0.1:1")
 COUNT = 8
 """Parts that an object has."""

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import psutil
 import pyvips
 from conftest import CommandLine, Result
-from servers import CREDENTIALS, Server
+
+from support.servers import CREDENTIALS, Server
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef

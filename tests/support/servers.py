@@ -1,7 +1,7 @@
 """Object stores for the tests: real ones from PyPI as processes of their own, and one that says what a test tells it.
 
 All listen on 127.0.0.1 only, on a free port, once for a test process, and end with it. One that is not installed is a
-skip. As a pytest plugin: ``pytest_plugins = ["servers"]``.
+skip. As a pytest plugin: ``pytest_plugins = ["support.servers"]``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""What tests share: servers, media made for them, jobs that misbehave."""
