@@ -8,6 +8,8 @@ import msgspec
 
 from mediactl.model.assets import Target
 
+Report = Callable[[float], None]
+"""Called with the fraction done (0 to 1) now and then; each call is a sign of life."""
 Temporary = Callable[[str], bytes]
 """Artefact name -> absolute path of a temporary file to write it to, in the asset's folder (made on first use)."""
 Present = Callable[[str], bytes | None]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
 from mediactl.core.errors import Interrupted, MachineBlocked, SourceChanged, SourceUnreadable
+from mediactl.media import opening
+from mediactl.media.drafts import Report
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import Made, MakeTask, PieceTask, ProbeTask
-
-Report = Callable[[float], None]
-"""Called with the fraction done (0 to 1) now and then; each call is a sign of life."""
 
 
 def execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> Made:
@@ -21,10 +18,10 @@ def execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, r
     ours.
     """
     # Imported here: a worker that only ever does images never loads PyAV.
-    from mediactl.media import probe
-
     if kind == "probe":
-        return probe.probe(msgspec.json.decode(payload, type=ProbeTask))
+        from mediactl.media.probe import probe
+
+        return probe(msgspec.json.decode(payload, type=ProbeTask))
     wanted: type[PieceTask | MakeTask] = PieceTask if kind == "piece" else MakeTask
     task = msgspec.json.decode(payload, type=wanted)
     try:
@@ -38,5 +35,5 @@ def execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, r
     except (SourceChanged, SourceUnreadable, MachineBlocked, Interrupted):
         raise
     except Exception:
-        probe.require_readable(task.source, whole=True)
+        opening.require_readable(task.source, whole=True)
         raise

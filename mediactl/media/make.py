@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 
 import msgspec
 
@@ -18,13 +17,11 @@ from mediactl.assets import document
 from mediactl.core import files
 from mediactl.core.errors import JobFailed
 from mediactl.core.files import shown
-from mediactl.media.drafts import Draft, Drafts
-from mediactl.media.probe import check_unchanged, open_source
+from mediactl.media.drafts import Draft, Drafts, Report
+from mediactl.media.opening import check_unchanged, open_source
 from mediactl.model.assets import Artefact, OutputFile, Reuse, Target
 from mediactl.model.jobs import Made, MakeTask
 from mediactl.model.media import Kind
-
-Report = Callable[[float], None]
 
 
 def make(task: MakeTask, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> Made:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
-from mediactl.core.errors import JobFailed, RejectedInput, SourceChanged, SourceUnreadable
-from mediactl.core.files import digest_fd, fingerprint, shown
+from mediactl.core.errors import JobFailed, RejectedInput, SourceChanged
+from mediactl.core.files import digest_fd
 from mediactl.media.cache import ProbeCache, Remembered
+from mediactl.media.opening import BLOCK, check_unchanged, open_source, require_readable, unreadable
 from mediactl.model.jobs import Made, ProbeTask
-from mediactl.model.media import UNREADABLE, Kind, MediaInfo, Source
+from mediactl.model.media import UNREADABLE, Kind, MediaInfo
 
 FINE_TICK = 0.02
 COARSE_TICK = 2.0
 """Seconds. The kernel stamps files by its tick (4 to 10 ms); some file systems (FAT) by 2 s."""
-
-BLOCK = 1 << 20
-BEGINNING, END = 1 << 30, 64 << 20
-"""Bytes at either end that are read again of a source that was never read whole: a forged one may claim to have
-exabytes."""
-
-_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO})
-"""What makes a file unreadable until somebody changes it; other errors (a disk's, a network file system's, too many
-open files) are the machine's, and may pass."""
 
 _caches: dict[bytes, ProbeCache] = {}
 
@@ -62,54 +53,6 @@ def _probe(task: ProbeTask) -> Made:
         return Made(digest=known.digest, info=known.info, cache_trouble=cache.trouble if cache else "")
     finally:
         os.close(fd)
-
-
-def open_source(source: Source) -> int:
-    """A descriptor of a source, checked to be the file that was planned.
-
-    Raises RejectedInput, SourceChanged, SourceUnreadable.
-    """
-    try:
-        # O_NONBLOCK: a pipe put in a file's place must not hold us up.
-        fd = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
-        raise SourceChanged("was removed after it was found") from None
-    except OSError as error:
-        raise unreadable(error) from None
-    try:
-        check_unchanged(fd, source)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def check_unchanged(fd: int, source: Source) -> None:
-    """Raise SourceChanged when the open file is no longer the one that was planned."""
-    if fingerprint(os.fstat(fd)) != source.fingerprint:
-        raise SourceChanged(f"{shown(source.path)} changed while it was worked on")
-
-
-def require_readable(source: Source, *, whole: bool) -> None:
-    """Read a source, all of it or both ends, to tell a failure of the machine from a broken file: libraries report both
-    alike. Raises SourceUnreadable, and as ``open_source``."""
-    fd = open_source(source)
-    try:
-        size = os.fstat(fd).st_size
-        ends = [(0, size)] if whole or size <= BEGINNING + END else [(0, BEGINNING), (size - END, size)]
-        for start, end in ends:
-            for offset in range(start, end, BLOCK):
-                os.pread(fd, BLOCK, offset)
-    except OSError as error:
-        raise unreadable(error) from error
-    finally:
-        os.close(fd)
-
-
-def unreadable(error: OSError) -> RejectedInput | SourceUnreadable:
-    """What a failed open or read of a source means: whose fault it is."""
-    reason = f"cannot be read: {error.strerror or error}"
-    return RejectedInput(reason) if error.errno in _REFUSED else SourceUnreadable(reason)
 
 
 def _certain_info(fd: int, task: ProbeTask) -> MediaInfo:

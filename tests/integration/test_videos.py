@@ -23,7 +23,8 @@ from mediactl.core.errors import JobFailed, MachineBlocked, RejectedInput, Usage
 from mediactl.core.files import fingerprint
 from mediactl.media.drafts import Drafts
 from mediactl.media.ffmpeg import process
-from mediactl.media.ffmpeg.versions import encoder_versions, series
+from mediactl.media.ffmpeg.bundled import series
+from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.media.inspect import durations, streams
 from mediactl.media.video import render as video
 from mediactl.model.assets import Target

@@ -15,7 +15,7 @@ import msgspec
 
 from mediactl.core.errors import JobFailed
 from mediactl.media.audio import mixdown
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import process
 from mediactl.media.inspect import streams
 from mediactl.media.inspect.streams import Sound

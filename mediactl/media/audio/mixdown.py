@@ -14,7 +14,7 @@ import msgspec
 
 from mediactl.core.errors import JobFailed
 from mediactl.media.audio import resync, statistics
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import process
 from mediactl.media.inspect import durations, streams
 from mediactl.media.inspect.streams import Sound, Tracks

@@ -21,8 +21,7 @@ from mediactl.media.audio.mixdown import SoundWanted as SoundWanted
 from mediactl.media.audio.mixdown import checked as checked
 from mediactl.media.audio.mixdown import encode_sounds as encode_sounds
 from mediactl.media.audio.mixdown import film_sounds as film_sounds
-from mediactl.media.drafts import Draft, Drafts, Temporary
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Draft, Drafts, Report, Temporary
 from mediactl.media.ffmpeg import process
 from mediactl.media.inspect import durations, streams
 from mediactl.media.inspect.streams import Sound, Tracks

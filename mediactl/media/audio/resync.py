@@ -14,7 +14,7 @@ from typing import Any
 import av
 
 from mediactl.core.files import remove_if_there
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import process
 from mediactl.media.inspect import streams
 from mediactl.media.inspect.streams import Sound

@@ -23,8 +23,8 @@ from typing import Any
 
 from mediactl.core.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
 from mediactl.core.files import shown
-from mediactl.media.execute import Report
-from mediactl.media.ffmpeg.versions import bundled_ffmpeg, series
+from mediactl.media.drafts import Report
+from mediactl.media.ffmpeg.bundled import bundled_ffmpeg, series
 from mediactl.model.media import Limits
 
 VARIABLE = "MEDIACTL_FFMPEG"

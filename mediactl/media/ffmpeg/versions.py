@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import glob
-import importlib.util
 import os
 import re
 import sys
+
+from mediactl.media.ffmpeg.bundled import bundled_ffmpeg, series
 
 
 def encoder_versions(ffmpeg: str | None = None) -> dict[str, str]:
@@ -15,25 +16,6 @@ def encoder_versions(ffmpeg: str | None = None) -> dict[str, str]:
     ``ffmpeg`` names a binary other than the bundled one; it is asked for its version. Raises as ``ffmpeg.find``.
     """
     return {"image": f"libvips-{series(_installed('pyvips-binary'))}", "ffmpeg": _ffmpeg(ffmpeg)}
-
-
-def series(word: str) -> str:
-    """The series of a version word: "9.0" for "n9.0.2-17-g2a571b6068", "9.0.2" or "v9.0.2"; other words as they are."""
-    found = re.match(r"[nv]?(\d+\.\d+)(?!\d)", word)
-    return found[1] if found else word
-
-
-def bundled_ffmpeg() -> str | None:
-    """Path of the binary that imageio-ffmpeg brings; None on platforms that it has none for.
-
-    Looked up by hand: the package's own function starts the binary to see whether it works.
-    """
-    package = importlib.util.find_spec("imageio_ffmpeg")
-    for folder in (package.submodule_search_locations or ()) if package else ():
-        for path in sorted(glob.glob(os.path.join(glob.escape(folder), "binaries", "ffmpeg-*"))):
-            if os.access(path, os.X_OK):
-                return os.path.abspath(path)
-    return None
 
 
 def _ffmpeg(named: str | None) -> str:

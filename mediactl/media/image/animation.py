@@ -15,8 +15,7 @@ import av
 
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import removed_on_error
-from mediactl.media.drafts import Draft
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Draft, Report
 from mediactl.media.ffmpeg import process
 from mediactl.media.filters.video_filters import SCALER, TICKS
 from mediactl.media.image.save import played

@@ -11,8 +11,7 @@ import os
 import msgspec
 
 from mediactl.core.errors import JobFailed
-from mediactl.media.drafts import Draft, Drafts, Temporary
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Draft, Drafts, Report, Temporary
 from mediactl.media.image import cicp, crop, fingerprint, load
 from mediactl.media.image.gain_map import LEFT_OUT, has_gain_map
 from mediactl.media.image.load import Warn

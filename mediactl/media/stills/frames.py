@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from mediactl.core.files import remove_if_there
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import process
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import Weave, prepared, scaled

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.drafts import Draft, Drafts, Temporary
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Draft, Drafts, Report, Temporary
 from mediactl.media.inspect.streams import Tracks
 from mediactl.media.stills import frames
 from mediactl.media.stills.poster import posters

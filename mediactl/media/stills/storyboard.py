@@ -14,8 +14,7 @@ import msgspec
 
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import removed_on_error
-from mediactl.media.drafts import Draft, Temporary
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Draft, Report, Temporary
 from mediactl.media.image.save import Params, encode, save
 from mediactl.media.image.vips import FAILURES, Picture, pyvips, reason
 from mediactl.media.stills import frames

@@ -15,7 +15,7 @@ import msgspec
 
 from mediactl.core.errors import JobFailed
 from mediactl.core.files import remove_if_there
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import codecs, process
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import TICKS, Cut, prepared, scaled

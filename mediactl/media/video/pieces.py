@@ -19,11 +19,11 @@ from mediactl.core import files
 from mediactl.core.errors import JobFailed
 from mediactl.media.audio import mixdown
 from mediactl.media.audio.mixdown import SoundWanted
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import codecs, process
 from mediactl.media.inspect import streams as tracks
 from mediactl.media.inspect.streams import Tracks
-from mediactl.media.probe import check_unchanged, open_source
+from mediactl.media.opening import check_unchanged, open_source
 from mediactl.media.video import encode
 from mediactl.media.video.encode import Piece, PieceNotExact, Stream
 from mediactl.model.assets import Reuse

@@ -18,15 +18,14 @@ from mediactl.core.files import remove_if_there
 from mediactl.media.audio import mixdown
 from mediactl.media.audio import render as audio
 from mediactl.media.audio.mixdown import SoundWanted
-from mediactl.media.drafts import Draft, Drafts, Present, Temporary
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Draft, Drafts, Present, Report, Temporary
 from mediactl.media.ffmpeg import process
 from mediactl.media.hls import ladder
 from mediactl.media.inspect import durations
 from mediactl.media.inspect import streams as tracks
 from mediactl.media.inspect.streams import HDR, Tracks
 from mediactl.media.mp4 import fragments, package
-from mediactl.media.probe import check_unchanged
+from mediactl.media.opening import check_unchanged
 from mediactl.media.video import encode, pieces, subtitles
 from mediactl.media.video.encode import PieceNotExact, Stream
 from mediactl.media.video.pieces import Remarks, Work

@@ -16,7 +16,7 @@ import msgspec
 
 from mediactl.core import files
 from mediactl.core.errors import JobFailed
-from mediactl.media.execute import Report
+from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import codecs, process
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import prepared, scaled
