@@ -19,7 +19,7 @@ from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Reuse
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob
-from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner, in_lane
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
@@ -136,7 +136,7 @@ def run(
         intake = Arrivals(journal, arriving, pauses, warm)
         settings = Settings(sources=(), out=state.encode(), state=state)
         planner = Planner(settings, loader.load("web"), {}, journal)
-        backlog = JournalBacklog(journal, planner, intake, state.encode(), tell, time.monotonic)
+        backlog = Dispatcher(journal, planner, intake, state.encode(), tell, time.monotonic)
         log = stack.enter_context(open(os.devnull, "wb"))
         pool = Supervisor(
             EXECUTE, backlog, workers=workers, token=journal.run, environment=worker_environment(os.environ),

@@ -17,7 +17,7 @@ from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Reuse
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob
-from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
@@ -93,7 +93,7 @@ def run(journal: Journal, intake: Nothing, folder: str, workers: int, tell: Call
     """Work a journal off with so many workers."""
     settings = Settings(sources=(), out=folder.encode(), state=folder)
     planner = Planner(settings, loader.load("web"), {}, journal)
-    backlog = JournalBacklog(journal, planner, intake, folder.encode(), tell, time.monotonic)
+    backlog = Dispatcher(journal, planner, intake, folder.encode(), tell, time.monotonic)
     pool = Supervisor(
         EXECUTE, backlog, workers=workers, token=journal.run, environment=worker_environment(os.environ), log=2
     )

@@ -14,7 +14,7 @@ from mediactl.core.errors import JobFailed, MediactlError
 from mediactl.core.files import fingerprint, shown
 from mediactl.jobs import report
 from mediactl.jobs.journal import FILE
-from mediactl.model.jobs import Made, ProbeTask, Verdict
+from mediactl.model.jobs import JobResult, ProbeTask, Verdict
 from mediactl.model.media import Kind, Limits, Source
 from mediactl.pool.limits import available_cores
 from mediactl.pool.worker import judge
@@ -116,7 +116,7 @@ def _probed(kind: Kind, format: str, folder: bytes, name: bytes) -> str:
 
     source = Source(folder, name, name, fingerprint(os.stat(os.path.join(folder, name))), kind, format)
     payload = msgspec.json.encode(ProbeTask(source, Limits()))
-    made: Made = execute("probe", payload, (), b"doctor", lambda _: None)
+    made: JobResult = execute("probe", payload, (), b"doctor", lambda _: None)
     assert made.info is not None
     size = f"{made.info.width}x{made.info.height}" if made.info.width else ""
     seconds = f"{made.info.duration:.1f} s" if made.info.duration else ""

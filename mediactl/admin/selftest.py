@@ -25,7 +25,7 @@ from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob, Priority
-from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
 from mediactl.pool import synthetic
 from mediactl.pool.contract import Stopped
@@ -91,7 +91,7 @@ def run(number: int, seed: int, workers: int, tell: Callable[[str], None]) -> Re
             def count(event: Event) -> None:
                 events[event.name] += 1
 
-            backlog = JournalBacklog(journal, planner, _NoIntake(), settings.out, count, time.monotonic)
+            backlog = Dispatcher(journal, planner, _NoIntake(), settings.out, count, time.monotonic)
             with open(os.devnull, "wb") as log:
                 pool = Supervisor(
                     synthetic.EXECUTE, backlog, workers=workers, token=journal.run,

@@ -33,7 +33,7 @@ class AssetSource(msgspec.Struct, frozen=True, omit_defaults=True):
     """The exact bytes of the path, only where ``path`` is not exact."""
 
 
-class Look(msgspec.Struct, frozen=True):
+class Appearance(msgspec.Struct, frozen=True):
     """What a source looks like (a film: its poster), in a few bytes; all empty for sound."""
 
     placeholder: str = ""
@@ -48,7 +48,7 @@ class Look(msgspec.Struct, frozen=True):
         return ",".join((self.placeholder, self.colour, self.phash)) if self.placeholder or self.colour else ""
 
     @classmethod
-    def parse(cls, text: str) -> Look:
+    def parse(cls, text: str) -> Appearance:
         """The look that a string is of. Earlier versions held the thumbhash alone."""
         return cls(*text.split(",")[:3])
 
@@ -82,7 +82,7 @@ class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     warnings: tuple[str, ...] = ()
 
 
-def build(task: MakeTask, artefacts: tuple[Artefact, ...], look: Look, warnings: tuple[str, ...]) -> Asset:
+def build(task: MakeTask, artefacts: tuple[Artefact, ...], look: Appearance, warnings: tuple[str, ...]) -> Asset:
     """The asset of a finished make task."""
     source = task.source
     info = told(task.info, task.metadata)
@@ -118,7 +118,7 @@ def told(info: MediaInfo, metadata: tuple[str, ...] | None) -> MediaInfo:
     return msgspec.structs.replace(info, tags={name: value for name, value in info.tags.items() if name in metadata})
 
 
-def markup_of(artefacts: tuple[Artefact, ...], info: MediaInfo, look: Look) -> tuple[str, str, str]:
+def markup_of(artefacts: tuple[Artefact, ...], info: MediaInfo, look: Appearance) -> tuple[str, str, str]:
     """srcset, <picture> and <video> of what was made."""
     return (
         markup.srcset(artefacts, info),
@@ -127,9 +127,9 @@ def markup_of(artefacts: tuple[Artefact, ...], info: MediaInfo, look: Look) -> t
     )
 
 
-def look_of(asset: Asset) -> Look:
+def look_of(asset: Asset) -> Appearance:
     """What the source of an asset looks like."""
-    return Look(asset.placeholder, asset.colour, asset.phash)
+    return Appearance(asset.placeholder, asset.colour, asset.phash)
 
 
 def encode(asset: Asset) -> bytes:

@@ -14,7 +14,7 @@ import msgspec
 from mediactl.assets import document
 from mediactl.jobs import database
 from mediactl.model.assets import Artefact, OutputFile, Reuse
-from mediactl.model.jobs import Made
+from mediactl.model.jobs import JobResult
 from mediactl.model.media import Fingerprint, Kind, MediaInfo, Source
 
 Outputs = tuple[tuple[bytes, int, int], ...]
@@ -24,7 +24,7 @@ Outputs = tuple[tuple[bytes, int, int], ...]
 _SOURCE = operator.itemgetter(0, 1, 2, 3, 4, 5)
 
 
-class Had(NamedTuple):
+class PriorArtefact(NamedTuple):
     """An artefact that a source has, as far as another recipe is judged by it."""
 
     name: str
@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
     kind: Kind
     digest: str
     info: MediaInfo
-    had: list[Had]
+    had: list[PriorArtefact]
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -156,7 +156,7 @@ class Sources:
         """Keep what probing found, and the plan that its successor is made by."""
         self._run("source_probed", (source, digest, msgspec.json.encode(info), plan))
 
-    def done(self, source: int, made: Made, plan: str) -> None:
+    def done(self, source: int, made: JobResult, plan: str) -> None:
         """Everything that ``made`` names is durable: the source is done, for this plan."""
         self._run("clear_artefacts", (source,))
         self.put_artefacts(source, made.files)
@@ -193,7 +193,7 @@ class Sources:
         )
         for (_, path, size, kind, digest, info), group in itertools.groupby(rows, _SOURCE):
             decoded = msgspec.json.decode(info, type=MediaInfo)
-            yield Outcome(path, size, Kind(kind), digest, decoded, [Had._make(row[6:]) for row in group])
+            yield Outcome(path, size, Kind(kind), digest, decoded, [PriorArtefact._make(row[6:]) for row in group])
 
     def twins(self, source: int, digest: str, out: bytes) -> tuple[Reuse, ...]:
         """Artefacts of other sources with the same content."""

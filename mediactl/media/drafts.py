@@ -32,6 +32,6 @@ class Drafts(msgspec.Struct, frozen=True):
 
     files: tuple[Draft, ...]
     placeholder: str = ""
-    """What the source looks like, as text (``asset.Look``); "" when nobody asked, or nothing can be seen."""
+    """What the source looks like, as text (``asset.Appearance``); "" when nobody asked, or nothing can be seen."""
     warnings: tuple[str, ...] = ()
     """One sentence each: what was lost or is odd ("2 of 3 sound tracks left out")."""

@@ -8,10 +8,10 @@ from mediactl.core.errors import Interrupted, MachineBlocked, SourceChanged, Sou
 from mediactl.media import opening
 from mediactl.media.drafts import Report
 from mediactl.model.assets import Reuse
-from mediactl.model.jobs import Made, MakeTask, PieceTask, ProbeTask
+from mediactl.model.jobs import JobResult, MakeTask, PieceTask, ProbeTask
 
 
-def execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> Made:
+def execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> JobResult:
     """Do one job. ``token`` marks its temporary files with their owner.
 
     Raises RejectedInput, SourceChanged, SourceUnreadable, JobFailed or MachineBlocked; anything else is a fault of

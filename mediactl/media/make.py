@@ -20,11 +20,11 @@ from mediactl.core.files import shown
 from mediactl.media.drafts import Draft, Drafts, Report
 from mediactl.media.opening import check_unchanged, open_source
 from mediactl.model.assets import Artefact, OutputFile, Reuse, Target
-from mediactl.model.jobs import Made, MakeTask
+from mediactl.model.jobs import JobResult, MakeTask
 from mediactl.model.media import Kind
 
 
-def make(task: MakeTask, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> Made:
+def make(task: MakeTask, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> JobResult:
     """Complete an asset. Raises RejectedInput, SourceChanged, JobFailed, and OSError on writing."""
     fd = open_source(task.source)
     try:
@@ -37,7 +37,7 @@ def make(task: MakeTask, reuse: tuple[Reuse, ...], token: bytes, report: Report)
         os.close(fd)
 
 
-def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, report: Report) -> Made:
+def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, report: Report) -> JobResult:
     there = _check_kept(task, folder)
     kept = len(there)
     placeholder, warnings, written = task.placeholder, task.info.warnings, 0
@@ -60,13 +60,13 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
         placeholder = drafts.placeholder or placeholder or _look_of_poster(there, task, folder)
         warnings = (*warnings, *(each for each in drafts.warnings if each not in warnings))
     files_ = tuple(there[target.name] for target in task.targets)
-    look = document.Look.parse(placeholder)
+    look = document.Appearance.parse(placeholder)
     if not task.thumbhash:
         look = msgspec.structs.replace(look, placeholder="")
     warnings = (*warnings, *_not_smaller(task, files_))
     whole = document.build(task, tuple(file.artefact for file in files_), look, warnings)
     folder.stage_asset(document.encode(whole))
-    return Made(
+    return JobResult(
         files=files_,
         made=len(task.targets) - kept,
         bytes_made=written,

@@ -9,7 +9,7 @@ from mediactl.core.errors import JobFailed, RejectedInput, SourceChanged
 from mediactl.core.files import digest_fd
 from mediactl.media.cache import ProbeCache, Remembered
 from mediactl.media.opening import BLOCK, check_unchanged, open_source, require_readable, unreadable
-from mediactl.model.jobs import Made, ProbeTask
+from mediactl.model.jobs import JobResult, ProbeTask
 from mediactl.model.media import UNREADABLE, Kind, MediaInfo
 
 FINE_TICK = 0.02
@@ -19,7 +19,7 @@ COARSE_TICK = 2.0
 _caches: dict[bytes, ProbeCache] = {}
 
 
-def probe(task: ProbeTask) -> Made:
+def probe(task: ProbeTask) -> JobResult:
     """Digest and MediaInfo of a source. Raises RejectedInput, SourceChanged and SourceUnreadable."""
     try:
         return _probe(task)
@@ -29,7 +29,7 @@ def probe(task: ProbeTask) -> Made:
         raise unreadable(error) from error
 
 
-def _probe(task: ProbeTask) -> Made:
+def _probe(task: ProbeTask) -> JobResult:
     source = task.source
     fd = open_source(source)
     try:
@@ -50,7 +50,7 @@ def _probe(task: ProbeTask) -> Made:
             check_unchanged(fd, source)
             if cache:
                 cache.put(status.st_dev, mark, source.format, task.limits, known, place=task.place)
-        return Made(digest=known.digest, info=known.info, cache_trouble=cache.trouble if cache else "")
+        return JobResult(digest=known.digest, info=known.info, cache_trouble=cache.trouble if cache else "")
     finally:
         os.close(fd)
 

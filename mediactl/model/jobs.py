@@ -110,7 +110,7 @@ class MakeTask(msgspec.Struct, frozen=True):
     """Name of the recipe, for asset.json."""
     limits: Limits
     placeholder: str = ""
-    """What it looks like, known from before, as text (``asset.Look``); "" when it has to be made."""
+    """What it looks like, known from before, as text (``asset.Appearance``); "" when it has to be made."""
     thumbhash: bool = True
     """Whether asset.json has the thumbhash."""
     metadata: tuple[str, ...] | None = None
@@ -145,7 +145,7 @@ class PieceTask(msgspec.Struct, frozen=True):
     threads: int = 1
 
 
-class Made(msgspec.Struct, frozen=True, omit_defaults=True):
+class JobResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a worker found or made for one job; a probe fills the first two, a make the rest."""
 
     digest: str = ""
@@ -157,7 +157,7 @@ class Made(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes_made: int = 0
     """Bytes of those, links counted once."""
     placeholder: str = ""
-    """What the source looks like, as text (``asset.Look``)."""
+    """What the source looks like, as text (``asset.Appearance``)."""
     warnings: tuple[str, ...] = ()
     folder_mtime_ns: int = 0
     """Of the asset's folder, after its last rename."""

@@ -49,7 +49,7 @@ class Source(msgspec.Struct, frozen=True):
         return self.root + b"/" + self.path
 
 
-class VideoTrack(msgspec.Struct, frozen=True, omit_defaults=True):
+class VideoStream(msgspec.Struct, frozen=True, omit_defaults=True):
     """The moving picture of a source. Width and height are those shown, after rotation and sample aspect."""
 
     codec: str
@@ -71,7 +71,7 @@ class VideoTrack(msgspec.Struct, frozen=True, omit_defaults=True):
     interlaced: bool = False
 
 
-class AudioTrack(msgspec.Struct, frozen=True, omit_defaults=True):
+class AudioStream(msgspec.Struct, frozen=True, omit_defaults=True):
     """A sound track of a source."""
 
     codec: str
@@ -84,7 +84,7 @@ class AudioTrack(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether it can be decoded and mixed down."""
 
 
-class TextTrack(msgspec.Struct, frozen=True, omit_defaults=True):
+class SubtitleStream(msgspec.Struct, frozen=True, omit_defaults=True):
     """A subtitle track of a source."""
 
     codec: str
@@ -112,11 +112,11 @@ class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     frames: int = 1
     """Frames or pages of an image; 1 for a still. Not set for videos (see ``video.frames``)."""
     alpha: bool = False
-    video: VideoTrack | None = None
-    audio: tuple[AudioTrack, ...] = ()
+    video: VideoStream | None = None
+    audio: tuple[AudioStream, ...] = ()
     subtitles: tuple[str, ...] = ()
     """Codec names of the subtitle tracks."""
-    texts: tuple[TextTrack, ...] = ()
+    texts: tuple[SubtitleStream, ...] = ()
     """The same tracks, with what planning needs of them."""
     chapters: tuple[Chapter, ...] = ()
     tags: dict[str, str] = {}

@@ -12,12 +12,12 @@ from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
 from mediactl.jobs.states import State
 from mediactl.model.events import Event
-from mediactl.model.jobs import Made, Priority, Verdict
+from mediactl.model.jobs import JobResult, Priority, Verdict
 from mediactl.model.media import UNREADABLE, Source
 from mediactl.model.uploads import Sent, Settled, UploadStatus, UploadTask
 from mediactl.pipeline import publish
 from mediactl.pipeline.planner import Planner
-from mediactl.pipeline.publish import Shipping
+from mediactl.pipeline.publish import Publisher
 from mediactl.planning import jobs as plans
 from mediactl.planning.jobs import permitted
 from mediactl.pool.contract import Ended
@@ -27,19 +27,19 @@ MAX_CHANGES = 3
 """Times in one run that a source may change under its job; then it is left to the next run."""
 PLANNED_ANEW = "its source was planned anew"
 
-_made = msgspec.msgpack.Decoder(Made)
+_made = msgspec.msgpack.Decoder(JobResult)
 _sent = msgspec.msgpack.Decoder(Sent)
 _task = msgspec.json.Decoder(UploadTask)
 
 
-class Settlement:
+class Completer:
     """Settles attempts inside the journal's transaction; what is to be told waits until that is on disk."""
 
-    def __init__(self, journal: Journal, planner: Planner, out: bytes, ship: Shipping | None) -> None:
+    def __init__(self, journal: Journal, planner: Planner, out: bytes, ship: Publisher | None) -> None:
         self._journal = journal
         self._planner = planner
         self._out = out
-        self._shipping = ship
+        self._publisher = ship
         self._changes: Counter[int] = Counter()
         self._events: list[Event] = []
         self._cache_told = False
@@ -122,8 +122,8 @@ class Settlement:
         self._changes.pop(claim.source, None)
         if row.plan == claim.plan:  # else it was planned anew meanwhile, and that plan's job will say "done"
             self._journal.sources.done(claim.source, made, claim.plan)
-            if self._shipping is not None:
-                planned = self._shipping.begin(claim.source, Priority(claim.priority), successor_due(claim.due))
+            if self._publisher is not None:
+                planned = self._publisher.begin(claim.source, Priority(claim.priority), successor_due(claim.due))
                 self._events.append(planned)
         self._tell(
             "job.done", claim, seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
@@ -144,7 +144,7 @@ class Settlement:
             parts_sent=sent.parts_sent, parts_kept=sent.parts_kept, seconds=round(end.usage.wall, 3),
         )  # fmt: skip
 
-    def _probed(self, claim: Claim, made: Made) -> None:
+    def _probed(self, claim: Claim, made: JobResult) -> None:
         """A probe's successors: the job that makes what is missing, or the pieces that go before it; added in the same
         transaction."""
         assert claim.source is not None and made.info is not None

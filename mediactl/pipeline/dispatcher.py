@@ -16,22 +16,22 @@ from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.prediction import Class
 from mediactl.model.assets import Reuse
 from mediactl.model.events import Event
-from mediactl.model.jobs import Made, MakeTask, PieceTask, Verdict
+from mediactl.model.jobs import JobResult, MakeTask, PieceTask, Verdict
 from mediactl.model.media import Kind
 from mediactl.model.uploads import Change, Sent, UploadState, UploadTask
 from mediactl.pipeline import publish
-from mediactl.pipeline.completer import Settlement
+from mediactl.pipeline.completer import Completer
 from mediactl.pipeline.planner import Planner
-from mediactl.pipeline.publish import Shipping
+from mediactl.pipeline.publish import Publisher
 from mediactl.planning import jobs
 from mediactl.planning.cost import Pace, seconds_of
-from mediactl.pool.contract import Assignment, Ended, Noting, Planning, Room
+from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Room
 
 LANES = ("quick", "heavy")
 RECLAIM_INTERVAL = 0.5
 """Seconds between two looks for runs that died."""
 
-_made = msgspec.msgpack.Decoder(Made)
+_made = msgspec.msgpack.Decoder(JobResult)
 _task = msgspec.json.Decoder(UploadTask)
 _sent = msgspec.msgpack.Decoder(Sent)
 _change: msgspec.msgpack.Decoder[Change] = msgspec.msgpack.Decoder(Change)
@@ -50,7 +50,7 @@ class Steps(Protocol):
         """Fields of the event "plan"; none while it is too early to tell."""
 
 
-class JournalBacklog:
+class Dispatcher:
     """Settles and claims in one transaction; tells what happened after it is on disk."""
 
     def __init__(
@@ -61,7 +61,7 @@ class JournalBacklog:
         out: bytes,
         emit: Callable[[Event], None],
         clock: Callable[[], float],
-        shipping: Shipping | None = None,
+        shipping: Publisher | None = None,
         lanes: tuple[str, ...] = LANES,
     ) -> None:
         """With ``shipping``, what is made is uploaded. ``lanes``: those that this run serves."""
@@ -70,7 +70,7 @@ class JournalBacklog:
         self._out = out
         self._emit = emit
         self._clock = clock
-        self._shipping = shipping
+        self._publisher = shipping
         self._served = lanes
         self.refused: tuple[Verdict, str] | None = None
         """Why the network lane was closed."""
@@ -79,7 +79,7 @@ class JournalBacklog:
         """By job and attempt: what was given back may run on for a moment, and its answer is nobody's."""
         self._paces: dict[tuple[int, int], Pace] = {}
         """Of the films that are encoded now."""
-        self._settlement = Settlement(journal, planner, out, shipping)
+        self._completer = Completer(journal, planner, out, shipping)
         self._lanes: dict[Class, str] = {}
         self._moves: list[tuple[Class, str]] = []
         """Classes of jobs that were found to belong in another lane, and which."""
@@ -112,7 +112,7 @@ class JournalBacklog:
             # Only now that these films are done on disk: a kill before would cost all of their pieces.
             self._joined = False
             sweep_work(self._journal)
-        for event in self._settlement.told():
+        for event in self._completer.told():
             self._emit(event)
         return assignments
 
@@ -143,7 +143,7 @@ class JournalBacklog:
         self.refused = (verdict, reason)
         self._emit(Event("upload.stopped", {"reason": reason}))
 
-    def plan(self) -> Planning:
+    def plan(self) -> IntakeStep:
         """Take in the next batch of sources."""
         before = self._journal.added
         more = self._intake.step()
@@ -151,10 +151,10 @@ class JournalBacklog:
             self._planned = True
             self._emit(Event("plan", summary))
         if more is None:
-            return Planning.QUIET
+            return IntakeStep.QUIET
         if not more:
-            return Planning.DONE
-        return Planning.ADDED if self._journal.added > before else Planning.MORE
+            return IntakeStep.DONE
+        return IntakeStep.ADDED if self._journal.added > before else IntakeStep.MORE
 
     def complete(self) -> bool:
         """Whether nothing is left that this run could do or should wait for."""
@@ -164,7 +164,7 @@ class JournalBacklog:
         if ready or retry_at is not None:
             return False
         # Jobs of another living run on our sources: theirs to finish, ours should they die.
-        uploads = self._shipping is not None and self.refused is None
+        uploads = self._publisher is not None and self.refused is None
         return not (others and self._journal.sources.any_pending(uploads=uploads))
 
     def progress(self, job: int, attempt: int, fraction: float, sent: int) -> None:
@@ -176,7 +176,7 @@ class JournalBacklog:
                 more = {"bytes_sent": sent, "size": claim.size}
             elif (pace := self._paces.get((job, attempt))) is not None:
                 more = pace.told(fraction, self._clock())
-            head = self._settlement.head(claim)
+            head = self._completer.head(claim)
             self._emit(Event("job.progress", {**head, "fraction": round(fraction, 4), **more}))
 
     def overran(self, job: int, attempt: int, seconds: float) -> None:
@@ -203,7 +203,7 @@ class JournalBacklog:
             place = self._journal.sources.get(claim.source).source.place
             files.sweep_temporaries(os.path.join(self._out, place), self._journal.run.encode())
         self._joined |= claim.format == jobs.JOINED
-        if self._settlement.settle(claim, end, done=claim.id in done):
+        if self._completer.settle(claim, end, done=claim.id in done):
             self._journal.record(claim, end.verdict, end.reason, end.usage, end.worker)
             if end.verdict is Verdict.DONE and self._journal.predictor.learn(self._class(claim), end.usage.wall):
                 self._consider(claim)

@@ -24,7 +24,7 @@ from mediactl.model.media import Kind
 from mediactl.pipeline.impact import Change, Effect, Measured, label
 from mediactl.pipeline.intake import ENCODER_CHANGED, RECIPE_CHANGED, Intake
 from mediactl.pipeline.planner import MAX_THREADS, Planner
-from mediactl.pipeline.publish import Shipping
+from mediactl.pipeline.publish import Publisher
 from mediactl.pipeline.rebuild import adopt
 from mediactl.pipeline.run import found_sources
 from mediactl.planning.cost import SECONDS_A_BYTE
@@ -107,7 +107,7 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
             adopt(journal, settings.out, sweep=False)
         versions = encoder_versions(settings.environment.get("MEDIACTL_FFMPEG"))
         planner = Planner(settings, chosen, versions, journal)
-        shipping = None if settings.to is None else Shipping(journal, settings.to, settings.out)
+        shipping = None if settings.to is None else Publisher(journal, settings.to, settings.out)
         intake = _Intake(settings, journal, planner, batches, check, events.append, shipping=shipping)
         intake.effect = Effect(versions, measured(journal, settings.jobs))
         medians = {kind: history.quantile(each, 0.5) for kind, each in journal.measured(ENOUGH).items()}

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl.jobs.sources import Had, Outcome
+from mediactl.jobs.sources import Outcome, PriorArtefact
 from mediactl.model.assets import Target
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.planning.jobs import work_of
@@ -131,7 +131,12 @@ class Effect:
         return bool(every)
 
     def _make(
-        self, missing: list[tuple[str, Target]], every: list[Target], kind: Kind, info: MediaInfo, had: Sequence[Had]
+        self,
+        missing: list[tuple[str, Target]],
+        every: list[Target],
+        kind: Kind,
+        info: MediaInfo,
+        had: Sequence[PriorArtefact],
     ) -> None:
         kind = effective_kind(kind, info)
         fixed = fixed_seconds(kind, info)
@@ -173,7 +178,7 @@ def label(output: AnyOutput) -> str:
     return f"{_TABLE_OF[type(output)]} {output.file_name}"
 
 
-def removed_label(had: Had, every: Sequence[Had]) -> str:
+def removed_label(had: PriorArtefact, every: Sequence[PriorArtefact]) -> str:
     """The same of an artefact whose output is not in the recipe any more."""
     table = _TABLE_OF_ROLE.get(had.role, had.role)
     if had.role in ("stream", "sound", "playlist", "subtitles"):
@@ -246,7 +251,7 @@ def bytes_of(
     operation: str,
     params: Params,
     info: MediaInfo,
-    had: Sequence[Had],
+    had: Sequence[PriorArtefact],
     name: str = "",
     codecs: Mapping[str, str] = MappingProxyType({}),
 ) -> float:
@@ -333,12 +338,12 @@ def _said(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _nearest(had: Sequence[Had], role: str, pixels: int) -> Had | None:
+def _nearest(had: Sequence[PriorArtefact], role: str, pixels: int) -> PriorArtefact | None:
     alike = [each for each in had if each.role == role and each.width and each.height]
     return min(alike, key=lambda each: abs(_pixels(each) - pixels), default=None)
 
 
-def _pixels(had: Had) -> int:
+def _pixels(had: PriorArtefact) -> int:
     return (had.width or 1) * (had.height or 1)
 
 

@@ -20,7 +20,7 @@ from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob
 from mediactl.model.media import UNREADABLE, Fingerprint, Kind, Source
 from mediactl.pipeline.planner import Planner
-from mediactl.pipeline.publish import Shipping
+from mediactl.pipeline.publish import Publisher
 from mediactl.planning.jobs import lacks_place, permitted
 from mediactl.recipe.loader import Recipe
 from mediactl.sources import scan, sniff
@@ -50,7 +50,7 @@ class Intake:
         check: OutputCheck,
         emit: Callable[[Event], None],
         watch: Watch | None = None,
-        shipping: Shipping | None = None,
+        shipping: Publisher | None = None,
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -59,7 +59,7 @@ class Intake:
         self._check = check
         self._emit = emit
         self._watch = watch
-        self._shipping = shipping
+        self._publisher = shipping
         self._shipped: set[int] = set()
         """Sources with outputs to be uploaded that were not looked at yet."""
         self.wakeup: socket.socket | None = None if watch is None else watch.wakeup
@@ -169,10 +169,10 @@ class Intake:
     def _is_there(self, row: Known) -> bool:
         """Whether a done source needs nothing; its outputs are sent to where they are to be uploaded, if they are not
         there."""
-        if self._shipping is None:
+        if self._publisher is None:
             return True
-        stands = row.upload_state if row.uploaded == self._shipping.destination else ""
-        if stands == "conflict" and self._shipping.replaces:
+        stands = row.upload_state if row.uploaded == self._publisher.destination else ""
+        if stands == "conflict" and self._publisher.replaces:
             stands = ""
         if stands in ("conflict", "failed"):
             self.settled["rejected" if stands == "conflict" else "quarantined"] += 1
@@ -182,7 +182,7 @@ class Intake:
                 self._journal.sources.mark_mine([row.id])
                 if stands != "pending" or not self._journal.sources.has_live_upload(row.id):
                     try:
-                        self._emit(self._shipping.begin(row.id, self._settings.priority))
+                        self._emit(self._publisher.begin(row.id, self._settings.priority))
                     except FileNotFoundError:
                         return False  # the check will find it, and have it made again
             self._planned(row.path, row.kind, 0, "to be uploaded")
@@ -199,7 +199,7 @@ class Intake:
         """Files that have to be read: a probe job each, unless they are no media.
 
         ``rows`` are those that this was decided by. What another run has changed since is looked at once more. Whatever
-        waits of an earlier plan is given up; what runs of it ends in vain (``Settlement``).
+        waits of an earlier plan is given up; what runs of it ends in vain (``Completer``).
         """
         seen = [(self._source(batch, entry), reason) for entry, reason in new]
         for source, why_not in (pair for pair, _ in seen):

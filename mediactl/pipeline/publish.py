@@ -38,7 +38,7 @@ TIME_LIMIT = 7 * 24 * 3600.0
 """Seconds; uploads end by what their requests do, not by a clock."""
 
 
-class Shipping:
+class Publisher:
     """Plans the uploads of done sources, inside the journal's transactions."""
 
     def __init__(self, journal: Journal, to: Destination, out: bytes) -> None:

@@ -29,10 +29,10 @@ from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.model.events import Event
 from mediactl.model.jobs import Verdict
 from mediactl.pipeline import drain
-from mediactl.pipeline.dispatcher import LANES, JournalBacklog, sweep_work, take_over
+from mediactl.pipeline.dispatcher import LANES, Dispatcher, sweep_work, take_over
 from mediactl.pipeline.intake import Intake
 from mediactl.pipeline.planner import Planner
-from mediactl.pipeline.publish import Shipping
+from mediactl.pipeline.publish import Publisher
 from mediactl.pipeline.rebuild import adopt
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service
@@ -74,10 +74,10 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
         stack.callback(check.close)
         journal = stack.enter_context(open_journal(settings, tell))
         planner = Planner(settings, chosen, encoder_versions(settings.environment.get("MEDIACTL_FFMPEG")), journal)
-        shipping = None if settings.to is None else Shipping(journal, settings.to, settings.out)
+        shipping = None if settings.to is None else Publisher(journal, settings.to, settings.out)
         intake = Intake(settings, journal, planner, batches, check, tell, watch, shipping)
         lanes = LANES if shipping is None else (*LANES, NETWORK)
-        backlog = JournalBacklog(journal, planner, intake, settings.out, tell, time.monotonic, shipping, lanes)
+        backlog = Dispatcher(journal, planner, intake, settings.out, tell, time.monotonic, shipping, lanes)
         log = stack.enter_context(worker_log(settings.state, journal.run))
         pool = Supervisor(
             EXECUTE, backlog, workers=settings.jobs, token=journal.run,
@@ -110,7 +110,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
 def sum_up(
     stopped: Stopped,
     intake: Intake,
-    backlog: JournalBacklog,
+    backlog: Dispatcher,
     journal: Journal,
     tally: Tally,
     elapsed: float,

@@ -17,7 +17,7 @@ from mediactl.jobs.journal import Journal
 from mediactl.model.events import Event
 from mediactl.model.jobs import Verdict
 from mediactl.pipeline import drain
-from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.run import EXECUTE, Emit, open_journal, uploading, worker_log
 from mediactl.pipeline.upload_intake import Sending, must_exist
@@ -92,7 +92,7 @@ def network_run(
         journal = stack.enter_context(open_journal(settings, tell))
         planner = Planner(settings, load("web"), {}, journal)
         intake = open_intake(journal, tell)
-        backlog = JournalBacklog(journal, planner, intake, settings.out, tell, time.monotonic, lanes=(NETWORK,))
+        backlog = Dispatcher(journal, planner, intake, settings.out, tell, time.monotonic, lanes=(NETWORK,))
         log = stack.enter_context(worker_log(settings.state, journal.run))
         pool = Supervisor(
             EXECUTE, backlog, workers=1, token=journal.run,
@@ -122,7 +122,7 @@ def network_run(
 def _sum_up(
     stopped: Stopped,
     intake: Sending | Waiting,
-    backlog: JournalBacklog,
+    backlog: Dispatcher,
     mine: dict[str, int],
     tally: Tally,
     elapsed: float,

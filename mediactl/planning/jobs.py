@@ -6,7 +6,7 @@ import hashlib
 
 import msgspec
 
-from mediactl.assets.document import Look
+from mediactl.assets.document import Appearance
 from mediactl.model.assets import OutputFile, Target
 from mediactl.model.jobs import MakeTask, NewJob, PieceTask, Priority, ProbeTask
 from mediactl.model.media import Fingerprint, Kind, Limits, MediaInfo, Source
@@ -100,7 +100,7 @@ def make_job(
         out=out,
         recipe=recipe.name,
         limits=recipe.limits,
-        placeholder=Look.parse(placeholder).known(thumbhash=recipe.placeholder == "thumbhash"),
+        placeholder=Appearance.parse(placeholder).known(thumbhash=recipe.placeholder == "thumbhash"),
         thumbhash=recipe.placeholder == "thumbhash",
         metadata=recipe.metadata,
         threads=threads,

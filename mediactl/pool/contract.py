@@ -75,7 +75,7 @@ class Room(msgspec.Struct, frozen=True):
         return self.overtaking > 0 or any(self.lanes.values())
 
 
-class Planning(Enum):
+class IntakeStep(Enum):
     """What a small piece of planning came to."""
 
     MORE = "there is more to plan"
@@ -98,7 +98,7 @@ class Backlog(Protocol):
     def closed(self, lane: str, verdict: Verdict, reason: str) -> None:
         """No more jobs of this lane are run."""
 
-    def plan(self) -> Planning:
+    def plan(self) -> IntakeStep:
         """Do a small piece of planning."""
 
     def complete(self) -> bool:

@@ -41,7 +41,7 @@ MAX_MEMORY = 1 << 30
 """Jobs, and bytes at its peak, after which a worker is replaced: what leaks or fragments goes with it."""
 
 
-class Crew:
+class Scheduler:
     """Workers, and the assignments that wait for one.
 
     ``limits`` caps how many jobs of a lane or kind run at once; ``memory`` (bytes) what running jobs are expected to

@@ -14,11 +14,11 @@ import msgspec
 
 from mediactl.core.errors import MediactlError
 from mediactl.model.jobs import Usage, Verdict
-from mediactl.pool.contract import Backlog, Ended, Noting, Planning, Room, Stopped
+from mediactl.pool.contract import Backlog, Ended, IntakeStep, Noting, Room, Stopped
 from mediactl.pool.messages import Answer, Note, Noted, Progress
 from mediactl.pool.network import NETWORK, Network, Service
 from mediactl.pool.process import HARD_EXTRA, Worker
-from mediactl.pool.scheduler import Crew
+from mediactl.pool.scheduler import Scheduler
 from mediactl.pool.signals import StopSignals
 
 TICK = 0.1
@@ -69,12 +69,12 @@ class Supervisor:
         self._grace = grace
         self._end = None if max_duration is None else time.monotonic() + max_duration
         self._selector = selectors.DefaultSelector()
-        self._crew = Crew(workers, self._start, limits, memory)
+        self._scheduler = Scheduler(workers, self._start, limits, memory)
         self._network = Network(network, self._start_network)
         self._notes: list[tuple[Worker, Note]] = []
         self._ended: list[Ended] = []
         self._failed_starts = 0
-        self._planning = Planning.MORE
+        self._planning = IntakeStep.MORE
         self._signals = StopSignals()
         self._stopping: Stopped | None = None
         self._deadline = 0.0
@@ -103,11 +103,11 @@ class Supervisor:
                         # With nothing to take, ask again after a while, or at once after the next answer.
                         next_look = 0.0 if taken or self._ended else time.monotonic() + IDLE_TICK
                     self._hand_out()
-                    busy = self._crew.busy() + self._network.busy()
+                    busy = self._scheduler.busy() + self._network.busy()
                     if not busy and not self._ended and not self._waiting():
                         if self._stopping:
                             return self._stopping
-                        if next_look and self._planning is Planning.DONE and self._backlog.complete():
+                        if next_look and self._planning is IntakeStep.DONE and self._backlog.complete():
                             return Stopped.COMPLETE
                     self._wait(TICK if self._stopping or not self._more_to_plan() else 0.0)
                     self._watch_the_clock()
@@ -121,18 +121,18 @@ class Supervisor:
         """Plan for a while, or until there is work for a worker that has none; whether jobs were added."""
         until = time.monotonic() + SLICE
         added = False
-        while self._planning is not Planning.DONE:
+        while self._planning is not IntakeStep.DONE:
             self._planning = self._backlog.plan()
-            if self._planning is Planning.DONE and self._backlog.wakeup is not None:
+            if self._planning is IntakeStep.DONE and self._backlog.wakeup is not None:
                 self._selector.unregister(self._backlog.wakeup)  # it may be at its end, which is readable for ever
-            added = added or self._planning is Planning.ADDED
-            if not self._more_to_plan() or (added and self._crew.idle()) or time.monotonic() >= until:
+            added = added or self._planning is IntakeStep.ADDED
+            if not self._more_to_plan() or (added and self._scheduler.idle()) or time.monotonic() >= until:
                 break
         return added
 
     def _begin_new(self) -> None:
         """Hand out what was just added before answers are settled: that waits for the disk, urgent jobs need not."""
-        if self._ended and (room := self._crew.room(time.monotonic())):
+        if self._ended and (room := self._scheduler.room(time.monotonic())):
             ended, self._ended = self._ended, []
             notes, self._notes = self._notes, []
             self._exchange(room)
@@ -143,15 +143,15 @@ class Supervisor:
     def _room(self) -> Room:
         if self._stopping:
             return Room()
-        room = self._crew.room(time.monotonic())
+        room = self._scheduler.room(time.monotonic())
         network = self._network.room()
         return msgspec.structs.replace(room, lanes={**room.lanes, NETWORK: network}) if network else room
 
     def _waiting(self) -> bool:
-        return bool(self._network.waiting) or any(self._crew.waiting.values())
+        return bool(self._network.waiting) or any(self._scheduler.waiting.values())
 
     def _more_to_plan(self) -> bool:
-        return self._planning in (Planning.MORE, Planning.ADDED)
+        return self._planning in (IntakeStep.MORE, IntakeStep.ADDED)
 
     def _exchange(self, room: Room) -> int:
         ended, self._ended = self._ended, []
@@ -164,14 +164,14 @@ class Supervisor:
                 self._network.closed = (end.verdict, end.reason)
                 self._backlog.closed(NETWORK, end.verdict, end.reason)
         room = Room() if self._stopping else room
-        alone = not self._crew.busy() and not any(self._crew.waiting.values())
+        alone = not self._scheduler.busy() and not any(self._scheduler.waiting.values())
         known = [(worker.working_on(note.job), note) for worker, note in notes]
         noting = [Noting(assignment, note.body) for assignment, note in known if assignment is not None]
         taken = self._backlog.exchange(ended, room, alone, noting)
         for worker, note in notes:
             worker.tell(Noted(note.number))
             self._flush(worker)
-        self._crew.add(assignment for assignment in taken if assignment.lane != NETWORK)
+        self._scheduler.add(assignment for assignment in taken if assignment.lane != NETWORK)
         self._network.add(assignment for assignment in taken if assignment.lane == NETWORK)
         return len(taken)
 
@@ -217,13 +217,13 @@ class Supervisor:
             worker.verdict = (Verdict.INTERRUPTED, "its worker was killed")
         worker.started = worker.advanced = time.monotonic()
         if worker.lane != NETWORK:
-            self._crew.answered(worker, assignment, answer)
+            self._scheduler.answered(worker, assignment, answer)
         self._ended.append(Ended(assignment, answer.verdict, answer.reason, answer.result, answer.usage, worker.pid))
 
     def _lost(self, worker: Worker) -> None:
         """A worker died: its first job is to blame, if anything is; those behind it only waited."""
         self._selector.unregister(worker.pipe)
-        (self._network if worker.lane == NETWORK else self._crew).workers.pop(worker.pipe)
+        (self._network if worker.lane == NETWORK else self._scheduler).workers.pop(worker.pipe)
         self._notes = [(each, note) for each, note in self._notes if each is not worker]
         how = worker.bury()
         if not worker.greeted and worker.verdict is None:
@@ -256,7 +256,7 @@ class Supervisor:
                 if worker.sent and worker.verdict is None:
                     worker.verdict = (Verdict.INTERRUPTED, "stopped before it was done")
                     worker.kill()
-        for worker in self._crew.workers.values():
+        for worker in self._scheduler.workers.values():
             if worker.overdue(now):
                 limit = worker.sent[0].time_limit
                 text = f"took longer than its limit of {limit:.0f} s, and had to be killed {HARD_EXTRA:.0f} s later"
@@ -272,21 +272,21 @@ class Supervisor:
         if now >= self._next_weighing:
             self._next_weighing = now + WEIGHING_INTERVAL
             self._weigh()
-        for assignment, seconds in self._crew.overrunning(now):
+        for assignment, seconds in self._scheduler.overrunning(now):
             self._backlog.overran(assignment.job, assignment.attempt, seconds)
-        for worker in self._crew.held_up(now):
+        for worker in self._scheduler.held_up(now):
             self._ended.extend(
                 Ended(assignment, Verdict.INTERRUPTED, "waited behind a job that takes long")
                 for assignment in worker.recall()
             )
             self._flush(worker)
-        for worker in self._crew.spare():
+        for worker in self._scheduler.spare():
             self._selector.unregister(worker.pipe)
-            del self._crew.workers[worker.pipe]
+            del self._scheduler.workers[worker.pipe]
             worker.close(CLOSE_TIMEOUT)
 
     def _weigh(self) -> None:
-        for worker in self._crew.workers.values():
+        for worker in self._scheduler.workers.values():
             limit = worker.sent[0].memory_limit if worker.sent and worker.verdict is None else None
             if limit is not None and (used := worker.memory()) > limit:
                 text = f"took {used >> 20} MiB of memory, more than its limit of {limit >> 20} MiB"
@@ -297,7 +297,7 @@ class Supervisor:
 
     def _hand_out(self) -> None:
         if self._stopping:
-            for queue in self._crew.waiting.values():
+            for queue in self._scheduler.waiting.values():
                 self._ended.extend(
                     Ended(assignment, Verdict.INTERRUPTED, "stopped before it began") for assignment in queue
                 )
@@ -306,7 +306,7 @@ class Supervisor:
             why = self._network.closed[1] if self._network.closed else "stopped before it began"
             self._ended.extend(self._network.give_back(why))
         now = time.monotonic()
-        for worker in self._crew.hand_out(now) | self._network.hand_out(now):
+        for worker in self._scheduler.hand_out(now) | self._network.hand_out(now):
             self._flush(worker)
 
     def _flush(self, worker: Worker) -> None:
@@ -324,7 +324,7 @@ class Supervisor:
         return worker
 
     def _all_workers(self) -> list[Worker]:
-        return [*self._crew.workers.values(), *self._network.workers.values()]
+        return [*self._scheduler.workers.values(), *self._network.workers.values()]
 
     # -- stopping --------------------------------------------------------------------------------------------------
 
@@ -345,6 +345,6 @@ class Supervisor:
         for worker in self._all_workers():
             if not worker.sent:
                 worker.close(CLOSE_TIMEOUT)
-        self._crew.workers.clear()
+        self._scheduler.workers.clear()
         self._network.workers.clear()
         self._selector.close()

@@ -25,7 +25,7 @@ MOST_NUMBER = 1e15
 """The largest number that may stand in one: a million times the pixels of any picture."""
 NUMBER, TEXT, TRUTH = "a number", "a text", "true or false"
 PICTURES = frozenset({"image", "animation"})
-FILMS = frozenset({"video", "hls", "poster", "storyboard", "preview", "subtitles"})
+VIDEOS = frozenset({"video", "hls", "poster", "storyboard", "preview", "subtitles"})
 SOUNDS = frozenset({"audio", "waveform"})
 
 
@@ -38,19 +38,19 @@ class Known(NamedTuple):
 
 
 NAMES = {
-    "width": Known(NUMBER, "pixels across, as shown", PICTURES | FILMS),
-    "height": Known(NUMBER, "pixels down, as shown", PICTURES | FILMS),
-    "pixels": Known(NUMBER, "width x height", PICTURES | FILMS),
-    "frames": Known(NUMBER, "of an animation or a film; 1 of a still, 0 where a film does not tell", PICTURES | FILMS),
-    "duration": Known(NUMBER, "seconds", FILMS | SOUNDS),
-    "fps": Known(NUMBER, "frames a second; 0 where they are not known", FILMS),
-    "channels": Known(NUMBER, "of the sound track with the most; 0 without sound", FILMS | SOUNDS),
+    "width": Known(NUMBER, "pixels across, as shown", PICTURES | VIDEOS),
+    "height": Known(NUMBER, "pixels down, as shown", PICTURES | VIDEOS),
+    "pixels": Known(NUMBER, "width x height", PICTURES | VIDEOS),
+    "frames": Known(NUMBER, "of an animation or a film; 1 of a still, 0 where a film does not tell", PICTURES | VIDEOS),
+    "duration": Known(NUMBER, "seconds", VIDEOS | SOUNDS),
+    "fps": Known(NUMBER, "frames a second; 0 where they are not known", VIDEOS),
+    "channels": Known(NUMBER, "of the sound track with the most; 0 without sound", VIDEOS | SOUNDS),
     "alpha": Known(TRUTH, "whether it has transparency", PICTURES),
     "animated": Known(TRUTH, "whether it moves", PICTURES),
-    "hdr": Known(TRUTH, "whether it is HDR10 or HLG", FILMS),
-    "sound": Known(TRUTH, "whether there is a sound track", FILMS),
-    "subtitles": Known(TRUTH, "whether there are subtitles of text", FILMS),
-    "format": Known(TEXT, 'of the source: "jpeg", "png", "mp4" ...', PICTURES | FILMS | SOUNDS),
+    "hdr": Known(TRUTH, "whether it is HDR10 or HLG", VIDEOS),
+    "sound": Known(TRUTH, "whether there is a sound track", VIDEOS),
+    "subtitles": Known(TRUTH, "whether there are subtitles of text", VIDEOS),
+    "format": Known(TEXT, 'of the source: "jpeg", "png", "mp4" ...', PICTURES | VIDEOS | SOUNDS),
 }  # fmt: skip
 """What a condition may ask for."""
 

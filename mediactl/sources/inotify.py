@@ -34,7 +34,7 @@ IN_DELETE_SELF = 0x400
 
 
 class News(msgspec.Struct):
-    """What has happened since the last ``Lookout.news``."""
+    """What has happened since the last ``InotifyWatcher.news``."""
 
     changed: set[str] = msgspec.field(default_factory=set)
     """Absolute paths."""
@@ -42,7 +42,7 @@ class News(msgspec.Struct):
     """Changes may have been missed: look at everything."""
 
 
-class Lookout(threading.Thread):
+class InotifyWatcher(threading.Thread):
     """Watches ``root`` and calls ``wake`` when there is news. ``deaf``: only notices whether the folder is there.
 
     ``quiet`` is a folder that may change as it likes, should it lie below.

@@ -1,8 +1,8 @@
 """What ``mediactl watch`` takes in, for ever: what is there, then whatever comes, once it is still.
 
-Three things are looked at, in this order: what a ``Lookout`` was told of, files held by ``Settling`` whose time has
-come, and walks: of folders that appeared, and of everything (first of all, when changes may have been missed, and now
-and then).
+Three things are looked at, in this order: what an ``InotifyWatcher`` was told of, files held by ``Settling`` whose time
+has come, and walks: of folders that appeared, and of everything (first of all, when changes may have been missed, and
+now and then).
 Everything new that a walk meets is held too, so a file is taken early only if it was there, and still, at the start.
 """
 
@@ -23,7 +23,7 @@ from mediactl.model.events import Event
 from mediactl.model.jobs import Priority
 from mediactl.sources import scan
 from mediactl.sources.debounce import Settling, still_mark
-from mediactl.sources.inotify import OUT_OF_WATCHES, Lookout, mark_of, watches_left
+from mediactl.sources.inotify import OUT_OF_WATCHES, InotifyWatcher, mark_of, watches_left
 
 PIECE = 256
 """Files looked at in one step: about a millisecond."""
@@ -38,7 +38,7 @@ COUNT_INTERVAL = 0.5
 SHARE = 9
 """A look at everything is followed by a pause of so many times its duration."""
 
-Look = Iterator[scan.Batch | scan.Trouble]
+Appearance = Iterator[scan.Batch | scan.Trouble]
 File = tuple[bytes, bytes, bytes]
 """(root, folder relative to it, name)."""
 
@@ -46,13 +46,13 @@ File = tuple[bytes, bytes, bytes]
 class Root:
     """A SOURCE folder, and how far it was looked at."""
 
-    def __init__(self, path: bytes, prefix: bytes, lookout: Lookout) -> None:
+    def __init__(self, path: bytes, prefix: bytes, watcher: InotifyWatcher) -> None:
         self.path = path
         self.prefix = prefix
-        self.lookout = lookout
+        self.watcher = watcher
         self.changed: set[str] = set()
-        self.near: Look | None = None
-        self.full: Look | None = None
+        self.near: Appearance | None = None
+        self.full: Appearance | None = None
         """The walks that go on now, of a folder that appeared and of everything."""
         self.surveyed = False
         """Whether the first one is over."""
@@ -100,19 +100,19 @@ class Watch:
         self._settling: Settling[File] = Settling(self._wanted.settle, self._stat)
         deaf = self._wanted.poll is not None
         self._roots = {
-            path: Root(path, prefix, Lookout(path, settings.out, self._wake, deaf=deaf))
+            path: Root(path, prefix, InotifyWatcher(path, settings.out, self._wake, deaf=deaf))
             for path, prefix in roots.items()
         }
 
     def start(self) -> None:
         """Begin to watch; nothing comes before."""
         for root in self._roots.values():
-            root.lookout.start()
+            root.watcher.start()
 
     def close(self) -> None:
         """End the threads."""
         for root in self._roots.values():
-            root.lookout.close()
+            root.watcher.close()
         self.wakeup.close()
         self._theirs.close()
 
@@ -164,7 +164,7 @@ class Watch:
         except BlockingIOError:
             return  # nothing was told
         for root in self._roots.values():
-            news = root.lookout.news()
+            news = root.watcher.news()
             root.changed |= news.changed
             if self._follow and root.changed:  # by which name a walk comes to a file, only a walk can tell
                 root.changed.clear()
@@ -174,7 +174,7 @@ class Watch:
                 root.next_walk = min(root.next_walk, max(now + (AGAIN if root.surveyed else 0.0), root.rested_at))
 
     def _state(self, root: Root, now: float) -> None:
-        gone = root.lookout.gone
+        gone = root.watcher.gone
         if gone and not root.gone:
             root.near, root.full, root.next_walk = None, None, math.inf
             root.appeared.clear()
@@ -183,7 +183,7 @@ class Watch:
         elif root.gone and not gone:
             self._emit(Event("watch.resumed", {"path": shown(root.path)}))
         root.gone = gone
-        self._misses(root, root.lookout.misses)
+        self._misses(root, root.watcher.misses)
 
     def _misses(self, root: Root, why: str) -> None:
         if why and not root.misses:
@@ -290,7 +290,7 @@ class Watch:
         old = [entry for entry in batch.files if max(entry[2], entry[3]) <= since]
         return msgspec.structs.replace(batch, files=old) if old else None
 
-    def _look(self, root: Root, below: bytes) -> Look:
+    def _look(self, root: Root, below: bytes) -> Appearance:
         return scan.folder(root.path, prefix=root.prefix, never=self._marks(), follow=self._follow, below=below)
 
     def _interval(self, root: Root) -> float:

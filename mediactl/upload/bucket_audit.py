@@ -96,7 +96,7 @@ class Bucket:
     def _head(self, key: str) -> Stored | None:
         try:
             return self._store.head(key)
-        except Exists:  # as in ``Errand.look``
+        except Exists:  # as in ``Session.look``
             return None
 
 

@@ -12,7 +12,7 @@ DOUBTS = 3
 else. A few resends for nothing, once a process."""
 
 
-class Manners:
+class Capabilities:
     """Of one store. Its fields are set by many threads; any order of that will do."""
 
     def __init__(self, plain: bool) -> None:

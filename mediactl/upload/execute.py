@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from mediactl.model.uploads import Place, Sent, UploadState, UploadTask
-from mediactl.upload.capabilities import Manners
+from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Tuning
 from mediactl.upload.store import Expired, Limits, Refused, Store, StoreError
 from mediactl.upload.transfer import Ledger, Report, transfer
@@ -40,7 +40,7 @@ class Transfers:
         self._open_store = open_store
         self._new_token = new_token
         self._connections = tuning.concurrency
-        self._stores: dict[Place, tuple[Store, Manners] | StoreError] = {}
+        self._stores: dict[Place, tuple[Store, Capabilities] | StoreError] = {}
         self._opening = threading.Lock()
         self._running = 0
         self._changed = threading.Condition()
@@ -83,12 +83,12 @@ class Transfers:
         """The store of a place, opened once."""
         return self._store(place)[0]
 
-    def _store(self, place: Place) -> tuple[Store, Manners]:
+    def _store(self, place: Place) -> tuple[Store, Capabilities]:
         with self._opening:
             if place not in self._stores:
                 plain = (place.endpoint_url or "").startswith("http://")
                 try:
-                    self._stores[place] = self._open_store(place, self._connections), Manners(plain)
+                    self._stores[place] = self._open_store(place, self._connections), Capabilities(plain)
                 except (Refused, Expired) as error:  # looking for credentials may take seconds: once is enough
                     self._stores[place] = error
             found = self._stores[place]

@@ -26,7 +26,7 @@ from mediactl.model.uploads import (
     apply,
 )
 from mediactl.upload import policy
-from mediactl.upload.capabilities import Manners, md5_of
+from mediactl.upload.capabilities import Capabilities, md5_of
 from mediactl.upload.engine import Engine, Turn
 from mediactl.upload.fair_queue import Job
 from mediactl.upload.policy import Standing
@@ -46,7 +46,7 @@ class Ledger(Protocol):
         """Returns when the change is on disk. Called by one thread at a time for one upload."""
 
 
-class Errand:
+class Session:
     """One upload under way. Its state changes in its job's thread only."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Errand:
         source: Source,
         *,
         store: Store,
-        manners: Manners,
+        capabilities: Capabilities,
         engine: Engine,
         ledger: Ledger,
         report: Report,
@@ -67,7 +67,7 @@ class Errand:
         self.state = state
         self.source = source
         self.store = store
-        self.manners = manners
+        self.capabilities = capabilities
         self.engine = engine
         self.limits = limits
         self.new_token = new_token
@@ -135,18 +135,18 @@ class Errand:
         condition = Condition(if_etag=aim) if aim else Condition(if_absent=True)
         if self.task.if_exists is not IfExists.REPLACE:
             return write(condition, True)
-        if self.manners.conditions:
+        if self.capabilities.conditions:
             try:
                 return write(condition, False)
             except Refused:
                 pass
         answer = write(Condition(), True)
-        self.manners.conditions = False
+        self.capabilities.conditions = False
         return answer
 
     def check(self, etag: str, body: memoryview) -> str:
         """The ETag. Raises Corrupted when it shows that the store has other bytes."""
-        if not self.manners.intact(etag, partial(md5_of, body)):
+        if not self.capabilities.intact(etag, partial(md5_of, body)):
             raise Corrupted(f"{self.task.url}: the store got other bytes than were sent")
         return etag
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from functools import partial
 
 from mediactl.model.uploads import LIVE, IfExists, Sent, SentStatus, UploadState, UploadTask
-from mediactl.upload.capabilities import Manners, md5_of
+from mediactl.upload.capabilities import Capabilities, md5_of
 from mediactl.upload.engine import Engine, Turn
 from mediactl.upload.multipart import begin, send
 from mediactl.upload.policy import Standing
-from mediactl.upload.session import Errand
 from mediactl.upload.session import Ledger as Ledger
 from mediactl.upload.session import Report as Report
+from mediactl.upload.session import Session
 from mediactl.upload.source import Source
 from mediactl.upload.store import Busy, Condition, Exists, Limits, Store
 
@@ -26,7 +26,7 @@ def transfer(
     task: UploadTask,
     state: UploadState,
     store: Store,
-    manners: Manners,
+    capabilities: Capabilities,
     engine: Engine,
     ledger: Ledger,
     report: Report,
@@ -37,7 +37,7 @@ def transfer(
     """See that the object is there, or say why it was left alone.
 
     May be stopped at any instant and called again with the state of the last saved change: it goes on from there, and
-    sends no part again that was saved. ``manners`` goes with the store; ``new_token`` gives 32 random hex digits.
+    sends no part again that was saved. ``capabilities`` goes with the store; ``new_token`` gives 32 random hex digits.
 
     Raises SourceChanged (plan it anew), RejectedInput, StoreError (Refused and Expired: for every upload to this
     place), Stopped, OSError, and what the ledger raises. An open multipart upload stays open then, to be resumed.
@@ -46,12 +46,12 @@ def transfer(
     if not known and state.source is not None and state.source == task.fingerprint:
         known = state.sha256
     with Source(task.file, task.fingerprint, known) as source:
-        errand = Errand(
+        session = Session(
             task,
             state,
             source,
             store=store,
-            manners=manners,
+            capabilities=capabilities,
             engine=engine,
             ledger=ledger,
             report=report,
@@ -63,39 +63,39 @@ def transfer(
             # Hashed before it is sent, though that reads the file twice: its digest goes into the metadata, which S3
             # takes at Create and never later; and only the digest tells whether there is anything to send at all.
             source.digest()
-        if live and not begin.resumable(errand):
-            begin.abandon(errand)
+        if live and not begin.resumable(session):
+            begin.abandon(session)
             live = False
         if live or task.size >= max(1, limits.multipart_from):
-            return send.send(errand, live, ROUNDS)
-        return _small(errand)
+            return send.send(session, live, ROUNDS)
+        return _small(session)
 
 
-def _small(errand: Errand) -> Sent:
+def _small(session: Session) -> Sent:
     """One PutObject, in one turn. Nothing is saved on the way: when the answer is lost together with this process, the
     next run finds the object by its digest, or sends the few bytes again."""
-    task, source, state = errand.task, errand.source, errand.state
-    with errand.engine.turn(errand.job, task.size) as turn:
+    task, source, state = session.task, session.source, session.state
+    with session.engine.turn(session.job, task.size) as turn:
         body = source.read(0, task.size)
         source.identify(body)
         crc32 = zlib.crc32(body)
         # An earlier upload that this job is to replace is not "this very upload".
         mine = "" if task.if_exists is IfExists.REPLACE else state.token
         hint = task.seen == ""
-        token = errand.new_token()
+        token = session.new_token()
         for round_ in range(1, ROUNDS + 1):
             aim = ""
             if not hint:
-                judged = _judged(errand, turn, body, mine)
+                judged = _judged(session, turn, body, mine)
                 if isinstance(judged, Sent):
                     return judged
                 aim = judged
             try:
-                etag = errand.conditional(aim, partial(_put, errand, turn, body, crc32, token))
-                return errand.done(SentStatus.SENT, etag, token)
+                etag = session.conditional(aim, partial(_put, session, turn, body, crc32, token))
+                return session.done(SentStatus.SENT, etag, token)
             except Exists:
                 # Something is there: by our own request whose answer was lost, by another, or the LIST was older.
-                ended = errand.raced(errand.head(turn), token)
+                ended = session.raced(session.head(turn), token)
                 if ended and not (hint and ended.status is SentStatus.CONFLICT):
                     return ended
                 if round_ == ROUNDS:
@@ -108,23 +108,23 @@ def _small(errand: Errand) -> Sent:
     raise AssertionError("every round ends or goes on")
 
 
-def _judged(errand: Errand, turn: Turn, body: memoryview, token: str) -> Sent | str:
+def _judged(session: Session, turn: Turn, body: memoryview, token: str) -> Sent | str:
     """The end, when what is there ends it; else the ETag of what may be overwritten ("": nothing is there)."""
-    there = errand.head(turn)
-    ours = errand.standing(there, token) in (Standing.MINE, Standing.SAME)
-    if there and ours and not errand.manners.intact(there.etag, partial(md5_of, body)):
+    there = session.head(turn)
+    ours = session.standing(there, token) in (Standing.MINE, Standing.SAME)
+    if there and ours and not session.capabilities.intact(there.etag, partial(md5_of, body)):
         return there.etag  # spoilt on its way, and we were killed before the next try
-    return errand.judged(there, token, SentStatus.ADOPTED)
+    return session.judged(there, token, SentStatus.ADOPTED)
 
 
 def _put(
-    errand: Errand, turn: Turn, body: memoryview, crc32: int, token: str, condition: Condition, fatal: bool
+    session: Session, turn: Turn, body: memoryview, crc32: int, token: str, condition: Condition, fatal: bool
 ) -> str:
     def put() -> str:
         nonlocal condition
-        etag = errand.store.put(errand.task.key, body, crc32, errand.about(token), condition)
+        etag = session.store.put(session.task.key, body, crc32, session.about(token), condition)
         if condition != Condition():
             condition = Condition(if_etag=etag)  # should these be the wrong bytes: they are what is to be overwritten
-        return errand.check(etag, body)
+        return session.check(etag, body)
 
-    return errand.send(turn, len(body), put, fatal)
+    return session.send(turn, len(body), put, fatal)

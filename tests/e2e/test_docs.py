@@ -15,7 +15,7 @@ from conftest import ROOT, CommandLine
 from mediactl.assets import document
 from mediactl.cli import cli
 from mediactl.model.assets import Artefact
-from mediactl.model.media import AudioTrack, Chapter, MediaInfo, TextTrack, VideoTrack
+from mediactl.model.media import AudioStream, Chapter, MediaInfo, SubtitleStream, VideoStream
 from mediactl.recipe import loader
 
 
@@ -95,7 +95,16 @@ def test_the_asset_in_the_docs_is_one_and_every_key_of_an_asset_is_told() -> Non
         whole.artefacts, whole.metadata, document.look_of(whole)
     )
     told = set(re.findall(r"[`.\]](\w+)`", text))
-    structs = (document.Asset, document.AssetSource, MediaInfo, VideoTrack, AudioTrack, TextTrack, Chapter, Artefact)
+    structs = (
+        document.Asset,
+        document.AssetSource,
+        MediaInfo,
+        VideoStream,
+        AudioStream,
+        SubtitleStream,
+        Chapter,
+        Artefact,
+    )
     for struct in structs:
         names = {field.encode_name for field in msgspec.structs.fields(struct)}
         assert names - {"source", "metadata", "artefacts"} <= told, struct

@@ -17,7 +17,7 @@ from conftest import CommandLine
 from PIL import Image
 
 from mediactl.assets import document
-from mediactl.assets.document import Look
+from mediactl.assets.document import Appearance
 from mediactl.media.ffmpeg import process
 from mediactl.media.inspect import metadata
 from mediactl.model.media import MediaInfo
@@ -59,18 +59,23 @@ def run(mediactl: CommandLine) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def test_a_look_survives_as_text() -> None:
-    for look in (Look(), Look("abc=", "#102030", "00ff00ff00ff00ff"), Look("", "#102030", ""), Look("abc=", "#102030")):
-        assert Look.parse(look.text()) == look
+    for look in (
+        Appearance(),
+        Appearance("abc=", "#102030", "00ff00ff00ff00ff"),
+        Appearance("", "#102030", ""),
+        Appearance("abc=", "#102030"),
+    ):
+        assert Appearance.parse(look.text()) == look
 
 
 def test_what_earlier_versions_kept_is_known_to_lack_something() -> None:
-    old = Look.parse("2fcaZwh4=")
-    assert old == Look("2fcaZwh4=")
+    old = Appearance.parse("2fcaZwh4=")
+    assert old == Appearance("2fcaZwh4=")
     assert old.known(thumbhash=True) == old.known(thumbhash=False) == ""
-    plain = Look("abc=", "#102030")
+    plain = Appearance("abc=", "#102030")
     assert plain.known(thumbhash=True) == plain.text()
-    assert Look.parse(plain.known(thumbhash=False)).placeholder == ""
-    assert Look("", "#102030").known(thumbhash=True) == ""
+    assert Appearance.parse(plain.known(thumbhash=False)).placeholder == ""
+    assert Appearance("", "#102030").known(thumbhash=True) == ""
 
 
 def test_tags_that_the_recipe_does_not_name_are_left_out() -> None:

@@ -24,21 +24,21 @@ from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Artefact, OutputFile
 from mediactl.model.events import Event
-from mediactl.model.jobs import Made, MakeTask, PieceTask, Priority, ProbeTask, Verdict
-from mediactl.model.media import AudioTrack, Kind, MediaInfo, Source, VideoTrack
+from mediactl.model.jobs import JobResult, MakeTask, PieceTask, Priority, ProbeTask, Verdict
+from mediactl.model.media import AudioStream, Kind, MediaInfo, Source, VideoStream
 from mediactl.pipeline.completer import MAX_CHANGES
-from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.recipe import loader
 
 WEB = loader.load("web")
-FILMS = loader.parse(
+VIDEOS = loader.parse(
     'name = "films"\ncutting = { above = 4, piece = 4 }\n[[video]]\nname = "v"\n[[poster]]\nname = "p"\n', "films.toml"
 )
 PHOTO = MediaInfo(format="jpeg", width=500, height=400)
-SHOWN = VideoTrack("h264", 640, 360, rate="25", even=True, frames=250)
-FILM = MediaInfo("mp4", 640, 360, 10.0, video=SHOWN, audio=(AudioTrack("aac", 2, 48_000),))
+SHOWN = VideoStream("h264", 640, 360, rate="25", even=True, frames=250)
+FILM = MediaInfo("mp4", 640, 360, 10.0, video=SHOWN, audio=(AudioStream("aac", 2, 48_000),))
 PIECES = 4
 """Of that film: 100, 100 and 50 frames, and the sound."""
 VERSIONS = {"image": "1", "ffmpeg": "1"}
@@ -77,7 +77,7 @@ class Run:
         self.events: list[Event] = []
         # Its clock runs, so that it looks for dead runs at every turn.
         ticks = itertools.count(0.0, 1.0)
-        self.backlog = JournalBacklog(
+        self.backlog = Dispatcher(
             self.journal, self.planner, NoIntake(), out, self.events.append, lambda: next(ticks)
         )  # fmt: skip
 
@@ -87,15 +87,15 @@ def result_of(assignment: Assignment, info: MediaInfo) -> bytes:
     if assignment.kind == "probe":
         # Other content at every change, so that the files are no twins.
         digest = hashlib.sha256(msgspec.json.encode(source_of(assignment))).hexdigest()
-        return msgspec.msgpack.encode(Made(digest=digest, info=info))
+        return msgspec.msgpack.encode(JobResult(digest=digest, info=info))
     if assignment.kind == "piece":
-        return msgspec.msgpack.encode(Made())
+        return msgspec.msgpack.encode(JobResult())
     task = msgspec.json.decode(assignment.payload, type=MakeTask)
     files = tuple(
         OutputFile(Artefact(each.name, each.role, "image/webp", 1, "s", each.key), 5, number)
         for number, each in enumerate(task.targets)
     )
-    return msgspec.msgpack.encode(Made(files=files, made=len(files), folder_mtime_ns=7))
+    return msgspec.msgpack.encode(JobResult(files=files, made=len(files), folder_mtime_ns=7))
 
 
 def source_of(assignment: Assignment) -> Source:
@@ -290,7 +290,7 @@ test_any_order_of_events_keeps_sources_and_jobs_in_agreement = Machine.TestCase
 class FilmMachine(Machine):
     """The same with films that are cut: many jobs of one source at once, and one that waits for them all."""
 
-    recipe = FILMS
+    recipe = VIDEOS
     kind = Kind.VIDEO
     info = FILM
 
@@ -343,14 +343,16 @@ def test_any_order_of_more_events_keeps_all_in_agreement(machine: type[Machine])
 def test_the_last_piece_of_a_film_calls_for_the_job_that_joins_them(tmp_path: Path) -> None:
     film = tmp_path / "0.mov"
     film.write_bytes(b"content")
-    run = Run(tmp_path, Clock(), FILMS)
+    run = Run(tmp_path, Clock(), VIDEOS)
     with run.stack:
         source = Source(
             os.fsencode(tmp_path), b"0.mov", b"0.mov", fingerprint(film.stat()), Kind.VIDEO, "mp4"
         )  # fmt: skip
         with run.journal.transaction():
-            row = run.journal.sources.put(source, run.planner.keep(FILMS), run.planner.plans(FILMS)["video"], "pending")
-            run.journal.add([run.planner.probe_job(source, row, FILMS, Priority.NORMAL)])
+            row = run.journal.sources.put(
+                source, run.planner.keep(VIDEOS), run.planner.plans(VIDEOS)["video"], "pending"
+            )
+            run.journal.add([run.planner.probe_job(source, row, VIDEOS, Priority.NORMAL)])
         held = run.backlog.exchange([], Room({"quick": 9, "heavy": 9}), alone=True)
         kinds = []
         while held:

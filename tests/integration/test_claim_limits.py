@@ -16,7 +16,7 @@ from mediactl.jobs.journal import Journal
 from mediactl.jobs.priority import SLACK
 from mediactl.jobs.states import PATIENCE
 from mediactl.model.jobs import NewJob, Priority, Verdict
-from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.recipe import loader
@@ -52,11 +52,11 @@ def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
 
 
 @pytest.fixture
-def backlog(journal: Journal, tmp_path: Path, clock: Clock) -> JournalBacklog:
+def backlog(journal: Journal, tmp_path: Path, clock: Clock) -> Dispatcher:
     """What the pool would ask."""
     out = os.fsencode(tmp_path / "out")
     planner = Planner(Settings(sources=(), out=out, state=str(tmp_path)), loader.load("web"), {}, journal)
-    return JournalBacklog(journal, planner, NoIntake(), out, lambda _: None, clock)
+    return Dispatcher(journal, planner, NoIntake(), out, lambda _: None, clock)
 
 
 def taken(
@@ -144,7 +144,7 @@ def done(assignments: list[Assignment]) -> list[Ended]:
 
 
 def test_when_a_job_is_due_that_runs_alone_nothing_else_is_taken_until_it_ran(
-    journal: Journal, backlog: JournalBacklog, clock: Clock
+    journal: Journal, backlog: Dispatcher, clock: Clock
 ) -> None:
     put(journal, new_job("alone", kind="alone", lane="alone"))
     put(journal, *(new_job(number, kind="urgent", priority=Priority.URGENT) for number in range(6)))
@@ -160,7 +160,7 @@ def test_when_a_job_is_due_that_runs_alone_nothing_else_is_taken_until_it_ran(
 
 
 def test_a_job_that_runs_alone_and_is_not_due_runs_when_nothing_else_is_to_be_had(
-    journal: Journal, backlog: JournalBacklog
+    journal: Journal, backlog: Dispatcher
 ) -> None:
     put(journal, new_job("alone", kind="alone", lane="alone"), new_job("other", kind="other"))
     other = backlog.exchange([], ROOM, alone=True)
@@ -171,7 +171,7 @@ def test_a_job_that_runs_alone_and_is_not_due_runs_when_nothing_else_is_to_be_ha
 
 @pytest.mark.parametrize("priority", [Priority.URGENT, Priority.HIGH, Priority.NORMAL])
 def test_under_an_endless_stream_of_urgent_jobs_one_that_runs_alone_runs_when_it_is_due(
-    journal: Journal, backlog: JournalBacklog, clock: Clock, priority: Priority
+    journal: Journal, backlog: Dispatcher, clock: Clock, priority: Priority
 ) -> None:
     """Two workers, jobs of two seconds that end in turns: never are both idle by themselves."""
     start = clock.now
@@ -190,7 +190,7 @@ def test_under_an_endless_stream_of_urgent_jobs_one_that_runs_alone_runs_when_it
 
 
 def test_an_answer_of_what_was_given_back_changes_nothing(
-    journal: Journal, backlog: JournalBacklog, tmp_path: Path
+    journal: Journal, backlog: Dispatcher, tmp_path: Path
 ) -> None:
     """It had begun when it was taken back; by the time that it answers, another worker has it."""
     put(journal, new_job("a", kind="a"))
@@ -207,7 +207,7 @@ def test_an_answer_of_what_was_given_back_changes_nothing(
 
 
 def test_of_two_answers_in_one_exchange_the_stale_one_does_not_make_a_job_done(
-    journal: Journal, backlog: JournalBacklog, tmp_path: Path
+    journal: Journal, backlog: Dispatcher, tmp_path: Path
 ) -> None:
     put(journal, new_job("a", kind="a"))
     (first,) = backlog.exchange([], ROOM, alone=True)

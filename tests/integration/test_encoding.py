@@ -19,7 +19,7 @@ from mediactl.media.ffmpeg import process
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import TICKS, Weave
 from mediactl.media.inspect import streams as tracks
-from mediactl.media.inspect.streams import Tracks
+from mediactl.media.inspect.streams import Streams
 from mediactl.media.video.encode import Encoded, Piece, PieceNotExact, Stream, encode, resolved, streams_of
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
@@ -34,7 +34,7 @@ def moving(path: Path, rate: str, seconds: int, *arguments: str) -> Path:
     return make(path, "-f", "lavfi", "-i", picture, "-pix_fmt", "yuv420p", *arguments)
 
 
-def inspected(path: Path, *, rate: str = "") -> Tracks:
+def inspected(path: Path, *, rate: str = "") -> Streams:
     """What is in a film; with ``rate``, an even one."""
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -48,7 +48,7 @@ def inspected(path: Path, *, rate: str = "") -> Tracks:
 
 
 def encoded(
-    path: Path, found: Tracks, streams: Sequence[Stream], places: Sequence[Path], piece: Piece | None = None
+    path: Path, found: Streams, streams: Sequence[Stream], places: Sequence[Path], piece: Piece | None = None
 ) -> Encoded:
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -67,7 +67,7 @@ def encoded(
         os.close(fd)
 
 
-def in_pieces(path: Path, found: Tracks, stream: Stream, count: int, frames: int) -> list[Path]:
+def in_pieces(path: Path, found: Streams, stream: Stream, count: int, frames: int) -> list[Path]:
     """A film's pieces of so many frames, made one by one."""
     pieces = [Piece(number, first, min(frames, count - first)) for number, first in enumerate(range(0, count, frames))]
     places = [path.parent / f"{path.name}-{piece.number}.mp4" for piece in pieces]
@@ -247,7 +247,7 @@ def combed(path: Path) -> int:
     return int(top) + int(bottom)
 
 
-def looked_at(path: Path, found: Tracks) -> Weave | None:
+def looked_at(path: Path, found: Streams) -> Weave | None:
     fd = os.open(path, os.O_RDONLY)
     try:
         return interlacing.detected(fd, found, threads=1, limits=LIMITS, folder=os.fsencode(path.parent))

@@ -14,7 +14,7 @@ import pytest
 from support.films import inspected, make
 
 from mediactl.media.audio import mixdown
-from mediactl.media.audio.mixdown import SoundWanted
+from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.ffmpeg import process
 from mediactl.media.inspect import streams
 from mediactl.model.assets import Target
@@ -23,14 +23,14 @@ from mediactl.model.media import Limits
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=2")
 
 
-def encoded(path: Path, *wanted: SoundWanted) -> tuple[list[Path], list[str]]:
+def encoded(path: Path, *wanted: AudioRequest) -> tuple[list[Path], list[str]]:
     """The sounds of a film, and the warnings about them."""
     folder = path.parent / f"out of {path.name}"
     folder.mkdir()
     places = {each: os.fsencode(folder / f".mediactl-{number}.m4a") for number, each in enumerate(wanted)}
     with path.open("rb") as file:
         found = streams.inspect(file.fileno(), path.suffix[1:], Limits())
-        complaints = mixdown.encode_sounds(
+        complaints = mixdown.encode_audio(
             file.fileno(),
             found,
             wanted,
@@ -68,7 +68,7 @@ def test_every_track_becomes_a_file_of_its_own_with_its_language(tmp_path: Path)
         *("-map", "0", "-map", "1", "-map", "2", "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=deu"),
         *("-c:v", "libx264", "-c:a", "libvorbis", "-ac", "2"),
     )
-    files, warnings = encoded(film, SoundWanted(0, 96, 2), SoundWanted(1, 96, 2), SoundWanted(1, 64, 1))
+    files, warnings = encoded(film, AudioRequest(0, 96, 2), AudioRequest(1, 96, 2), AudioRequest(1, 64, 1))
     assert warnings == []
     assert [inspected(file).info.audio[0].language for file in files] == ["eng", "deu", "deu"]
     assert [len(samples(file)) for file in files] == [2, 2, 1]
@@ -82,7 +82,7 @@ def test_every_track_becomes_a_file_of_its_own_with_its_language(tmp_path: Path)
 def test_a_click_stays_at_its_time(tmp_path: Path) -> None:
     click = "aevalsrc=if(between(t\\,1\\,1.002)\\,0.9\\,0):d=2:s=48000"
     film = make(tmp_path / "a.mkv", *PICTURE, "-f", "lavfi", "-i", click, "-c:v", "libx264", "-c:a", "flac")
-    (file,), _ = encoded(film, SoundWanted(0, 128, 1))
+    (file,), _ = encoded(film, AudioRequest(0, 128, 1))
     channel = samples(file)[0]
     loudest = max(range(len(channel)), key=lambda place: abs(channel[place]))
     assert loudest / 48_000 == pytest.approx(1.001, abs=0.003)
@@ -94,7 +94,7 @@ def test_a_sound_that_begins_late_and_ends_early_is_silence_there(tmp_path: Path
         *PICTURE,
         *("-itsoffset", "0.5", "-f", "lavfi", "-i", "sine=440:d=0.7:r=48000", "-c:v", "libx264", "-c:a", "flac"),
     )
-    (file,), warnings = encoded(film, SoundWanted(0, 128, 1))
+    (file,), warnings = encoded(film, AudioRequest(0, 128, 1))
     channel = samples(file)[0]
     assert warnings == []
     assert len(channel) / 48_000 == pytest.approx(2.0, abs=0.025)
@@ -115,7 +115,7 @@ def test_six_channels_are_mixed_down_without_clipping(tmp_path: Path) -> None:
         ),
         *("-c:v", "libx264", "-c:a", "pcm_f32le"),
     )
-    (file,), _ = encoded(film, SoundWanted(0, 192, 2))
+    (file,), _ = encoded(film, AudioRequest(0, 192, 2))
     # Without the ends, where a sound that begins at once makes every lossy encoder overshoot.
     left, right = (channel[9_600:-9_600] for channel in samples(file))
     assert max(abs(value) for value in left) < 0.95
@@ -137,7 +137,7 @@ def test_a_sound_that_breaks_off_is_silent_from_there_on_and_told(whole: float, 
             if packet.pts and packet.pos and packet.time_base and float(packet.pts * packet.time_base) > whole:
                 content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
     film.write_bytes(content)
-    (file,), warnings = encoded(film, SoundWanted(0, 96, 1))
+    (file,), warnings = encoded(film, AudioRequest(0, 96, 1))
     assert any(f"the sound is broken after {whole:.0f}." in warning for warning in warnings), warnings
     channel = samples(file)[0]
     assert len(channel) / 48_000 == pytest.approx(6.0, abs=0.03)
@@ -157,7 +157,7 @@ def test_a_sound_that_changes_its_channels_stays_in_time(late: float, tmp_path: 
         )
     film = tmp_path / "a.ts"
     film.write_bytes(b"".join(part.read_bytes() for part in parts))
-    files, warnings = encoded(film, SoundWanted(0, 128, 2), SoundWanted(0, 64, 1))
+    files, warnings = encoded(film, AudioRequest(0, 128, 2), AudioRequest(0, 64, 1))
     assert "the sound changes its channels or its rate in the middle: it was made uniform" in warnings
     for file in files:
         channel = samples(file)[0]
@@ -175,7 +175,7 @@ def test_targets_that_hold_the_same_sound_share_it(tmp_path: Path) -> None:
     mp4 = Target("a.mp4", "rendition", "video", {"sound": True, "audio_bitrate": 128}, "1")
     track = Target("b.mp4", "sound", "sound", {"track": 0, "bitrate": 128, "channels": 2, "segment": 6.0}, "2")
     silent = Target("c.mp4", "rendition", "video", {"sound": False, "audio_bitrate": 128}, "3")
-    assert mixdown.wanted(found, [mp4, track, silent]) == (SoundWanted(0, 128, 2),)
+    assert mixdown.wanted(found, [mp4, track, silent]) == (AudioRequest(0, 128, 2),)
 
 
 def test_real_films_keep_every_sound(corpus: Path, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_real_films_keep_every_sound(corpus: Path, tmp_path: Path) -> None:
         if not found.sounds or found.info.duration is None or found.info.duration > 60:
             continue
         (file,), warnings = encoded(
-            copy, SoundWanted(found.sounds[0].ordinal, 128, min(2, found.info.audio[0].channels))
+            copy, AudioRequest(found.sounds[0].ordinal, 128, min(2, found.info.audio[0].channels))
         )
         assert found.picture
         end = max(found.sounds[0].end, found.picture.end)

@@ -35,7 +35,7 @@ from support.pictures import (
     render,
 )
 
-from mediactl.assets.document import Look
+from mediactl.assets.document import Appearance
 from mediactl.core.errors import JobFailed, MediactlError
 from mediactl.media.drafts import Drafts
 from mediactl.media.image import fallback, load, save
@@ -526,7 +526,7 @@ def test_a_poster_is_made_of_a_frame(tmp_path: Path) -> None:
     assert (draft.width, draft.height, draft.media_type) == (320, 240, "image/webp")
     with Image.open(tmp_path / "poster") as poster:
         assert all_near(corners(poster), (RED, GREEN, BLUE, WHITE), 6)
-    look = Look.parse(image.placeholder_of(os.fsencode(tmp_path / "frame.png")))
+    look = Appearance.parse(image.placeholder_of(os.fsencode(tmp_path / "frame.png")))
     assert len(base64.b64decode(look.placeholder)) > 15
 
 

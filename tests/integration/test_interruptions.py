@@ -15,7 +15,7 @@ from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience, State
 from mediactl.model.events import Event
 from mediactl.model.jobs import Verdict
-from mediactl.pipeline.dispatcher import JournalBacklog
+from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
 from mediactl.pool.contract import Ended, Room
 from mediactl.recipe import loader
@@ -48,7 +48,7 @@ class Setting:
             journal.add([new_job("a", kind="image", source=self.source)])
         out = os.fsencode(folder / "out")
         planner = Planner(Settings(sources=(), out=out, state=str(folder)), loader.load("web"), {}, journal)
-        self.backlog = JournalBacklog(journal, planner, NoIntake(), out, self.events.append, Clock())
+        self.backlog = Dispatcher(journal, planner, NoIntake(), out, self.events.append, Clock())
 
     def run_and_end(self, verdict: Verdict, worker: int) -> None:
         """One attempt that ends so; worker 0: it never reached one."""

@@ -13,7 +13,7 @@ from mediactl.jobs import report
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.states import State
 from mediactl.model.assets import Artefact, OutputFile
-from mediactl.model.jobs import Made, Priority, Usage, Verdict
+from mediactl.model.jobs import JobResult, Priority, Usage, Verdict
 from mediactl.model.media import MediaInfo
 
 
@@ -85,7 +85,7 @@ def test_a_done_source_names_its_artefacts_and_needs_what_proves_it(journal: Jou
         journal.sources.set_state(source, "done", "")
     with journal.transaction():
         journal.sources.probed(source, "digest", MediaInfo(format="jpeg", width=3, height=2), "plan")
-        journal.sources.done(source, Made(folder_mtime_ns=5), "plan")
+        journal.sources.done(source, JobResult(folder_mtime_ns=5), "plan")
     assert rows.sources() == {"done": 1}
 
 
@@ -113,7 +113,7 @@ def test_of_many_sources_with_equal_content_each_artefact_is_offered_once(journa
         for number in range(50):
             twin = journal.sources.put(a_source(b"twins/%d" % number), "", "", "pending")
             journal.sources.probed(twin, "digest", info, "")
-            journal.sources.done(twin, Made(files=files), "")
+            journal.sources.done(twin, JobResult(files=files), "")
         last = journal.sources.put(a_source(b"last"), "", "", "pending")
         journal.sources.probed(last, "digest", info, "")
     offered = journal.sources.twins(last, "digest", b"/out")

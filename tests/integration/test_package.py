@@ -15,8 +15,8 @@ from mediactl.core.errors import JobFailed, MachineBlocked
 from mediactl.media.hls import playlists
 from mediactl.media.inspect import durations
 from mediactl.media.mp4 import fragments, languages, package
-from mediactl.media.mp4.package import SoundFile
-from mediactl.model.media import Chapter, TextTrack
+from mediactl.media.mp4.package import AudioFile
+from mediactl.model.media import Chapter, SubtitleStream
 
 FILM = Fraction(24000, 1001)
 CHAPTERS = (Chapter(0.0, 2.5, "Anfang"), Chapter(2.5, 6.0, "Ende"))
@@ -76,7 +76,7 @@ def test_a_track_of_pieces_has_every_frame_at_its_time(clips: Path, tmp_path: Pa
 
 def test_sound_is_in_sync_to_the_sample_in_both(clips: Path, tmp_path: Path) -> None:
     film, track = tmp_path / "film.mp4", tmp_path / "sound.mp4"
-    package.mp4(pieces(clips), [SoundFile(bytes(clips / "first.m4a"))], bytes(film), rate=FILM)
+    package.mp4(pieces(clips), [AudioFile(bytes(clips / "first.m4a"))], bytes(film), rate=FILM)
     package.sound_track(bytes(clips / "first.m4a"), bytes(track), segment=4, rate=FILM)
     for made in (film, track):
         found = hls_films.beeps(made)
@@ -96,7 +96,7 @@ def test_frames_of_varying_length_keep_their_times(tmp_path: Path) -> None:
 
 def test_a_late_picture_is_late_in_the_mp4_and_begins_at_once_in_a_track(clips: Path, tmp_path: Path) -> None:
     whole = hls_films.picture(tmp_path / "late.mp4", filters="setpts=PTS+0.5/TB")
-    package.mp4([bytes(whole)], [SoundFile(bytes(clips / "first.m4a"))], bytes(tmp_path / "film.mp4"))
+    package.mp4([bytes(whole)], [AudioFile(bytes(clips / "first.m4a"))], bytes(tmp_path / "film.mp4"))
     package.track([bytes(whole)], bytes(tmp_path / "track.mp4"), segment=2, rate=Fraction(24))
     assert stamps(tmp_path / "film.mp4")[:2] == [60_000, 65_000]
     assert stamps(tmp_path / "track.mp4")[:2] == [0, 65_000]
@@ -104,7 +104,7 @@ def test_a_late_picture_is_late_in_the_mp4_and_begins_at_once_in_a_track(clips: 
 
 
 def test_an_mp4_has_languages_titles_chapters_and_nothing_else(clips: Path, tmp_path: Path) -> None:
-    sounds = [SoundFile(bytes(clips / "first.m4a"), "ger", "Ton"), SoundFile(bytes(clips / "second.m4a"), "en", "")]
+    sounds = [AudioFile(bytes(clips / "first.m4a"), "ger", "Ton"), AudioFile(bytes(clips / "second.m4a"), "en", "")]
     film = tmp_path / "film.mp4"
     package.mp4(pieces(clips), sounds, bytes(film), rate=FILM, chapters=CHAPTERS)
     with av.open(str(film), "r") as container:
@@ -170,7 +170,7 @@ def test_a_presentation_passes_the_validator(clips: Path, tmp_path: Path) -> Non
     (tmp_path / "text.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nHallo\n")
     streams = [[clips / f"{name}{number}.mp4" for number in range(3)] for name in ("large", "piece")]
     sounds = [(clips / "first.m4a", "ger"), (clips / "second.m4a", "eng")]
-    texts = [(tmp_path / "text.vtt", TextTrack("subrip", "ger"), 7.05)]
+    texts = [(tmp_path / "text.vtt", SubtitleStream("subrip", "ger"), 7.05)]
     master = hls_films.presentation(tmp_path, streams, sounds, texts, rate=FILM, segment=4)
     tracks = hls_check.presentation(master)
     assert len(tracks) == 4
@@ -274,7 +274,7 @@ def test_the_bit_rate_is_that_of_the_heaviest_second_and_sound() -> None:
     assert (playlists.peak(film), playlists.average(film)) == (16_000, 10_667)
     text = playlists.master(
         [playlists.Picture("v.m3u8", film)],
-        [playlists.Heard("1.m3u8", quiet, "eng"), playlists.Heard("2.m3u8", loud, "eng", 'A "B"')],
+        [playlists.AudioStatistics("1.m3u8", quiet, "eng"), playlists.AudioStatistics("2.m3u8", loud, "eng", 'A "B"')],
     )
     assert "#EXT-X-STREAM-INF:BANDWIDTH=17600,AVERAGE-BANDWIDTH=11734," in text
     assert 'NAME="English"' in text and 'NAME="A B"' in text

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mediactl.admin.duplicates import DISTANCE
-from mediactl.assets.document import Look
+from mediactl.assets.document import Appearance
 from mediactl.media.image.fingerprint import fit, look_of
 from mediactl.media.image.vips import pyvips
 
@@ -81,7 +81,7 @@ def test_a_photo_turned_by_its_exif_has_the_hash_of_the_upright_one(corpus: Path
 def test_a_plain_picture_has_no_hash(level: int) -> None:
     plain = (pyvips.Image.black(50, 30, bands=3) + level).cast("uchar").copy(interpretation="srgb")
     look = look_of(plain.copy_memory())
-    assert look == Look(look.placeholder, "#" + 3 * f"{level:02x}", "")
+    assert look == Appearance(look.placeholder, "#" + 3 * f"{level:02x}", "")
 
 
 def test_the_dominant_colour_is_the_commonest_not_the_mean() -> None:

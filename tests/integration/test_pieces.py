@@ -24,7 +24,7 @@ from mediactl.media.inspect.cadence import Cadence, measure
 from mediactl.media.video import encode as video_encode
 from mediactl.media.video import pieces
 from mediactl.model.assets import Artefact, OutputFile, Reuse, Target
-from mediactl.model.jobs import Made, MakeTask, NewJob, PieceTask, Priority
+from mediactl.model.jobs import JobResult, MakeTask, NewJob, PieceTask, Priority
 from mediactl.model.media import Kind, Limits, Source
 from mediactl.outputs.tables import Cutting
 from mediactl.planning import jobs as plan
@@ -107,11 +107,11 @@ class Workshop:
         jobs = plan.piece_jobs(self.make_job(), self.targets, 2)
         return [msgspec.json.decode(job.payload, type=PieceTask) for job in jobs]
 
-    def piece(self, task: PieceTask, reuse: tuple[Reuse, ...] = ()) -> Made:
+    def piece(self, task: PieceTask, reuse: tuple[Reuse, ...] = ()) -> JobResult:
         """Do one of them."""
         return pieces.execute(task, reuse, b"token", lambda _: None)
 
-    def publish(self, keep: tuple[OutputFile, ...] = ()) -> Made:
+    def publish(self, keep: tuple[OutputFile, ...] = ()) -> JobResult:
         """Do the last one."""
         task = msgspec.json.decode(self.make_job(keep).payload, type=MakeTask)
         return making.make(task, (), b"token", lambda _: None)
@@ -191,7 +191,7 @@ def test_a_film_that_is_short_or_lacks_no_picture_is_not_cut(film: Path, tmp_pat
 def test_a_film_is_put_together_from_its_pieces(film: Path, tmp_path: Path) -> None:
     workshop = Workshop(film, tmp_path)
     for task in workshop.piece_tasks():
-        assert workshop.piece(task) == Made()
+        assert workshop.piece(task) == JobResult()
     there = workshop.files()
     assert sorted(name.rpartition("-")[2] for name in there) == sorted(
         ["00000.mp4", "00001.mp4", "00002.mp4"] * 2 + ["128.m4a"]

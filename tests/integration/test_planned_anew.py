@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import pyvips
 from support.journals import Clock, claim_one
-from test_backlog import FILM, FILMS, PHOTO, Run, result_of
+from test_backlog import FILM, PHOTO, VIDEOS, Run, result_of
 
 from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Destination, Settings
@@ -23,7 +23,7 @@ from mediactl.model.media import Kind, MediaInfo
 from mediactl.model.uploads import Place, UploadTask
 from mediactl.pipeline import publish
 from mediactl.pipeline.intake import Intake
-from mediactl.pipeline.publish import Shipping
+from mediactl.pipeline.publish import Publisher
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.recipe import loader
 from mediactl.recipe.loader import Recipe
@@ -237,7 +237,7 @@ def test_a_probe_with_other_limits_ends_in_vain(runs: Runs, verdict: Verdict) ->
 
 
 def test_pieces_of_a_film_that_wait_are_given_up_and_those_that_run_end_in_vain(films: Runs) -> None:
-    first, _ = films.begin(FILMS)
+    first, _ = films.begin(VIDEOS)
     (probe,) = films.turn(first)
     held = first.backlog.exchange([films.ended(probe)], Room({"quick": 1, "heavy": 1}), alone=False)
     assert {each.kind for each in held} == {"piece"}
@@ -256,7 +256,7 @@ def test_pieces_of_a_film_that_wait_are_given_up_and_those_that_run_end_in_vain(
 
 
 def test_pieces_of_another_plan_whose_run_is_killed_are_not_begun_again(films: Runs) -> None:
-    first, _ = films.begin(FILMS)
+    first, _ = films.begin(VIDEOS)
     (probe,) = films.turn(first)
     assert len(films.turn(first, films.ended(probe))) == 4
     second, _ = films.begin(FILMS_TOO)
@@ -288,7 +288,7 @@ def test_uploads_of_another_plan_that_wait_are_given_up(runs: Runs) -> None:
     first, _ = runs.begin(FIRST)
     runs.finish(first)
     with first.journal.transaction():
-        Shipping(first.journal, THERE, runs.out).begin(1, Priority.NORMAL)
+        Publisher(first.journal, THERE, runs.out).begin(1, Priority.NORMAL)
     assert states(first, "upload") == ["ready"]
     first.stack.close()
     second, reasons = runs.begin(SECOND)
@@ -305,7 +305,7 @@ def test_an_asset_json_that_was_made_anew_while_it_was_sent_is_sent_again(runs: 
 
     def begin() -> None:
         with run.journal.transaction():
-            Shipping(run.journal, THERE, runs.out).begin(1, Priority.NORMAL)
+            Publisher(run.journal, THERE, runs.out).begin(1, Priority.NORMAL)
 
     def arrives(upload: Claim) -> bool:
         with run.journal.transaction():

@@ -29,7 +29,7 @@ from mediactl.media.inspect import durations, streams
 from mediactl.media.video import render as video
 from mediactl.model.assets import Target
 from mediactl.model.jobs import MakeTask
-from mediactl.model.media import Kind, Limits, MediaInfo, Source, VideoTrack
+from mediactl.model.media import Kind, Limits, MediaInfo, Source, VideoStream
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=1")
@@ -184,7 +184,7 @@ def test_a_rotated_film_is_turned_upright(turn: int, corner: str, tmp_path: Path
     assert tracks_of(made.film).rotation == 0
 
 
-def tracks_of(path: Path) -> VideoTrack:
+def tracks_of(path: Path) -> VideoStream:
     with path.open("rb") as file:
         info = streams.probe(file.fileno(), "mp4", Limits())
     assert info.video

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mediactl.media.ffmpeg import process
 from mediactl.media.inspect import streams
-from mediactl.media.inspect.streams import Tracks
+from mediactl.media.inspect.streams import Streams
 from mediactl.model.media import Limits
 
 
@@ -18,7 +18,7 @@ def make(path: Path, *arguments: str) -> Path:
     return path
 
 
-def inspected(path: Path) -> Tracks:
+def inspected(path: Path) -> Streams:
     """What is in it."""
     with path.open("rb") as file:
         return streams.inspect(file.fileno(), path.suffix[1:], Limits())

@@ -13,7 +13,7 @@ import av
 from mediactl.media.ffmpeg import process
 from mediactl.media.hls import playlists
 from mediactl.media.mp4 import fragments, package
-from mediactl.model.media import TextTrack
+from mediactl.model.media import SubtitleStream
 
 STEPS = 20
 """Frames until the brightness begins anew."""
@@ -101,7 +101,7 @@ def presentation(
     folder: Path,
     pictures: Sequence[Sequence[Path]],
     sounds: Sequence[tuple[Path, str]] = (),
-    texts: Sequence[tuple[Path, TextTrack, float]] = (),
+    texts: Sequence[tuple[Path, SubtitleStream, float]] = (),
     *,
     rate: Fraction | None = Fraction(24),
     segment: float = 6.0,
@@ -116,7 +116,7 @@ def presentation(
     for number, (file, language) in enumerate(sounds):
         place = folder / f"hls-audio-{number}.mp4"
         package.sound_track(bytes(file), bytes(place), segment=segment, language=language, rate=rate)
-        heard.append(playlists.Heard(f"hls-audio-{number}.m3u8", fragments.read(bytes(place)), language))
+        heard.append(playlists.AudioStatistics(f"hls-audio-{number}.m3u8", fragments.read(bytes(place)), language))
         _write(folder, heard[-1].name, playlists.media(heard[-1].track, place.name, segment=segment))
     for number, (file, track, duration) in enumerate(texts):
         written.append(playlists.Text(f"hls-text-{number}.m3u8", track.language, track.title))

@@ -18,7 +18,7 @@ from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience
 from mediactl.model.events import Event
 from mediactl.model.jobs import NewJob
-from mediactl.pipeline.dispatcher import LANES, JournalBacklog
+from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Noting, Room, Stopped
 from mediactl.pool.process import worker_environment
@@ -57,7 +57,7 @@ class NoIntake:
         return {}
 
 
-class Recording(JournalBacklog):
+class Recording(Dispatcher):
     """Keeps every answer."""
 
     answers: list[Ended]

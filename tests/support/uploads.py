@@ -26,7 +26,7 @@ from mediactl.model.uploads import (
     UploadTask,
     apply,
 )
-from mediactl.upload.capabilities import Manners
+from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Tuning
 from mediactl.upload.store import (
     Condition,
@@ -179,7 +179,7 @@ def run(
         task,
         journal.state,
         store,
-        Manners(plain=True),
+        Capabilities(plain=True),
         engine or Engine(FAST),
         ledger,
         report,

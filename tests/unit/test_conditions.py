@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.repeatable import REPEATABLE
 
-from mediactl.model.media import AudioTrack, MediaInfo, TextTrack, VideoTrack
+from mediactl.model.media import AudioStream, MediaInfo, SubtitleStream, VideoStream
 from mediactl.recipe import conditions
 from mediactl.sources import sniff
 
@@ -22,11 +22,11 @@ FILM = MediaInfo(
     width=1920,
     height=1080,
     duration=10.0,
-    video=VideoTrack("hevc", 1920, 1080, fps=25.0, frames=250, transfer="smpte2084"),
-    audio=(AudioTrack("aac", 2, 48000), AudioTrack("aac", 6, 48000)),
-    texts=(TextTrack("subrip"),),
+    video=VideoStream("hevc", 1920, 1080, fps=25.0, frames=250, transfer="smpte2084"),
+    audio=(AudioStream("aac", 2, 48000), AudioStream("aac", 6, 48000)),
+    texts=(SubtitleStream("subrip"),),
 )
-SONG = MediaInfo(format="mp3", duration=180.0, audio=(AudioTrack("mp3", 1, 44100),))
+SONG = MediaInfo(format="mp3", duration=180.0, audio=(AudioStream("mp3", 1, 44100),))
 SOURCES = {"image": (PHOTO, GIF), "video": (FILM,), "audio": (SONG,)}
 
 
@@ -123,7 +123,7 @@ def test_whatever_is_written_is_refused_in_words_or_can_be_evaluated(condition: 
         assert conditions.holds(condition, PHOTO) in (True, False)
 
 
-@pytest.mark.parametrize("table", sorted(conditions.PICTURES | conditions.FILMS | conditions.SOUNDS))
+@pytest.mark.parametrize("table", sorted(conditions.PICTURES | conditions.VIDEOS | conditions.SOUNDS))
 def test_every_name_that_a_table_knows_can_be_asked_for(table: str) -> None:
     kind = "image" if table in conditions.PICTURES else "audio" if table in conditions.SOUNDS else "video"
     for name, known in conditions.NAMES.items():
@@ -144,6 +144,6 @@ def test_every_format_that_sniffing_tells_can_be_asked_for() -> None:
 
 
 def test_what_is_not_known_of_a_source_counts_as_nothing() -> None:
-    bare = msgspec.structs.replace(FILM, duration=None, width=None, height=None, video=VideoTrack("h264", 2, 2))
+    bare = msgspec.structs.replace(FILM, duration=None, width=None, height=None, video=VideoStream("h264", 2, 2))
     assert conditions.holds("duration == 0 and width == 0 and fps == 0 and frames == 0", bare)
     assert not conditions.holds("width / height > 1", bare)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mediactl.jobs.sources import Had, Outcome
-from mediactl.model.media import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack
+from mediactl.jobs.sources import Outcome, PriorArtefact
+from mediactl.model.media import AudioStream, Kind, MediaInfo, SubtitleStream, VideoStream
 from mediactl.pipeline import impact
 from mediactl.pipeline.impact import Effect
 from mediactl.planning import keys
@@ -20,11 +20,11 @@ FILM = MediaInfo(
     width=1920,
     height=1080,
     duration=60.0,
-    video=VideoTrack("h264", 1920, 1080, fps=25.0),
-    audio=(AudioTrack("aac", 2, 48000, language="eng"),),
-    texts=(TextTrack("subrip", language="eng"),),
+    video=VideoStream("h264", 1920, 1080, fps=25.0),
+    audio=(AudioStream("aac", 2, 48000, language="eng"),),
+    texts=(SubtitleStream("subrip", language="eng"),),
 )
-SONG = MediaInfo(format="mp3", duration=180.0, audio=(AudioTrack("mp3", 2, 44100),))
+SONG = MediaInfo(format="mp3", duration=180.0, audio=(AudioStream("mp3", 2, 44100),))
 
 
 def parse(outputs: str) -> loader.Recipe:
@@ -37,11 +37,11 @@ def widths(*wanted: int, more: str = "") -> str:
     return "".join(f'[[image]]\nname = "w{width}"\nwidth = {width}\n{more}' for width in wanted)
 
 
-def had(outputs: str, kind: Kind, info: MediaInfo, digest: str = "aa") -> list[Had]:
+def had(outputs: str, kind: Kind, info: MediaInfo, digest: str = "aa") -> list[PriorArtefact]:
     """What a source has that was made by these outputs."""
     made = keys.targets(parse(outputs), kind, info, digest, VERSIONS)
     return [
-        Had(
+        PriorArtefact(
             each.name,
             each.role,
             each.key,

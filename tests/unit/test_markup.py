@@ -8,7 +8,7 @@ import msgspec
 
 from mediactl.assets import markup
 from mediactl.model.assets import Artefact
-from mediactl.model.media import MediaInfo, TextTrack
+from mediactl.model.media import MediaInfo, SubtitleStream
 
 PHOTO = MediaInfo("jpeg", width=3000, height=2000)
 TYPES = {"webp": "image/webp", "avif": "image/avif", "jpg": "image/jpeg", "png": "image/png", "mp4": "video/mp4"}
@@ -112,7 +112,7 @@ def test_names_are_quoted_in_urls_and_escaped_in_attributes() -> None:
     assert tags(text)[1][1]["src"] == "a%20%22b%22%20%26%20%3Cc%3E.webp"
     assert "<c>" not in text
     film = [made("v720.mp4", 1280, 720, "rendition"), made("subs-1-eng.vtt", role="subtitles")]
-    info = MediaInfo("mp4", 1280, 720, texts=(TextTrack("mov_text", "eng", 'He said "<b>"'),))
+    info = MediaInfo("mp4", 1280, 720, texts=(SubtitleStream("mov_text", "eng", 'He said "<b>"'),))
     text = markup.video(film, info)
     assert "<b>" not in text
     assert tags(text)[-1][1]["label"] == 'He said "<b>"'
@@ -131,7 +131,9 @@ def test_a_film_has_hls_before_its_mp4s_poster_subtitles_once_and_storyboard() -
         made("storyboard.webp", 1600, 900, "storyboard"),
         made("storyboard.vtt", role="storyboard-map"),
     ]
-    info = MediaInfo("mkv", 1920, 1080, texts=(TextTrack("subrip", "eng"), TextTrack("subrip", "", "Director")))
+    info = MediaInfo(
+        "mkv", 1920, 1080, texts=(SubtitleStream("subrip", "eng"), SubtitleStream("subrip", "", "Director"))
+    )
     found = tags(markup.video(artefacts, info))
     assert found[0] == (
         "video",

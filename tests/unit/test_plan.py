@@ -10,7 +10,7 @@ from support.repeatable import REPEATABLE
 
 from mediactl.model.assets import Artefact, OutputFile, Target
 from mediactl.model.jobs import MakeTask, NewJob, Priority
-from mediactl.model.media import AudioTrack, Fingerprint, Kind, Limits, MediaInfo, Source, VideoTrack
+from mediactl.model.media import AudioStream, Fingerprint, Kind, Limits, MediaInfo, Source, VideoStream
 from mediactl.planning import jobs
 from mediactl.planning import keys as targets
 from mediactl.recipe import loader
@@ -55,10 +55,10 @@ FILM = MediaInfo(
     width=1920,
     height=1080,
     duration=10.0,
-    video=VideoTrack("h264", 1920, 1080),
-    audio=(AudioTrack("aac", 2, 48000),),
+    video=VideoStream("h264", 1920, 1080),
+    audio=(AudioStream("aac", 2, 48000),),
 )
-SONG = MediaInfo(format="mp3", duration=180.0, audio=(AudioTrack("mp3", 2, 44100),))
+SONG = MediaInfo(format="mp3", duration=180.0, audio=(AudioStream("mp3", 2, 44100),))
 
 
 def recipe_with(*widths: int, extra: str = "") -> loader.Recipe:
@@ -195,7 +195,7 @@ def test_a_film_container_without_a_picture_is_a_recording() -> None:
 
 
 def test_mono_sound_stays_mono_and_takes_fewer_bits() -> None:
-    mono = msgspec.structs.replace(SONG, audio=(AudioTrack("mp3", 1, 44100),))
+    mono = msgspec.structs.replace(SONG, audio=(AudioStream("mp3", 1, 44100),))
     params = [each.params for each in targets.targets(WEB, Kind.AUDIO, mono, "aa", VERSIONS)]
     assert params == [
         {"format": "m4a", "bitrate": 80, "channels": 1, "cover": True},

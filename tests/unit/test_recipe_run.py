@@ -13,7 +13,7 @@ from mediactl.core.errors import UsageError
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.jobs import NewJob, Priority, Usage, Verdict
-from mediactl.model.media import AudioTrack, Fingerprint, Kind, MediaInfo, Source, VideoTrack
+from mediactl.model.media import AudioStream, Fingerprint, Kind, MediaInfo, Source, VideoStream
 from mediactl.outputs import tables
 from mediactl.pipeline.planner import Planner
 from mediactl.planning import jobs
@@ -35,8 +35,8 @@ name = "a"
 ALL = "[run]\nseconds = 12.5\nstall_seconds = 7\nmemory_mib = 200\n"
 INFO = {
     Kind.IMAGE: MediaInfo(format="jpeg", width=4000, height=3000),
-    Kind.VIDEO: MediaInfo(format="mp4", width=1920, height=1080, duration=10.0, video=VideoTrack("h264", 1920, 1080)),
-    Kind.AUDIO: MediaInfo(format="mp3", duration=180.0, audio=(AudioTrack("mp3", 2, 44100),)),
+    Kind.VIDEO: MediaInfo(format="mp4", width=1920, height=1080, duration=10.0, video=VideoStream("h264", 1920, 1080)),
+    Kind.AUDIO: MediaInfo(format="mp3", duration=180.0, audio=(AudioStream("mp3", 2, 44100),)),
 }
 
 

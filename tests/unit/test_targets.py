@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.repeatable import REPEATABLE
 
 from mediactl.model.assets import Target
-from mediactl.model.media import AudioTrack, Kind, MediaInfo, TextTrack, VideoTrack
+from mediactl.model.media import AudioStream, Kind, MediaInfo, SubtitleStream, VideoStream
 from mediactl.outputs.tables import Cutting
 from mediactl.planning import jobs, keys
 from mediactl.recipe import loader
@@ -24,15 +24,19 @@ LADDER = (1080, 720, 480, 360)
 def a_film(width: int = 1920, height: int = 1080, duration: float = 600.0, **video: object) -> MediaInfo:
     """A film of 25 frames a second that can be cut."""
     frames = round(duration * 25)
-    track = VideoTrack("h264", width, height, fps=25.0, rate="25", even=True, frames=frames, duration=duration)
+    track = VideoStream("h264", width, height, fps=25.0, rate="25", even=True, frames=frames, duration=duration)
     return MediaInfo(
         format="mp4",
         width=width,
         height=height,
         duration=duration,
         video=msgspec.structs.replace(track, **video),
-        audio=(AudioTrack("aac", 6, 48000, language="eng"), AudioTrack("aac", 2, 48000, language="Deu!")),
-        texts=(TextTrack("subrip", language="eng"), TextTrack("hdmv_pgs_subtitle", text=False), TextTrack("ass")),
+        audio=(AudioStream("aac", 6, 48000, language="eng"), AudioStream("aac", 2, 48000, language="Deu!")),
+        texts=(
+            SubtitleStream("subrip", language="eng"),
+            SubtitleStream("hdmv_pgs_subtitle", text=False),
+            SubtitleStream("ass"),
+        ),
     )
 
 
@@ -188,8 +192,8 @@ def test_no_two_artefacts_of_a_film_have_one_name(
 ) -> None:
     info = msgspec.structs.replace(
         a_film(width, height, duration),
-        audio=(AudioTrack("aac", 2, 48000, language=language),) * sounds,
-        texts=(TextTrack("subrip", language=language),) * texts,
+        audio=(AudioStream("aac", 2, 48000, language=language),) * sounds,
+        texts=(SubtitleStream("subrip", language=language),) * texts,
     )
     names = [each.name for each in made(FULL, info)]
     assert len(set(names)) == len(names)
@@ -260,7 +264,7 @@ def test_a_storyboard_has_at_most_200_pictures_and_reaches_the_end(
 
 
 def test_loudness_is_a_parameter_only_where_it_is_asked_for() -> None:
-    song = MediaInfo(format="mp3", duration=180.0, audio=(AudioTrack("mp3", 2, 44100),))
+    song = MediaInfo(format="mp3", duration=180.0, audio=(AudioStream("mp3", 2, 44100),))
     (plain,) = made('[[audio]]\nname = "a"\n', song, Kind.AUDIO)
     (loud,) = made('[[audio]]\nname = "a"\nloudness = -16\n', song, Kind.AUDIO)
     assert "loudness" not in plain.params
@@ -270,7 +274,7 @@ def test_loudness_is_a_parameter_only_where_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize(("channels", "bitrate"), [(1, 256), (2, 512), (6, 1536)])
 def test_opus_is_never_asked_for_more_than_it_can(channels: int, bitrate: int) -> None:
-    info = MediaInfo(format="flac", duration=180.0, audio=(AudioTrack("flac", channels, 48000),))
+    info = MediaInfo(format="flac", duration=180.0, audio=(AudioStream("flac", channels, 48000),))
     (found,) = made('[[audio]]\nname = "a"\nformat = "opus"\nbitrate = 1024\nchannels = "keep"\n', info, Kind.AUDIO)
     assert (found.params["bitrate"], found.params["channels"]) == (bitrate, channels)
 

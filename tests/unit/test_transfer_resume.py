@@ -32,7 +32,7 @@ from support.uploads import (
 
 from mediactl.core.errors import RejectedInput, SourceChanged
 from mediactl.model.uploads import About, IfExists, Place, SentStatus, UploadStatus
-from mediactl.upload.capabilities import Manners
+from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Stopped
 from mediactl.upload.execute import Transfers
 from mediactl.upload.store import (
@@ -365,14 +365,14 @@ def test_bytes_that_changed_on_the_way_are_noticed_by_their_etag(tmp_path: Path,
 
 
 def test_etags_that_are_no_md5_are_learned_to_be_none() -> None:
-    manners, body = Manners(plain=True), "9dd4e461268c8034f5c8564e155c67a6"
+    capabilities, body = Capabilities(plain=True), "9dd4e461268c8034f5c8564e155c67a6"
     other = f'"{"0" * 32}"'
-    assert manners.intact('"any-2"', lambda: body)
-    assert [manners.intact(other, lambda: body) for _ in range(5)] == [False, False, False, True, True]
-    assert Manners(plain=False).intact(other, lambda: body)
-    manners = Manners(plain=True)
-    assert manners.intact(f'"{body}"', lambda: body)
-    assert not any(manners.intact(other, lambda: body) for _ in range(9))
+    assert capabilities.intact('"any-2"', lambda: body)
+    assert [capabilities.intact(other, lambda: body) for _ in range(5)] == [False, False, False, True, True]
+    assert Capabilities(plain=False).intact(other, lambda: body)
+    capabilities = Capabilities(plain=True)
+    assert capabilities.intact(f'"{body}"', lambda: body)
+    assert not any(capabilities.intact(other, lambda: body) for _ in range(9))
 
 
 def test_a_place_that_cannot_be_opened_is_asked_once() -> None:

@@ -17,7 +17,7 @@ from mediactl.media.audio import resync, statistics
 from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import process
 from mediactl.media.inspect import durations, streams
-from mediactl.media.inspect.streams import Sound, Tracks
+from mediactl.media.inspect.streams import Sound, Streams
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -38,7 +38,7 @@ _LAST_PACKET = 0.03
 """Seconds that a track's last packet may reach beyond the sound: 1024 samples at 44.1 kHz are 23 ms."""
 
 
-class SoundWanted(msgspec.Struct, frozen=True):
+class AudioRequest(msgspec.Struct, frozen=True):
     """One sound track to be encoded for a film."""
 
     ordinal: int
@@ -48,25 +48,25 @@ class SoundWanted(msgspec.Struct, frozen=True):
     channels: int
 
 
-def wanted(found: Tracks, targets: Sequence[Target]) -> tuple[SoundWanted, ...]:
+def wanted(found: Streams, targets: Sequence[Target]) -> tuple[AudioRequest, ...]:
     """The distinct sound tracks that these targets ("video" with sound, "sound") are put together from."""
     each = (of_target(found, target) for target in targets)
     return tuple(dict.fromkeys(sound for sound in each if sound))
 
 
-def of_target(found: Tracks, target: Target) -> SoundWanted | None:
+def of_target(found: Streams, target: Target) -> AudioRequest | None:
     """The sound track that a target holds; None when it holds none."""
     params = target.params
     if target.operation == "sound":
-        return SoundWanted(int(params["track"]), int(params["bitrate"]), int(params["channels"]))
+        return AudioRequest(int(params["track"]), int(params["bitrate"]), int(params["channels"]))
     if target.operation == "video" and params.get("sound") and found.sound:
         track = found.sound
-        return SoundWanted(track.ordinal, int(params["audio_bitrate"]), min(2, track.track.channels))
+        return AudioRequest(track.ordinal, int(params["audio_bitrate"]), min(2, track.track.channels))
     return None
 
 
-def film_sounds(
-    source: Any, found: Tracks, wanted: Sequence[SoundWanted], places: Mapping[SoundWanted, bytes], limits: Limits
+def video_audio(
+    source: Any, found: Streams, wanted: Sequence[AudioRequest], places: Mapping[AudioRequest, bytes], limits: Limits
 ) -> list[Any]:
     """Output nodes for a run that reads ``source``: each wanted sound as AAC in an MP4 (.m4a) of its own at its place.
 
@@ -88,11 +88,11 @@ def film_sounds(
     return outputs
 
 
-def encode_sounds(
+def encode_audio(
     fd: int,
-    found: Tracks,
-    wanted: Sequence[SoundWanted],
-    places: Mapping[SoundWanted, bytes],
+    found: Streams,
+    wanted: Sequence[AudioRequest],
+    places: Mapping[AudioRequest, bytes],
     *,
     threads: int,
     limits: Limits,
@@ -103,7 +103,7 @@ def encode_sounds(
 
     Raises RejectedInput, JobFailed or MachineBlocked.
     """
-    outputs = film_sounds(process.source(fd, threads), found, wanted, places, limits)
+    outputs = video_audio(process.source(fd, threads), found, wanted, places, limits)
     expected = max(_playable(found, each.ordinal).end for each in wanted)
     try:
         return process.run(
@@ -121,9 +121,9 @@ def encode_sounds(
 
 
 def checked(
-    found: Tracks,
-    wanted: Sequence[SoundWanted],
-    places: Mapping[SoundWanted, bytes],
+    found: Streams,
+    wanted: Sequence[AudioRequest],
+    places: Mapping[AudioRequest, bytes],
     limits: Limits,
     damaged: bool,
     fd: int | None = None,
@@ -161,9 +161,9 @@ def checked(
 
 def _made_even(
     fd: int,
-    found: Tracks,
-    wanted: Sequence[SoundWanted],
-    places: Mapping[SoundWanted, bytes],
+    found: Streams,
+    wanted: Sequence[AudioRequest],
+    places: Mapping[AudioRequest, bytes],
     threads: int,
     limits: Limits,
     report: Report,
@@ -176,12 +176,12 @@ def _made_even(
         # Its own start is where the track begins in the film.
         source = process.source(other, threads, itsoffset=f"{start:.6f}")
         moved = msgspec.structs.replace(sound, index=index)
-        outputs = film_sounds(source, msgspec.structs.replace(found, sounds=(moved,)), wanted, places, limits)
+        outputs = video_audio(source, msgspec.structs.replace(found, sounds=(moved,)), wanted, places, limits)
         arguments = process.arguments(*outputs, threads=threads)
         process.run(arguments, input_fd=other, folder=folder, expected=sound.end, rate=None, report=report)
 
 
-def forget(places: Mapping[SoundWanted, bytes]) -> None:
+def forget(places: Mapping[AudioRequest, bytes]) -> None:
     """Remove what lies beside the places, of a run that failed."""
     for place in places.values():
         statistics.forget(place)
@@ -228,14 +228,14 @@ def options(encoder: str, bitrate: int, sound: Sound) -> dict[str, Any]:
     return chosen
 
 
-def _by_track(wanted: Sequence[SoundWanted]) -> dict[int, list[SoundWanted]]:
-    found: dict[int, list[SoundWanted]] = {}
+def _by_track(wanted: Sequence[AudioRequest]) -> dict[int, list[AudioRequest]]:
+    found: dict[int, list[AudioRequest]] = {}
     for each in wanted:
         found.setdefault(each.ordinal, []).append(each)
     return found
 
 
-def _check(wanted: SoundWanted, place: bytes, end: float, limits: Limits) -> None:
+def _check(wanted: AudioRequest, place: bytes, end: float, limits: Limits) -> None:
     name = f"sound track {wanted.ordinal + 1}"
     fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -252,7 +252,7 @@ def _check(wanted: SoundWanted, place: bytes, end: float, limits: Limits) -> Non
         raise JobFailed(f"{name}: came out {made.sound.end:.2f} s long instead of {end:.2f} s")
 
 
-def _playable(found: Tracks, ordinal: int) -> Sound:
+def _playable(found: Streams, ordinal: int) -> Sound:
     for sound in found.sounds:
         if sound.ordinal == ordinal:
             return sound

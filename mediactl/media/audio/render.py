@@ -17,14 +17,14 @@ from mediactl.core.files import remove_if_there
 from mediactl.media.audio import cover, loudness, mixdown, resync, statistics, waveform
 from mediactl.media.audio.cover import Cover
 from mediactl.media.audio.loudness import Change, Loudness
-from mediactl.media.audio.mixdown import SoundWanted as SoundWanted
+from mediactl.media.audio.mixdown import AudioRequest as AudioRequest
 from mediactl.media.audio.mixdown import checked as checked
-from mediactl.media.audio.mixdown import encode_sounds as encode_sounds
-from mediactl.media.audio.mixdown import film_sounds as film_sounds
+from mediactl.media.audio.mixdown import encode_audio as encode_audio
+from mediactl.media.audio.mixdown import video_audio as video_audio
 from mediactl.media.drafts import Draft, Drafts, Report, Temporary
 from mediactl.media.ffmpeg import process
 from mediactl.media.inspect import durations, streams
-from mediactl.media.inspect.streams import Sound, Tracks
+from mediactl.media.inspect.streams import Sound, Streams
 from mediactl.media.mp4 import labels
 from mediactl.model.assets import Target
 from mediactl.model.jobs import MakeTask
@@ -65,7 +65,7 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
 class _Work:
     """One recording on its way through ffmpeg."""
 
-    def __init__(self, fd: int, task: MakeTask, found: Tracks, sound: Sound, places: dict[str, bytes]) -> None:
+    def __init__(self, fd: int, task: MakeTask, found: Streams, sound: Sound, places: dict[str, bytes]) -> None:
         self._fd, self._task, self._found, self._sound, self._places = fd, task, found, sound, places
         self._first = next(iter(places.values()))
         self._also: list[tuple[str, bytes]] = []
@@ -245,7 +245,7 @@ def options(encoder: str, bitrate: int, channels: int, sound: Sound) -> dict[str
     return {**mixdown.options(encoder, bitrate, sound), "ac": channels}
 
 
-def left_out(found: Tracks, targets: Sequence[Target]) -> list[str]:
+def left_out(found: Streams, targets: Sequence[Target]) -> list[str]:
     """A warning that names the tracks which none of these targets holds; none when no target holds any."""
     held = {target.operation for target in targets} & _HOLDING
     if not held:

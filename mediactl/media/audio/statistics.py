@@ -33,7 +33,7 @@ _LINES = re.compile(
 )
 
 
-class Heard(msgspec.Struct, frozen=True):
+class AudioStatistics(msgspec.Struct, frozen=True):
     """What was noticed of one sound."""
 
     end: float
@@ -54,7 +54,7 @@ def noticing(stream: Any, place: bytes) -> Any:
     return stream.filter("ametadata", mode="print", file=os.path.basename(os.fsdecode(place + _SUFFIX)))
 
 
-def noticed(place: bytes, rate: int, channels: int) -> Heard | None:
+def noticed(place: bytes, rate: int, channels: int) -> AudioStatistics | None:
     """What was noticed of the sound with ``rate`` samples a second that was written to ``place``; its file is removed.
 
     None when there is nothing to read: not one sample came.
@@ -74,7 +74,7 @@ def noticed(place: bytes, rate: int, channels: int) -> Heard | None:
         if level >= _FULL:
             full += count * channels
         peak = max(peak, level)
-    return Heard(end, loud_end, peak, round(full)) if end > 0 else None
+    return AudioStatistics(end, loud_end, peak, round(full)) if end > 0 else None
 
 
 def forget(place: bytes) -> None:
@@ -82,7 +82,7 @@ def forget(place: bytes) -> None:
     remove_if_there(place + _SUFFIX)
 
 
-def remarks(heard: Heard, what: str) -> list[str]:
+def remarks(heard: AudioStatistics, what: str) -> list[str]:
     """Warnings about silence and clipping of ``what`` ("the recording")."""
     if not heard.loud_end:
         return [f"{what} is silent throughout"]

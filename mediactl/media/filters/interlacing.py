@@ -10,7 +10,7 @@ from typing import Any
 from mediactl.core.files import remove_if_there
 from mediactl.media.ffmpeg import process
 from mediactl.media.filters.video_filters import Weave
-from mediactl.media.inspect.streams import Tracks
+from mediactl.media.inspect.streams import Streams
 from mediactl.model.media import Limits
 
 _CODECS = frozenset({"h264", "mpeg2video", "dvvideo", "vc1", "mjpeg", "mpeg4", "prores", "rawvideo"})
@@ -30,7 +30,7 @@ _OVERRULING = 9
 """So many frames must look alike, and so many times as many as look otherwise, before the flags are overruled."""
 
 
-def detected(fd: int, found: Tracks, *, threads: int, limits: Limits, folder: bytes) -> Weave | None:
+def detected(fd: int, found: Streams, *, threads: int, limits: Limits, folder: bytes) -> Weave | None:
     """How a film is interlaced; None: it is not. The answer is the same whichever piece of it is asked for.
 
     Only films that may be are decoded for it, some frames at three places. Raises MachineBlocked.
@@ -64,7 +64,7 @@ def detected(fd: int, found: Tracks, *, threads: int, limits: Limits, folder: by
 
 
 def _looked_at(
-    fd: int, found: Tracks, second: float, frames: int, threads: int, limits: Limits, folder: bytes
+    fd: int, found: Streams, second: float, frames: int, threads: int, limits: Limits, folder: bytes
 ) -> list[bytes]:
     """What idet calls some frames from a second on: b"tff", b"bff", b"progressive" or b"undetermined"."""
     assert found.picture is not None

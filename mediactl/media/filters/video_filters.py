@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from mediactl.media.ffmpeg import process
-from mediactl.media.inspect.streams import HDR, Picture, Tracks
+from mediactl.media.inspect.streams import HDR, Picture, Streams
 
 TICKS = 120_000
 """Ticks a second of our own tracks: exact for 24 to 120 frames a second, for their 1000/1001 variants, and for
@@ -38,7 +38,7 @@ class Weave(msgspec.Struct, frozen=True):
 
 
 def prepared(
-    stream: Any, found: Tracks, picture: Picture, count: int, *, weave: Weave | None = None, cut: Cut | None = None
+    stream: Any, found: Streams, picture: Picture, count: int, *, weave: Weave | None = None, cut: Cut | None = None
 ) -> list[Any]:
     """The film (turned upright by ffmpeg itself), progressive and with all its colour tags, ``count`` times.
 
@@ -121,7 +121,7 @@ class Cut(msgspec.Struct, frozen=True):
         return int(number * self.rate.denominator * TICKS / self.rate.numerator + 0.5)
 
 
-def _missing_tags(found: Tracks, picture: Picture) -> dict[str, int]:
+def _missing_tags(found: Streams, picture: Picture) -> dict[str, int]:
     video = found.info.video
     lines = min(video.width, video.height) if video else 0
     guess = _BT709 if lines >= _HIGH_DEFINITION or picture.rgb else _BT470BG if lines in _PAL else _SMPTE170M

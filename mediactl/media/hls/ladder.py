@@ -5,7 +5,7 @@ from __future__ import annotations
 from mediactl.core.errors import JobFailed
 from mediactl.media.drafts import Draft, Present
 from mediactl.media.hls import playlists
-from mediactl.media.inspect.streams import Tracks
+from mediactl.media.inspect.streams import Streams
 from mediactl.media.mp4 import fragments
 from mediactl.model.assets import Target
 from mediactl.model.jobs import MakeTask
@@ -19,7 +19,7 @@ _MEDIA_TYPE = "application/vnd.apple.mpegurl"
 class Ladder:
     """Writes playlists."""
 
-    def __init__(self, task: MakeTask, found: Tracks, drafts: dict[str, Draft], present: Present) -> None:
+    def __init__(self, task: MakeTask, found: Streams, drafts: dict[str, Draft], present: Present) -> None:
         """``drafts`` are those of this run by name, ``present`` tells where the other artefacts are."""
         self._found = found
         self._targets = {target.name: target for target in task.targets}
@@ -42,7 +42,7 @@ class Ladder:
     def _master(self, target: Target) -> str:
         """Renditions in the recipe's order; the sound that players take unless told otherwise is the film's own."""
         pictures: list[playlists.Picture] = []
-        sounds: list[playlists.Heard] = []
+        sounds: list[playlists.AudioStatistics] = []
         texts: list[playlists.Text] = []
         default = self._found.sound.ordinal if self._found.sound else 0
         for name in str(target.params["of"]).split(","):
@@ -52,7 +52,7 @@ class Ladder:
             elif of.operation == "sound":
                 number = int(of.params["track"])
                 track = self._found.info.audio[number]
-                heard = playlists.Heard(name, fragments.read(self._file(of)), track.language, track.title)
+                heard = playlists.AudioStatistics(name, fragments.read(self._file(of)), track.language, track.title)
                 sounds.insert(0 if number == default else len(sounds), heard)
             else:
                 text = self._found.info.texts[int(of.params["track"])]

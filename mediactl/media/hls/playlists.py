@@ -28,7 +28,7 @@ class Picture(msgspec.Struct, frozen=True):
     track: Track
 
 
-class Heard(msgspec.Struct, frozen=True):
+class AudioStatistics(msgspec.Struct, frozen=True):
     """A sound track."""
 
     name: str
@@ -71,7 +71,7 @@ def text(name: str, duration: float) -> str:
     return _text(lines)
 
 
-def master(pictures: Sequence[Picture], sounds: Sequence[Heard] = (), texts: Sequence[Text] = ()) -> str:
+def master(pictures: Sequence[Picture], sounds: Sequence[AudioStatistics] = (), texts: Sequence[Text] = ()) -> str:
     """The playlist above the others, pictures in this order; the first sound is the default one, no text is.
 
     Without pictures, each sound is a variant of its own.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 
-from mediactl.assets.document import Look
+from mediactl.assets.document import Appearance
 from mediactl.media.image.dominant import dominant
 from mediactl.media.image.load import shrink
 from mediactl.media.image.phash import SIDE, phash
@@ -24,7 +24,7 @@ def text_of(picture: Picture) -> str:
     return look_of(picture).text()
 
 
-def look_of(picture: Picture) -> Look:
+def look_of(picture: Picture) -> Appearance:
     """The look of a whole, upright picture (8-bit sRGB or grey, in memory)."""
     small = _rgba(shrink(picture, *fit(picture.width, picture.height, MAX_SIDE)))
     step = max(1, math.ceil(max(picture.width, picture.height) / _SAMPLED))
@@ -33,7 +33,7 @@ def look_of(picture: Picture) -> Look:
     # A picture with holes is compared as it is seen on a white page.
     solid = picture.flatten(background=_WHITE) if picture.hasalpha() else picture
     grey = solid.colourspace("b-w").resize(SIDE / picture.width, vscale=SIDE / picture.height)
-    return Look(
+    return Appearance(
         base64.b64encode(thumbhash(small.width, small.height, bytes(small.write_to_memory()))).decode("ascii"),
         dominant(bytes(sample.write_to_memory())),
         phash(bytes(grey[0].write_to_memory())),

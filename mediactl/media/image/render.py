@@ -107,7 +107,7 @@ def encode_still(frame: bytes, target: Target, destination: bytes) -> Draft:
 
 
 def placeholder_of(frame: bytes) -> str:
-    """What the PNG file ``frame`` looks like, as text (``asset.Look``). Raises as ``encode_still``."""
+    """What the PNG file ``frame`` looks like, as text (``asset.Appearance``). Raises as ``encode_still``."""
     return placeholder_at(frame, "png")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from av.container import InputContainer
 
-from mediactl.model.media import AudioTrack, Chapter, TextTrack
+from mediactl.model.media import AudioStream, Chapter, SubtitleStream
 
 TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"} | {
     11: "iec61966-2-4", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"
@@ -39,10 +39,10 @@ _TAG_LENGTH = 500
 _MOST_CHAPTERS = 1_000
 
 
-def audio(stream: Any, end: float | None, playable: bool) -> AudioTrack:
+def audio(stream: Any, end: float | None, playable: bool) -> AudioStream:
     """A sound track; ``end`` in seconds from the file's start, None when it is not known."""
     context = stream.codec_context
-    return AudioTrack(
+    return AudioStream(
         codec=codec(stream),
         channels=context.channels if context else 0,
         sample_rate=context.sample_rate if context else 0,
@@ -53,10 +53,10 @@ def audio(stream: Any, end: float | None, playable: bool) -> AudioTrack:
     )
 
 
-def text(stream: Any) -> TextTrack:
+def text(stream: Any) -> SubtitleStream:
     """A subtitle track."""
     name = codec(stream)
-    return TextTrack(codec=name, language=_language(stream), title=_title(stream), text=name in TEXT_CODECS)
+    return SubtitleStream(codec=name, language=_language(stream), title=_title(stream), text=name in TEXT_CODECS)
 
 
 def chapters(container: InputContainer, duration: float) -> tuple[Chapter, ...]:

@@ -21,7 +21,7 @@ from av.stream import Disposition
 from mediactl.core.errors import JobFailed, MediactlError, RejectedInput
 from mediactl.media.ffmpeg import process
 from mediactl.media.inspect import cadence, describe, durations, metadata
-from mediactl.model.media import AudioTrack, Limits, MediaInfo, TextTrack, VideoTrack
+from mediactl.model.media import AudioStream, Limits, MediaInfo, SubtitleStream, VideoStream
 
 HDR = {16: "PQ", 18: "HLG"}
 """Transfer characteristics (ITU-T H.273, table 3) of high dynamic range."""
@@ -45,7 +45,7 @@ _SKIPPED = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """The chosen video track, as far as rendering needs it beyond ``VideoTrack``. Numbers are H.273's."""
+    """The chosen video track, as far as rendering needs it beyond ``VideoStream``. Numbers are H.273's."""
 
     index: int
     end: float
@@ -65,7 +65,7 @@ class Sound(msgspec.Struct, frozen=True):
     index: int
     end: float
     """Seconds from the file's start to the end of its last sample."""
-    track: AudioTrack
+    track: AudioStream
     ordinal: int = 0
     """Its place in ``MediaInfo.audio``."""
 
@@ -76,10 +76,10 @@ class Text(msgspec.Struct, frozen=True):
     index: int
     ordinal: int
     """Its place in ``MediaInfo.texts``."""
-    track: TextTrack
+    track: SubtitleStream
 
 
-class Tracks(msgspec.Struct, frozen=True):
+class Streams(msgspec.Struct, frozen=True):
     """A source's tracks: those chosen to be played, and how many of the others there are."""
 
     info: MediaInfo
@@ -111,7 +111,7 @@ def probe(fd: int, format: str, limits: Limits, *, place: bool = False) -> Media
     return msgspec.structs.replace(info, tags={**info.tags, "place": where}) if where else info
 
 
-def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = None) -> Tracks:
+def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = None) -> Streams:
     """Like ``probe``, with what rendering needs. The descriptor's position is left anywhere.
 
     ``probed`` is what was found when the same file was probed: its frames are not counted again.
@@ -167,7 +167,7 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
             tags=describe.tags(container, sound),
             warnings=(warning,) if warning else (),
         )
-        return Tracks(
+        return Streams(
             info=info,
             picture=picture,
             sound=next((each for each in heard if sound and each.index == sound.index), None),
@@ -179,7 +179,7 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
         )
 
 
-def reinspect(fd: int, name: str, limits: Limits) -> Tracks:
+def reinspect(fd: int, name: str, limits: Limits) -> Streams:
     """The tracks of an output of ours, after its first, middle and last frames were decoded.
 
     Raises JobFailed when it is broken.
@@ -339,7 +339,7 @@ def _picture(stream: Any, frame: Any, rate: float | None, end: float) -> Picture
     )
 
 
-def _video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoTrack:
+def _video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoStream:
     # PyAV counts degrees counter-clockwise, -180 to 180, from the frame's display matrix.
     rotation = round(-frame.rotation / 90) * 90 % 360
     aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -348,7 +348,7 @@ def _video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoTrac
     if rotation in (90, 270):
         width, height = height, width
     start = max(0.0, float((stream.start_time or 0) * stream.time_base) - (stream.container.start_time or 0) / 1e6)
-    return VideoTrack(
+    return VideoStream(
         codec=describe.codec(stream),
         width=width,
         height=height,
@@ -363,7 +363,7 @@ def _video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoTrac
     )
 
 
-def _counted(video: VideoTrack, fd: int, index: int, limits: Limits, known: VideoTrack | None) -> VideoTrack:
+def _counted(video: VideoStream, fd: int, index: int, limits: Limits, known: VideoStream | None) -> VideoStream:
     """With the exact rate and number of frames, and whether they come evenly: counted, or as it is known."""
     if known and known.rate:
         return msgspec.structs.replace(video, fps=known.fps, rate=known.rate, frames=known.frames, even=known.even)

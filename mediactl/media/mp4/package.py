@@ -32,7 +32,7 @@ _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 _MILLI = Fraction(1, 1000)
 
 
-class SoundFile(msgspec.Struct, frozen=True):
+class AudioFile(msgspec.Struct, frozen=True):
     """A sound track that was encoded: an .m4a from time 0."""
 
     file: bytes
@@ -52,7 +52,7 @@ class Timed(msgspec.Struct, frozen=True):
 
 def mp4(
     pictures: Sequence[bytes],
-    sounds: Sequence[SoundFile],
+    sounds: Sequence[AudioFile],
     place: bytes,
     *,
     start: float = 0.0,

@@ -19,7 +19,7 @@ from mediactl.media.ffmpeg import process
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import Weave, prepared, scaled
 from mediactl.media.inspect import durations, streams
-from mediactl.media.inspect.streams import Picture, Tracks
+from mediactl.media.inspect.streams import Picture, Streams
 from mediactl.model.media import Limits
 
 _NEAR = 0.002
@@ -42,7 +42,7 @@ class Film(msgspec.Struct, frozen=True):
     """An open source that frames are taken from."""
 
     fd: int
-    found: Tracks
+    found: Streams
     picture: Picture
     limits: Limits
     threads: int
@@ -80,7 +80,7 @@ class Film(msgspec.Struct, frozen=True):
 
 def film(
     fd: int,
-    found: Tracks,
+    found: Streams,
     picture: Picture,
     limits: Limits,
     threads: int,

@@ -39,7 +39,7 @@ _EDGES = [[0, 1, 0], [1, -4, 1], [0, 1, 0]]
 """The Laplacian: its deviation is large in a sharp picture and small in a blurred one (Pech-Pacheco et al., 2000)."""
 
 
-class Look(msgspec.Struct, frozen=True):
+class Appearance(msgspec.Struct, frozen=True):
     """What is to be seen in a picture."""
 
     detail: float
@@ -90,7 +90,7 @@ def best(film: Film, scratch: bytes) -> tuple[float, bool]:
 
 def looks(
     film: Film, scratch: bytes, share: tuple[float, float] = _LOOKED_AT, *, keys: bool, exact: bool = True
-) -> dict[float, Look]:
+) -> dict[float, Appearance]:
     """What is to be seen in key frames of a ``share`` of the film, or without ``keys`` in any of its first frames.
 
     ``exact``: as ``frames.spread`` has it.
@@ -111,14 +111,14 @@ def looks(
         frames.clear(scratch)
 
 
-def look(picture: Picture) -> Look:
+def look(picture: Picture) -> Appearance:
     """Judge an 8-bit picture."""
     luma = picture.colourspace("b-w")
     shades = luma.hist_find()
     counts = memoryview(bytes(shades.write_to_memory())).cast("I")
     total = picture.width * picture.height
     black, white = sum(counts[:_DARK]) / total, sum(counts[_BRIGHT:]) / total
-    return Look(
+    return Appearance(
         detail=shades.hist_entropy() / 8,
         edges=luma.cast("float").conv(pyvips.Image.new_from_array(_EDGES), precision="float").deviate(),
         colour=picture.colourspace("lch")[1].avg(),
@@ -128,7 +128,7 @@ def look(picture: Picture) -> Look:
     )
 
 
-def lit(look: Look) -> float:
+def lit(look: Appearance) -> float:
     """1 for a picture that is bright enough to be made out at a glance, less for darker ones."""
     return min(1.0, 0.4 + 0.6 * look.light / _LIGHT)
 
@@ -150,14 +150,14 @@ def picture_of(file: bytes) -> Picture:
     return load.still(content, "png", header.width, header.height, Limits(), lambda _: None)
 
 
-def _worth(film: Film, seen: dict[tuple[float, bool], Look]) -> dict[tuple[float, bool], float]:
+def _worth(film: Film, seen: dict[tuple[float, bool], Appearance]) -> dict[tuple[float, bool], float]:
     """How good a poster each would be, 0 to about 1; sharpness is told from the other pictures of the same film."""
     shown = [each.edges for each in seen.values() if not each.plain]
     usual = statistics.median(shown) if shown else 1.0
     return {at: _value(each, at[0] / (film.duration or 1.0), usual or 1.0) for at, each in seen.items()}
 
 
-def _value(look: Look, place: float, usual: float) -> float:
+def _value(look: Appearance, place: float, usual: float) -> float:
     sharp = look.edges / (look.edges + usual)
     colour = 0.8 + 0.2 * min(1.0, look.colour / 30)
     # Titles on black, fades and flashes have some detail as well: from half empty on it counts less and less.

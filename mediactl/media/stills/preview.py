@@ -8,7 +8,7 @@ from mediactl.media.image.save import Params, encode
 from mediactl.media.image.vips import FAILURES, Picture, pyvips, reason, with_field
 from mediactl.media.stills import frames, poster
 from mediactl.media.stills.frames import Film
-from mediactl.media.stills.poster import Look, picture_of
+from mediactl.media.stills.poster import Appearance, picture_of
 from mediactl.media.stills.storyboard import made_of
 from mediactl.model.assets import Target
 
@@ -101,9 +101,9 @@ def moments(film: Film, seconds: float, scratch: bytes) -> list[float]:
     return begins
 
 
-def _blank(look: Look) -> bool:
+def _blank(look: Appearance) -> bool:
     return look.empty >= _BLANK or (look.plain and look.light < _DIM)
 
 
-def _value(look: Look) -> float:
+def _value(look: Appearance) -> float:
     return 0.0 if look.plain else look.detail * (1.0 - look.empty) * poster.lit(look)

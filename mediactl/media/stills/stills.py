@@ -6,7 +6,7 @@ import os
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.drafts import Draft, Drafts, Report, Temporary
-from mediactl.media.inspect.streams import Tracks
+from mediactl.media.inspect.streams import Streams
 from mediactl.media.stills import frames
 from mediactl.media.stills.poster import posters
 from mediactl.media.stills.preview import preview
@@ -20,7 +20,7 @@ OPERATIONS = ("poster", "storyboard", "storyboard-map", "preview")
 
 def render(
     fd: int,
-    found: Tracks,
+    found: Streams,
     targets: tuple[Target, ...],
     temporary: Temporary,
     *,

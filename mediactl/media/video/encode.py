@@ -21,7 +21,7 @@ from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import TICKS, Cut, prepared, scaled
 from mediactl.media.inspect import durations
 from mediactl.media.inspect import streams as tracks
-from mediactl.media.inspect.streams import Picture, Tracks
+from mediactl.media.inspect.streams import Picture, Streams
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -71,7 +71,7 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """Frames ``first`` to ``first + frames`` of an even film (``VideoTrack.even``)."""
+    """Frames ``first`` to ``first + frames`` of an even film (``VideoStream.even``)."""
 
     number: int
     """Counted from 0."""
@@ -105,7 +105,7 @@ def resolved(stream: Stream, crf: float) -> Stream:
     return msgspec.structs.replace(stream, crf=crf, vmaf=None)
 
 
-def group_frames(stream: Stream, found: Tracks) -> int | None:
+def group_frames(stream: Stream, found: Streams) -> int | None:
     """Frames between the key frames of an even film; None: its key frames are told by time."""
     video = found.info.video
     return max(1, round(Fraction(video.rate) * Fraction(stream.gop))) if video and video.even and video.rate else None
@@ -113,7 +113,7 @@ def group_frames(stream: Stream, found: Tracks) -> int | None:
 
 def encode(
     fd: int,
-    found: Tracks,
+    found: Streams,
     streams: Sequence[Stream],
     piece: Piece | None,
     places: Sequence[bytes],
@@ -176,7 +176,7 @@ def encode(
     return Encoded(tuple(map(len, stamps)), tuple(complaints), notes)
 
 
-def _cut(found: Tracks, piece: Piece) -> Cut:
+def _cut(found: Streams, piece: Piece) -> Cut:
     video = found.info.video
     assert video is not None
     assert video.even
@@ -224,7 +224,7 @@ def _entry(fd: int, index: int, first: float, limits: Limits) -> float:
     return 0.0
 
 
-def encoder_options(stream: Stream, coder: codecs.Coder, found: Tracks, *, hdr: bool, threads: int) -> dict[str, Any]:
+def encoder_options(stream: Stream, coder: codecs.Coder, found: Streams, *, hdr: bool, threads: int) -> dict[str, Any]:
     """ffmpeg's options for a stream of this film. Raises ValueError when its CRF was not looked for."""
     if stream.crf is None:
         raise ValueError(f"{stream.name}: its CRF was not looked for")
@@ -253,7 +253,7 @@ def _output(
     stream: Stream,
     branch: Any,
     coder: codecs.Coder,
-    found: Tracks,
+    found: Streams,
     cut: Cut | None,
     place: bytes,
     threads: int,

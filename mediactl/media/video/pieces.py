@@ -18,16 +18,16 @@ import msgspec
 from mediactl.core import files
 from mediactl.core.errors import JobFailed
 from mediactl.media.audio import mixdown
-from mediactl.media.audio.mixdown import SoundWanted
+from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import codecs, process
 from mediactl.media.inspect import streams as tracks
-from mediactl.media.inspect.streams import Tracks
+from mediactl.media.inspect.streams import Streams
 from mediactl.media.opening import check_unchanged, open_source
 from mediactl.media.video import encode
 from mediactl.media.video.encode import Piece, PieceNotExact, Stream
 from mediactl.model.assets import Reuse
-from mediactl.model.jobs import Made, PieceTask
+from mediactl.model.jobs import JobResult, PieceTask
 from mediactl.model.media import Limits, MediaInfo
 from mediactl.planning.keys import OPERATION_VERSIONS
 
@@ -46,7 +46,7 @@ class Work:
     """The folder of a film's pieces, and how what is missing in it is made."""
 
     def __init__(
-        self, fd: int, found: Tracks, folder: bytes, digest: str, limits: Limits, threads: int, token: bytes,
+        self, fd: int, found: Streams, folder: bytes, digest: str, limits: Limits, threads: int, token: bytes,
         unchanged: Callable[[], None],
     ) -> None:  # fmt: skip
         """``unchanged`` raises SourceChanged when the open film is not what it was."""
@@ -98,7 +98,7 @@ class Work:
                     files.remove_if_there(path)
         return places
 
-    def sounds(self, wanted: Sequence[SoundWanted], report: Report) -> dict[SoundWanted, bytes]:
+    def sounds(self, wanted: Sequence[AudioRequest], report: Report) -> dict[AudioRequest, bytes]:
         """The files of all sound tracks, each whole; those that are missing are encoded.
 
         Raises RejectedInput, SourceChanged, JobFailed or MachineBlocked.
@@ -110,7 +110,7 @@ class Work:
         if missing:
             temporary = {each: self._temporary(places[each]) for each in missing}
             try:
-                complaints = mixdown.encode_sounds(
+                complaints = mixdown.encode_audio(
                     self._fd, self._found, missing, temporary, threads=self._threads, limits=self._limits,
                     folder=self._folder, report=report,
                 )  # fmt: skip
@@ -197,10 +197,10 @@ class Work:
         return os.path.join(self._folder, files.TEMPORARY + self._token + b"-" + os.path.basename(place))
 
 
-def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> Made:
+def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> JobResult:
     """Have one piece of a film, or all of its sound, lie in its folder. Raises as ``Work.pieces``."""
     if _is_made(task, reuse):
-        return Made()
+        return JobResult()
     fd = open_source(task.source)
     try:
         found = tracks.inspect(fd, task.source.format, task.limits, task.info)
@@ -219,11 +219,11 @@ def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Rep
                 work.refuse(str(error))
     finally:
         os.close(fd)
-    return Made()
+    return JobResult()
 
 
 def search(
-    fd: int, found: Tracks, stream: Stream, threads: int, limits: Limits, folder: bytes, report: Report
+    fd: int, found: Streams, stream: Stream, threads: int, limits: Limits, folder: bytes, report: Report
 ) -> tuple[float, str]:
     """The CRF with which a stream reaches its visual quality; with what is to be told of it, or "".
 

@@ -17,13 +17,13 @@ from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import remove_if_there
 from mediactl.media.audio import mixdown
 from mediactl.media.audio import render as audio
-from mediactl.media.audio.mixdown import SoundWanted
+from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.drafts import Draft, Drafts, Present, Report, Temporary
 from mediactl.media.ffmpeg import process
 from mediactl.media.hls import ladder
 from mediactl.media.inspect import durations
 from mediactl.media.inspect import streams as tracks
-from mediactl.media.inspect.streams import HDR, Tracks
+from mediactl.media.inspect.streams import HDR, Streams
 from mediactl.media.mp4 import fragments, package
 from mediactl.media.opening import check_unchanged
 from mediactl.media.video import encode, pieces, subtitles
@@ -48,7 +48,7 @@ class Encoded(msgspec.Struct, frozen=True):
 
     pictures: dict[Stream, tuple[bytes, ...]]
     """The files of each stream, as it was asked for: one, or its pieces."""
-    sounds: dict[SoundWanted, bytes]
+    sounds: dict[AudioRequest, bytes]
     remarks: Remarks
     start: float = 0.0
     """Seconds from the film's start to the first frame, where the files do not tell it."""
@@ -83,7 +83,7 @@ def render(
 class _Film:
     """A film on its way."""
 
-    def __init__(self, fd: int, task: MakeTask, found: Tracks, temporary: Temporary) -> None:
+    def __init__(self, fd: int, task: MakeTask, found: Streams, temporary: Temporary) -> None:
         self._fd = fd
         self._task = task
         self._found = found
@@ -146,7 +146,7 @@ class _Film:
             self._warnings.append(f"encoded in one piece: {why}")
         return self._whole(streams, heard, report)
 
-    def _cut(self, streams: tuple[Stream, ...], heard: tuple[SoundWanted, ...], report: Report) -> Encoded | None:
+    def _cut(self, streams: tuple[Stream, ...], heard: tuple[AudioRequest, ...], report: Report) -> Encoded | None:
         """From pieces: those that lie there, and those that are missing. None: it cannot be cut exactly."""
         task, video = self._task, self._found.info.video
         assert video is not None
@@ -181,7 +181,7 @@ class _Film:
             video.start,
         )
 
-    def _whole(self, streams: tuple[Stream, ...], heard: tuple[SoundWanted, ...], report: Report) -> Encoded:
+    def _whole(self, streams: tuple[Stream, ...], heard: tuple[AudioRequest, ...], report: Report) -> Encoded:
         """In one run of ffmpeg."""
         task, found = self._task, self._found
         resolved = {
@@ -195,7 +195,7 @@ class _Film:
         if places:
 
             def also(source: Any) -> list[Any]:
-                return mixdown.film_sounds(source, found, heard, places, task.limits)
+                return mixdown.video_audio(source, found, heard, places, task.limits)
 
         notes: tuple[str, ...] = ()
         try:
@@ -207,7 +207,7 @@ class _Film:
                 complaints, notes = encoded.complaints, encoded.notes
             else:
                 complaints = tuple(
-                    mixdown.encode_sounds(
+                    mixdown.encode_audio(
                         self._fd, found, heard, places, threads=task.threads, limits=task.limits, folder=folder,
                         report=report,
                     )
@@ -251,9 +251,9 @@ class _Film:
             package.mp4(files, heard, place, start=encoded.start, rate=rate, chapters=found.info.chapters)
         return self._verified(target, place, wanted, encoded)
 
-    def _sound_file(self, wanted: SoundWanted, encoded: Encoded) -> package.SoundFile:
+    def _sound_file(self, wanted: AudioRequest, encoded: Encoded) -> package.AudioFile:
         track = self._found.info.audio[wanted.ordinal]
-        return package.SoundFile(encoded.sounds[wanted], track.language, track.title)
+        return package.AudioFile(encoded.sounds[wanted], track.language, track.title)
 
     def _texts(self, targets: tuple[Target, ...]) -> dict[str, Draft]:
         places = {target.name: self._temporary(target.name) for target in targets}
@@ -274,7 +274,7 @@ class _Film:
 
     # -- verifying -------------------------------------------------------------------------------------------------
 
-    def _verified(self, target: Target, place: bytes, wanted: SoundWanted | None, encoded: Encoded) -> Draft:
+    def _verified(self, target: Target, place: bytes, wanted: AudioRequest | None, encoded: Encoded) -> Draft:
         """The draft of a picture, after it was opened again: size, tracks, frames, durations; its first, middle and
         last frames were decoded."""
         params, picture, source = target.params, self._found.picture, self._found.info.video
@@ -302,13 +302,13 @@ class _Film:
         self._warnings.append(durations.compared("the film", picture.end, made.picture.end, frame, damaged))
         return Draft(target, place, "video/mp4", video.width, video.height, made.info.duration)
 
-    def _sound_verified(self, target: Target, place: bytes, wanted: SoundWanted) -> Draft:
+    def _sound_verified(self, target: Target, place: bytes, wanted: AudioRequest) -> Draft:
         made, _ = self._reopened(target, place)
         if made.picture or not made.sound or made.sound.track.channels != wanted.channels:
             raise JobFailed(f"{target.name}: came out with other tracks than asked for")
         return Draft(target, place, "audio/mp4", duration=made.info.duration)
 
-    def _reopened(self, target: Target, place: bytes) -> tuple[Tracks, bool]:
+    def _reopened(self, target: Target, place: bytes) -> tuple[Streams, bool]:
         """The tracks of a file of ours, and whether it plays while it loads; of a CMAF track, that it is one."""
         if target.operation != "video":
             fragments.read(place)

@@ -17,7 +17,7 @@ from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import removed_on_error
 from mediactl.media.drafts import Draft
 from mediactl.media.inspect import durations, streams
-from mediactl.media.inspect.streams import Text, Tracks
+from mediactl.media.inspect.streams import Streams, Text
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -46,7 +46,7 @@ class Cue(msgspec.Struct, frozen=True, order=True):
 
 
 def rendered(
-    fd: int, found: Tracks, targets: Sequence[Target], places: Mapping[str, bytes], limits: Limits
+    fd: int, found: Streams, targets: Sequence[Target], places: Mapping[str, bytes], limits: Limits
 ) -> tuple[list[Draft], list[str]]:
     """Make the "text" targets of an open film in one pass, at their places (by name); drafts in the targets' order.
 

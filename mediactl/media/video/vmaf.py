@@ -20,7 +20,7 @@ from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import codecs, process
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import prepared, scaled
-from mediactl.media.inspect.streams import Tracks
+from mediactl.media.inspect.streams import Streams
 from mediactl.media.video.encode import Stream, encoder_options, keeps_hdr, resolved
 from mediactl.model.media import Limits
 from mediactl.planning.keys import DEFAULT_CRF
@@ -58,7 +58,7 @@ class Choice(msgspec.Struct, frozen=True):
 
 def crf_for(
     fd: int,
-    found: Tracks,
+    found: Streams,
     stream: Stream,
     *,
     threads: int,
@@ -122,7 +122,7 @@ class _Bench(msgspec.Struct):
     """One film's samples, and how they look at a CRF."""
 
     fd: int
-    found: Tracks
+    found: Streams
     stream: Stream
     threads: int
     limits: Limits

@@ -8,18 +8,18 @@ from functools import partial
 from mediactl.core.errors import RejectedInput
 from mediactl.model.uploads import Begun, Created, UploadState, UploadStatus, parameters
 from mediactl.upload.multipart.parts import part_size
-from mediactl.upload.session import Errand
+from mediactl.upload.session import Session
 from mediactl.upload.store import NoSuchUpload, Refused, Store
 
 
-def resumable(errand: Errand) -> bool:
+def resumable(session: Session) -> bool:
     """Is the upload that is under way still one of this content with these parameters?"""
-    state = errand.state
+    state = session.state
     return (
-        state.sha256 == errand.source.sha256
+        state.sha256 == session.source.sha256
         and state.source is not None
-        and state.source.size == errand.task.size
-        and state.parameters == parameters(errand.task)
+        and state.source.size == session.task.size
+        and state.parameters == parameters(session.task)
     )
 
 
@@ -38,49 +38,49 @@ def left_open(store: Store, key: str, state: UploadState, keep: str = "") -> lis
     return [upload_id for upload_id in found if _has_no_part(store, key, upload_id)]
 
 
-def abandon(errand: Errand, keep: str = "") -> None:
+def abandon(session: Session, keep: str = "") -> None:
     """Leave no open multipart upload of ours behind, but ``keep``.
 
     Nothing is saved: until another upload begins, a resume comes here again, and finds nothing to abort.
     """
-    key, state, store = errand.task.key, errand.state, errand.store
+    key, state, store = session.task.key, session.state, session.store
     known = bool(state.upload_id)
     try:
-        for upload_id in errand.ask(partial(left_open, store, key, state, keep), fatal=known):
-            errand.ask(partial(store.abort, key, upload_id), fatal=known)
+        for upload_id in session.ask(partial(left_open, store, key, state, keep), fatal=known):
+            session.ask(partial(store.abort, key, upload_id), fatal=known)
     except Refused:  # some may write but not list
         if known:
             raise
 
 
-def begin(errand: Errand, expected: str) -> None:
+def begin(session: Session, expected: str) -> None:
     """Save what a resume needs, before there is anything to resume."""
     try:
-        each = part_size(errand.task.size, errand.limits.part)
+        each = part_size(session.task.size, session.limits.part)
     except ValueError as error:
-        raise RejectedInput(f"{errand.task.url}: {error}") from None
+        raise RejectedInput(f"{session.task.url}: {error}") from None
     others = None
     with suppress(Refused):  # then a Create whose answer is lost is left to the bucket's own rules
-        others = tuple(errand.ask(partial(open_ids, errand.store, errand.task.key), fatal=False))
-    source = errand.source
-    errand.save(
-        Begun(errand.new_token(), each, source.fingerprint, source.sha256, parameters(errand.task), expected, others)
+        others = tuple(session.ask(partial(open_ids, session.store, session.task.key), fatal=False))
+    source = session.source
+    session.save(
+        Begun(session.new_token(), each, source.fingerprint, source.sha256, parameters(session.task), expected, others)
     )
 
 
-def create(errand: Errand, again: bool) -> None:
+def create(session: Session, again: bool) -> None:
     """Create the upload; ``again``: an earlier run may have created it and died before its id was saved."""
     sent = 0
 
     def once() -> str:
         nonlocal sent
         sent += 1
-        return errand.store.create(errand.task.key, errand.about(errand.state.token))
+        return session.store.create(session.task.key, session.about(session.state.token))
 
-    upload_id = errand.ask(once)
+    upload_id = session.ask(once)
     if again or sent > 1:
-        abandon(errand, upload_id)
-    errand.save(Created(upload_id))
+        abandon(session, upload_id)
+    session.save(Created(upload_id))
 
 
 def open_ids(store: Store, key: str) -> list[str]:
