@@ -33,9 +33,10 @@ class Worker:
     def __init__(
         self, call: str, token: str, environment: Mapping[str, str], log: int, options: str | None = None
     ) -> None:
-        """``options``, where given, makes it a ``threaded`` worker: one that does many jobs at once."""
+        """``options``, where given, makes it a ``network_worker``: one that does many jobs at once."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        boot, more = _BOOT.format("worker" if options is None else "threaded"), [] if options is None else [options]
+        boot = _BOOT.format("worker" if options is None else "network_worker")
+        more = [] if options is None else [options]
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", boot, _HERE, call, str(theirs.fileno()), token, str(os.getpid()), *more],
