@@ -78,7 +78,7 @@ def test_an_internal_error_leaves_its_source_to_the_next_run_and_the_others_are_
     assert (run.summary["done"], run.summary["unfinished"], run.summary["quarantined"]) == (1, 1, 0)
     assert run.summary["internal_errors"] == 1
     told = run.summary["internal_error"]
-    assert told.startswith("internal error: TypeError: ") and "(tracks.py:" in told
+    assert told.startswith("internal error: TypeError: ") and "(streams.py:" in told
     assert (inbox.folder / "derived/a.jpg/asset.json").exists()
     assert "is left to the next run" in inbox("why", "b.wav").out
 
