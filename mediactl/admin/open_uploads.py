@@ -12,8 +12,8 @@ from mediactl.core.files import shown
 from mediactl.jobs import report
 from mediactl.jobs.uploads import Remembered
 from mediactl.model.uploads import LIVE, Place, Settled, UploadStatus
-from mediactl.pipeline.dispatcher import take_over
 from mediactl.pipeline.publish import object_digest
+from mediactl.pipeline.recovery import take_over
 from mediactl.ui.lines import duration, size
 from mediactl.upload.bucket_audit import Bucket
 from mediactl.upload.store import StoreError

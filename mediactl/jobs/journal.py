@@ -361,7 +361,7 @@ class Journal:
                         orphans.append((owner, job, source))
                         if state == State.QUARANTINED and source is not None:
                             self.sources.set_state(source, "quarantined", "its run was killed too often")
-                            self.sources.cancel_pieces(source, "", "another piece was given up")
+                            self.sources.cancel_pieces(source, "", "another piece was quarantined")
                         self._run(
                             "attempt",
                             (job, attempt, owner, 0, Verdict.INTERRUPTED.value, "its run was killed", self._clock(),

@@ -87,7 +87,7 @@ WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3
 RETURNING state;
 
 -- name: reclaim
--- Only for an owner whose lock was taken, so is dead. What was planned anew meanwhile is not begun again: it would
+-- Only for an owner whose lock was taken, so is dead. What was replanned meanwhile is not begun again: it would
 -- write over what the newer plan has made. (The plan of a piece begins with that of its source.)
 UPDATE jobs SET owner = NULL, started_at = NULL, interruptions = interruptions + 1, reason = 'its run was killed',
     state = CASE
@@ -256,7 +256,7 @@ SELECT EXISTS (SELECT 1 FROM jobs WHERE source = ?1 AND id <> ?2 AND kind <> 'up
 
 -- name: supersede
 -- All that waits of a source, uploads of its outputs too. What runs is left to end: its plan tells that it is in vain.
-UPDATE jobs SET state = 'cancelled', reason = 'planned anew', run_after = NULL WHERE source = ? AND state = 'ready';
+UPDATE jobs SET state = 'cancelled', reason = 'replanned', run_after = NULL WHERE source = ? AND state = 'ready';
 
 -- name: make_mine
 CREATE TEMP TABLE IF NOT EXISTS mine (source INTEGER PRIMARY KEY);
@@ -332,8 +332,8 @@ UPDATE sources SET upload_state = ?2, uploaded = ?3 WHERE id = ?1;
 SELECT EXISTS (SELECT 1 FROM jobs WHERE source = ? AND kind = 'upload' AND state IN ('ready', 'running'));
 
 -- name: cancel_uploads
--- What waits to be uploaded of a source is planned anew.
-UPDATE jobs SET state = 'cancelled', reason = 'planned anew', run_after = NULL
+-- What waits to be uploaded of a source is replanned.
+UPDATE jobs SET state = 'cancelled', reason = 'replanned', run_after = NULL
 WHERE source = ? AND kind = 'upload' AND state = 'ready';
 
 -- name: upload_pending

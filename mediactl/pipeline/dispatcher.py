@@ -1,40 +1,40 @@
-"""The journal as the pool's backlog: answers become transitions and successors, claims become assignments."""
+"""The journal as the pool's backlog: how attempts ended goes to the completer, claims become assignments."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from typing import Protocol
 
 import msgspec
 
-from mediactl.core import files
 from mediactl.jobs.journal import Claim, Journal
-from mediactl.jobs.prediction import Class
-from mediactl.model.assets import Reuse
 from mediactl.model.events import Event
-from mediactl.model.jobs import JobResult, MakeTask, PieceTask, Verdict
-from mediactl.model.media import Kind
-from mediactl.model.uploads import Change, Sent, UploadState, UploadTask
+from mediactl.model.jobs import Verdict
 from mediactl.pipeline import publish
 from mediactl.pipeline.completer import Completer
+from mediactl.pipeline.handlers.base import Context, Handler
+from mediactl.pipeline.handlers.registry import Handlers
+from mediactl.pipeline.lanes import Lanes
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
-from mediactl.planning import jobs
-from mediactl.planning.cost import Pace, seconds_of
+from mediactl.pipeline.recovery import sweep_work, take_over
+from mediactl.planning.cost import Pace
 from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Room
 
 LANES = ("quick", "heavy")
 RECLAIM_INTERVAL = 0.5
 """Seconds between two looks for runs that died."""
+DEADLY = frozenset({Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED})
+"""Verdicts that end the worker, too."""
 
-_made = msgspec.msgpack.Decoder(JobResult)
-_task = msgspec.json.Decoder(UploadTask)
-_sent = msgspec.msgpack.Decoder(Sent)
-_change: msgspec.msgpack.Decoder[Change] = msgspec.msgpack.Decoder(Change)
+
+class Running(msgspec.Struct, frozen=True):
+    """A job that the pool has, with what is known of its kind."""
+
+    claim: Claim
+    handler: Handler
+    pace: Pace | None
 
 
 class Steps(Protocol):
@@ -51,7 +51,7 @@ class Steps(Protocol):
 
 
 class Dispatcher:
-    """Settles and claims in one transaction; tells what happened after it is on disk."""
+    """Completes and claims in one transaction; reports what happened after it is on disk."""
 
     def __init__(
         self,
@@ -75,16 +75,14 @@ class Dispatcher:
         self.refused: tuple[Verdict, str] | None = None
         """Why the network lane was closed."""
         self.wakeup = intake.wakeup
-        self._claims: dict[tuple[int, int], Claim] = {}
+        self._context = Context(journal, planner, out, shipping)
+        self._handlers = Handlers(self._context)
+        self._completer = Completer(journal)
+        self._lanes = Lanes(journal)
+        self._running: dict[tuple[int, int], Running] = {}
         """By job and attempt: what was given back may run on for a moment, and its answer is nobody's."""
-        self._paces: dict[tuple[int, int], Pace] = {}
-        """Of the films that are encoded now."""
-        self._completer = Completer(journal, planner, out, shipping)
-        self._lanes: dict[Class, str] = {}
-        self._moves: list[tuple[Class, str]] = []
-        """Classes of jobs that were found to belong in another lane, and which."""
-        self._joined = False
-        """Whether a film was put together from its pieces since the last look at what lies ready."""
+        self._pieces_freed = False
+        """Whether pieces may be of no more use since they were last swept."""
         self._next_reclaim = 0.0
         self._planned = False
 
@@ -93,26 +91,25 @@ class Dispatcher:
     def exchange(
         self, ended: Sequence[Ended], room: Room, alone: bool, notes: Sequence[Noting] = ()
     ) -> list[Assignment]:
-        """Write notes, settle what ended and claim what there is room for; one commit."""
+        """Write notes, complete what ended and claim what there is room for; one commit."""
         self._reclaim()
         with self._journal.transaction(durable=bool(ended or notes)):
             for noting in notes:
-                claim = self._claims.get((noting.assignment.job, noting.assignment.attempt))
-                if claim is not None:
-                    self._journal.uploads.note(_task.decode(claim.payload), _change.decode(noting.body))
+                running = self._running.get((noting.assignment.job, noting.assignment.attempt))
+                if running is not None:
+                    running.handler.note(running.claim, noting.body)
             answered = [(end.assignment.job, end.assignment.attempt) for end in ended if end.verdict is Verdict.DONE]
             done = self._journal.finish_done(answered) if answered else set()
             for end in ended:
-                self._settle(end, done)
-            for like, lane in self._moves:
-                self._journal.move_lane(like, lane)
-            self._moves.clear()
+                self._complete(end, done)
+            self._lanes.move()
             assignments = [self._assignment(claim) for claim in self._claim(room, alone)] if room else []
-        if self._joined:
-            # Only now that these films are done on disk: a kill before would cost all of their pieces.
-            self._joined = False
+        if self._pieces_freed:
+            # Only now that these videos are done on disk: a kill before would cost all of their pieces.
+            self._pieces_freed = False
             sweep_work(self._journal)
-        for event in self._completer.told():
+        events, self._context.events = self._context.events, []
+        for event in events:
             self._emit(event)
         return assignments
 
@@ -169,95 +166,54 @@ class Dispatcher:
 
     def progress(self, job: int, attempt: int, fraction: float, sent: int) -> None:
         """A running job is so far along."""
-        claim = self._claims.get((job, attempt))
-        if claim is not None:
-            more: dict[str, object] = {}
-            if claim.kind == publish.KIND:
-                more = {"bytes_sent": sent, "size": claim.size}
-            elif (pace := self._paces.get((job, attempt))) is not None:
-                more = pace.told(fraction, self._clock())
-            head = self._completer.head(claim)
-            self._emit(Event("job.progress", {**head, "fraction": round(fraction, 4), **more}))
+        running = self._running.get((job, attempt))
+        if running is not None:
+            self._emit(running.handler.progress(running.claim, running.pace, fraction, sent, self._clock()))
 
     def overran(self, job: int, attempt: int, seconds: float) -> None:
         """A job of the quick lane runs for so long already: those like it are heavy until measured otherwise."""
-        claim = self._claims.get((job, attempt))
-        if claim is not None:
-            self._journal.predictor.overran(self._class(claim), seconds)
-            self._consider(claim)
+        running = self._running.get((job, attempt))
+        if running is not None:
+            self._lanes.overran(running.claim, seconds)
 
     def tick(self, running: int) -> None:
         """Let the display move on."""
         self._emit(Event("tick", {"running": running}))
 
-    # -- settling --------------------------------------------------------------------------------------------------
+    # -- completing and claiming -----------------------------------------------------------------------------------
 
-    def _settle(self, end: Ended, done: set[int]) -> None:
-        claim = self._claims.pop((end.assignment.job, end.assignment.attempt), None)
-        self._paces.pop((end.assignment.job, end.assignment.attempt), None)
-        if claim is None:
+    def _complete(self, end: Ended, done: set[int]) -> None:
+        running = self._running.pop((end.assignment.job, end.assignment.attempt), None)
+        if running is None:
             return  # it was given back before it answered
-        dead = end.verdict in (Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED)
-        if dead and claim.source is not None and claim.kind != publish.KIND:
-            # Its worker is dead: what it left half done beside the outputs is nobody's.
-            place = self._journal.sources.get(claim.source).source.place
-            files.sweep_temporaries(os.path.join(self._out, place), self._journal.run.encode())
-        self._joined |= claim.format == jobs.JOINED
-        if self._completer.settle(claim, end, done=claim.id in done):
+        claim, handler = running.claim, running.handler
+        if end.verdict in DEADLY:
+            handler.died(claim)
+        self._pieces_freed |= handler.frees_pieces
+        if self._completer.complete(handler, claim, end, done=claim.id in done):
             self._journal.record(claim, end.verdict, end.reason, end.usage, end.worker)
-            if end.verdict is Verdict.DONE and self._journal.predictor.learn(self._class(claim), end.usage.wall):
-                self._consider(claim)
-
-    def _consider(self, claim: Claim) -> None:
-        """Something was learnt of a class of jobs: what waits of it changes lanes if its lane is another one now."""
-        like = self._class(claim)
-        lane = self._predicted(claim, like)
-        if self._lanes[like] != lane:
-            self._lanes[like] = lane
-            self._moves.append((like, lane))
-
-    def _predicted(self, claim: Claim, like: Class) -> str:
-        return self._journal.predictor.lane(like, seconds_of(claim.kind, claim.size) / claim.cores)
-
-    def _class(self, claim: Claim) -> Class:
-        return self._journal.predictor.class_of(claim.kind, claim.format, claim.size)
-
-    # -- claiming --------------------------------------------------------------------------------------------------
+            if end.verdict is Verdict.DONE:
+                self._lanes.took(claim, end.usage.wall)
 
     def _assignment(self, claim: Claim) -> Assignment:
-        self._claims[claim.id, claim.attempt] = claim
-        if (pace := _pace(claim)) is not None:
-            self._paces[claim.id, claim.attempt] = pace
-        like = self._class(claim)
-        if like not in self._lanes:
-            self._lanes[like] = self._predicted(claim, like)
-        reuse: tuple[Reuse, ...] = ()
-        state = b""
-        if claim.kind == publish.KIND:
-            remembered = self._journal.uploads.state(_task.decode(claim.payload))
-            state = b"" if remembered == UploadState() else msgspec.json.encode(remembered)
-        elif claim.kind == jobs.PIECE and claim.source is not None:
-            reuse = self._journal.sources.twins(
-                claim.source, self._journal.sources.get(claim.source).digest or "", self._out
-            )
-        elif claim.content is not None and claim.source is not None:
-            reuse = self._journal.sources.twins(claim.source, claim.content, self._out)
+        handler = self._handlers.of(claim)
+        self._running[claim.id, claim.attempt] = Running(claim, handler, handler.pace(claim))
         return Assignment(
-            claim.id,
-            claim.attempt,
-            claim.kind,
-            claim.payload,
-            reuse,
-            claim.time_limit,
-            claim.lane,
-            claim.cores,
-            claim.stall_limit,
-            claim.memory_limit,
-            claim.lane == "alone",
-            claim.due,
-            self._journal.predictor.expected(like),
-            claim.memory,
-            state,
+            job=claim.id,
+            attempt=claim.attempt,
+            kind=claim.kind,
+            payload=claim.payload,
+            reuse=handler.reuse(claim),
+            time_limit=claim.time_limit,
+            lane=claim.lane,
+            cores=claim.cores,
+            stall_limit=claim.stall_limit,
+            memory_limit=claim.memory_limit,
+            alone=claim.lane == "alone",
+            due=claim.due,
+            expected=self._lanes.begun(claim),
+            memory=claim.memory,
+            state=handler.state(claim),
         )
 
     def _reclaim(self) -> None:
@@ -265,43 +221,3 @@ class Dispatcher:
         if now >= self._next_reclaim:
             self._next_reclaim = now + RECLAIM_INTERVAL
             take_over(self._journal, self._out)
-
-
-def _pace(claim: Claim) -> Pace | None:
-    """Of a job that encodes a film, or a piece of one."""
-    if claim.kind == jobs.PIECE:
-        piece = msgspec.json.decode(claim.payload, type=PieceTask)
-        video = piece.info.video
-        rate = float(Fraction(video.rate)) if video and video.rate else 0.0
-        if piece.number == jobs.SOUND or not rate:
-            return Pace(piece.info.duration or 0.0, 0.0)
-        return Pace(piece.frames / rate, rate)
-    if claim.kind == Kind.VIDEO and claim.format != jobs.JOINED:
-        info = msgspec.json.decode(claim.payload, type=MakeTask).info
-        return Pace(info.duration or 0.0, (info.video.fps if info.video else None) or 0.0)
-    return None
-
-
-def take_over(journal: Journal, out: bytes) -> int:
-    """Give the jobs of dead runs back, and remove what those runs left half done; how many jobs there were."""
-    orphans = journal.reclaim_orphans()
-    for owner, _, source in orphans:
-        if source is not None:
-            row = journal.sources.get(source)
-            files.sweep_temporaries(os.path.join(out, row.source.place), owner.encode())
-            if row.digest is not None and row.source.kind is Kind.VIDEO:
-                files.sweep_temporaries(files.work_folder(journal.state, row.digest), owner.encode())
-    return len(orphans)
-
-
-def sweep_work(journal: Journal) -> None:
-    """Remove the pieces of films that nothing is to be made of any more: rejected ones, and those that are gone."""
-    folder = os.path.join(os.fsencode(journal.state), files.WORK)
-    try:
-        left = os.listdir(folder)
-    except FileNotFoundError:
-        return
-    wanted = journal.sources.unfinished() if left else set()
-    for name in left:
-        if os.fsdecode(name) not in wanted:
-            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)

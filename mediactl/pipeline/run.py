@@ -29,11 +29,12 @@ from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.model.events import Event
 from mediactl.model.jobs import Verdict
 from mediactl.pipeline import drain
-from mediactl.pipeline.dispatcher import LANES, Dispatcher, sweep_work, take_over
+from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.intake import Intake
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.pipeline.rebuild import adopt
+from mediactl.pipeline.recovery import sweep_work, take_over
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service
 from mediactl.pool.process import worker_environment

@@ -26,8 +26,8 @@ from mediactl.model.assets import Artefact, OutputFile
 from mediactl.model.events import Event
 from mediactl.model.jobs import JobResult, MakeTask, PieceTask, Priority, ProbeTask, Verdict
 from mediactl.model.media import AudioStream, Kind, MediaInfo, Source, VideoStream
-from mediactl.pipeline.completer import MAX_CHANGES
 from mediactl.pipeline.dispatcher import Dispatcher
+from mediactl.pipeline.handlers.source import MAX_CHANGES
 from mediactl.pipeline.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.recipe import loader

@@ -387,7 +387,7 @@ def test_a_film_given_up_for_one_piece_is_tried_again_with_all_of_them(film: Pat
             row = journal.sources.put(workshop.source, "r", "", "quarantined")
             journal.add([msgspec.structs.replace(job, source=row) for job in jobs])
             held = journal.claim(("quick", "heavy"), 1)
-            journal.sources.cancel_pieces(row, jobs[0].plan, "another piece was given up")
+            journal.sources.cancel_pieces(row, jobs[0].plan, "another piece was quarantined")
             for _ in range(3):
                 journal.crash(held[0].id, held[0].attempt, "it crashed")
                 held = journal.claim(("quick", "heavy", "alone"), 1) or held

@@ -1,0 +1,132 @@
+"""The handler that all others refine: a job of which nothing is known but that it ran."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from mediactl.core.files import shown
+from mediactl.jobs.journal import Claim, Journal
+from mediactl.model.assets import Reuse
+from mediactl.model.events import Event
+from mediactl.pipeline.planner import Planner
+from mediactl.pipeline.publish import Publisher
+from mediactl.planning.cost import Pace
+from mediactl.pool.contract import Ended
+
+
+class Context:
+    """What the handlers of a run share."""
+
+    def __init__(self, journal: Journal, planner: Planner, out: bytes, publisher: Publisher | None) -> None:
+        self.journal = journal
+        self.planner = planner
+        self.out = out
+        self.publisher = publisher
+        self.changes: Counter[int] = Counter()
+        """Source -> times that it changed under its job in this run."""
+        self.events: list[Event] = []
+        """To be reported once the transaction is on disk."""
+        self.cache_reported = False
+        """Whether it was reported that the cache cannot be used."""
+
+
+class Handler:
+    """Every method but those that only ask is called inside the journal's transaction."""
+
+    frees_pieces = False
+    """Whether pieces of long videos may be of no more use once it has ended."""
+    obsolete_reason = ""
+    """Why a job is cancelled on which nothing depends any more."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._journal = context.journal
+
+    # -- what it requires to run -----------------------------------------------------------------------------------
+
+    def reuse(self, claim: Claim) -> tuple[Reuse, ...]:
+        """Return artefacts of other sources that it may link instead of making them."""
+        return ()
+
+    def state(self, claim: Claim) -> bytes:
+        """Return what notes of earlier attempts came to."""
+        return b""
+
+    def pace(self, claim: Claim) -> Pace | None:
+        """Return what measures how fast it goes on; None: nothing does."""
+        return None
+
+    # -- while it runs ---------------------------------------------------------------------------------------------
+
+    def note(self, claim: Claim, body: bytes) -> None:
+        """Write a step that has to be on disk before the job goes on."""
+        raise NotImplementedError(f"{claim.kind} jobs keep no notes")
+
+    def progress(self, claim: Claim, pace: Pace | None, fraction: float, sent: int, now: float) -> Event:
+        """Return the event that reports how far along it is; ``sent`` is in bytes, ``now`` in seconds."""
+        measured = {} if pace is None else pace.told(fraction, now)
+        return Event("job.progress", {**self.head(claim), "fraction": round(fraction, 4), **measured})
+
+    # -- how it ends -----------------------------------------------------------------------------------------------
+
+    def died(self, claim: Claim) -> None:
+        """Clean up after a worker that was killed."""
+
+    def is_wanted(self, claim: Claim) -> bool:
+        """Return whether anything still depends on it."""
+        return True
+
+    def obsolete(self, claim: Claim) -> None:
+        """Nothing depended on it any more when it ended, and it is cancelled."""
+
+    def done(self, claim: Claim, end: Ended) -> None:
+        """It is done: keep what it made, add its successors."""
+        self.report("job.done", claim, seconds=round(end.usage.wall, 3))
+
+    def rejected(self, claim: Claim, end: Ended) -> None:
+        """Its input is invalid, for good."""
+        self.report("job.rejected", claim, reason=end.reason, **self.spent(end))
+
+    def quarantined(self, claim: Claim, end: Ended) -> None:
+        """It failed, crashed or was interrupted too often."""
+        self.report("job.quarantined", claim, reason=end.reason, **self.spent(end))
+
+    def retried(self, claim: Claim, end: Ended) -> None:
+        """It failed or crashed, and will be tried again."""
+        self.report("job.retry", claim, reason=end.reason, attempt=claim.attempt, **self.spent(end))
+
+    def internal_error(self, claim: Claim, end: Ended) -> None:
+        """An internal error at every attempt says nothing about its input: the next run tries again."""
+        self.report("job.internal_error", claim, reason=end.reason, **self.spent(end))
+
+    def unreadable(self, claim: Claim, end: Ended) -> None:
+        """The machine failed to read its input at every attempt: the next run tries again."""
+        self.report("job.unreadable", claim, reason=end.reason)
+
+    def interrupted(self, claim: Claim, end: Ended) -> None:
+        """It was stopped from outside, at no cost, and will be tried again."""
+        self.report("job.interrupted", claim, reason=end.reason, **self.spent(end))
+
+    def changed(self, claim: Claim, reason: str) -> None:
+        """Its source changed under it, and it is cancelled."""
+        self.report("job.cancelled", claim, reason=reason)
+
+    # -- what is reported ------------------------------------------------------------------------------------------
+
+    def head(self, claim: Claim) -> dict[str, object]:
+        """Return the fields that every event of a job begins with."""
+        head: dict[str, object] = {"job": claim.key, "kind": claim.kind}
+        if claim.source is not None:
+            source = self._journal.sources.get(claim.source).source
+            head["path"] = shown(source.path)
+            head["source_kind"] = source.kind.value
+            head["bytes"] = source.fingerprint.size
+        return head
+
+    def spent(self, end: Ended) -> dict[str, object]:
+        """Return what an attempt that failed has used up, as far as it is reported."""
+        return {}
+
+    def report(self, name: str, claim: Claim, **fields: object) -> None:
+        """Have an event reported once the transaction is on disk."""
+        self._context.events.append(Event(name, {**self.head(claim), **fields}))

@@ -1,0 +1,97 @@
+"""Piece jobs: after the last piece of a long video comes the job that joins them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import msgspec
+
+from mediactl.jobs.journal import Claim
+from mediactl.jobs.priority import successor_due
+from mediactl.model.assets import Reuse
+from mediactl.model.jobs import PieceTask, Priority
+from mediactl.pipeline.handlers.source import SourceHandler
+from mediactl.planning.cost import Pace
+from mediactl.planning.jobs import SOUND, piece_plan
+from mediactl.pool.contract import Ended
+
+_task = msgspec.json.Decoder(PieceTask)
+
+
+class PieceHandler(SourceHandler):
+    """The pieces of a video stand and fall together."""
+
+    obsolete_reason = "its video was replanned or given up"
+
+    def reuse(self, claim: Claim) -> tuple[Reuse, ...]:
+        """Return artefacts of sources with the same content."""
+        row = self._row(claim)
+        return self._journal.sources.twins(row.id, row.digest or "", self._context.out)
+
+    def pace(self, claim: Claim) -> Pace:
+        """Return a measure by the length of the piece; without a frame rate for sound."""
+        task = _task.decode(claim.payload)
+        video = task.info.video
+        rate = float(Fraction(video.rate)) if video and video.rate else 0.0
+        if task.number == SOUND or not rate:
+            return Pace(task.info.duration or 0.0, 0.0)
+        return Pace(task.frames / rate, rate)
+
+    def is_wanted(self, claim: Claim) -> bool:
+        """Return whether its source still waits for this cut of this content."""
+        row = self._row(claim)
+        return (
+            row.state == "pending"
+            and row.digest is not None
+            and claim.plan == piece_plan(row.plan, row.digest, row.source.fingerprint)
+        )
+
+    def obsolete(self, claim: Claim) -> None:
+        """Report that its video was replanned or given up."""
+        self.report("job.cancelled", claim, reason=self.obsolete_reason)
+
+    def done(self, claim: Claim, end: Ended) -> None:
+        """Add the job that joins the pieces when it was the last."""
+        self.report(
+            "job.done", claim, seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
+            peak_memory=end.usage.peak_memory, size=claim.size,
+        )  # fmt: skip
+        row = self._row(claim)
+        if not self.is_wanted(claim) or self._journal.sources.has_live_piece(row.id, claim.plan):
+            return
+        assert row.digest is not None and row.info is not None
+        planner = self._context.planner
+        work = planner.work(
+            row.id, row.source, row.digest, row.info, planner.with_digest(row.recipe), row.placeholder,
+            Priority(claim.priority),
+        )  # fmt: skip
+        if work is not None:
+            self._journal.add([msgspec.structs.replace(work.make, due=successor_due(claim.due))])
+
+    def rejected(self, claim: Claim, end: Ended) -> None:
+        """No other piece is encoded any more."""
+        self._cancel_others(claim, "another piece was rejected")
+        super().rejected(claim, end)
+
+    def quarantined(self, claim: Claim, end: Ended) -> None:
+        """No other piece is encoded any more."""
+        self._cancel_others(claim, "another piece was quarantined")
+        super().quarantined(claim, end)
+
+    def unreadable(self, claim: Claim, end: Ended) -> None:
+        """The other pieces are encoded again with it."""
+        self._cancel_others(claim, end.reason)
+        super().unreadable(claim, end)
+
+    def changed(self, claim: Claim, reason: str) -> None:
+        """The other pieces would be of a video that is no longer there."""
+        self._cancel_others(claim, reason)
+        super().changed(claim, reason)
+
+    def head(self, claim: Claim) -> dict[str, object]:
+        """Return the fields of its source, and which piece it is: 0 of 0 for sound."""
+        number, _, count = (claim.content or "").rpartition(":")[2].partition("/")
+        return {**super().head(claim), "piece": int(number) if count else 0, "pieces": int(count or 0)}
+
+    def _cancel_others(self, claim: Claim, reason: str) -> None:
+        self._journal.sources.cancel_pieces(self._row(claim).id, claim.plan, reason)

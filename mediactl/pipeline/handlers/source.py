@@ -1,0 +1,121 @@
+"""Jobs that read a source: what becomes of the source when they end, and when it is no longer what was planned."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from mediactl.core import files
+from mediactl.jobs.journal import Claim
+from mediactl.jobs.sources import SourceRow
+from mediactl.model.events import Event
+from mediactl.model.jobs import NewJob, Priority
+from mediactl.model.media import UNREADABLE, Source
+from mediactl.pipeline.handlers.base import Handler
+from mediactl.pool.contract import Ended
+from mediactl.sources import sniff
+
+MAX_CHANGES = 3
+"""Times in one run that a source may change under its job; then it is left to the next run."""
+NO_MEDIA = "none"
+"""In place of a format: the file is no image, video or audio."""
+
+
+class SourceHandler(Handler):
+    """A source is pending while a job of its plan is; its state follows that of its job."""
+
+    obsolete_reason = "its source was replanned"
+
+    def died(self, claim: Claim) -> None:
+        """Remove what the dead worker left half done beside the outputs."""
+        place = self._row(claim).source.place
+        files.sweep_temporaries(os.path.join(self._context.out, place), self._journal.run.encode())
+
+    def obsolete(self, claim: Claim) -> None:
+        """Report that a newer plan has taken its place."""
+        self.report("job.changed", claim, reason=self.obsolete_reason)
+
+    def rejected(self, claim: Claim, end: Ended) -> None:
+        """The source is rejected."""
+        self._close(claim, "rejected", end.reason)
+        super().rejected(claim, end)
+
+    def quarantined(self, claim: Claim, end: Ended) -> None:
+        """The source is quarantined."""
+        self._close(claim, "quarantined", end.reason)
+        super().quarantined(claim, end)
+
+    def internal_error(self, claim: Claim, end: Ended) -> None:
+        """The source stays pending without a job, so the next run plans it again."""
+        self._close(claim, "pending", end.reason)
+        super().internal_error(claim, end)
+
+    def unreadable(self, claim: Claim, end: Ended) -> None:
+        """The source stays pending without a job, so the next run reads it again."""
+        self._close(claim, "pending", end.reason)
+        super().unreadable(claim, end)
+
+    def changed(self, claim: Claim, reason: str) -> None:
+        """Probe the source again as it is now; cancel it when it is gone."""
+        row = self._row(claim)
+        self._context.changes[row.id] += 1
+        found = _as_it_is(row.source)
+        if found is None:
+            self._close(claim, "cancelled", "was removed before it was done")
+            self.report("job.cancelled", claim, reason="its source was removed")
+            return
+        if found.format == NO_MEDIA:
+            self._ignore(claim, msgspec.structs.replace(found, format=row.source.format))
+            return
+        known = row.source.fingerprint == found.fingerprint
+        replanned = known and (row.state != "pending" or self._journal.sources.has_live_job(row.id))
+        if not replanned:  # otherwise a watch has taken it in again already
+            self._journal.sources.put(found, row.recipe, row.plan, "pending", reason)
+            if self._context.changes[row.id] < MAX_CHANGES:
+                self._journal.add([self._probe_job(claim, row, found)])
+            else:
+                del self._context.changes[row.id]  # a watch takes it in again should it change once more
+        self.report("job.changed", claim, reason=reason)
+
+    def _ignore(self, claim: Claim, source: Source) -> None:
+        """A file that could not be read when it was found turns out to be none that is processed."""
+        self.report("job.changed", claim, reason=sniff.NO_MEDIA)
+        self._journal.sources.put_ignored(source, sniff.NO_MEDIA)
+        self._context.events.append(
+            Event("source.ignored", {"path": files.shown(source.path), "reason": sniff.NO_MEDIA})
+        )
+
+    def _close(self, claim: Claim, state: str, reason: str) -> None:
+        """Nothing more is done for the source, unless somebody asks."""
+        row = self._row(claim)
+        self._context.changes.pop(row.id, None)
+        self._journal.sources.set_state(row.id, state, reason)
+
+    def _probe_job(self, claim: Claim, row: SourceRow, source: Source) -> NewJob:
+        """Return the job that reads a source under the recipe that it was planned with."""
+        planner = self._context.planner
+        return planner.probe_job(source, row.id, planner.with_digest(row.recipe), Priority(claim.priority))
+
+    def _row(self, claim: Claim) -> SourceRow:
+        assert claim.source is not None
+        return self._journal.sources.get(claim.source)
+
+
+def _as_it_is(source: Source) -> Source | None:
+    """Return a source with the fingerprint, kind and format of its file now; None: the file was removed.
+
+    The format is UNREADABLE when the machine fails to read it, which the next probe reports, and NO_MEDIA when it could
+    not be read before and turns out to be none that is processed.
+    """
+    try:
+        source = msgspec.structs.replace(source, fingerprint=files.fingerprint(os.stat(source.file)))
+        named = sniff.sniff(sniff.head(source.file), source.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return msgspec.structs.replace(source, format=UNREADABLE)
+    if named is None:
+        format_ = NO_MEDIA if source.format == UNREADABLE else "unknown"
+        return msgspec.structs.replace(source, format=format_)
+    return msgspec.structs.replace(source, kind=named[0], format=named[1])
