@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import operator
 import os
 from collections.abc import Iterable, Iterator
+from itertools import groupby, starmap
 from typing import Any, NamedTuple
 
 import apsw
@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
     had: list[PriorArtefact]
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True, gc=False):
     """What planning has to know of a source seen before. Fields in the order of the query "known"."""
 
     id: int
@@ -89,13 +89,14 @@ class Sources:
         self._connection = connection
         self._sql = database.statements()
 
-    def known(self, folder: bytes) -> dict[bytes, tuple[Any, ...]]:
-        """Rows (in the order of ``Known``) of the sources whose place lies directly in this folder, by name."""
-        return {row[1]: row for row in self._run("known", (folder,))}
+    def known(self, folder: bytes) -> dict[bytes, Known]:
+        """Return the sources whose outputs lie directly in this folder, by name."""
+        return {row.name: row for row in starmap(Known, self._run("known", (folder,)))}
 
-    def known_one(self, folder: bytes, name: bytes) -> dict[bytes, tuple[Any, ...]]:
-        """The same for one of them."""
-        return {row[1]: row for row in self._run("known_one", (folder, name))}
+    def known_one(self, folder: bytes, name: bytes) -> Known | None:
+        """Return the one of them with this name, if there is one."""
+        row = self._run("known_one", (folder, name)).fetchone()
+        return None if row is None else Known(*row)
 
     def put(self, source: Source, recipe: str, plan: str, state: str, reason: str = "") -> int:
         """Add or replace what stands at a place; its digest, info and artefacts stay until a job replaces them."""
@@ -191,7 +192,7 @@ class Sources:
             if of is None
             else self._run("outcomes_of", (msgspec.json.encode(list(of)).decode(),))
         )
-        for (_, path, size, kind, digest, info), group in itertools.groupby(rows, _SOURCE):
+        for (_, path, size, kind, digest, info), group in groupby(rows, _SOURCE):
             decoded = msgspec.json.decode(info, type=MediaInfo)
             yield Outcome(path, size, Kind(kind), digest, decoded, [PriorArtefact._make(row[6:]) for row in group])
 

@@ -19,10 +19,10 @@ from mediactl.core.settings import Settings
 from mediactl.jobs import history
 from mediactl.jobs.journal import Journal
 from mediactl.media.ffmpeg.versions import encoder_versions
-from mediactl.model.events import Event
+from mediactl.model.events import Event, Reason
 from mediactl.model.media import Kind
 from mediactl.pipeline.impact import Change, Effect, Measured, label
-from mediactl.pipeline.intake import ENCODER_CHANGED, RECIPE_CHANGED, Intake
+from mediactl.pipeline.intake import Intake
 from mediactl.pipeline.planner import MAX_THREADS, Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.pipeline.rebuild import adopt
@@ -36,7 +36,7 @@ ENOUGH = 5
 """Measured jobs of a kind from which their median is believed."""
 SECONDS_A_SOURCE = {"image": 0.05, "video": 1.0, "audio": 0.2}
 """What each source takes whatever its size."""
-REPLANNED = (RECIPE_CHANGED, ENCODER_CHANGED)
+REPLANNED = (Reason.RECIPE_CHANGED, Reason.ENCODER_CHANGED)
 """Reasons for which a source is made again of which everything is known, unless it was rejected."""
 NOUNS = {"image": "image", "video": "film", "audio": "recording"}
 
@@ -47,7 +47,7 @@ class _Intake(Intake):
 
     effect: Effect
 
-    def _make(self, rows: Iterable[int], recipe: Recipe | None, reason: str) -> None:
+    def _make(self, rows: Iterable[int], recipe: Recipe | None, reason: Reason) -> None:
         if recipe is None:
             super()._make(rows, recipe, reason)
             return
@@ -79,9 +79,9 @@ class _Found:
         guess = self._medians.get(kind) or SECONDS_A_SOURCE[kind] + SECONDS_A_BYTE[kind] * bytes_in
         if reason in REPLANNED:
             self._again.append(guess)
-        elif reason != "to be uploaded":
+        elif reason != Reason.NOT_UPLOADED:
             self._seconds += guess
-        if reason in ("new", "changed"):
+        if reason in (Reason.NEW, Reason.CHANGED):
             self.unread[kind] += 1
 
     @property

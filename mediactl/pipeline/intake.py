@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,9 +16,9 @@ from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.sources import Known
-from mediactl.model.events import Event
+from mediactl.model.events import Event, Reason
 from mediactl.model.jobs import NewJob
-from mediactl.model.media import UNREADABLE, Fingerprint, Kind, Source
+from mediactl.model.media import UNREADABLE, Kind, Source
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.planning.jobs import lacks_place, permitted
@@ -31,7 +31,17 @@ if TYPE_CHECKING:
 FEW = 16
 """Files of a folder that are looked up one by one: a watch finds few at a time, in folders of many."""
 
-RECIPE_CHANGED, ENCODER_CHANGED = "recipe changed", "encoder changed"
+
+class _Needs:
+    """What the files of a batch need."""
+
+    def __init__(self) -> None:
+        self.reading: list[tuple[scan.Entry, Reason]] = []
+        """Files to be read."""
+        self.making: defaultdict[Reason, list[int]] = defaultdict(list)
+        """Sources of which all is known, whose outputs are to be made, by the reason for it."""
+        self.nothing: list[int] = []
+        """Sources that need nothing."""
 
 
 class Intake:
@@ -68,8 +78,8 @@ class Intake:
         self.troubles = 0
         self.settled: Counter[str] = Counter()
         journal.confined = True
-        self.reasons: Counter[str] = Counter()
-        """Why work was planned: new, changed, recipe changed, encoder changed, missing output, to be uploaded."""
+        self.reasons: Counter[Reason] = Counter()
+        """How many sources were planned for which reason."""
 
     def step(self) -> bool | None:
         """Take in one batch; False when all is taken in, None when it is for now."""
@@ -118,53 +128,53 @@ class Intake:
         self._emit(Event("scan.trouble", {"path": shown(trouble.name), "reason": trouble.message}))
 
     def _take(self, batch: scan.Batch) -> None:
-        sources = self._journal.sources
+        """Take in the files of a batch: each is read, has its outputs made, or needs nothing."""
         recipe = self._planner.named(batch.recipe)
         plans = self._planner.plans(recipe)
-        rows = self._rows(batch)
-        new: list[tuple[scan.Entry, str]] = []
-        again: dict[str, list[int]] = {RECIPE_CHANGED: [], ENCODER_CHANGED: []}
-        met: list[int] = []
+        known = self._known(batch)
+        needs = _Needs()
         for entry in batch.files:
-            name = entry[0] if batch.rename is None else batch.rename
-            row = rows.get(name)
+            row = known.get(batch.output_name(entry))
             if row is None:
-                new.append((entry, "new"))
-            elif row[4:8] != entry[1:] or row[2] != batch.root:
-                if not self._is_taken(Known(*row), batch, entry):
-                    new.append((entry, "adopted" if not row[5] else "changed"))
-            else:
-                state, planned = row[8], plans.get(row[12], "")
-                if state == "done" and row[9] == planned:
-                    if not batch.fresh:
-                        self._check.ask((row[0], os.path.join(batch.place, name), row[10], row[11]))
-                    if self._is_there(Known(*row)):
-                        self.up_to_date += 1  # taken back should the check find it stale
-                        met.append(row[0])
-                elif state == "done":
-                    again[_difference(row[9], planned)].append(row[0])
-                elif state == "pending" and row[9] in ("", planned):
-                    if sources.has_live_job(row[0]):
-                        if sources.mark_mine([row[0]]):
-                            self._planned(row[3], row[12], row[4], "unfinished")
-                    else:
-                        new.append((entry, "unfinished"))
-                elif state != "pending" and row[9] in ("", planned):
-                    self.settled[state] += 1
-                    met.append(row[0])
-                else:
-                    new.append((entry, _difference(row[9], planned)))
+                needs.reading.append((entry, Reason.NEW))
+            elif _is_unchanged(row, batch.root, entry):
+                self._judge(row, plans.get(row.kind, ""), batch, entry, needs)
+            elif not self._is_taken(row, batch, entry):
+                needs.reading.append((entry, Reason.CHANGED if row.mtime_ns else Reason.ADOPTED))
         if self._watch is not None:
-            sources.mark_met(met)
-            if batch.fresh:
-                for entry, _ in new:
-                    self._watch.hold(batch, entry)
-                new.clear()
-        if new:
-            self._add_new(batch, recipe, plans, new, rows)
-        for why, numbers in again.items():
-            if numbers:
-                self._make(numbers, recipe, why)
+            self._journal.sources.mark_met(needs.nothing)
+        if self._watch is not None and batch.fresh:
+            for entry, _ in needs.reading:
+                self._watch.hold(batch, entry)
+        elif needs.reading:
+            self._read(batch, recipe, plans, needs.reading, known)
+        for reason, sources in needs.making.items():
+            self._make(sources, recipe, reason)
+
+    def _judge(self, row: Known, plan: str, batch: scan.Batch, entry: scan.Entry, needs: _Needs) -> None:
+        """Add an unchanged file to what is needed, by the state of its source and the plan that it should have now."""
+        if row.state == "done" and row.plan == plan:
+            self._judge_done(row, batch, entry, needs)
+        elif row.state == "done":
+            needs.making[_difference(row.plan, plan)].append(row.id)
+        elif row.plan not in ("", plan):
+            needs.reading.append((entry, _difference(row.plan, plan)))
+        elif row.state != "pending":
+            self.settled[row.state] += 1
+            needs.nothing.append(row.id)
+        elif not self._journal.sources.has_live_job(row.id):
+            needs.reading.append((entry, Reason.UNFINISHED))
+        elif self._journal.sources.mark_mine([row.id]):
+            self._planned(row.path, row.kind, row.size, Reason.UNFINISHED)
+
+    def _judge_done(self, row: Known, batch: scan.Batch, entry: scan.Entry, needs: _Needs) -> None:
+        """The same for a source that is done: up to date, unless its outputs or uploads are found missing."""
+        assert row.outputs is not None  # CHECKed by the schema for done rows
+        if not batch.fresh:
+            self._check.ask((row.id, batch.output_of(entry), row.folder_mtime_ns, row.outputs))
+        if self._is_there(row):
+            self.up_to_date += 1  # taken back should the check find it stale
+            needs.nothing.append(row.id)
 
     def _is_there(self, row: Known) -> bool:
         """Whether a done source needs nothing; its outputs are sent to where they are to be uploaded, if they are not
@@ -185,25 +195,25 @@ class Intake:
                         self._emit(self._publisher.begin(row.id, self._settings.priority))
                     except FileNotFoundError:
                         return False  # the check will find it, and have it made again
-            self._planned(row.path, row.kind, 0, "to be uploaded")
+            self._planned(row.path, row.kind, 0, Reason.NOT_UPLOADED)
         return stands == "done"
 
-    def _add_new(
+    def _read(
         self,
         batch: scan.Batch,
         recipe: Recipe,
         plans: dict[str, str],
-        new: list[tuple[scan.Entry, str]],
-        rows: dict[bytes, tuple[Any, ...]],
+        reading: list[tuple[scan.Entry, Reason]],
+        known: dict[bytes, Known],
     ) -> None:
-        """Files that have to be read: a probe job each, unless they are no media.
+        """Add a probe job for each of these files, unless it is no media or the recipe makes nothing of it.
 
-        ``rows`` are those that this was decided by. What another run has changed since is looked at once more. Whatever
-        waits of an earlier plan is given up; what runs of it ends in vain (``Completer``).
+        This was decided by the rows ``known``; a file whose row another run has changed since is taken in once more.
+        Jobs of an earlier plan that are pending are cancelled; what runs of it ends in vain (``Completer``).
         """
-        seen = [(self._source(batch, entry), reason) for entry, reason in new]
-        for source, why_not in (pair for pair, _ in seen):
-            if why_not is None:
+        files = [(entry, reason, *self._source(batch, entry)) for entry, reason in reading]
+        for _, _, source, unusable in files:
+            if unusable is None:
                 self._planner.require_encoders(source.kind, recipe)
         priority = self._settings.priority if batch.priority is None else batch.priority
         overtaken: list[scan.Entry] = []
@@ -211,50 +221,53 @@ class Intake:
             sources = self._journal.sources
             digest = self._planner.keep(recipe)
             jobs: list[NewJob] = []
-            now = self._rows(batch)
-            for ((source, why_not), reason), (entry, _) in zip(seen, new, strict=True):
-                name = os.path.basename(source.place)
-                if now.get(name) != rows.get(name):
+            now = self._known(batch)
+            for entry, reason, source, unusable in files:
+                name = batch.output_name(entry)
+                if now.get(name) != known.get(name):
                     overtaken.append(entry)
                     continue
                 if name in now:
-                    sources.supersede(now[name][0])
-                if why_not is None and not recipe.outputs(source.kind) and source.kind is not Kind.VIDEO:
-                    why_not = f"recipe {recipe.name!r} makes nothing of {source.kind.value} files"
-                    row = sources.put(source, digest, plans[source.kind.value], "ignored", why_not)
-                elif why_not is not None:
-                    row = sources.put_ignored(source, why_not)
+                    sources.supersede(now[name].id)
+                plan = plans[source.kind.value]
+                if unusable is not None:
+                    self._ignore(source, sources.put_ignored(source, unusable), unusable)
+                elif source.kind is not Kind.VIDEO and not recipe.outputs(source.kind):
+                    unused = f"recipe {recipe.name!r} makes nothing of {source.kind.value} files"
+                    self._ignore(source, sources.put(source, digest, plan, "ignored", unused), unused)
                 else:
-                    row = sources.put(source, digest, plans[source.kind.value], "pending")
+                    row = sources.put(source, digest, plan, "pending")
                     sources.mark_mine([row])
                     jobs.append(self._planner.probe_job(source, row, recipe, priority))
                     self._planned(source.path, source.kind.value, source.fingerprint.size, reason)
-                    continue
-                self.settled["ignored"] += 1
-                if self._watch is not None:
-                    sources.mark_met([row])
-                self._emit(Event("source.ignored", {"path": shown(source.path), "reason": why_not}))
             self._journal.add(jobs)
         if overtaken:
             self._take(msgspec.structs.replace(batch, files=overtaken))
 
-    def _rows(self, batch: scan.Batch) -> dict[bytes, tuple[Any, ...]]:
-        """What the journal knows of a batch's files, by name; of a whole folder, or of a few files in it."""
-        one = self._journal.sources.known_one
-        if len(batch.files) == 1:
-            return one(batch.place, batch.files[0][0] if batch.rename is None else batch.rename)
-        if self._watch is not None and not batch.fresh and len(batch.files) <= FEW:
-            return {name: row for entry in batch.files for name, row in one(batch.place, entry[0]).items()}
-        return self._journal.sources.known(batch.place)
+    def _ignore(self, source: Source, row: int, reason: str) -> None:
+        self.settled["ignored"] += 1
+        if self._watch is not None:
+            self._journal.sources.mark_met([row])
+        self._emit(Event("source.ignored", {"path": shown(source.path), "reason": reason}))
+
+    def _known(self, batch: scan.Batch) -> dict[bytes, Known]:
+        """Return what the journal knows of a batch's files, by the name of their output folder: of all in that folder,
+        or of a few."""
+        sources = self._journal.sources
+        few = self._watch is not None and not batch.fresh and len(batch.files) <= FEW
+        if len(batch.files) > 1 and not few:
+            return sources.known(batch.place)
+        rows = (sources.known_one(batch.place, batch.output_name(entry)) for entry in batch.files)
+        return {row.name: row for row in rows if row is not None}
 
     def _make_again(self, rows: Iterable[int]) -> None:
         """Done sources whose outputs are not as they were left."""
         rows = list(rows)
         if rows:
             self.up_to_date -= sum(1 for row in rows if row not in self._shipped)
-            self._make(rows, None, "missing output")
+            self._make(rows, None, Reason.MISSING_OUTPUT)
 
-    def _make(self, rows: Iterable[int], recipe: Recipe | None, reason: str) -> None:
+    def _make(self, rows: Iterable[int], recipe: Recipe | None, reason: Reason) -> None:
         """Sources that are known well enough to be made without reading them first."""
         with self._journal.transaction(durable=False):
             for number in rows:
@@ -288,27 +301,26 @@ class Intake:
                     source = row.source
                     self._planned(source.path, source.kind.value, source.fingerprint.size, reason)
 
-    def _planned(self, path: bytes, kind: str, size: int, reason: str) -> None:
+    def _planned(self, path: bytes, kind: str, size: int, reason: Reason) -> None:
         self.reasons[reason] += 1
         self._emit(Event("source.planned", {"path": shown(path), "kind": kind, "reason": reason, "bytes": size}))
 
     def _source(self, batch: scan.Batch, entry: scan.Entry) -> tuple[Source, str | None]:
         """A file as a source by its first bytes; with the reason when it is none."""
-        name = entry[0]
         source = Source(
             root=batch.root,
-            path=os.path.join(batch.folder, name),
-            place=os.path.join(batch.place, name if batch.rename is None else batch.rename),
-            fingerprint=Fingerprint(*entry[1:]),
+            path=os.path.join(batch.folder, entry.name),
+            place=batch.output_of(entry),
+            fingerprint=entry.fingerprint,
             kind=Kind.IMAGE,
             format="unknown",
         )
         try:
             head = sniff.head(source.file)
         except OSError:
-            found = sniff.sniff(b"", name) or (Kind.IMAGE, "unknown")
-            return msgspec.structs.replace(source, kind=found[0], format=UNREADABLE), None  # told by its probe
-        named = sniff.sniff(head, name)
+            found = sniff.sniff(b"", entry.name) or (Kind.IMAGE, "unknown")
+            return msgspec.structs.replace(source, kind=found[0], format=UNREADABLE), None  # its probe says why
+        named = sniff.sniff(head, entry.name)
         if named is None:
             return source, "empty file" if not head else sniff.NO_MEDIA
         return msgspec.structs.replace(source, kind=named[0], format=named[1]), None
@@ -316,12 +328,12 @@ class Intake:
     def _is_taken(self, row: Known, batch: scan.Batch, entry: scan.Entry) -> bool:
         """One place, two living sources: one of them would overwrite the other's outputs. Raises UsageError, but not in
         a watch, which tells it once and goes on."""
-        here = os.path.join(batch.root, batch.folder, entry[0])
+        here = batch.path_of(entry)
         there = os.path.join(row.root, row.path)
         if not row.root or os.path.normpath(here) == os.path.normpath(there) or not os.path.lexists(there):
             return False
         message = (
-            f"{shown(here)} and {shown(there)} would both be written to {shown(os.path.join(batch.place, row.name))};"
+            f"{shown(here)} and {shown(there)} would both be written to {shown(batch.output_of(entry))};"
             " give each an --out of its own, or use --keep-root to put each folder's own name in front"
         )
         if self._watch is None:
@@ -331,6 +343,17 @@ class Intake:
         return True
 
 
-def _difference(before: str, planned: str) -> str:
-    """Why a source is planned anew whose plan was another one."""
-    return ENCODER_CHANGED if before.partition(":")[0] == planned.partition(":")[0] else RECIPE_CHANGED
+def _is_unchanged(row: Known, root: bytes, entry: scan.Entry) -> bool:
+    """Return whether a file is the one that the journal knows, as it was then."""
+    return (
+        row.mtime_ns == entry.mtime_ns
+        and row.size == entry.size
+        and row.ctime_ns == entry.ctime_ns
+        and row.inode == entry.inode
+        and row.root == root
+    )
+
+
+def _difference(before: str, plan: str) -> Reason:
+    """Return why a source needs another plan: its recipe's part differs, or only that of the encoders' versions."""
+    return Reason.ENCODER_CHANGED if before.partition(":")[0] == plan.partition(":")[0] else Reason.RECIPE_CHANGED

@@ -234,7 +234,7 @@ def _walk(path: bytes, prefix: bytes, settings: Settings) -> Iterator[scan.Batch
 def _outside_out(found: scan.Batch | scan.Trouble, out: bytes) -> scan.Batch | scan.Trouble:
     """A manifest's row may name a file in OUT; outputs are never sources."""
     if isinstance(found, scan.Batch) and len(found.files) == 1:
-        file = os.path.join(found.root, found.folder, found.files[0][0])
+        file = found.path_of(found.files[0])
         if os.path.realpath(file).startswith(os.path.realpath(out) + b"/"):
             return scan.Trouble(file, "lies inside the output folder; outputs are never sources")
     return found

@@ -11,9 +11,27 @@ import msgspec
 from mediactl.core.errors import UsageError
 from mediactl.core.files import marks, shown
 from mediactl.model.jobs import Priority
+from mediactl.model.media import Fingerprint
 
-Entry = tuple[bytes, int, int, int, int]
-"""(name, size, mtime_ns, ctime_ns, inode): a plain tuple, for there are very many."""
+
+class Entry(msgspec.Struct, frozen=True, order=True, gc=False):
+    """A file in a folder, with its fingerprint; flat and without garbage collection, for there are very many."""
+
+    name: bytes
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, name: bytes, status: os.stat_result) -> Entry:
+        """Return the entry of a file with this result of stat."""
+        return cls(name, *marks(status))
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The file's fingerprint."""
+        return Fingerprint(self.size, self.mtime_ns, self.ctime_ns, self.inode)
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -32,6 +50,18 @@ class Batch(msgspec.Struct, frozen=True):
     recipe: str | None = None
     fresh: bool = False
     """Met by a look that was not the first: a file in it that is new may still be written to."""
+
+    def output_name(self, entry: Entry) -> bytes:
+        """Return the name of a file's output folder."""
+        return entry.name if self.rename is None else self.rename
+
+    def output_of(self, entry: Entry) -> bytes:
+        """Return the path of a file's output folder, relative to OUT."""
+        return os.path.join(self.place, self.output_name(entry))
+
+    def path_of(self, entry: Entry) -> bytes:
+        """Return the absolute path of a file."""
+        return os.path.join(self.root, self.folder, entry.name)
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -77,7 +107,7 @@ def folder(
                         continue
                     mode = status.st_mode
                     if stat.S_ISREG(mode):
-                        files.append((name, *marks(status)))
+                        files.append(Entry.of(name, status))
                     elif stat.S_ISDIR(mode) and (status.st_dev, status.st_ino) not in never:
                         folders.append(name)
                 else:
@@ -126,9 +156,8 @@ def explicit(path: bytes, place: bytes, *, priority: Priority | None = None, rec
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(f"{shown(path)}: not a regular file or folder")
     root, name = os.path.split(real)
-    entry = (name, *marks(status))
     above, last = os.path.split(place)
-    return Batch(root, b"", above, [entry], None if last == name else last, priority, recipe)
+    return Batch(root, b"", above, [Entry.of(name, status)], None if last == name else last, priority, recipe)
 
 
 def _first_visit(path: bytes, visited: set[tuple[int, int]]) -> bool:
@@ -157,8 +186,7 @@ def without_repeats(found: list[Batch | Trouble]) -> list[Batch | Trouble]:
             continue
         files: list[Entry] = []
         for entry in each.files:
-            place = os.path.join(each.place, entry[0] if each.rename is None else each.rename)
-            path = os.path.join(each.root, each.folder, entry[0])
+            place, path = each.output_of(entry), each.path_of(entry)
             if place not in taken:
                 files.append(entry)
                 taken[place] = path

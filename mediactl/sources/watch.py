@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from mediactl.core.files import marks, shown
+from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.model.events import Event
 from mediactl.model.jobs import Priority
@@ -153,7 +153,7 @@ class Watch:
 
     def hold(self, batch: scan.Batch, entry: scan.Entry) -> None:
         """A file that a walk met and that is new: it is taken when it is still."""
-        self._settling.hold((batch.root, batch.folder, entry[0]), (entry[1], entry[2]), self._clock())
+        self._settling.hold((batch.root, batch.folder, entry.name), (entry.size, entry.mtime_ns), self._clock())
 
     # -- what was told -----------------------------------------------------------------------------------------------
 
@@ -284,10 +284,10 @@ class Watch:
         if not first:
             return msgspec.structs.replace(batch, priority=Priority.URGENT, fresh=True)
         since = (self._wall() - self._wanted.settle) * 1e9
-        young = [entry for entry in batch.files if max(entry[2], entry[3]) > since]
+        young = [entry for entry in batch.files if max(entry.mtime_ns, entry.ctime_ns) > since]
         for entry in young:
             self.hold(batch, entry)
-        old = [entry for entry in batch.files if max(entry[2], entry[3]) <= since]
+        old = [entry for entry in batch.files if max(entry.mtime_ns, entry.ctime_ns) <= since]
         return msgspec.structs.replace(batch, files=old) if old else None
 
     def _look(self, root: Root, below: bytes) -> Appearance:
@@ -304,8 +304,7 @@ class Watch:
         """Files that are still, by folder."""
         folders: dict[tuple[bytes, bytes], list[scan.Entry]] = {}
         for (root, folder, name), status in still:
-            entry = name, *marks(status)
-            folders.setdefault((root, folder), []).append(entry)
+            folders.setdefault((root, folder), []).append(scan.Entry.of(name, status))
         for (root, folder), entries in sorted(folders.items()):
             place = os.path.join(self._roots[root].prefix, folder) if folder else self._roots[root].prefix
             yield scan.Batch(root, folder, place, sorted(entries), priority=Priority.URGENT)

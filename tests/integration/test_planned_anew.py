@@ -18,6 +18,7 @@ from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Destination, Settings
 from mediactl.jobs.journal import Claim
 from mediactl.jobs.states import State
+from mediactl.model.events import Reason
 from mediactl.model.jobs import Priority, Verdict
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.model.uploads import Place, UploadTask
@@ -58,7 +59,7 @@ class Runs:
             self.file.write_bytes(b"\0\0\0\x18ftypisom" + bytes(40))
         self.info: MediaInfo = PHOTO if kind is Kind.IMAGE else FILM
 
-    def begin(self, chosen: Recipe) -> tuple[Run, Counter[str]]:
+    def begin(self, chosen: Recipe) -> tuple[Run, Counter[Reason]]:
         """A run that has taken the folder in, and why it planned what it did."""
         run, intake = self.open(chosen)
         while intake.step():

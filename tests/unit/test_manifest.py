@@ -34,7 +34,7 @@ def rows(folder: Path, content: bytes | str, name: str = "m.jsonl", *, outside: 
             assert "\n" not in each.message
             told.append(f"!{os.fsdecode(each.name).removeprefix(name)}: {each.message}")
         else:
-            last = each.files[0][0] if each.rename is None else each.rename
+            last = each.output_name(each.files[0])
             told.append(os.fsdecode(os.path.join(each.place, last)))
     return told
 
@@ -141,7 +141,7 @@ def test_paths_outside_are_let_in_when_that_was_asked_for(folder: Path) -> None:
 def test_a_link_that_stays_inside_is_followed(folder: Path) -> None:
     (folder / "link.jpg").symlink_to("a.jpg")
     batch = first(folder, path="link.jpg")
-    assert (batch.files[0][0], batch.rename) == (b"a.jpg", b"link.jpg")
+    assert (batch.files[0].name, batch.rename) == (b"a.jpg", b"link.jpg")
 
 
 def test_priority_recipe_and_name_are_the_rows_own(folder: Path) -> None:

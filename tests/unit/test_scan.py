@@ -36,7 +36,7 @@ def paths(found: list[scan.Batch | scan.Trouble]) -> list[bytes]:
     """Paths of all files, relative to the root; troubles fail the test."""
     assert not [each for each in found if isinstance(each, scan.Trouble)], found
     return [
-        os.path.join(each.folder, entry[0]) for each in found if isinstance(each, scan.Batch) for entry in each.files
+        os.path.join(each.folder, entry.name) for each in found if isinstance(each, scan.Batch) for entry in each.files
     ]
 
 
@@ -63,7 +63,7 @@ def test_a_file_is_told_with_its_stat_and_its_place_under_the_prefix(tmp_path: P
     assert isinstance(top, scan.Batch)
     assert isinstance(trip, scan.Batch)
     status = (tmp_path / "trip" / "a.jpg").stat()
-    assert trip.files == [(b"a.jpg", 10, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)]
+    assert trip.files == [scan.Entry.of(b"a.jpg", status)]
     assert (top.root, top.folder, top.place) == (os.fsencode(tmp_path), b"", b"mine")
     assert (trip.root, trip.folder, trip.place) == (os.fsencode(tmp_path), b"trip", b"mine/trip")
 
@@ -152,7 +152,7 @@ def _as_nobody(folder: Path) -> bytes:
                 if isinstance(each, scan.Trouble):
                     found.append((os.fsdecode(os.path.relpath(each.name)), each.message))
                 else:
-                    found += [(os.fsdecode(os.path.join(each.folder, entry[0])), "") for entry in each.files]
+                    found += [(os.fsdecode(os.path.join(each.folder, entry.name)), "") for entry in each.files]
             os.write(write, json.dumps(found).encode())
         finally:
             os._exit(0)
@@ -171,7 +171,7 @@ def test_a_single_file_stands_at_its_own_name_and_links_to_it_are_followed(tmp_p
     plant(tmp_path, "real.jpg")
     (tmp_path / "link.jpg").symlink_to("real.jpg")
     direct = scan.single(os.fsencode(tmp_path / "real.jpg"), prefix=b"")
-    assert (direct.root, direct.files[0][0], direct.place, direct.rename) == (
+    assert (direct.root, direct.files[0].name, direct.place, direct.rename) == (
         os.fsencode(tmp_path),
         b"real.jpg",
         b"",
@@ -194,7 +194,7 @@ def test_a_single_file_that_is_none_is_refused(tmp_path: Path, name: str, messag
 
 def batch(root: bytes, folder: bytes, place: bytes, *names: bytes) -> scan.Batch:
     """A batch of files without content."""
-    return scan.Batch(root, folder, place, [(name, 0, 0, 0, 0) for name in names])
+    return scan.Batch(root, folder, place, [scan.Entry(name, 0, 0, 0, 0) for name in names])
 
 
 def test_a_file_that_was_named_twice_is_taken_once() -> None:
