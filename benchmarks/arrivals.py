@@ -17,7 +17,7 @@ import msgspec
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Reuse
-from mediactl.model.events import Event
+from mediactl.model.events import Event, JobDone
 from mediactl.model.jobs import NewJob
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner, in_lane
@@ -106,9 +106,8 @@ class Arrivals:
                 self._journal.add([in_lane(job, self._journal.predictor)])
         return True
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> None:
         """Of no interest."""
-        return {}
 
 
 def run(
@@ -126,7 +125,7 @@ def run(
 
         def tell(event: Event) -> None:
             nonlocal done
-            if event.name == "job.done":
+            if isinstance(event, JobDone):
                 done += 1
                 if done >= min(200, len(waiting)):
                     warm.set()

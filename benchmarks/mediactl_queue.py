@@ -15,7 +15,7 @@ from pathlib import Path
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Reuse
-from mediactl.model.events import Event
+from mediactl.model.events import Event, JobDone
 from mediactl.model.jobs import NewJob
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
@@ -45,9 +45,8 @@ class Nothing:
         """Nothing more comes."""
         return False
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> None:
         """Nothing came."""
-        return {}
 
 
 class OneByOne(Nothing):
@@ -84,7 +83,7 @@ class OneByOne(Nothing):
 
     def tell(self, event: Event) -> None:
         """A job was done: its stamp is there."""
-        if event.name == "job.done":
+        if isinstance(event, JobDone):
             self.waits.append(float(self.stamp.read_text()))
             self.done.release()
 
@@ -116,7 +115,7 @@ def measure(jobs: int, workers: int, tries: int) -> dict[str, float]:
             settled: list[float] = []
 
             def tell(event: Event) -> None:
-                if event.name == "job.done":
+                if isinstance(event, JobDone):
                     settled.append(time.perf_counter())
 
             cpu = time.process_time()

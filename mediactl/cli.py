@@ -189,7 +189,7 @@ def selftest(seconds: float, number: int | None, seed: int, workers: int | None,
     result = selftest_.run(many, seed, workers or available_cores(), say)
     for line in selftest_.lines(result, as_json=as_json):
         click.echo(line)
-    return ExitCode.OURS if result.invariants["violated"] else ExitCode.COMPLETE
+    return ExitCode.OURS if result.invariants.violated else ExitCode.COMPLETE
 
 
 @cli.command()

@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import psutil
@@ -23,7 +22,7 @@ from mediactl.core.settings import Settings
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE
-from mediactl.model.events import Event
+from mediactl.model.events import Event, Invariants, Selftest
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
@@ -47,32 +46,17 @@ HOG_LIMIT = 192 << 20
 """Bytes that a hog may take."""
 
 
-class Result(msgspec.Struct, frozen=True):
-    """What a test found; the fields of the event "selftest"."""
-
-    jobs: int
-    jobs_per_s: float
-    cpu_us_per_job: float
-    wait_ms: dict[str, dict[str, float]]
-    """By priority and lane, "normal/quick": p50, p99 and max, from being added to being begun the first time."""
-    run_ms: dict[str, dict[str, float]]
-    states: dict[str, int]
-    invariants: dict[str, Any]
-    """How many were checked, and what is violated, in words."""
-    seed: int
-
-
 class _NoIntake:
     wakeup: socket.socket | None = None
 
     def step(self) -> bool:
         return False
 
-    def summary(self) -> dict[str, object]:
-        return {}
+    def summary(self) -> None:
+        return None
 
 
-def run(number: int, seed: int, workers: int, tell: Callable[[str], None]) -> Result:
+def run(number: int, seed: int, workers: int, tell: Callable[[str], None]) -> Selftest:
     """Work so many jobs off in a temporary folder and check what is left."""
     dice = random.Random(seed)
     jobs = [_job(index, dice) for index in range(number)]
@@ -103,14 +87,14 @@ def run(number: int, seed: int, workers: int, tell: Callable[[str], None]) -> Re
         left = {child.pid for child in psutil.Process().children(recursive=True)} - children
         with report.read(folder) as rows:
             violated = _violated(rows, jobs, stopped, events, left, folder)
-            return Result(
+            return Selftest(
                 jobs=number,
                 jobs_per_s=round(number / elapsed, 1),
                 cpu_us_per_job=round(cpu / number * 1e6, 1),
                 wait_ms=_quantiles(rows.waits()),
                 run_ms=_quantiles(rows.runs()),
                 states=rows.jobs(),
-                invariants={"checked": 5 + number, "violated": violated},
+                invariants=Invariants(5 + number, violated),
                 seed=seed,
             )
 
@@ -172,10 +156,10 @@ def _quantiles(groups: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     return found
 
 
-def lines(result: Result, *, as_json: bool) -> list[str]:
+def lines(result: Selftest, *, as_json: bool) -> list[str]:
     """The result for a person, or as one event."""
     if as_json:
-        return [json.dumps({"event": "selftest", **msgspec.structs.asdict(result)})]
+        return [msgspec.json.encode(result).decode()]
     head = " ".join(f"{word:>10}" for word in ("wait p50", "p99", "max", "  run p50", "p99", "max"))
     text = [
         f"{result.jobs_per_s:,.0f} jobs/s, {result.cpu_us_per_job:.0f} us of the supervisor's CPU a job",
@@ -188,6 +172,6 @@ def lines(result: Result, *, as_json: bool) -> list[str]:
             f"{ran['p50']:>10,.1f} {ran['p99']:>10,.1f} {ran['max']:>10,.1f}"
         )
     text.append("states: " + ", ".join(f"{number:,} {state}" for state, number in sorted(result.states.items())))
-    violated: list[str] = result.invariants["violated"]
-    text.append(f"{result.invariants['checked']:,} invariants checked, {len(violated)} violated")
+    violated = result.invariants.violated
+    text.append(f"{result.invariants.checked:,} invariants checked, {len(violated)} violated")
     return text + violated[:20]

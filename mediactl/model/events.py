@@ -1,10 +1,20 @@
-"""What a run reports while it works."""
+"""What a run reports while it works: one Struct an event, one line of NDJSON each, tagged by ``event``.
+
+This is a contract (docs/events.md): fields are added, never changed. A field that may be None is absent from the line
+where it is. Sizes are bytes and durations seconds unless a name says otherwise; paths are escaped
+(``core.files.shown``).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
+
+from mediactl.model.media import Kind
+from mediactl.model.uploads import SentStatus
 
 
 class Reason(StrEnum):
@@ -21,8 +31,427 @@ class Reason(StrEnum):
     NOT_UPLOADED = "to be uploaded"
 
 
-class Event(msgspec.Struct, frozen=True):
-    """Something that a person, cron or CI may want to know; one line of NDJSON."""
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
+    """Something that a person, cron or CI may want to know."""
 
-    name: str
-    fields: dict[str, object]
+    time: float | None = None
+    """Seconds since 1970 when it was written; absent in a dry run."""
+
+    @property
+    def name(self) -> str:
+        """The tag on the wire: "job.done"."""
+        return str(self.__struct_config__.tag)
+
+
+# -- the run -----------------------------------------------------------------------------------------------------------
+
+
+class JournalDamaged(Event, frozen=True, kw_only=True, tag="journal.damaged"):
+    """The journal was damaged: it was renamed and rebuilt from the asset.json files."""
+
+    set_aside: str
+    """Path of the damaged journal."""
+    adopted: int
+    """Number of asset.json files that the new one was rebuilt from."""
+
+
+class JournalRebuilt(Event, frozen=True, kw_only=True, tag="journal.rebuilt"):
+    """The journal was lost: it was rebuilt from the asset.json files."""
+
+    adopted: int
+    """Number of asset.json files."""
+
+
+class CacheUnusable(Event, frozen=True, kw_only=True, tag="cache.unusable"):
+    """The cache of digests and probe results is not used; reported at most once a run."""
+
+    reason: str
+
+
+class RunStarted(Event, frozen=True, kw_only=True, tag="run.started"):
+    """A run begins."""
+
+    run: str
+    """ID of the run."""
+    version: str
+    """Version of mediactl."""
+    recipe: str
+    """Name of the recipe; "" of a run that only uploads."""
+    out: str
+    """Output directory; of a run that only uploads, the s3:// URL, or ""."""
+    workers: int
+    """Number of worker processes."""
+    watching: bool
+    """False for `process`, true for `watch`."""
+
+
+class RunStopped(Event, frozen=True, kw_only=True, tag="run.stopped"):
+    """The run stops early; run again to continue."""
+
+    reason: str
+
+
+class Summary(Event, frozen=True, kw_only=True, tag="summary"):
+    """The last event of a run: how its sources stand at the end.
+
+    sources = up_to_date + done + rejected + quarantined + unfinished. A watch counts each source once, however often it
+    changed.
+    """
+
+    sources: int
+    up_to_date: int
+    """Sources that needed nothing."""
+    done: int
+    rejected: int
+    quarantined: int
+    unfinished: int
+    ignored: int
+    """Files that are no media, or of a kind that the recipe makes nothing of."""
+    troubles: int
+    """Directories and manifest rows that could not be read."""
+    jobs: int
+    """Jobs that this run finished, however they ended."""
+    artefacts: int
+    """Files that this run made."""
+    uploaded: int
+    """Objects that this run sent."""
+    bytes_in: int
+    """Size of the sources that were done."""
+    bytes_out: int
+    """Size of the files made."""
+    bytes_sent: int
+    """Bytes of request bodies sent, retries included."""
+    elapsed_s: float
+    """Duration of the run in seconds."""
+    exit_code: int
+    internal_errors: int
+    """Number of `job.internal_error` events."""
+    internal_error: str
+    """Reason of the first of them, "" without any."""
+
+
+class Tick(Event, frozen=True, kw_only=True, tag="tick"):
+    """Time has passed: displays are redrawn. Never on the wire."""
+
+    running: int
+    """Jobs that are running."""
+
+
+class Invariants(msgspec.Struct, frozen=True):
+    """What had to hold after a selftest."""
+
+    checked: int
+    violated: list[str]
+    """Those that did not hold, in words."""
+
+
+class Selftest(Event, frozen=True, kw_only=True, tag="selftest"):
+    """The only event of `selftest --json`: what was measured and checked."""
+
+    jobs: int
+    jobs_per_s: float
+    cpu_us_per_job: float
+    """Microseconds of the supervisor's CPU."""
+    wait_ms: dict[str, dict[str, float]]
+    """By priority and lane ("normal/quick"): p50, p99 and max, in milliseconds, from being added to the first start."""
+    run_ms: dict[str, dict[str, float]]
+    """The same of run times."""
+    states: dict[str, int]
+    """State -> number of jobs."""
+    invariants: Invariants
+    seed: int
+
+
+# -- sources -----------------------------------------------------------------------------------------------------------
+
+
+class ScanTrouble(Event, frozen=True, kw_only=True, tag="scan.trouble"):
+    """A directory, file or manifest row could not be read, or its outputs would overwrite those of another."""
+
+    path: str
+    reason: str
+
+
+class SourceIgnored(Event, frozen=True, kw_only=True, tag="source.ignored"):
+    """A file is no media, or of a kind that the recipe makes nothing of."""
+
+    path: str
+    reason: str
+
+
+class SourcePlanned(Event, frozen=True, kw_only=True, tag="source.planned"):
+    """A source has something to be done."""
+
+    path: str
+    kind: Kind
+    reason: Reason
+    bytes: int
+    """Size of the source; 0 if it only has to be uploaded."""
+
+
+class OutputChange(msgspec.Struct, frozen=True):
+    """What a changed recipe or encoder means for one output, over all sources done before."""
+
+    output: str
+    """Table and file of the recipe: "image w640.webp"."""
+    change: str
+    """new, changed or removed."""
+    artefacts: int
+    sources: int
+    seconds: float
+    """Estimate, with as many workers as the run would have."""
+    bytes: int
+    """Estimate; of removed ones, the size of those that asset.json no longer names."""
+
+
+class UploadEstimate(msgspec.Struct, frozen=True):
+    """What would be sent, as far as it is known."""
+
+    objects: int
+    bytes: int
+
+
+class Plan(Event, frozen=True, kw_only=True, tag="plan"):
+    """The scan is complete (of a watch, the first one). A dry run ends with it."""
+
+    sources: int
+    up_to_date: int
+    """Sources that need nothing."""
+    ignored: int
+    """Files that are no media, or of a kind that the recipe makes nothing of."""
+    planned: int
+    """Sources with something to be done."""
+    reasons: dict[Reason, int]
+    """How many of them were planned for which reason."""
+    kinds: dict[Kind, int] | None = None
+    """Dry run: planned sources by kind."""
+    bytes_in: int | None = None
+    """Dry run: size of the planned sources."""
+    seconds: float | None = None
+    """Dry run: estimated duration of the run."""
+    kept: int | None = None
+    """Dry run: artefacts of done sources that stay as they are."""
+    changes: list[OutputChange] | None = None
+    """Dry run: one object for each output and change; artefacts are exact, seconds and bytes estimates."""
+    upload: UploadEstimate | None = None
+    """Dry run with `--to`."""
+    outputs: dict[Kind, list[str]] | None = None
+    """Dry run: for each kind of new source, the outputs that each of them gets."""
+
+
+class WatchTrouble(Event, frozen=True, kw_only=True, tag="watch.trouble"):
+    """A SOURCE directory is gone, or changes in it are not reported (limits of inotify)."""
+
+    path: str
+    reason: str
+
+
+class WatchResumed(Event, frozen=True, kw_only=True, tag="watch.resumed"):
+    """A SOURCE directory is back."""
+
+    path: str
+
+
+# -- jobs --------------------------------------------------------------------------------------------------------------
+
+
+class JobFields(TypedDict):
+    """What every event of a job begins with, as ``JobEvent`` describes it."""
+
+    job: str
+    kind: str
+    path: NotRequired[str]
+    source_kind: NotRequired[Kind]
+    bytes: NotRequired[int]
+    piece: NotRequired[int]
+    pieces: NotRequired[int]
+
+
+class JobEvent(Event, frozen=True, kw_only=True):
+    """Something that happened to a job."""
+
+    job: str
+    """Key of the job, the same in every run."""
+    kind: str
+    """probe, image, video, audio, piece or upload."""
+    path: str | None = None
+    """Path of the source relative to its SOURCE, unprintable characters escaped; of an upload without source, the
+    file's."""
+    source_kind: Kind | None = None
+    bytes: int | None = None
+    """Size of the source."""
+    piece: int | None = None
+    """Piece of a long video, counted from 1; 0: all of its audio."""
+    pieces: int | None = None
+    """Number of pieces that the video is cut into; 0 for its audio."""
+
+    @property
+    def label(self) -> str:
+        """What a person knows it by."""
+        return self.job if self.path is None else self.path
+
+
+class PiecePlan(msgspec.Struct, frozen=True):
+    """A piece of a long video that is encoded on its own."""
+
+    job: str
+    """Key of its job."""
+    size: int
+    """Amount of work, in milliseconds of media."""
+
+
+class JobProbed(JobEvent, frozen=True, kw_only=True, tag="job.probed"):
+    """A source was read, and what follows is known."""
+
+    next: str
+    """Key of the job that makes its outputs."""
+    next_kind: str
+    size: int
+    """Amount of work of that job: pixels of an image, milliseconds of video or audio."""
+    parts: tuple[PiecePlan, ...] | None = None
+    """Of a long video: the pieces that are encoded before that job."""
+
+
+class JobProgress(JobEvent, frozen=True, kw_only=True, tag="job.progress"):
+    """A running job has come so far."""
+
+    fraction: float
+    """0 to 1."""
+    bytes_sent: int | None = None
+    """Of an upload: bytes of request bodies sent."""
+    size: int | None = None
+    """Of an upload: size of the object in bytes."""
+    seconds: float | None = None
+    """Of a video, or a piece of one: its duration."""
+    speed: float | None = None
+    """Of a video: encoded seconds per second, once it is known."""
+    fps: float | None = None
+    """Of a video: encoded frames per second, once it is known."""
+
+
+class JobDone(JobEvent, frozen=True, kw_only=True, tag="job.done"):
+    """A job is done; one that completes a source has the fields from `made` on, too."""
+
+    seconds: float
+    """Wall-clock time."""
+    cpu_seconds: float | None = None
+    """CPU time, child processes included."""
+    peak_memory: int | None = None
+    """Bytes, of the worker or its largest child process."""
+    made: int | None = None
+    """Number of artefacts that were encoded or linked."""
+    bytes_in: int | None = None
+    """Size of the source."""
+    bytes_out: int | None = None
+    """Size of the artefacts made."""
+    outputs: tuple[str, ...] | None = None
+    """File names of all artefacts of the source."""
+    warnings: tuple[str, ...] | None = None
+    """What was lost or replaced, in words."""
+    size: int | None = None
+    """Amount of work: pixels of an image, milliseconds of video or audio."""
+
+
+class JobStopped(JobEvent, frozen=True, kw_only=True):
+    """An attempt ended without being done."""
+
+    reason: str
+
+
+class JobRejected(JobStopped, frozen=True, kw_only=True, tag="job.rejected"):
+    """The input is bad; final until the file changes, or `retry`."""
+
+    bytes_sent: int | None = None
+    """Of an upload: bytes of request bodies sent by this attempt."""
+
+
+class JobRetry(JobStopped, frozen=True, kw_only=True, tag="job.retry"):
+    """An attempt failed; the job will be retried."""
+
+    attempt: int
+    """Number of the attempt, counted from 1."""
+    bytes_sent: int | None = None
+    """Of an upload: bytes of request bodies sent by this attempt."""
+
+
+class JobQuarantined(JobStopped, frozen=True, kw_only=True, tag="job.quarantined"):
+    """Too many attempts failed; final until `retry`."""
+
+    bytes_sent: int | None = None
+    """Of an upload: bytes of request bodies sent by this attempt."""
+
+
+class JobInternalError(JobStopped, frozen=True, kw_only=True, tag="job.internal_error"):
+    """Too many attempts failed by an internal error, a fault of mediactl or of a library: no verdict on the source,
+    which stays unfinished and is retried by the next run."""
+
+    bytes_sent: int | None = None
+    """Of an upload: bytes of request bodies sent by this attempt."""
+
+
+class JobUnreadable(JobStopped, frozen=True, kw_only=True, tag="job.unreadable"):
+    """The machine failed to read the source (disk, network file system) `--attempts` times; left for the next run."""
+
+
+class JobInterrupted(JobStopped, frozen=True, kw_only=True, tag="job.interrupted"):
+    """An attempt was stopped from outside; the job stays pending, and this counts as no failure."""
+
+    bytes_sent: int | None = None
+    """Of an upload: bytes of request bodies sent by this attempt."""
+
+
+class JobChanged(JobStopped, frozen=True, kw_only=True, tag="job.changed"):
+    """The source changed while it was read, or another run has planned it with another recipe."""
+
+
+class JobCancelled(JobStopped, frozen=True, kw_only=True, tag="job.cancelled"):
+    """The source was removed; of a piece: its video is no longer waiting for it."""
+
+
+# -- uploads -----------------------------------------------------------------------------------------------------------
+
+
+class UploadPlanned(Event, frozen=True, kw_only=True, tag="upload.planned"):
+    """More is to be uploaded."""
+
+    jobs: int
+    bytes: int
+
+
+class UploadDone(JobEvent, frozen=True, kw_only=True, tag="upload.done"):
+    """An object is complete in the bucket."""
+
+    url: str
+    """s3://BUCKET/KEY."""
+    status: SentStatus
+    """Sent by this job; found complete; or found complete with our metadata while the journal knew nothing of it."""
+    size: int
+    """Size of the object in bytes."""
+    bytes_sent: int
+    """Bytes of request bodies sent by this attempt, retries included."""
+    parts_sent: int
+    parts_kept: int
+    """Parts that an earlier run had sent."""
+    seconds: float
+    """Wall-clock time."""
+
+
+class UploadStopped(Event, frozen=True, kw_only=True, tag="upload.stopped"):
+    """The store accepts nothing more from this run."""
+
+    reason: str
+
+
+AnyEvent = (
+    JournalDamaged | JournalRebuilt | CacheUnusable | RunStarted | ScanTrouble | SourceIgnored | SourcePlanned | Plan
+    | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
+    | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone
+    | UploadStopped | RunStopped | Summary | Selftest
+)  # fmt: skip
+"""Every event on the wire, in the order of docs/events.md."""
+
+
+def event_of(name: str, fields: Mapping[str, Any]) -> Event:
+    """Return the event with this tag and these fields."""
+    event: Event = msgspec.convert({"event": name, **fields}, AnyEvent | Tick)
+    return event

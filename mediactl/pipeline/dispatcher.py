@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from mediactl.jobs.journal import Claim, Journal
-from mediactl.model.events import Event
+from mediactl.model.events import Event, Plan, event_of
 from mediactl.model.jobs import Verdict
 from mediactl.pipeline import publish
 from mediactl.pipeline.completer import Completer
@@ -46,8 +46,8 @@ class Steps(Protocol):
     def step(self) -> bool | None:
         """Take some in; None: nothing for now, False: all is taken in."""
 
-    def summary(self) -> dict[str, object]:
-        """Fields of the event "plan"; none while it is too early to tell."""
+    def summary(self) -> Plan | None:
+        """Return the event "plan"; None while it is too early for it."""
 
 
 class Dispatcher:
@@ -138,15 +138,15 @@ class Dispatcher:
         """No more jobs of this lane are run; what waits in it is no reason to go on."""
         self._served = tuple(each for each in self._served if each != lane)
         self.refused = (verdict, reason)
-        self._emit(Event("upload.stopped", {"reason": reason}))
+        self._emit(event_of("upload.stopped", {"reason": reason}))
 
     def plan(self) -> IntakeStep:
         """Take in the next batch of sources."""
         before = self._journal.added
         more = self._intake.step()
-        if not more and not self._planned and ((summary := self._intake.summary()) or more is False):
+        if not more and not self._planned and (planned := self._intake.summary()) is not None:
             self._planned = True
-            self._emit(Event("plan", summary))
+            self._emit(planned)
         if more is None:
             return IntakeStep.QUIET
         if not more:
@@ -178,7 +178,7 @@ class Dispatcher:
 
     def tick(self, running: int) -> None:
         """Let the display move on."""
-        self._emit(Event("tick", {"running": running}))
+        self._emit(event_of("tick", {"running": running}))
 
     # -- completing and claiming -----------------------------------------------------------------------------------
 

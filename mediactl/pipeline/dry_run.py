@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import msgspec
 
@@ -19,7 +17,7 @@ from mediactl.core.settings import Settings
 from mediactl.jobs import history
 from mediactl.jobs.journal import Journal
 from mediactl.media.ffmpeg.versions import encoder_versions
-from mediactl.model.events import Event, Reason
+from mediactl.model.events import Event, OutputChange, Plan, Reason, ScanTrouble, SourcePlanned, UploadEstimate
 from mediactl.model.media import Kind
 from mediactl.pipeline.impact import Change, Effect, Measured, label
 from mediactl.pipeline.intake import Intake
@@ -54,7 +52,7 @@ class _Intake(Intake):
         for outcome in self._journal.sources.outcomes(rows):
             self._planner.require_encoders(outcome.kind, recipe)
             if self.effect.take(recipe, outcome):
-                self._planned(outcome.path, outcome.kind.value, outcome.size, reason)
+                self._planned(outcome.path, outcome.kind, outcome.size, reason)
 
 
 class _Found:
@@ -62,24 +60,24 @@ class _Found:
 
     def __init__(self, effect: Effect, medians: dict[str, float | None]) -> None:
         self.effect = effect
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[Kind] = Counter()
         """Sources that would be worked on, by kind."""
-        self.unread: Counter[str] = Counter()
+        self.unread: Counter[Kind] = Counter()
         """Those of which nothing is known yet."""
         self.bytes = 0
         self._medians = medians
         self._seconds = 0.0
         self._again: list[float] = []
 
-    def add(self, event: Event) -> None:
+    def add(self, planned: SourcePlanned) -> None:
         """Take in that a source is planned."""
-        kind, bytes_in, reason = str(event.fields["kind"]), int(str(event.fields["bytes"])), event.fields["reason"]
+        kind, reason = planned.kind, planned.reason
         self.counts[kind] += 1
-        self.bytes += bytes_in
-        guess = self._medians.get(kind) or SECONDS_A_SOURCE[kind] + SECONDS_A_BYTE[kind] * bytes_in
+        self.bytes += planned.bytes
+        guess = self._medians.get(kind) or SECONDS_A_SOURCE[kind] + SECONDS_A_BYTE[kind] * planned.bytes
         if reason in REPLANNED:
             self._again.append(guess)
-        elif reason != Reason.NOT_UPLOADED:
+        elif reason is not Reason.NOT_UPLOADED:
             self._seconds += guess
         if reason in (Reason.NEW, Reason.CHANGED):
             self.unread[kind] += 1
@@ -116,35 +114,51 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
         while more:
             more = intake.step()
             for event in events:
-                if event.name == "source.planned":
+                if isinstance(event, SourcePlanned):
                     found.add(event)
-                if as_json:
-                    yield json.dumps({"event": event.name, **event.fields})
-                elif event.name == "source.planned":
-                    yield f"{event.fields['reason']}: {event.fields['path']}"
-                elif event.name == "scan.trouble":
-                    yield f"{event.fields['path']}: {event.fields['reason']}"
+                if line := _json(event) if as_json else _line(event):
+                    yield line
             events.clear()
         uploads = None if shipping is None else _uploads(journal, shipping.destination, found.effect)
     if as_json:
-        yield json.dumps(_event(found, intake, chosen, uploads, settings.jobs))
+        yield _json(_plan(found, intake, chosen, uploads, settings.jobs))
     else:
         yield from _totals(found, intake, chosen, uploads, settings.jobs)
 
 
-def _event(
-    found: _Found, intake: Intake, chosen: Recipe, uploads: tuple[int, int] | None, workers: int
-) -> dict[str, Any]:
-    return {
-        "event": "plan",
-        **intake.summary(),
-        "kinds": dict(found.counts),
-        "bytes_in": found.bytes,
-        "seconds": round(found.seconds / workers, 1),
-        **fields(found.effect, workers),
-        **({} if uploads is None else {"upload": {"objects": uploads[0], "bytes": uploads[1]}}),
-        "outputs": {kind: outputs_of(chosen, Kind(kind)) for kind in sorted(found.unread)},
-    }
+def _json(event: Event) -> str:
+    return msgspec.json.encode(event).decode()
+
+
+def _line(event: Event) -> str | None:
+    match event:
+        case SourcePlanned():
+            return f"{event.reason}: {event.path}"
+        case ScanTrouble():
+            return f"{event.path}: {event.reason}"
+    return None
+
+
+def _plan(found: _Found, intake: Intake, chosen: Recipe, uploads: tuple[int, int] | None, workers: int) -> Plan:
+    """Return the event "plan" with what a dry run adds to it; seconds are those of a run with so many workers."""
+    plan = intake.summary()
+    assert plan is not None  # this is no watch
+    return msgspec.structs.replace(
+        plan,
+        kinds=dict(found.counts),
+        bytes_in=found.bytes,
+        seconds=round(found.seconds / workers, 1),
+        kept=found.effect.kept,
+        changes=[
+            OutputChange(
+                each.output, each.change, each.artefacts, each.sources, round(each.seconds / workers, 1),
+                round(each.bytes),
+            )
+            for each in found.effect.changes
+        ],
+        upload=None if uploads is None else UploadEstimate(*uploads),
+        outputs={kind: outputs_of(chosen, kind) for kind in sorted(found.unread)},
+    )  # fmt: skip
 
 
 def _totals(
@@ -155,7 +169,7 @@ def _totals(
         yield f"nothing to do: {count(intake.up_to_date, 'source')} up to date"
         return
     for kind, number in sorted(unread.items()):
-        if outputs := outputs_of(chosen, Kind(kind)):
+        if outputs := outputs_of(chosen, kind):
             yield f"of {count(number, f'new {NOUNS[kind]}')}: {', '.join(outputs)}"
     yield from told(found.effect, workers)
     if uploads is not None:
@@ -196,21 +210,6 @@ def told(effect: Effect, workers: int) -> Iterator[str]:
             f"to be made anew: {count(number, 'artefact')}, about {_time(effect.seconds / workers)},"
             f" {size(effect.bytes)}; {effect.kept:,} stay as they are"
         )
-
-
-def fields(effect: Effect, workers: int) -> dict[str, Any]:
-    """The same for the event "plan"; seconds are those of a run with so many workers."""
-    return {
-        "kept": effect.kept,
-        "changes": [
-            {
-                **msgspec.structs.asdict(change),
-                "seconds": round(change.seconds / workers, 1),
-                "bytes": round(change.bytes),
-            }
-            for change in effect.changes
-        ],
-    }
 
 
 def outputs_of(chosen: Recipe, kind: Kind) -> list[str]:

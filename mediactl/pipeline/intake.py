@@ -16,7 +16,7 @@ from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.sources import Known
-from mediactl.model.events import Event, Reason
+from mediactl.model.events import Event, Plan, Reason, ScanTrouble, SourceIgnored, SourcePlanned
 from mediactl.model.jobs import NewJob
 from mediactl.model.media import UNREADABLE, Kind, Source
 from mediactl.pipeline.planner import Planner
@@ -96,21 +96,21 @@ class Intake:
         self._make_again(self._check.stale())
         return True
 
-    def summary(self) -> dict[str, object]:
-        """Fields of the event "plan"; none while a watch has not seen all that was there at its start."""
+    def summary(self) -> Plan | None:
+        """Return what was planned; None while a watch has not seen all that was there at its start."""
         found = self.found
         if self._watch is not None:
             if not self._watch.surveyed:
-                return {}
+                return None
             self.recount()
             found = self.up_to_date + self.settled.total() + sum(self._journal.sources.mine().values())
-        return {
-            "sources": found - self.settled["ignored"],
-            "up_to_date": self.up_to_date,
-            "ignored": self.settled["ignored"],
-            "planned": sum(self.reasons.values()),
-            "reasons": dict(sorted(self.reasons.items())),
-        }
+        return Plan(
+            sources=found - self.settled["ignored"],
+            up_to_date=self.up_to_date,
+            ignored=self.settled["ignored"],
+            planned=self.reasons.total(),
+            reasons=dict(sorted(self.reasons.items())),
+        )
 
     @property
     def watched(self) -> bool:
@@ -125,7 +125,7 @@ class Intake:
 
     def _trouble(self, trouble: scan.Trouble) -> None:
         self.troubles += 1
-        self._emit(Event("scan.trouble", {"path": shown(trouble.name), "reason": trouble.message}))
+        self._emit(ScanTrouble(path=shown(trouble.name), reason=trouble.message))
 
     def _take(self, batch: scan.Batch) -> None:
         """Take in the files of a batch: each is read, has its outputs made, or needs nothing."""
@@ -165,7 +165,7 @@ class Intake:
         elif not self._journal.sources.has_live_job(row.id):
             needs.reading.append((entry, Reason.UNFINISHED))
         elif self._journal.sources.mark_mine([row.id]):
-            self._planned(row.path, row.kind, row.size, Reason.UNFINISHED)
+            self._planned(row.path, Kind(row.kind), row.size, Reason.UNFINISHED)
 
     def _judge_done(self, row: Known, batch: scan.Batch, entry: scan.Entry, needs: _Needs) -> None:
         """The same for a source that is done: up to date, unless its outputs or uploads are found missing."""
@@ -195,7 +195,7 @@ class Intake:
                         self._emit(self._publisher.begin(row.id, self._settings.priority))
                     except FileNotFoundError:
                         return False  # the check will find it, and have it made again
-            self._planned(row.path, row.kind, 0, Reason.NOT_UPLOADED)
+            self._planned(row.path, Kind(row.kind), 0, Reason.NOT_UPLOADED)
         return stands == "done"
 
     def _read(
@@ -239,7 +239,7 @@ class Intake:
                     row = sources.put(source, digest, plan, "pending")
                     sources.mark_mine([row])
                     jobs.append(self._planner.probe_job(source, row, recipe, priority))
-                    self._planned(source.path, source.kind.value, source.fingerprint.size, reason)
+                    self._planned(source.path, source.kind, source.fingerprint.size, reason)
             self._journal.add(jobs)
         if overtaken:
             self._take(msgspec.structs.replace(batch, files=overtaken))
@@ -248,7 +248,7 @@ class Intake:
         self.settled["ignored"] += 1
         if self._watch is not None:
             self._journal.sources.mark_met([row])
-        self._emit(Event("source.ignored", {"path": shown(source.path), "reason": reason}))
+        self._emit(SourceIgnored(path=shown(source.path), reason=reason))
 
     def _known(self, batch: scan.Batch) -> dict[bytes, Known]:
         """Return what the journal knows of a batch's files, by the name of their output folder: of all in that folder,
@@ -299,11 +299,11 @@ class Intake:
                 else:
                     self._journal.add(jobs)
                     source = row.source
-                    self._planned(source.path, source.kind.value, source.fingerprint.size, reason)
+                    self._planned(source.path, source.kind, source.fingerprint.size, reason)
 
-    def _planned(self, path: bytes, kind: str, size: int, reason: Reason) -> None:
+    def _planned(self, path: bytes, kind: Kind, size: int, reason: Reason) -> None:
         self.reasons[reason] += 1
-        self._emit(Event("source.planned", {"path": shown(path), "kind": kind, "reason": reason, "bytes": size}))
+        self._emit(SourcePlanned(path=shown(path), kind=kind, reason=reason, bytes=size))
 
     def _source(self, batch: scan.Batch, entry: scan.Entry) -> tuple[Source, str | None]:
         """A file as a source by its first bytes; with the reason when it is none."""

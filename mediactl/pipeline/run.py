@@ -26,7 +26,7 @@ from mediactl.jobs.journal import Journal
 from mediactl.jobs.owners import dead_locks
 from mediactl.jobs.states import Patience
 from mediactl.media.ffmpeg.versions import encoder_versions
-from mediactl.model.events import Event
+from mediactl.model.events import Event, JournalDamaged, JournalRebuilt, RunStarted, RunStopped, Summary
 from mediactl.model.jobs import Verdict
 from mediactl.pipeline import drain
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
@@ -41,7 +41,7 @@ from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
 from mediactl.recipe import loader
 from mediactl.sources import manifest, scan
-from mediactl.ui.tally import Summary, Tally
+from mediactl.ui.tally import Tally
 
 if TYPE_CHECKING:
     from mediactl.sources.watch import Watch
@@ -87,9 +87,12 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
             memory=settings.memory, network=uploading(settings.to),
             leave=drain.watch(settings.drain_file, settings.drain_url),
         )  # fmt: skip
-        tell(Event("run.started", {"run": journal.run, "version": __version__, "recipe": chosen.name,
-                                   "out": shown(settings.out), "workers": settings.jobs,
-                                   "watching": watch is not None}))  # fmt: skip
+        tell(
+            RunStarted(
+                run=journal.run, version=__version__, recipe=chosen.name, out=shown(settings.out),
+                workers=settings.jobs, watching=watch is not None,
+            )
+        )  # fmt: skip
         if watch is not None:
             stack.callback(watch.close)
             watch.start()  # its threads; every fork is over
@@ -99,12 +102,12 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
             stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
         summary = sum_up(stopped, intake, backlog, journal, tally, time.monotonic() - started, settings)
         if stopped is not Stopped.COMPLETE and summary.exit_code in (ExitCode.STOPPED_EARLY, ExitCode.OURS):
-            tell(Event("run.stopped", {"reason": pool.blocked_by or stopped.value}))
+            tell(RunStopped(reason=pool.blocked_by or stopped.value))
         try:
             journal.end(summary.exit_code)
         except MachineBlocked:
             pass  # told already; a run without an end is looked at by the next one
-    tell(Event("summary", msgspec.structs.asdict(summary)))
+    tell(summary)
     return summary
 
 
@@ -281,9 +284,9 @@ def open_journal(settings: Settings, tell: Emit) -> Iterator[Journal]:
         patience=Patience(failures=settings.attempts, base=settings.retry_delay, cap=max(60.0, settings.retry_delay)),
     ) as journal:
         if journal.set_aside:
-            tell(Event("journal.damaged", {"set_aside": shown(journal.set_aside), "adopted": adopted}))
+            tell(JournalDamaged(set_aside=shown(journal.set_aside), adopted=adopted))
         elif adopted:
-            tell(Event("journal.rebuilt", {"adopted": adopted}))
+            tell(JournalRebuilt(adopted=adopted))
         take_over(journal, settings.out)
         dead_locks(settings.state)
         if not journal.fresh:  # what a lost journal knew of, its successor has yet to find

@@ -11,7 +11,7 @@ from mediactl.core.errors import UsageError
 from mediactl.core.files import fingerprint, shown
 from mediactl.core.settings import Destination
 from mediactl.jobs.journal import Journal
-from mediactl.model.events import Event
+from mediactl.model.events import Event, Plan, Reason, event_of
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import About, UploadTask
@@ -62,15 +62,15 @@ class Sending:
                 self._add(piece)
         return bool(piece)
 
-    def summary(self) -> dict[str, object]:
-        """Fields of the event "plan"."""
-        return {
-            "sources": self.up_to_date + self.planned,
-            "up_to_date": self.up_to_date,
-            "ignored": 0,
-            "planned": self.planned,
-            "reasons": {"to be uploaded": self.planned} if self.planned else {},
-        }
+    def summary(self) -> Plan:
+        """Return the event "plan"."""
+        return Plan(
+            sources=self.up_to_date + self.planned,
+            up_to_date=self.up_to_date,
+            ignored=0,
+            planned=self.planned,
+            reasons={Reason.NOT_UPLOADED: self.planned} if self.planned else {},
+        )
 
     def _add(self, piece: list[Found]) -> None:
         uploads, jobs = self._journal.uploads, []
@@ -129,7 +129,7 @@ class Sending:
 
     def _trouble(self, path: bytes, reason: str) -> None:
         self.troubles += 1
-        self._emit(Event("scan.trouble", {"path": shown(path), "reason": reason}))
+        self._emit(event_of("scan.trouble", {"path": shown(path), "reason": reason}))
 
 
 def media_type(path: bytes) -> str:

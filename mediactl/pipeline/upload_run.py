@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import msgspec
-
 from mediactl import __version__
 from mediactl.core.errors import ExitCode, MachineBlocked
 from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
-from mediactl.model.events import Event
+from mediactl.model.events import Event, Plan, Reason, Summary, event_of
 from mediactl.model.jobs import Verdict
 from mediactl.pipeline import drain
 from mediactl.pipeline.dispatcher import Dispatcher
@@ -26,7 +24,7 @@ from mediactl.pool.network import NETWORK, Service
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
 from mediactl.recipe.loader import load
-from mediactl.ui.tally import Summary, Tally
+from mediactl.ui.tally import Tally
 
 
 def upload(settings: Settings, emit: Emit) -> Summary:
@@ -57,16 +55,16 @@ class Waiting:
     def __init__(self, journal: Journal, emit: Emit) -> None:
         self._jobs, size = journal.uploads.mark_waiting()
         if self._jobs:
-            emit(Event("upload.planned", {"jobs": self._jobs, "bytes": size}))
+            emit(event_of("upload.planned", {"jobs": self._jobs, "bytes": size}))
 
     def step(self) -> bool:
         """False: all is taken in."""
         return False
 
-    def summary(self) -> dict[str, object]:
-        """Fields of the event "plan"."""
-        reasons = {"unfinished": self._jobs} if self._jobs else {}
-        return {"sources": self._jobs, "up_to_date": 0, "ignored": 0, "planned": self._jobs, "reasons": reasons}
+    def summary(self) -> Plan:
+        """Return the event "plan"."""
+        reasons = {Reason.UNFINISHED: self._jobs} if self._jobs else {}
+        return Plan(sources=self._jobs, up_to_date=0, ignored=0, planned=self._jobs, reasons=reasons)
 
 
 def network_run(
@@ -101,7 +99,7 @@ def network_run(
             leave=drain.watch(settings.drain_file, settings.drain_url),
         )  # fmt: skip
         place = "" if settings.to is None else f"s3://{settings.to.place.bucket}/{settings.to.place.prefix}"
-        tell(Event("run.started", {"run": journal.run, "version": __version__, "recipe": "", "out": shown(place),
+        tell(event_of("run.started", {"run": journal.run, "version": __version__, "recipe": "", "out": shown(place),
                                    "workers": 0, "watching": False}))  # fmt: skip
         try:
             stopped = pool.run()
@@ -110,12 +108,12 @@ def network_run(
         mine = journal.uploads.mine(journal.run if everything else "")
         summary = _sum_up(stopped, intake, backlog, mine, tally, time.monotonic() - started)
         if stopped is not Stopped.COMPLETE:
-            tell(Event("run.stopped", {"reason": pool.blocked_by or stopped.value}))
+            tell(event_of("run.stopped", {"reason": pool.blocked_by or stopped.value}))
         try:
             journal.end(summary.exit_code)
         except MachineBlocked:
             pass  # told already; a run without an end is looked at by the next one
-    tell(Event("summary", msgspec.structs.asdict(summary)))
+    tell(summary)
     return summary
 
 

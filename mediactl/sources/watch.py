@@ -19,7 +19,7 @@ import msgspec
 
 from mediactl.core.files import shown
 from mediactl.core.settings import Settings
-from mediactl.model.events import Event
+from mediactl.model.events import Event, WatchResumed, WatchTrouble
 from mediactl.model.jobs import Priority
 from mediactl.sources import scan
 from mediactl.sources.debounce import Settling, still_mark
@@ -179,9 +179,9 @@ class Watch:
             root.near, root.full, root.next_walk = None, None, math.inf
             root.appeared.clear()
             root.again.clear()
-            self._emit(Event("watch.trouble", {"path": shown(root.path), "reason": "is gone; waiting for it"}))
+            self._emit(WatchTrouble(path=shown(root.path), reason="is gone; waiting for it"))
         elif root.gone and not gone:
-            self._emit(Event("watch.resumed", {"path": shown(root.path)}))
+            self._emit(WatchResumed(path=shown(root.path)))
         root.gone = gone
         self._misses(root, root.watcher.misses)
 
@@ -189,7 +189,7 @@ class Watch:
         if why and not root.misses:
             root.misses = why
             text = f"{why}: looked at every {self._interval(root):g} s instead"
-            self._emit(Event("watch.trouble", {"path": shown(root.path), "reason": text}))
+            self._emit(WatchTrouble(path=shown(root.path), reason=text))
 
     def _look_at_changes(self, root: Root, now: float) -> None:
         """A piece of what was told: files are held, folders that appeared are to be walked."""

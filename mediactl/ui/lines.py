@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import TextIO
 
-from mediactl.model.events import Event
-from mediactl.ui.tally import Tally
+from mediactl.model.events import (
+    CacheUnusable,
+    Event,
+    JobCancelled,
+    JobDone,
+    JobInternalError,
+    JobQuarantined,
+    JobRejected,
+    JobRetry,
+    JobUnreadable,
+    JournalDamaged,
+    JournalRebuilt,
+    Plan,
+    RunStarted,
+    RunStopped,
+    ScanTrouble,
+    SourceIgnored,
+    Summary,
+    Tick,
+    UploadDone,
+    UploadStopped,
+    WatchResumed,
+    WatchTrouble,
+)
+from mediactl.ui.tally import Tally, piece_of
 
 FIRST_LINE = 10.0
 NEXT_LINES = 60.0
@@ -18,7 +41,7 @@ NAMED = 3
 
 
 def size(count: float) -> str:
-    """Bytes for a person: "4.2 MB" (powers of ten)."""
+    """Return bytes for a person: "4.2 MB" (powers of ten)."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if count < 999.5 or unit == "TB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
@@ -27,7 +50,7 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for a person: "3.2 s", "4 min 05 s", "2 h 10 min"."""
+    """Return seconds for a person: "3.2 s", "4 min 05 s", "2 h 10 min"."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -37,90 +60,86 @@ def duration(seconds: float) -> str:
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """ "1 file", "1,200 files"."""
+    """Return a number of things: "1 file", "1,200 files"."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def problem(event: Event) -> str | None:
-    """The one line that an event is worth when something went wrong, else None."""
-    fields = event.fields
-    if event.name in ("job.rejected", "job.quarantined"):
-        return f"{event.name[4:]}: {fields.get('path', fields['job'])}: {fields['reason']}"
-    if event.name == "job.internal_error":
-        return f"left unfinished: {fields.get('path', fields['job'])}: {fields['reason']}"
-    if event.name == "job.retry":
-        return f"will be tried again: {fields.get('path', fields['job'])}: {fields['reason']}"
-    if event.name == "job.unreadable":
-        return f"left for the next run: {fields['path']}: {fields['reason']}"
-    if event.name == "scan.trouble":
-        return f"{fields['path']}: {fields['reason']}"
-    if event.name == "watch.trouble":
-        return f"{fields['path']}: {fields['reason']}"
-    if event.name == "cache.unusable":
-        return f"cache: cannot be used: {fields['reason']}; going on without; remove it, or set MEDIACTL_CACHE"
-    if event.name == "journal.damaged":
-        return (
-            f"the journal was damaged; it was set aside as {fields['set_aside']} and rebuilt from"
-            f" {fields['adopted']} asset.json files"
-        )
-    if event.name == "journal.rebuilt":
-        return f"the journal was lost; it was rebuilt from {fields['adopted']} asset.json files"
-    if event.name == "upload.stopped":
-        return f"uploads stopped: {fields['reason']}"
-    if event.name == "run.stopped":
-        return f"stopped early: {fields['reason']}; run again to go on"
+    """Return the line of an event that reports something wrong; None for any other."""
+    match event:
+        case JobRejected():
+            return f"rejected: {event.label}: {event.reason}"
+        case JobQuarantined():
+            return f"quarantined: {event.label}: {event.reason}"
+        case JobInternalError():
+            return f"left unfinished: {event.label}: {event.reason}"
+        case JobUnreadable():
+            return f"left for the next run: {event.label}: {event.reason}"
+        case JobRetry():
+            return f"will be retried: {event.label}: {event.reason}"
+        case ScanTrouble() | WatchTrouble():
+            return f"{event.path}: {event.reason}"
+        case CacheUnusable():
+            return f"cache: cannot be used: {event.reason}; continuing without it; remove it, or set MEDIACTL_CACHE"
+        case JournalDamaged():
+            rebuilt = f"rebuilt from {count(event.adopted, 'asset.json file')}"
+            return f"the journal was damaged: set aside as {event.set_aside} and {rebuilt}"
+        case JournalRebuilt():
+            return f"the journal was lost: rebuilt from {count(event.adopted, 'asset.json file')}"
+        case UploadStopped():
+            return f"uploads stopped: {event.reason}"
+        case RunStopped():
+            return f"stopped early: {event.reason}; run again to continue"
     return None
 
 
-def describe(event: Event) -> str | None:
-    """The line that --verbose adds for an event, if any."""
-    fields: dict[str, Any] = event.fields
-    if event.name == "job.done" and "outputs" in fields:
-        warnings = "".join(f"; {warning}" for warning in fields["warnings"])
-        return f"done: {fields['path']}: {', '.join(fields['outputs'])} in {fields['seconds']} s{warnings}"
-    if event.name == "job.done" and fields["kind"] == "piece":
-        what = f"piece {fields['piece']} of {fields['pieces']}" if fields["piece"] else "sound"
-        return f"done: {fields['path']}: {what} in {fields['seconds']} s"
-    if event.name == "upload.done":
-        return f"{fields['status']}: {fields['url']}"
-    if event.name == "source.ignored":
-        return f"ignored: {fields['path']}: {fields['reason']}"
-    if event.name == "job.cancelled":
-        return f"removed before it was done: {fields.get('path', fields['job'])}"
+def detail(event: Event) -> str | None:
+    """Return the line that --verbose adds for an event, if any."""
+    match event:
+        case JobDone(outputs=tuple(outputs)):
+            warnings = "".join(f"; {warning}" for warning in event.warnings or ())
+            return f"done: {event.label}: {', '.join(outputs)} in {event.seconds} s{warnings}"
+        case JobDone(piece=int()):
+            return f"done: {event.label}: {piece_of(event)} in {event.seconds} s"
+        case UploadDone():
+            return f"{event.status}: {event.url}"
+        case SourceIgnored():
+            return f"ignored: {event.path}: {event.reason}"
+        case JobCancelled():
+            return f"removed before it was done: {event.label}"
     return None
 
 
-NO_MEDIA = "no images, videos or sound found"
-NO_UPLOADS = "nothing waits to be uploaded"
+NO_MEDIA = "no images, videos or audio found"
+NO_UPLOADS = "no pending uploads"
 OURS = "an internal error is no fault of the file: see `mediactl doctor`, report it, and run again once it is fixed"
 
 
-def ending(fields: dict[str, Any], nothing: str = NO_MEDIA) -> str:
-    """The summary as one or two sentences; ``nothing`` is what there was where there was nothing."""
-    bad = [f"{fields[key]:,} {key}" for key in ("rejected", "quarantined", "unfinished") if fields[key]]
-    if not fields["sources"]:
+def ending(summary: Summary, nothing: str = NO_MEDIA) -> str:
+    """Return the summary as one or two sentences; ``nothing`` says what was not found where there are no sources."""
+    if not summary.sources:
         text = f"nothing to do: {nothing}"
-    elif not fields["jobs"] and not fields["unfinished"]:
-        text = f"nothing to do: {count(fields['sources'], 'source')}, {fields['up_to_date']:,} up to date"
+    elif not summary.jobs and not summary.unfinished:
+        text = f"nothing to do: {count(summary.sources, 'source')}, {summary.up_to_date:,} up to date"
     else:
-        text = f"{count(fields['done'], 'source')} done"
-        if fields["artefacts"] or not fields["uploaded"]:
-            made = f"{size(fields['bytes_in'])} -> {size(fields['bytes_out'])}"
-            text += f", {count(fields['artefacts'], 'file')} made ({made})"
-        if fields["uploaded"] or fields["bytes_sent"]:
-            text += f", {fields['uploaded']:,} uploaded ({size(fields['bytes_sent'])} sent)"
-        if fields["up_to_date"]:
-            text += f", {fields['up_to_date']:,} up to date"
-    if bad:
-        text += ", " + ", ".join(bad)
-    if fields["ignored"]:
-        text += f"; {count(fields['ignored'], 'other file')} ignored"
-    if fields["troubles"]:
-        text += f"; {count(fields['troubles'], 'thing')} could not be read"
-    text = f"{text} in {duration(fields['elapsed_s'])}"
-    if fields.get("internal_errors"):
-        more = fields["internal_errors"] - 1
-        text += f"\n{fields['internal_error']}{f', and {more:,} more' if more else ''}\n{OURS}"
+        text = f"{count(summary.done, 'source')} done"
+        if summary.artefacts or not summary.uploaded:
+            made = f"{size(summary.bytes_in)} -> {size(summary.bytes_out)}"
+            text += f", {count(summary.artefacts, 'file')} made ({made})"
+        if summary.uploaded or summary.bytes_sent:
+            text += f", {summary.uploaded:,} uploaded ({size(summary.bytes_sent)} sent)"
+        if summary.up_to_date:
+            text += f", {summary.up_to_date:,} up to date"
+    bad = {"rejected": summary.rejected, "quarantined": summary.quarantined, "unfinished": summary.unfinished}
+    text += "".join(f", {number:,} {state}" for state, number in bad.items() if number)
+    if summary.ignored:
+        text += f"; {count(summary.ignored, 'other file')} ignored"
+    if summary.troubles:
+        text += f"; {count(summary.troubles, 'thing')} could not be read"
+    text += f" in {duration(summary.elapsed_s)}"
+    if summary.internal_errors:
+        more = f", and {summary.internal_errors - 1:,} more" if summary.internal_errors > 1 else ""
+        text += f"\n{summary.internal_error}{more}\n{OURS}"
     return text
 
 
@@ -136,8 +155,8 @@ class Lines:
         self._next = clock() + FIRST_LINE
         self._watching = False
         self._nothing = NO_MEDIA
-        self._told = (0, 0, 0, 0, 0)
-        """A watch: what its last line has counted up to."""
+        self._reported = (0, 0, 0, 0, 0)
+        """A watch: the totals that its last line has reported."""
         self._names: list[str] = []
 
     def take(self, event: Event) -> None:
@@ -151,48 +170,59 @@ class Lines:
         """Nothing is left to draw."""
 
     def _line(self, event: Event) -> str | None:
-        fields: dict[str, Any] = event.fields
-        if event.name == "summary":
-            return ending(fields, self._nothing)
-        if event.name == "run.started":
-            self._watching = fields["watching"]
-            if self._watching:
-                self._next = self._clock()
-            if not fields["recipe"]:
-                self._nothing = NO_UPLOADS
-                return f"mediactl {fields['version']}: uploads" + (f" to {fields['out']}" if fields["out"] else "")
-            workers = count(fields["workers"], "worker")
-            return f"mediactl {fields['version']}: recipe {fields['recipe']}, {workers}, to {fields['out']}"
-        if self._watching and (line := self._watched(event)):
-            return line
-        if event.name == "tick" and not self._watching and self._clock() >= self._next:
-            self._next = self._clock() + NEXT_LINES
-            fraction = self._tally.fraction
-            done = f"{self._tally.assets:,} of {self._tally.found:,} sources done" if self._tally.found else ""
-            if fraction is not None:
-                done += f", {int(100 * fraction)} % of the work"
-            sent = self._tally.upload_fraction
-            if sent is not None:
-                total = self._tally.upload_bytes
-                done += f"{', ' if done else ''}{size(sent * total)} of {size(total)} uploaded"
-            return done or "0 sources done"
-        return describe(event) if self._verbose else None
+        match event:
+            case Summary():
+                return ending(event, self._nothing)
+            case RunStarted():
+                return self._start(event)
+        line = self._watched(event) if self._watching else self._progress(event)
+        return line or (detail(event) if self._verbose else None)
+
+    def _start(self, event: RunStarted) -> str:
+        self._watching = event.watching
+        if event.watching:
+            self._next = self._clock()
+        if not event.recipe:
+            self._nothing = NO_UPLOADS
+            return f"mediactl {event.version}: uploads" + (f" to {event.out}" if event.out else "")
+        workers = count(event.workers, "worker")
+        return f"mediactl {event.version}: recipe {event.recipe}, {workers}, to {event.out}"
+
+    def _progress(self, event: Event) -> str | None:
+        """How far a long run is, now and then."""
+        if not isinstance(event, Tick) or self._clock() < self._next:
+            return None
+        self._next = self._clock() + NEXT_LINES
+        tally = self._tally
+        parts = []
+        if tally.found:
+            parts.append(f"{tally.assets:,} of {tally.found:,} sources done")
+        if tally.fraction is not None:
+            parts.append(f"{int(100 * tally.fraction)} % of the work")
+        if tally.upload_fraction is not None:
+            total = tally.upload_bytes
+            parts.append(f"{size(tally.upload_fraction * total)} of {size(total)} uploaded")
+        return ", ".join(parts) or "0 sources done"
 
     def _watched(self, event: Event) -> str | None:
-        """What a watch says of the good things: little, for it may run for months."""
-        fields: dict[str, Any] = event.fields
-        if event.name == "plan":
-            found = count(fields["sources"], "source")
-            return f"watching: {found} there, {fields['up_to_date']:,} up to date, {fields['planned']:,} to be done"
-        if event.name == "watch.resumed":
-            return f"{fields['path']}: is back"
+        """What a watch reports of the good things: little, for it may run for months."""
+        match event:
+            case Plan():
+                found = count(event.sources, "source")
+                return f"watching: {found} found, {event.up_to_date:,} up to date, {event.planned:,} to be done"
+            case WatchResumed():
+                return f"{event.path}: is back"
+            case JobDone(made=int()) if len(self._names) < NAMED:
+                self._names.append(event.label)
+            case Tick() if self._clock() >= self._next + (NEXT_LINES if event.running else 0.0):
+                return self._news()
+        return None
+
+    def _news(self) -> str | None:
+        """What a watch has done since its last line, if anything."""
         tally = self._tally
-        if event.name == "job.done" and "made" in fields and len(self._names) < NAMED:
-            self._names.append(fields["path"])
-        if event.name != "tick" or self._clock() < self._next + (NEXT_LINES if fields["running"] else 0.0):
-            return None
         now = (tally.assets, tally.artefacts, tally.bytes_in, tally.bytes_out, tally.removed)
-        sources, made, bytes_in, bytes_out, removed = (new - old for new, old in zip(now, self._told, strict=True))
+        sources, made, bytes_in, bytes_out, removed = (new - old for new, old in zip(now, self._reported, strict=True))
         if not (sources or removed):
             return None
         self._next = self._clock() + WATCH_LINES
@@ -203,5 +233,5 @@ class Lines:
             parts.append(f"done: {', '.join(self._names)}{more}: {what}")
         if removed:
             parts.append(f"{count(removed, 'source')} removed before done")
-        self._told, self._names = now, []
+        self._reported, self._names = now, []
         return ", ".join(parts)

@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mediactl.model.events import Event
-from mediactl.ui.lines import NO_MEDIA, NO_UPLOADS, describe, duration, ending, problem, size
+from mediactl.model.events import Event, RunStarted, Summary, Tick
+from mediactl.ui.lines import NO_MEDIA, NO_UPLOADS, detail, duration, ending, problem, size
 from mediactl.ui.tally import Tally
 
 REFRESH = 0.2
@@ -39,20 +39,20 @@ class LiveView:
     def take(self, event: Event) -> None:
         """Draw one event."""
         self._tally.take(event)
-        if event.name == "run.started":
-            self._watching = bool(event.fields["watching"])
-            self._nothing = NO_MEDIA if event.fields["recipe"] else NO_UPLOADS
-        elif event.name == "tick":
-            self._busy = bool(event.fields["running"])
+        match event:
+            case RunStarted():
+                self._watching = event.watching
+                self._nothing = NO_MEDIA if event.recipe else NO_UPLOADS
+            case Tick():
+                self._busy = event.running > 0
         if line := problem(event):
             kind, _, rest = line.partition(": ")
             self._console.print(Text.assemble((kind + ": ", "yellow"), rest) if rest else Text(line, "yellow"))
-        elif self._verbose and (line := describe(event)):
+        elif self._verbose and (line := detail(event)):
             self._console.print(Text(line, "dim"))
-        if event.name == "summary":
+        if isinstance(event, Summary):
             self.close()
-            good = event.fields["exit_code"] == 0
-            self._console.print(Text(ending(event.fields, self._nothing), "green" if good else "bold"))
+            self._console.print(Text(ending(event, self._nothing), "bold" if event.exit_code else "green"))
         elif self._clock() >= self._next:
             self._next = self._clock() + REFRESH
             self._live.update(self._draw(), refresh=True)
@@ -63,13 +63,9 @@ class LiveView:
 
     def _draw(self) -> Group:
         tally = self._tally
-        total = tally.planned["sources"] - tally.planned["up_to_date"] if tally.planned else None
+        total = tally.planned.sources - tally.planned.up_to_date if tally.planned else None
         fraction = tally.fraction
         elapsed = self._clock() - self._started
-        head = Table.grid(padding=(0, 1), expand=True)
-        head.add_column(no_wrap=True)
-        head.add_column(ratio=1)
-        head.add_column(no_wrap=True, justify="right")
         over = tally.assets + tally.rejected + tally.quarantined + tally.removed
         known = f"{total:,}" if total is not None else f"{tally.found:,}+"
         if self._watching and total is not None:
@@ -78,34 +74,15 @@ class LiveView:
         counted = not self._watching and total is not None and tally.found + tally.rejected >= total
         if fraction and elapsed > 2 and counted:
             left = f"about {duration(elapsed / fraction * (1 - fraction))} left"
-        head.add_row(
-            Text(f"{over:,} of {known} sources"),
-            ProgressBar(total=1.0, completed=fraction or 0.0, pulse=fraction is None, animation_time=elapsed),
-            Text(f"{int(100 * (fraction or 0)):3} %  {left}"),
-        )
+        bar = ProgressBar(total=1.0, completed=fraction or 0.0, pulse=fraction is None, animation_time=elapsed)
+        head = _row(f"{over:,} of {known} sources", bar, f"{int(100 * (fraction or 0)):3} %  {left}")
         rows: list[Table | Text] = [head]
         for job, (path, part) in list(tally.running.items())[:RUNNING_ROWS]:
-            row = Table.grid(padding=(0, 1), expand=True)
-            row.add_column(no_wrap=True, overflow="ellipsis", ratio=2)
-            row.add_column(ratio=1)
-            row.add_column(no_wrap=True, justify="right")
-            row.add_row(
-                Text("  " + path), ProgressBar(total=1.0, completed=part), Text(progress(part, tally.paces.get(job)))
-            )
-            rows.append(row)
+            rows.append(_row("  " + path, _bar(part), progress(part, tally.paces.get(job)), share=2))
         sending = tally.upload_fraction
         if sending is not None:
-            row = Table.grid(padding=(0, 1), expand=True)
-            row.add_column(no_wrap=True)
-            row.add_column(ratio=1)
-            row.add_column(no_wrap=True, justify="right")
-            there = size(sending * tally.upload_bytes)
-            row.add_row(
-                Text(f"  {there} of {size(tally.upload_bytes)} uploaded"),
-                ProgressBar(total=1.0, completed=sending),
-                Text(f"{100 * sending:3.0f} %"),
-            )
-            rows.append(row)
+            sent = f"  {size(sending * tally.upload_bytes)} of {size(tally.upload_bytes)} uploaded"
+            rows.append(_row(sent, _bar(sending), f"{100 * sending:3.0f} %"))
         if tally.rejected + tally.quarantined:
             rows.append(Text(f"  {tally.rejected} rejected, {tally.quarantined} quarantined", "dim"))
         if self._watching and total is not None and not self._busy:
@@ -113,8 +90,23 @@ class LiveView:
         return Group(*rows)
 
 
+def _row(left: str, bar: ProgressBar, right: str, *, share: int | None = None) -> Table:
+    """Return a bar between two texts; with ``share``, the first is cut off where it takes more than that of the bar's
+    width."""
+    row = Table.grid(padding=(0, 1), expand=True)
+    row.add_column(no_wrap=True, overflow="ellipsis", ratio=share)
+    row.add_column(ratio=1)
+    row.add_column(no_wrap=True, justify="right")
+    row.add_row(Text(left), bar, Text(right))
+    return row
+
+
+def _bar(fraction: float) -> ProgressBar:
+    return ProgressBar(total=1.0, completed=fraction)
+
+
 def progress(part: float, pace: tuple[float, float | None, float | None] | None) -> str:
-    """How far a running job is: " 42 %"; of a film in media time, "0:25 of 1:00  54 fps  1.8x  20 s left"."""
+    """Return how far a running job is: " 42 %"; of a video in media time, "0:25 of 1:00  54 fps  1.8x  20 s left"."""
     if pace is None:
         return f"{int(100 * part):3} %"
     seconds, speed, fps = pace

@@ -1,4 +1,4 @@
-"""NDJSON on standard output: one event a line, last the summary. The schema is docs/events.md."""
+"""NDJSON on standard output: one event a line, last the summary. The contract is docs/events.md."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from typing import BinaryIO
 
 import msgspec
 
-from mediactl.model.events import Event
-
-SILENT = frozenset({"tick"})
-"""Events that only move the display."""
+from mediactl.model.events import Event, Tick
 
 
 class NdJson:
-    """Writes events as {"event": name, "time": seconds since 1970, ...fields}."""
+    """Writes each event, with the time of writing, as a line of JSON."""
 
     def __init__(self, out: BinaryIO, clock: Callable[[], float]) -> None:
         self._out = out
@@ -22,9 +19,9 @@ class NdJson:
 
     def take(self, event: Event) -> None:
         """Write one event."""
-        if event.name not in SILENT:
-            line = {"event": event.name, "time": round(self._clock(), 3), **event.fields}
-            self._out.write(msgspec.json.encode(line) + b"\n")
+        if not isinstance(event, Tick):
+            timed = msgspec.structs.replace(event, time=round(self._clock(), 3))
+            self._out.write(msgspec.json.encode(timed) + b"\n")
             self._out.flush()
 
     def close(self) -> None:

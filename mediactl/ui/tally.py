@@ -3,52 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
-import msgspec
-
-from mediactl.model.events import Event
+from mediactl.model.events import (
+    Event,
+    JobCancelled,
+    JobChanged,
+    JobDone,
+    JobEvent,
+    JobInternalError,
+    JobInterrupted,
+    JobProbed,
+    JobProgress,
+    JobQuarantined,
+    JobRejected,
+    JobRetry,
+    JobUnreadable,
+    Plan,
+    SourceIgnored,
+    SourcePlanned,
+    UploadDone,
+    UploadPlanned,
+)
+from mediactl.model.uploads import SentStatus
 from mediactl.planning.cost import SECONDS_A_BYTE, seconds_of
 
-
-class Summary(msgspec.Struct, frozen=True):
-    """The last event of a run. sources = up_to_date + done + rejected + quarantined + unfinished, as they stand at the
-    end; jobs are those that this run ran to an end, artefacts the files that it made."""
-
-    sources: int
-    up_to_date: int
-    done: int
-    rejected: int
-    quarantined: int
-    unfinished: int
-    ignored: int
-    """Files that are no sources: no media, or of a kind that the recipe makes nothing of."""
-    troubles: int
-    """Folders and manifest rows that could not be read."""
-    jobs: int
-    artefacts: int
-    uploaded: int
-    bytes_in: int
-    bytes_out: int
-    bytes_sent: int
-    elapsed_s: float
-    exit_code: int
-    internal_errors: int = 0
-    """Jobs given up for a fault of mediactl's own: what they are of is left unfinished."""
-    internal_error: str = ""
-    """What the first of these was."""
-
-
 MOST_KNOWN = 100_000
-"""Jobs whose size is remembered until they end: those that another run brings to an end are never told."""
-
+"""Jobs whose size is remembered until they end: the end of those that another run takes over is never reported."""
 
 NEARLY = 0.99
 """What a running job counts for at most: it is over when what it made is published, and not when it is made."""
-_SENDING = frozenset(
-    {"upload.done", "job.rejected", "job.retry", "job.quarantined", "job.interrupted", "job.internal_error"}
-)
-"""Events that end an attempt, and tell how much it sent."""
 
 
 class Tally:
@@ -66,33 +49,32 @@ class Tally:
         self.upload_bytes = 0
         """Bytes of the uploads that were planned, and ..."""
         self.upload_safe = 0
-        """... of those that have ended; of what is under way, ``uploading`` tells."""
+        """... of those that have ended; ``uploading`` has the running ones."""
         self.uploading: dict[str, tuple[float, int]] = {}
-        """Job key -> (fraction, bytes) of uploads under way."""
+        """Job key -> (fraction, bytes) of running uploads."""
         self.rejected = 0
         self.quarantined = 0
         self.internal_errors = 0
         self.internal_error = ""
-        """What the first of these was."""
+        """Reason of the first of them."""
         self.retries = 0
         self.removed = 0
         """Sources whose file was removed before they were done."""
         self.ignored = 0
-        self.planned: dict[str, Any] | None = None
+        self.planned: Plan | None = None
         """The event "plan", once planning is over."""
         self.found = 0
-        """Sources that were read so far and wait for, or got, their outputs."""
+        """Sources that were planned so far."""
         self.work_known = 0.0
         self.work_done = 0.0
         """Seconds of work, by the estimate of ``seconds_of``: what the overall bar is weighed by."""
         self.running: dict[str, tuple[str, float]] = {}
-        """Job key -> (path, fraction) of jobs that tell their progress."""
-        self.verdicts: Counter[str] = Counter()
+        """Job key -> (path, fraction) of jobs that report progress."""
         self.paces: dict[str, tuple[float, float | None, float | None]] = {}
-        """Job key -> (seconds of media, speed, frames a second) of films that are encoded now."""
+        """Job key -> (seconds of media, speed, frames a second) of videos that are being encoded."""
         self._sizes: dict[str, float] = {}
         self._pieces: dict[str, tuple[str, ...]] = {}
-        """Key of a piece of a film -> those of all jobs of that film."""
+        """Key of a piece of a video -> those of all jobs of that video."""
         self._unread: Counter[str] = Counter()
         """Bytes of sources that were planned and not probed yet, by kind."""
         self._read: Counter[str] = Counter()
@@ -100,132 +82,131 @@ class Tally:
 
     def take(self, event: Event) -> None:
         """Count one event."""
-        if event.name in _SENDING:
-            self.bytes_sent += event.fields.get("bytes_sent", 0)  # type: ignore[operator]
-        handler = getattr(self, "_" + event.name.replace(".", "_"), None)
-        if handler is not None:
-            handler(event.fields)
+        match event:
+            case JobProgress():
+                self._progress(event)
+            case JobDone():
+                self._done(event)
+            case JobProbed():
+                self._probed(event)
+            case SourcePlanned():
+                self.found += 1
+                self._unread[event.kind] += event.bytes
+            case UploadPlanned():
+                self.upload_bytes += event.bytes
+            case UploadDone():
+                self._uploaded(event)
+            case JobRejected():
+                self.rejected += 1
+                self._given_up(event)
+            case JobQuarantined():
+                self.quarantined += 1
+                self._given_up(event)
+            case JobRetry():
+                self.retries += 1
+                self._attempted(event)
+            case JobInterrupted():
+                self._attempted(event)
+            case JobInternalError():
+                self._failed_internally(event)
+            case JobUnreadable():
+                self._restarted(event)
+            case JobChanged():
+                self._restarted(event)
+                self._read_more(event, 1)
+            case JobCancelled():
+                self._cancelled(event)
+            case SourceIgnored():
+                self.ignored += 1
+            case Plan():
+                self.planned = event
 
-    def _plan(self, fields: dict[str, Any]) -> None:
-        self.planned = fields
-
-    def _source_ignored(self, _fields: dict[str, Any]) -> None:
-        self.ignored += 1
-
-    def _source_planned(self, fields: dict[str, Any]) -> None:
-        self.found += 1
-        self._unread[fields["kind"]] += fields["bytes"]
-
-    def _job_probed(self, fields: dict[str, Any]) -> None:
+    def _probed(self, event: JobProbed) -> None:
         self.jobs += 1
-        parts = {part["job"]: seconds_of("piece", part["size"]) for part in fields.get("parts", ())}
+        parts = {part.job: seconds_of("piece", part.size) for part in event.parts or ()}
         for piece in parts:
-            self._pieces[piece] = (*parts, fields["next"])
-        parts[fields["next"]] = seconds_of(fields["next_kind"], fields["size"])
+            self._pieces[piece] = (*parts, event.next)
+        parts[event.next] = seconds_of(event.next_kind, event.size)
         while self._sizes and len(self._sizes) + len(parts) > MOST_KNOWN:
             self._pieces.pop(first := next(iter(self._sizes)), None)
             del self._sizes[first]
         self._sizes |= parts
         seconds = sum(parts.values())
         self.work_known += seconds
-        kind = fields["source_kind"]
-        self._unread[kind] -= fields["bytes"]
-        self._read[kind] += fields["bytes"]
-        self._seconds[kind] += seconds
+        if event.source_kind is not None and event.bytes is not None:
+            self._unread[event.source_kind] -= event.bytes
+            self._read[event.source_kind] += event.bytes
+            self._seconds[event.source_kind] += seconds
 
-    def _job_progress(self, fields: dict[str, Any]) -> None:
-        if fields["kind"] == "upload":
-            self.uploading[fields["job"]] = (fields["fraction"], fields["size"])
+    def _progress(self, event: JobProgress) -> None:
+        if event.bytes_sent is not None:
+            self.uploading[event.job] = (event.fraction, event.size or 0)
             return
-        path = fields.get("path", "")
-        if fields["kind"] == "piece":
-            path += f" (piece {fields['piece']} of {fields['pieces']})" if fields["piece"] else " (sound)"
-        self.running[fields["job"]] = (path, fields["fraction"])
-        if "seconds" in fields:
-            self.paces[fields["job"]] = (fields["seconds"], fields.get("speed"), fields.get("fps"))
+        part = f" ({piece_of(event)})" if event.piece is not None else ""
+        self.running[event.job] = (event.label + part, event.fraction)
+        if event.seconds is not None:
+            self.paces[event.job] = (event.seconds, event.speed, event.fps)
 
-    def _job_done(self, fields: dict[str, Any]) -> None:
+    def _done(self, event: JobDone) -> None:
         self.jobs += 1
-        self._over(fields)
-        if "made" in fields:
+        self._over(event)
+        if event.made is not None:
             self.assets += 1
-            self.artefacts += fields["made"]
-            self.bytes_in += fields["bytes_in"]
-            self.bytes_out += fields["bytes_out"]
+            self.artefacts += event.made
+            self.bytes_in += event.bytes_in or 0
+            self.bytes_out += event.bytes_out or 0
 
-    def _upload_planned(self, fields: dict[str, Any]) -> None:
-        self.upload_bytes += fields["bytes"]
-
-    def _upload_done(self, fields: dict[str, Any]) -> None:
+    def _uploaded(self, event: UploadDone) -> None:
         self.jobs += 1
-        self.uploaded += fields["status"] == "sent"
-        self.upload_safe += fields["size"]
-        self.uploading.pop(fields["job"], None)
+        self.uploaded += event.status is SentStatus.SENT
+        self.upload_safe += event.size
+        self.bytes_sent += event.bytes_sent
+        self.uploading.pop(event.job, None)
 
-    def _job_rejected(self, fields: dict[str, Any]) -> None:
+    def _given_up(self, event: JobRejected | JobQuarantined) -> None:
+        """With one piece of a video, all that was to be done for it is over."""
         self.jobs += 1
-        self._given_up(fields)
-        self.rejected += 1
-        if fields["kind"] == "probe":
-            self._unread[fields["source_kind"]] -= fields["bytes"]
-        self._over(fields)
-
-    def _job_quarantined(self, fields: dict[str, Any]) -> None:
-        self.jobs += 1
-        self.quarantined += 1
-        self._given_up(fields)
-        self._over(fields)
-
-    def _job_internal_error(self, fields: dict[str, Any]) -> None:
-        self.internal_errors += 1
-        self.internal_error = self.internal_error or fields["reason"]
-        if fields["kind"] == "probe":
-            self._unread[fields["source_kind"]] -= fields["bytes"]
-        if fields["kind"] == "upload":
-            self.uploading.pop(fields["job"], None)
-        else:
-            self._over(fields)
-
-    def _given_up(self, fields: dict[str, Any]) -> None:
-        """With one piece of a film all that was to be done for it is over."""
-        for job in self._pieces.pop(fields["job"], ()):
+        self.bytes_sent += event.bytes_sent or 0
+        for job in self._pieces.pop(event.job, ()):
             self.work_done += self._sizes.pop(job, 0.0)
+        self._over(event)
 
-    def _job_retry(self, fields: dict[str, Any]) -> None:
-        self.retries += 1
-        self._stopped(fields)
+    def _failed_internally(self, event: JobInternalError) -> None:
+        self.internal_errors += 1
+        self.internal_error = self.internal_error or event.reason
+        self.bytes_sent += event.bytes_sent or 0
+        self._over(event)
 
-    def _job_interrupted(self, fields: dict[str, Any]) -> None:
-        self._stopped(fields)
+    def _attempted(self, event: JobRetry | JobInterrupted) -> None:
+        self.bytes_sent += event.bytes_sent or 0
+        self._stopped(event)
 
-    def _stopped(self, fields: dict[str, Any]) -> None:
-        self.running.pop(fields["job"], None)
-        self.paces.pop(fields["job"], None)
+    def _stopped(self, event: JobEvent) -> None:
+        self.running.pop(event.job, None)
+        self.paces.pop(event.job, None)
 
-    def _job_changed(self, fields: dict[str, Any]) -> None:
-        self._begins_anew(fields)
-        self._unread[fields["source_kind"]] += fields["bytes"]
+    def _cancelled(self, event: JobCancelled) -> None:
+        if event.piece is not None:  # nothing waited for it any more
+            self._over(event)
+        else:
+            self.removed += 1
+            self._restarted(event)
 
-    def _job_unreadable(self, fields: dict[str, Any]) -> None:
-        self._begins_anew(fields)
-
-    def _job_cancelled(self, fields: dict[str, Any]) -> None:
-        if fields["kind"] == "piece":  # nobody waited for it any more
-            self._over(fields)
-            return
-        self.removed += 1
-        self._begins_anew(fields)
-
-    def _begins_anew(self, fields: dict[str, Any]) -> None:
-        self._stopped(fields)
-        if fields["job"] in self._pieces:
-            for job in self._pieces[fields["job"]]:
+    def _restarted(self, event: JobEvent) -> None:
+        self._stopped(event)
+        if event.job in self._pieces:
+            for job in self._pieces[event.job]:
                 self.work_known -= self._sizes.pop(job, 0.0)
                 self._pieces.pop(job, None)
-        elif fields["job"] in self._sizes:
-            self.work_known -= self._sizes.pop(fields["job"])
-        elif "source_kind" in fields:
-            self._unread[fields["source_kind"]] -= fields["bytes"]
+        elif event.job in self._sizes:
+            self.work_known -= self._sizes.pop(event.job)
+        else:
+            self._read_more(event, -1)
+
+    def _read_more(self, event: JobEvent, sign: int) -> None:
+        """The source of a job is to be read (1), or is no longer (-1)."""
+        if event.source_kind is not None and event.bytes is not None:
+            self._unread[event.source_kind] += sign * event.bytes
 
     @property
     def upload_fraction(self) -> float | None:
@@ -235,14 +216,14 @@ class Tally:
         part = sum(fraction * size for fraction, size in self.uploading.values())
         return min(1.0, (self.upload_safe + part) / self.upload_bytes)
 
-    def _over(self, fields: dict[str, Any]) -> None:
-        self.uploading.pop(fields["job"], None)
-        self._stopped(fields)
-        self._pieces.pop(fields["job"], None)
-        if fields["job"] in self._sizes:
-            self.work_done += self._sizes.pop(fields["job"])
-        elif fields["kind"] not in ("probe", "piece") and "source_kind" in fields:
-            self._unread[fields["source_kind"]] -= fields["bytes"]  # probed by an earlier run
+    def _over(self, event: JobEvent) -> None:
+        self.uploading.pop(event.job, None)
+        self._stopped(event)
+        self._pieces.pop(event.job, None)
+        if event.job in self._sizes:
+            self.work_done += self._sizes.pop(event.job)
+        elif event.piece is None:
+            self._read_more(event, -1)  # a probe, or its source was probed by an earlier run
 
     @property
     def fraction(self) -> float | None:
@@ -258,3 +239,8 @@ class Tally:
         )
         part = sum(self._sizes.get(job, 0.0) * min(each, NEARLY) for job, (_, each) in self.running.items())
         return min(1.0, (self.work_done + part) / (self.work_known + guessed))
+
+
+def piece_of(event: JobEvent) -> str:
+    """Return which piece of a long video a job is about."""
+    return f"piece {event.piece} of {event.pieces}" if event.piece else "audio"

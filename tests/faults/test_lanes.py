@@ -21,7 +21,7 @@ from support.journals import Rows, new_job
 from support.pools import Pool, run_pool
 
 from mediactl.jobs.prediction import QUICK_SECONDS, Predictor
-from mediactl.model.events import Event
+from mediactl.model.events import Event, JobDone, Tick
 from mediactl.model.jobs import NewJob
 from mediactl.pipeline import drain
 from mediactl.pool import scheduler, supervisor, synthetic
@@ -47,7 +47,7 @@ def test_quick_jobs_go_on_while_every_core_is_held_by_heavy_ones(tmp_path: Path)
 
     def prepare(pool: Pool) -> None:
         def look(event: Event) -> None:
-            if event.name == "job.done" and pool.names().count("job.done") == 50:
+            if isinstance(event, JobDone) and pool.names().count("job.done") == 50:
                 niced.extend(child.nice() for child in psutil.Process().children())
 
         pool.on_event = look
@@ -68,8 +68,8 @@ def test_heavy_jobs_run_side_by_side_only_as_far_as_there_are_cores(tmp_path: Pa
 
     def prepare(pool: Pool) -> None:
         def look(event: Event) -> None:
-            if event.name == "tick":
-                at_once.append(event.fields["running"])  # type: ignore[arg-type]
+            if isinstance(event, Tick):
+                at_once.append(event.running)
 
         pool.on_event = look
 

@@ -22,7 +22,7 @@ from support.pools import Pool, has_died, run_pool
 
 from mediactl.core.errors import MediactlError
 from mediactl.jobs.states import Patience
-from mediactl.model.events import Event
+from mediactl.model.events import Event, JobDone, JobProgress, Tick, UploadDone, UploadStopped
 from mediactl.model.jobs import NewJob, Verdict
 from mediactl.model.uploads import UploadState, UploadStatus, UploadTask
 from mediactl.pool.contract import Stopped
@@ -91,8 +91,8 @@ def test_no_more_than_the_depth_is_handed_out_and_all_is_done(tmp_path: Path) ->
     running: list[int] = []
 
     def look(event: Event, pool: Pool) -> None:
-        if event.name == "tick":
-            running.append(event.fields["running"])  # type: ignore[arg-type]
+        if isinstance(event, Tick):
+            running.append(event.running)
             if running[-1] == DEPTH:
                 release()
 
@@ -132,7 +132,7 @@ def test_the_next_attempt_is_told_what_the_one_before_has_kept(tmp_path: Path) -
         again = msgspec.structs.replace(again, payload=msgspec.json.encode(msgspec.structs.replace(task, key="job")))
         assert journal.uploads.state(msgspec.json.decode(again.payload, type=UploadTask)) == kept
     stopped, pool = run(other, again, patience=ONCE)
-    assert [event.fields["job"] for event in pool.events if event.name == "upload.done"] == [changed]
+    assert [event.job for event in pool.events if isinstance(event, UploadDone)] == [changed]
 
 
 OUTCOMES = {
@@ -179,7 +179,7 @@ def test_a_closed_lane_gives_all_back_and_the_other_lanes_go_on(tmp_path: Path, 
     with locked(tmp_path / "lock") as release:
 
         def look(event: Event, pool: Pool) -> None:
-            if event.name == "upload.stopped":
+            if isinstance(event, UploadStopped):
                 release()
 
         quick = [
@@ -215,7 +215,7 @@ def test_a_killed_worker_is_replaced_and_all_it_had_is_done_by_the_next(tmp_path
     with locked(tmp_path / "lock") as release:
 
         def look(event: Event, pool: Pool) -> None:
-            if event.name == "job.progress" and not killed:
+            if isinstance(event, JobProgress) and not killed:
                 killed.append(network_worker())
                 os.kill(killed[0], signal.SIGKILL)
                 release()
@@ -231,7 +231,7 @@ def test_a_killed_worker_is_replaced_and_all_it_had_is_done_by_the_next(tmp_path
     outcomes = [tuple(attempt.outcome for attempt in rows.attempts(number)) for number in range(count)]
     assert set(outcomes) <= {("interrupted", "done"), ("done",)}
     assert ("interrupted", "done") in outcomes
-    assert len([event for event in pool.events if event.name == "upload.done"]) == count
+    assert len([event for event in pool.events if isinstance(event, UploadDone)]) == count
 
 
 def test_a_service_that_cannot_start_ends_the_run_with_a_reason(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_quick_jobs_are_not_held_up_by_a_full_network_lane(tmp_path: Path) -> No
     with locked(tmp_path / "lock") as release:
 
         def look(event: Event, pool: Pool) -> None:
-            if event.name == "job.done":
+            if isinstance(event, JobDone):
                 done.append(time.monotonic())
                 if len(done) == count:
                     release()
@@ -264,7 +264,7 @@ def test_a_full_network_lane_does_not_keep_other_lanes_from_beginning(tmp_path: 
     with locked(tmp_path / "lock") as release:
 
         def look(event: Event, pool: Pool) -> None:
-            if event.name == "job.done":
+            if isinstance(event, JobDone):
                 release()
 
         uploads = [upload(number, lock=tmp_path / "lock") for number in range(2 * DEPTH)]
@@ -278,7 +278,7 @@ def test_on_leaving_what_goes_on_is_told_and_ends_within_the_grace(tmp_path: Pat
     begun: list[float] = []
 
     def look(event: Event, pool: Pool) -> None:
-        if event.name == "job.progress":
+        if isinstance(event, JobProgress):
             begun.append(time.monotonic())
 
     leaving = upload("leaving", parts=3, report=1, left=True, last=True, **{"raise": "interrupted"})
@@ -302,7 +302,7 @@ def test_what_does_not_end_within_the_grace_is_killed_and_given_back(tmp_path: P
     jobs = [upload(number, parts=3, report=1, lock=tmp_path / "lock") for number in range(40)]
 
     def look(event: Event, pool: Pool) -> None:
-        if event.name == "job.progress":
+        if isinstance(event, JobProgress):
             begun.append(network_worker())
 
     with locked(tmp_path / "lock"):
@@ -319,7 +319,7 @@ def test_what_was_stopped_is_gone_on_with_by_the_next_run(tmp_path: Path) -> Non
     begun: list[str] = []
 
     def look(event: Event, pool: Pool) -> None:
-        if event.name == "job.progress":
+        if isinstance(event, JobProgress):
             begun.append("one")
 
     with locked(tmp_path / "lock"):

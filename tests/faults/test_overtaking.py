@@ -14,7 +14,7 @@ from support import odd_jobs
 from support.journals import Rows
 from support.pools import PATHS, NoIntake, Pool, odd, run_pool, spans
 
-from mediactl.model.events import Event
+from mediactl.model.events import Event, JobInterrupted, Tick
 from mediactl.model.jobs import Priority, Usage, Verdict
 from mediactl.pool import process
 from mediactl.pool.contract import Assignment, Stopped
@@ -164,7 +164,7 @@ def test_what_waits_behind_a_job_that_hangs_is_done_by_another_worker(tmp_path: 
         learn_that_they_are_short(pool)
 
         def look(event: Event) -> None:
-            if event.name == "tick" and pool.names().count("job.done") == 200 and not over and let_through(fifo):
+            if isinstance(event, Tick) and pool.names().count("job.done") == 200 and not over and let_through(fifo):
                 over.append(True)
 
         pool.on_event = look
@@ -179,8 +179,8 @@ def test_what_waits_behind_a_job_that_hangs_is_done_by_another_worker(tmp_path: 
     jobs = [rows.job(name) for name in ("hang", *range(200))]
     assert {(job.interruptions, job.failures, job.crashes) for job in jobs} == {(0, 0, 0)}
     assert rows.job("hang").attempt == 1
-    back = [event for event in pool.events if event.name == "job.interrupted"]
-    assert {event.fields["reason"] for event in back} == {"waited behind a job that takes long"}
+    back = [event for event in pool.events if isinstance(event, JobInterrupted)]
+    assert {event.reason for event in back} == {"waited behind a job that takes long"}
     assert [each.outcome for number in range(200) for each in rows.attempts(number)].count("interrupted") == len(back)
 
 

@@ -13,7 +13,7 @@ from support.pools import NoIntake, Pool, has_died, odd, run_pool
 
 from mediactl.core.errors import MediactlError
 from mediactl.jobs.states import PATIENCE
-from mediactl.model.events import Event
+from mediactl.model.events import Event, JobProgress, Tick
 from mediactl.model.jobs import NewJob, Verdict
 from mediactl.pool import synthetic
 from mediactl.pool.contract import Stopped
@@ -71,7 +71,7 @@ def test_jobs_sent_ahead_behind_a_crash_are_not_blamed(tmp_path: Path) -> None:
 
     def kill_it_when_it_hangs(pool: Pool) -> None:
         def look(event: Event) -> None:
-            if event.name == "tick" and (tmp_path / "bad").exists() and "job.retry" not in pool.names():
+            if isinstance(event, Tick) and (tmp_path / "bad").exists() and "job.retry" not in pool.names():
                 for child in pool_workers():
                     child.kill()
                     has_died(child.pid)
@@ -156,7 +156,7 @@ def test_a_job_behind_one_that_answers_at_its_time_limit_is_not_blamed(tmp_path:
 
     def be_slow(pool: Pool) -> None:
         def let_it_end(event: Event) -> None:
-            if event.name == "job.progress":
+            if isinstance(event, JobProgress):
                 open(tmp_path / "fifo", "wb").close()
                 time.sleep(0.5)  # waits for nothing: the limit passes
 
@@ -248,7 +248,7 @@ def test_a_job_of_the_lane_alone_runs_while_nothing_else_does(tmp_path: Path) ->
                 return False
 
         def count_turns(self, event: Event) -> None:
-            if event.name == "tick" and self.turns is not None:
+            if isinstance(event, Tick) and self.turns is not None:
                 self.turns += 1
 
     intake = Late()

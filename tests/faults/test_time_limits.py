@@ -14,7 +14,7 @@ from support.journals import Rows, new_job
 from support.pools import PATHS, NoIntake, Pool, has_died, odd, run_pool
 
 from mediactl.jobs.states import Patience
-from mediactl.model.events import Event
+from mediactl.model.events import Event, Tick
 from mediactl.model.jobs import Verdict
 from mediactl.pool import process, synthetic
 from mediactl.pool.contract import Assignment, Stopped
@@ -171,7 +171,7 @@ def test_a_job_whose_worker_was_still_starting_when_the_run_was_stopped_has_not_
 
     def prepare(pool: Pool) -> None:
         def look(event: Event) -> None:
-            if event.name == "tick" and event.fields["running"]:
+            if isinstance(event, Tick) and event.running:
                 handed_out.append(True)
 
         pool.on_event = look

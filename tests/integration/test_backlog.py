@@ -23,7 +23,7 @@ from mediactl.core.files import fingerprint
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Artefact, OutputFile
-from mediactl.model.events import Event
+from mediactl.model.events import Event, JobDone, JobProbed
 from mediactl.model.jobs import JobResult, MakeTask, PieceTask, Priority, ProbeTask, Verdict
 from mediactl.model.media import AudioStream, Kind, MediaInfo, Source, VideoStream
 from mediactl.pipeline.dispatcher import Dispatcher
@@ -58,9 +58,8 @@ class NoIntake:
         """Nothing is left."""
         return False
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> None:
         """Nothing was found."""
-        return {}
 
 
 class Run:
@@ -362,10 +361,8 @@ def test_the_last_piece_of_a_film_calls_for_the_job_that_joins_them(tmp_path: Pa
             held = [*held, *run.backlog.exchange(ended, Room({"quick": 9, "heavy": 9}), alone=not held)]
         assert kinds == [["probe"], *(["piece"] * left for left in range(PIECES, 0, -1)), ["video"]]
         assert run.journal.sources.get(row).state == "done"
-    probed = next(event.fields for event in run.events if event.name == "job.probed")
-    done = [event.fields for event in run.events if event.name == "job.done"]
-    assert [(each["piece"], each["pieces"]) for each in done[:-1]] == [(0, 0), (1, 3), (2, 3), (3, 3)]
-    parts = probed["parts"]
-    assert isinstance(parts, list)
-    assert [part["job"] for part in parts] == [each["job"] for each in done[:-1]]
-    assert done[-1]["job"] == probed["next"]
+    probed = next(event for event in run.events if isinstance(event, JobProbed))
+    done = [event for event in run.events if isinstance(event, JobDone)]
+    assert [(each.piece, each.pieces) for each in done[:-1]] == [(0, 0), (1, 3), (2, 3), (3, 3)]
+    assert [part.job for part in probed.parts or ()] == [each.job for each in done[:-1]]
+    assert done[-1].job == probed.next

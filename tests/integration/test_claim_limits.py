@@ -33,9 +33,8 @@ class NoIntake:
         """Nothing is left."""
         return False
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> None:
         """Nothing was found."""
-        return {}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from support.journals import Clock, Rows, a_source, claim_one, new_job, opened, 
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience, State
-from mediactl.model.events import Event
+from mediactl.model.events import Event, JobQuarantined
 from mediactl.model.jobs import Verdict
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
@@ -32,9 +32,8 @@ class NoIntake:
         """Nothing is left."""
         return False
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> None:
         """Nothing was found."""
-        return {}
 
 
 class Setting:
@@ -77,8 +76,9 @@ def test_a_job_that_was_begun_and_interrupted_too_often_is_quarantined_with_its_
     assert (job.failures, job.crashes) == (0, 0)
     assert setting.rows.sources() == {"quarantined": 1}
     assert setting.journal.sources.get(setting.source).reason == "was stopped"
-    assert setting.events[-1].name == "job.quarantined"
-    assert setting.events[-1].fields["reason"] == "was stopped"
+    last = setting.events[-1]
+    assert isinstance(last, JobQuarantined)
+    assert last.reason == "was stopped"
     assert [event.name for event in setting.events].count("job.interrupted") == PATIENCE.interruptions - 1
     assert setting.backlog.exchange([], ROOM, alone=True) == []
 

@@ -13,10 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience
-from mediactl.model.events import Event
+from mediactl.model.events import Event, Plan, Tick
 from mediactl.model.jobs import NewJob
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.planner import Planner
@@ -52,9 +54,9 @@ class NoIntake:
         """True while there is more."""
         return False
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> Plan:
         """Of no interest."""
-        return {}
+        return Plan(sources=0, up_to_date=0, ignored=0, planned=0, reasons={})
 
 
 class Recording(Dispatcher):
@@ -89,7 +91,7 @@ class Pool:
         self.supervisor = Supervisor(call, self.backlog, token=journal.run, environment=environment, log=log, **options)
 
     def _take(self, event: Event) -> None:
-        if event.name != "tick":
+        if not isinstance(event, Tick):
             self.events.append(event)
         self.on_event(event)
 
@@ -131,8 +133,8 @@ def main() -> None:
     """Run what waits in the journal of a folder; print events, last why it stopped: FOLDER, options as JSON."""
 
     def say(event: Event) -> None:
-        if event.name != "tick":
-            print(json.dumps({"event": event.name, **event.fields}), flush=True)
+        if not isinstance(event, Tick):
+            print(msgspec.json.encode(event).decode(), flush=True)
 
     def prepare(pool: Pool) -> None:
         pool.on_event = say

@@ -6,15 +6,16 @@ import io
 from typing import Any
 
 import pytest
+from support.events import event_of
 
-from mediactl.model.events import Event
+from mediactl.model.events import Summary
 from mediactl.ui.lines import FIRST_LINE, NEXT_LINES, WATCH_LINES, Lines, count, duration, ending, size
 
 SUMMARY: dict[str, Any] = dict.fromkeys(
     "sources up_to_date done rejected quarantined unfinished ignored troubles jobs artefacts uploaded bytes_in"
-    " bytes_out bytes_sent elapsed_s exit_code".split(),
+    " bytes_out bytes_sent elapsed_s exit_code internal_errors".split(),
     0,
-)
+) | {"internal_error": ""}
 
 
 class Drawn:
@@ -28,24 +29,24 @@ class Drawn:
     def __call__(self, name: str, **fields: object) -> str:
         """What an event adds."""
         before = len(self._out.getvalue())
-        self._lines.take(Event(name, fields))
+        self._lines.take(event_of(name, fields))
         return self._out.getvalue()[before:]
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "text"),
     [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (4_200_000, "4.2 MB"), (999_600, "1 MB"), (12_345_678_901, "12.3 GB")],
 )
-def test_sizes_are_told_for_a_person(number: int, told: str) -> None:
-    assert size(number) == told
+def test_sizes_are_readable(number: int, text: str) -> None:
+    assert size(number) == text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [(0.04, "0.0 s"), (3.21, "3.2 s"), (245, "4 min 05 s"), (3599.6, "1 h 00 min"), (7800, "2 h 10 min")],
 )
-def test_durations_are_told_for_a_person(seconds: float, told: str) -> None:
-    assert duration(seconds) == told
+def test_durations_are_readable(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_one_is_not_many() -> None:
@@ -54,9 +55,9 @@ def test_one_is_not_many() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "text"),
     [
-        ({}, "nothing to do: no images, videos or sound found in 0.0 s"),
+        ({}, "nothing to do: no images, videos or audio found in 0.0 s"),
         ({"sources": 3, "up_to_date": 3}, "nothing to do: 3 sources, 3 up to date in 0.0 s"),
         (
             {"sources": 2, "done": 1, "jobs": 2, "artefacts": 3, "bytes_in": 2000, "bytes_out": 1000, "unfinished": 1},
@@ -69,26 +70,23 @@ def test_one_is_not_many() -> None:
         ),
     ],
 )
-def test_the_end_is_told_in_one_sentence(fields: dict[str, int], told: str) -> None:
-    assert ending({**SUMMARY, **fields}) == told
+def test_the_summary_is_one_sentence(fields: dict[str, int], text: str) -> None:
+    assert ending(Summary(**{**SUMMARY, **fields})) == text
 
 
-PROBLEMS = [
+PROBLEMS: list[tuple[str, dict[str, Any], str]] = [
     ("job.rejected", {"job": "k", "path": "a.jpg", "reason": "is broken"}, "rejected: a.jpg: is broken\n"),
     ("job.quarantined", {"job": "k", "path": "a.jpg", "reason": "no luck"}, "quarantined: a.jpg: no luck\n"),
     ("job.rejected", {"job": "k", "reason": "is broken"}, "rejected: k: is broken\n"),
-    (
-        "cache.unusable",
-        {"reason": "database is locked"},
-        "cache: cannot be used: database is locked; going on without; remove it, or set MEDIACTL_CACHE\n",
-    ),
-    ("job.unreadable", {"job": "k", "path": "a.jpg", "reason": "EIO"}, "left for the next run: a.jpg: EIO\n"),
+    ("job.retry", {"job": "k", "path": "a.jpg", "reason": "x", "attempt": 1}, "will be retried: a.jpg: x\n"),
+    ("job.internal_error", {"job": "k", "path": "a", "reason": "TypeError"}, "left unfinished: a: TypeError\n"),
+    ("job.unreadable", {"job": "k", "path": "a", "reason": "EIO"}, "left for the next run: a: EIO\n"),
     ("scan.trouble", {"path": "x", "reason": "cannot be read"}, "x: cannot be read\n"),
 ]
 
 
 @pytest.mark.parametrize(("name", "fields", "line"), PROBLEMS)
-def test_what_went_wrong_is_told_always(name: str, fields: dict[str, object], line: str) -> None:
+def test_what_went_wrong_is_always_reported(name: str, fields: dict[str, object], line: str) -> None:
     for quiet in (False, True):
         drawn = Drawn(quiet=quiet)
         if name.startswith("job."):
@@ -96,14 +94,14 @@ def test_what_went_wrong_is_told_always(name: str, fields: dict[str, object], li
         assert drawn(name, **fields) == line
 
 
-def test_quiet_tells_nothing_else_and_verbose_each_file() -> None:
+def test_quiet_reports_nothing_else_and_verbose_each_file() -> None:
     fields: dict[str, Any] = {
         "job": "k", "kind": "image", "source_kind": "image", "bytes": 5, "path": "a.jpg",
-        "outputs": ["w1.webp", "w2.webp"], "seconds": 0.1, "warnings": ["lost its sound"],
+        "outputs": ["w1.webp", "w2.webp"], "seconds": 0.1, "warnings": ["lost its audio"],
         "made": 2, "bytes_in": 1, "bytes_out": 1,
     }  # fmt: skip
     assert Drawn()("job.done", **fields) == ""
-    assert Drawn(verbose=True)("job.done", **fields) == "done: a.jpg: w1.webp, w2.webp in 0.1 s; lost its sound\n"
+    assert Drawn(verbose=True)("job.done", **fields) == "done: a.jpg: w1.webp, w2.webp in 0.1 s; lost its audio\n"
     assert Drawn(verbose=True)("source.ignored", path="x", reason="empty file") == "ignored: x: empty file\n"
     assert Drawn()("source.ignored", path="x", reason="empty file") == ""
     assert Drawn(quiet=True)("summary", **SUMMARY) == ""
@@ -141,11 +139,11 @@ def job_done(path: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_a_watch_tells_what_it_has_done_when_it_rests_and_at_most_now_and_then() -> None:
+def test_a_watch_reports_what_it_has_done_when_it_is_idle_and_at_most_now_and_then() -> None:
     drawn = Drawn()
-    drawn("run.started", version="1", recipe="web", workers=2, out="/out", watching=True)
-    told = drawn("plan", sources=5, up_to_date=3, planned=2)
-    assert told == "watching: 5 sources there, 3 up to date, 2 to be done\n"
+    drawn("run.started", run="r", version="1", recipe="web", workers=2, out="/out", watching=True)
+    line = drawn("plan", sources=5, up_to_date=3, ignored=0, planned=2, reasons={})
+    assert line == "watching: 5 sources found, 3 up to date, 2 to be done\n"
     for number in range(5):
         assert drawn("job.done", **job_done(f"{number}.jpg")) == ""
         assert drawn("tick", running=1) == ""
@@ -166,6 +164,6 @@ def test_a_watch_tells_what_it_has_done_when_it_rests_and_at_most_now_and_then()
 
 def test_a_short_run_says_only_how_it_begins_and_ends() -> None:
     drawn = Drawn()
-    assert drawn("run.started", version="1", recipe="web", workers=2, out="derived", watching=False)
+    assert drawn("run.started", run="r", version="1", recipe="web", workers=2, out="derived", watching=False)
     drawn.now = FIRST_LINE - 0.1
     assert drawn("tick", running=1) == ""

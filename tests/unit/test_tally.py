@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from support.events import event_of
 
-from mediactl.model.events import Event
 from mediactl.planning.cost import Pace, seconds_of
 from mediactl.ui.live import progress
 from mediactl.ui.tally import Tally
 
 
-def told(*events: tuple[str, dict[str, object]]) -> Tally:
-    """A tally that has seen these events."""
+def tally_of(*events: tuple[str, dict[str, object]]) -> Tally:
+    """Return a tally that has seen these events."""
     tally = Tally()
     for name, fields in events:
-        tally.take(Event(name, fields))
+        tally.take(event_of(name, fields))
     return tally
 
 
@@ -45,19 +45,19 @@ def done(number: int, made: int = 3) -> tuple[str, dict[str, object]]:
     return "job.done", {**head(number), "made": made, "bytes_in": 1000, "bytes_out": 100, "seconds": 0.1, "outputs": []}
 
 
-def test_nothing_told_is_nothing_counted() -> None:
-    tally = told()
+def test_no_events_are_no_counts() -> None:
+    tally = tally_of()
     assert (tally.jobs, tally.assets, tally.artefacts, tally.fraction) == (0, 0, 0, None)
 
 
 def test_jobs_assets_artefacts_and_bytes_are_counted() -> None:
-    tally = told(planned(), probed(1, 10**6), done(1), planned(), probed(2, 10**6), done(2, made=1))
+    tally = tally_of(planned(), probed(1, 10**6), done(1), planned(), probed(2, 10**6), done(2, made=1))
     assert (tally.found, tally.jobs, tally.assets, tally.artefacts) == (2, 4, 2, 4)
     assert (tally.bytes_in, tally.bytes_out) == (2000, 200)
 
 
 def test_what_went_wrong_is_counted_by_how_it_ended() -> None:
-    tally = told(
+    tally = tally_of(
         planned(),
         probed(1, 10**6),
         ("job.retry", {**head(1), "reason": "no luck", "attempt": 1}),
@@ -71,95 +71,95 @@ def test_what_went_wrong_is_counted_by_how_it_ended() -> None:
     assert tally.running == {}
 
 
-def test_events_that_are_not_counted_are_let_pass() -> None:
-    tally = told(("tick", {"running": 2}), ("run.started", {}), ("something.new", {"x": 1}))
+def test_other_events_change_nothing() -> None:
+    tally = tally_of(("tick", {"running": 2}), ("run.stopped", {"reason": "x"}))
     assert tally.jobs == 0
 
 
 def test_the_bar_is_weighed_by_work_and_not_by_number() -> None:
-    tally = told(planned(), planned(), probed(1, 9 * 10**6), probed(2, 10**6))
+    tally = tally_of(planned(), planned(), probed(1, 9 * 10**6), probed(2, 10**6))
     assert tally.fraction == 0.0
-    tally.take(Event(*done(2)))
+    tally.take(event_of(*done(2)))
     assert tally.fraction == pytest.approx(0.1)
-    tally.take(Event("job.progress", {**head(1), "fraction": 0.5}))
+    tally.take(event_of("job.progress", {**head(1), "fraction": 0.5}))
     assert tally.fraction == pytest.approx(0.55)
-    tally.take(Event(*done(1)))
+    tally.take(event_of(*done(1)))
     assert tally.fraction == pytest.approx(1.0)
     assert tally.running == {}
 
 
 def test_a_job_that_is_tried_again_begins_at_nothing() -> None:
-    tally = told(planned(), probed(1, 10**6), ("job.progress", {**head(1), "fraction": 0.9}))
+    tally = tally_of(planned(), probed(1, 10**6), ("job.progress", {**head(1), "fraction": 0.9}))
     assert tally.fraction == pytest.approx(0.9)
-    tally.take(Event("job.retry", {**head(1), "reason": "no luck", "attempt": 1}))
+    tally.take(event_of("job.retry", {**head(1), "reason": "no luck", "attempt": 1}))
     assert tally.fraction == 0.0
 
 
 def test_what_is_not_read_yet_is_guessed_and_the_bar_never_leaves_its_ends() -> None:
-    tally = told(*[planned()] * 10)
+    tally = tally_of(*[planned()] * 10)
     for number in range(10):
-        tally.take(Event(*probed(number, 10**6)))
-        tally.take(Event(*done(number)))
+        tally.take(event_of(*probed(number, 10**6)))
+        tally.take(event_of(*done(number)))
         assert tally.fraction is not None
         assert tally.fraction == pytest.approx((number + 1) / 10)
 
 
-def test_films_weigh_more_than_photos() -> None:
+def test_videos_weigh_more_than_photos() -> None:
     assert seconds_of("image", 25_000_000) == pytest.approx(1.0)
     assert seconds_of("audio", 60_000) == pytest.approx(1.0)
     assert seconds_of("video", 3_000) == pytest.approx(1.0)
 
 
 def test_a_source_that_changed_or_was_removed_leaves_nothing_behind() -> None:
-    tally = told(planned(), probed(1, 10**6), ("job.progress", {**head(1), "fraction": 0.5}))
-    tally.take(Event("job.changed", {**head(1), "reason": "it changed"}))
+    tally = tally_of(planned(), probed(1, 10**6), ("job.progress", {**head(1), "fraction": 0.5}))
+    tally.take(event_of("job.changed", {**head(1), "reason": "it changed"}))
     assert (tally.running, tally._sizes, tally.work_known) == ({}, {}, 0.0)
     for event in (probed(2, 10**6), ("job.cancelled", {**head(2), "reason": "removed"})):
-        tally.take(Event(*event))
+        tally.take(event_of(*event))
     assert (tally.removed, tally._sizes, tally.work_known) == (1, {}, 0.0)
     assert tally._unread["image"] == 0
 
 
 def test_jobs_that_others_bring_to_an_end_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediactl.ui.tally.MOST_KNOWN", 10)
-    tally = told(*(probed(number, 10**6) for number in range(100)))
+    tally = tally_of(*(probed(number, 10**6) for number in range(100)))
     assert len(tally._sizes) == 10
 
 
 def piece(number: int, size: int = 1000) -> dict[str, object]:
-    """What every event of a piece of a film says."""
+    """What every event of a piece of a video says."""
     head = {"job": f"piece {number}", "kind": "piece", "path": "a.mov", "source_kind": "video", "bytes": size}
     return {**head, "piece": number, "pieces": 3 if number else 0}
 
 
 def cut(number: int = 1) -> tuple[str, dict[str, object]]:
-    """A film was read that is encoded in three pieces of 3,000 ms, with 300 for its sound and 700 for the rest."""
+    """A video was read that is encoded in three pieces of 3,000 ms, with 300 for its audio and 700 for the rest."""
     name, fields = probed(number, 700, kind="video")
     sizes = {0: 300, 1: 3_000, 2: 3_000, 3: 3_000}
     return name, fields | {"parts": [{"job": f"piece {each}", "size": size} for each, size in sizes.items()]}
 
 
-def test_the_bar_weighs_pieces_by_media_time_and_is_full_when_the_film_is_published() -> None:
-    film = {**head(1), "kind": "video", "source_kind": "video"}
-    tally = told(planned(kind="video"), cut())
+def test_the_bar_weighs_pieces_by_media_time_and_is_full_when_the_video_is_published() -> None:
+    video = {**head(1), "kind": "video", "source_kind": "video"}
+    tally = tally_of(planned(kind="video"), cut())
     assert tally.fraction == 0.0
     for number, fraction in ((0, 0.03), (2, 0.33), (1, 0.63), (3, 0.93)):
-        tally.take(Event("job.done", {**piece(number), "seconds": 1.0, "size": 1}))
+        tally.take(event_of("job.done", {**piece(number), "seconds": 1.0, "size": 1}))
         assert tally.fraction == pytest.approx(fraction)
     assert (tally.jobs, tally.assets) == (5, 0)
-    tally.take(Event("job.progress", {**film, "fraction": 0.5}))
+    tally.take(event_of("job.progress", {**video, "fraction": 0.5}))
     assert tally.fraction == pytest.approx(0.965)
-    tally.take(Event("job.progress", {**film, "fraction": 1.0}))
+    tally.take(event_of("job.progress", {**video, "fraction": 1.0}))
     assert tally.fraction == pytest.approx(0.9993), "all is made, and nothing published"
     tally.take(
-        Event("job.done", {**film, "made": 3, "bytes_in": 1000, "bytes_out": 100, "seconds": 0.1, "outputs": []})
+        event_of("job.done", {**video, "made": 3, "bytes_in": 1000, "bytes_out": 100, "seconds": 0.1, "outputs": []})
     )
     assert tally.fraction == 1.0
     assert tally.assets == 1
 
 
-def test_a_film_that_is_rejected_for_one_piece_counts_once_and_leaves_nothing_to_do() -> None:
-    tally = told(
+def test_a_video_that_is_rejected_for_one_piece_counts_once_and_leaves_nothing_to_do() -> None:
+    tally = tally_of(
         planned(kind="video"),
         cut(),
         ("job.rejected", {**piece(1), "reason": "is broken"}),
@@ -168,25 +168,41 @@ def test_a_film_that_is_rejected_for_one_piece_counts_once_and_leaves_nothing_to
     assert (tally.rejected, tally.removed, tally.fraction) == (1, 0, 1.0)
 
 
-def test_a_film_that_changes_while_its_pieces_are_made_begins_anew() -> None:
-    tally = told(
+def test_a_video_that_changes_while_its_pieces_are_made_starts_over() -> None:
+    tally = tally_of(
         planned(kind="video"),
         cut(),
         ("job.done", {**piece(0), "seconds": 1.0, "size": 1}),
         ("job.changed", {**piece(1), "reason": "changed"}),
         ("job.cancelled", {**piece(2), "reason": "its video was replanned or given up"}),
     )
-    tally.take(Event(*cut()))
+    tally.take(event_of(*cut()))
     assert tally.fraction == pytest.approx(0.03 / 1.03, abs=0.01)
 
 
-def test_pieces_of_one_film_are_told_apart_and_in_media_time() -> None:
+def test_pieces_of_one_video_are_shown_apart_and_in_media_time() -> None:
     pace = Pace(60.0, 24.0)
-    tally = told(planned(kind="video"), cut())
+    tally = tally_of(planned(kind="video"), cut())
     for number, now, fraction in ((3, 100.0, 0.1), (3, 110.0, 0.4), (0, 110.0, 0.5)):
-        told_ = pace.told(fraction, now) if number else Pace(180.0, 0.0).told(fraction, now)
-        tally.take(Event("job.progress", {**piece(number), "fraction": fraction, **told_}))
-    assert [path for path, _ in tally.running.values()] == ["a.mov (piece 3 of 3)", "a.mov (sound)"]
+        measured = pace.told(fraction, now) if number else Pace(180.0, 0.0).told(fraction, now)
+        tally.take(event_of("job.progress", {**piece(number), "fraction": fraction, **measured}))
+    assert [path for path, _ in tally.running.values()] == ["a.mov (piece 3 of 3)", "a.mov (audio)"]
     assert progress(0.4, tally.paces["piece 3"]) == "0:24 of 1:00  43 fps  1.8x  20.0 s left"
     assert progress(0.5, tally.paces["piece 0"]) == "1:30 of 3:00"
     assert progress(0.999, None) == " 99 %"
+
+
+def test_an_internal_error_is_counted_and_the_first_one_is_kept() -> None:
+    tally = tally_of(
+        planned(),
+        probed(1, 10**6),
+        ("job.internal_error", {**head(1), "reason": "internal error: TypeError"}),
+        ("job.internal_error", {**head(2), "kind": "upload", "reason": "another", "bytes_sent": 5}),
+    )
+    assert (tally.internal_errors, tally.internal_error, tally.bytes_sent) == (2, "internal error: TypeError", 5)
+    assert tally.fraction == 1.0
+
+
+def test_a_source_that_the_machine_failed_to_read_leaves_nothing_behind() -> None:
+    tally = tally_of(planned(), ("job.unreadable", {**head(1), "kind": "probe", "reason": "EIO"}))
+    assert (tally.running, tally._unread["image"]) == ({}, 0)

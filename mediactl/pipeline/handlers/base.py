@@ -7,7 +7,7 @@ from collections import Counter
 from mediactl.core.files import shown
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.model.assets import Reuse
-from mediactl.model.events import Event
+from mediactl.model.events import Event, event_of
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.planning.cost import Pace
@@ -65,7 +65,7 @@ class Handler:
     def progress(self, claim: Claim, pace: Pace | None, fraction: float, sent: int, now: float) -> Event:
         """Return the event that reports how far along it is; ``sent`` is in bytes, ``now`` in seconds."""
         measured = {} if pace is None else pace.told(fraction, now)
-        return Event("job.progress", {**self.head(claim), "fraction": round(fraction, 4), **measured})
+        return event_of("job.progress", {**self.head(claim), "fraction": round(fraction, 4), **measured})
 
     # -- how it ends -----------------------------------------------------------------------------------------------
 
@@ -129,4 +129,4 @@ class Handler:
 
     def report(self, name: str, claim: Claim, **fields: object) -> None:
         """Have an event reported once the transaction is on disk."""
-        self._context.events.append(Event(name, {**self.head(claim), **fields}))
+        self._context.events.append(event_of(name, {**self.head(claim), **fields}))

@@ -6,7 +6,7 @@ import msgspec
 
 from mediactl.core.files import shown
 from mediactl.jobs.journal import Claim
-from mediactl.model.events import Event
+from mediactl.model.events import Event, event_of
 from mediactl.model.uploads import Change, Sent, Settled, UploadState, UploadStatus, UploadTask
 from mediactl.pipeline import publish
 from mediactl.pipeline.handlers.base import Handler
@@ -33,7 +33,7 @@ class UploadHandler(Handler):
     def progress(self, claim: Claim, pace: Pace | None, fraction: float, sent: int, now: float) -> Event:
         """Return the event with the bytes that were sent, of how many."""
         fields = {**self.head(claim), "fraction": round(fraction, 4), "bytes_sent": sent, "size": claim.size}
-        return Event("job.progress", fields)
+        return event_of("job.progress", fields)
 
     def done(self, claim: Claim, end: Ended) -> None:
         """The object is there; what is to be sent after it follows."""
