@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mediactl import __version__
+from mediactl.commands.events import events
 from mediactl.commands.jobs import places, state_folder
 from mediactl.commands.jobs import register as register_journal_commands
 from mediactl.commands.options import settings_of, work_options
@@ -81,6 +82,7 @@ def cli() -> None:
 
 register_journal_commands(cli)
 cli.add_command(recipe)
+cli.add_command(events)
 cli.add_command(upload)
 register_upload_commands(cli)
 

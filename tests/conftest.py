@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support.events import check, parsed
 
 pytest_plugins = ["support.servers"]
 
@@ -37,7 +37,7 @@ class Result(NamedTuple):
     @property
     def events(self) -> list[dict[str, Any]]:
         """The NDJSON lines of standard output."""
-        return [json.loads(line) for line in self.out.splitlines()]
+        return [parsed(line) for line in self.out.splitlines()]
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class CommandLine:
         environment: Mapping[str, str] | None = None,
         limit: float = 170,
     ) -> Result:
-        """Run to the end, which must come within ``limit`` seconds."""
+        """Run to the end, which must come within ``limit`` seconds. Every event that it prints must be valid."""
         done = subprocess.run(
             self.argv(*arguments),
             cwd=self.folder,
@@ -80,6 +80,9 @@ class CommandLine:
             env={**self.environment, **(environment or {})},
             timeout=limit,
         )
+        for line in done.stdout.splitlines():
+            if line.startswith(b'{"event":'):
+                check(line)
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def start(self, *arguments: str | bytes | os.PathLike[str]) -> subprocess.Popen[bytes]:

@@ -66,6 +66,7 @@ class CacheUnusable(Event, frozen=True, kw_only=True, tag="cache.unusable"):
     """The cache of digests and probe results is not used; reported at most once a run."""
 
     reason: str
+    """Why, in words."""
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="run.started"):
@@ -89,6 +90,7 @@ class RunStopped(Event, frozen=True, kw_only=True, tag="run.stopped"):
     """The run stops early; run again to continue."""
 
     reason: str
+    """Why, in words."""
 
 
 class Summary(Event, frozen=True, kw_only=True, tag="summary"):
@@ -99,12 +101,17 @@ class Summary(Event, frozen=True, kw_only=True, tag="summary"):
     """
 
     sources: int
+    """Number of sources."""
     up_to_date: int
     """Sources that needed nothing."""
     done: int
+    """Sources that this run completed."""
     rejected: int
+    """Sources whose file is bad."""
     quarantined: int
+    """Sources that too many attempts failed for."""
     unfinished: int
+    """Sources left for the next run."""
     ignored: int
     """Files that are no media, or of a kind that the recipe makes nothing of."""
     troubles: int
@@ -124,6 +131,7 @@ class Summary(Event, frozen=True, kw_only=True, tag="summary"):
     elapsed_s: float
     """Duration of the run in seconds."""
     exit_code: int
+    """Exit code of the program."""
     internal_errors: int
     """Number of `job.internal_error` events."""
     internal_error: str
@@ -141,6 +149,7 @@ class Invariants(msgspec.Struct, frozen=True):
     """What had to hold after a selftest."""
 
     checked: int
+    """Number of invariants that were checked."""
     violated: list[str]
     """Those that did not hold, in words."""
 
@@ -149,7 +158,9 @@ class Selftest(Event, frozen=True, kw_only=True, tag="selftest"):
     """The only event of `selftest --json`: what was measured and checked."""
 
     jobs: int
+    """Number of jobs."""
     jobs_per_s: float
+    """Jobs per second."""
     cpu_us_per_job: float
     """Microseconds of the supervisor's CPU."""
     wait_ms: dict[str, dict[str, float]]
@@ -159,7 +170,9 @@ class Selftest(Event, frozen=True, kw_only=True, tag="selftest"):
     states: dict[str, int]
     """State -> number of jobs."""
     invariants: Invariants
+    """What had to hold afterwards."""
     seed: int
+    """Seed of the job mix."""
 
 
 # -- sources -----------------------------------------------------------------------------------------------------------
@@ -169,22 +182,29 @@ class ScanTrouble(Event, frozen=True, kw_only=True, tag="scan.trouble"):
     """A directory, file or manifest row could not be read, or its outputs would overwrite those of another."""
 
     path: str
+    """Its path; of a manifest row, the manifest and line."""
     reason: str
+    """Why, in words."""
 
 
 class SourceIgnored(Event, frozen=True, kw_only=True, tag="source.ignored"):
     """A file is no media, or of a kind that the recipe makes nothing of."""
 
     path: str
+    """Path relative to its SOURCE."""
     reason: str
+    """Why, in words."""
 
 
 class SourcePlanned(Event, frozen=True, kw_only=True, tag="source.planned"):
     """A source has something to be done."""
 
     path: str
+    """Path relative to its SOURCE."""
     kind: Kind
+    """Kind of the source."""
     reason: Reason
+    """Why it is planned."""
     bytes: int
     """Size of the source; 0 if it only has to be uploaded."""
 
@@ -197,7 +217,9 @@ class OutputChange(msgspec.Struct, frozen=True):
     change: str
     """new, changed or removed."""
     artefacts: int
+    """Number of artefacts, exact."""
     sources: int
+    """Number of sources that they are of, exact."""
     seconds: float
     """Estimate, with as many workers as the run would have."""
     bytes: int
@@ -208,13 +230,16 @@ class UploadEstimate(msgspec.Struct, frozen=True):
     """What would be sent, as far as it is known."""
 
     objects: int
+    """Number of objects."""
     bytes: int
+    """Their size."""
 
 
 class Plan(Event, frozen=True, kw_only=True, tag="plan"):
     """The scan is complete (of a watch, the first one). A dry run ends with it."""
 
     sources: int
+    """Number of sources."""
     up_to_date: int
     """Sources that need nothing."""
     ignored: int
@@ -243,13 +268,16 @@ class WatchTrouble(Event, frozen=True, kw_only=True, tag="watch.trouble"):
     """A SOURCE directory is gone, or changes in it are not reported (limits of inotify)."""
 
     path: str
+    """Path of the directory."""
     reason: str
+    """Why, in words."""
 
 
 class WatchResumed(Event, frozen=True, kw_only=True, tag="watch.resumed"):
     """A SOURCE directory is back."""
 
     path: str
+    """Path of the directory."""
 
 
 # -- jobs --------------------------------------------------------------------------------------------------------------
@@ -278,6 +306,7 @@ class JobEvent(Event, frozen=True, kw_only=True):
     """Path of the source relative to its SOURCE, unprintable characters escaped; of an upload without source, the
     file's."""
     source_kind: Kind | None = None
+    """Kind of the source."""
     bytes: int | None = None
     """Size of the source."""
     piece: int | None = None
@@ -306,6 +335,7 @@ class JobProbed(JobEvent, frozen=True, kw_only=True, tag="job.probed"):
     next: str
     """Key of the job that makes its outputs."""
     next_kind: str
+    """Kind of that job."""
     size: int
     """Amount of work of that job: pixels of an image, milliseconds of video or audio."""
     parts: tuple[PiecePlan, ...] | None = None
@@ -356,6 +386,7 @@ class JobStopped(JobEvent, frozen=True, kw_only=True):
     """An attempt ended without being done."""
 
     reason: str
+    """Why, in words."""
 
 
 class JobRejected(JobStopped, frozen=True, kw_only=True, tag="job.rejected"):
@@ -415,7 +446,9 @@ class UploadPlanned(Event, frozen=True, kw_only=True, tag="upload.planned"):
     """More is to be uploaded."""
 
     jobs: int
+    """Number of upload jobs, one an object."""
     bytes: int
+    """Size of the objects."""
 
 
 class UploadDone(JobEvent, frozen=True, kw_only=True, tag="upload.done"):
@@ -430,6 +463,7 @@ class UploadDone(JobEvent, frozen=True, kw_only=True, tag="upload.done"):
     bytes_sent: int
     """Bytes of request bodies sent by this attempt, retries included."""
     parts_sent: int
+    """Parts of a multipart upload sent by this attempt."""
     parts_kept: int
     """Parts that an earlier run had sent."""
     seconds: float
@@ -440,6 +474,7 @@ class UploadStopped(Event, frozen=True, kw_only=True, tag="upload.stopped"):
     """The store accepts nothing more from this run."""
 
     reason: str
+    """Why, in words."""
 
 
 AnyEvent = (

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import pyvips
 from conftest import CommandLine
+from support.events import parsed
 
 from mediactl.media.ffmpeg import process as ffmpeg
 
@@ -69,7 +70,7 @@ def until(run: subprocess.Popen[bytes], over: Callable[[list[Event]], bool]) -> 
     assert run.stdout is not None
     events: list[Event] = []
     for line in run.stdout:
-        events.append(json.loads(line))
+        events.append(parsed(line))
         if over(events):
             return events
     raise AssertionError(events[-5:])

@@ -10,7 +10,7 @@ from typing import get_args
 import click
 import msgspec
 import pytest
-from conftest import ROOT, CommandLine
+from conftest import ROOT
 
 from mediactl.assets import document
 from mediactl.cli import cli
@@ -68,23 +68,6 @@ def test_the_commands_in_the_docs_on_watching_parse(line: str) -> None:
     program, name, *arguments = shlex.split(line)
     assert program == "mediactl"
     assert cli.commands[name].make_context(name, [*arguments], parent=click.Context(cli)).params is not None
-
-
-def test_every_event_that_a_run_tells_is_in_the_docs_with_its_fields(mediactl: CommandLine, samples: Path) -> None:
-    table = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", (ROOT / "docs" / "events.md").read_text(), re.MULTILINE))
-    common = {"event", "time"}
-    told = mediactl("process", samples, "--json").events + mediactl("process", samples, "--json").events
-    told += mediactl("watch", samples, "--json", "--max-duration", "1").events
-    assert {"run.started", "plan", "job.done", "job.rejected", "summary"} <= {event["event"] for event in told}
-    for event in told:
-        documented = set(re.findall(r"`(\w+)`", table[event["event"]])) | common
-        if event["event"].startswith("job."):
-            documented |= {"job", "kind", "path", "source_kind", "bytes"}
-        assert set(event) <= documented, event
-    for event in told:
-        if event["event"] == "summary":
-            parts = ("up_to_date", "done", "rejected", "quarantined", "unfinished")
-            assert event["sources"] == sum(event[part] for part in parts)
 
 
 def test_the_asset_in_the_docs_is_one_and_every_key_of_an_asset_is_told() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pyvips
 from conftest import CommandLine
+from support.events import parsed
 
 SMALL = """
 name = "small"
@@ -336,7 +337,7 @@ def test_two_runs_at_once_share_the_work(mediactl: CommandLine, small: str) -> N
     for run in runs:
         out, err = run.communicate(timeout=120)
         assert run.returncode == 0, err
-        events = [json.loads(line) for line in out.splitlines()]
+        events = [parsed(line) for line in out.splitlines()]
         assert events[-1]["event"] == "summary"
         assert events[-1]["unfinished"] == 0
         done += [event["job"] for event in events if event["event"] in ("job.done", "job.probed")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import select
 import shutil
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 import pyvips
 from conftest import CommandLine
+from support.events import parsed
 
 RECIPE = """
 name = "tiny"
@@ -67,7 +67,7 @@ class Running:
             return False
         data = os.read(fd, 1 << 20)
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        self.events += map(json.loads, lines)
+        self.events += map(parsed, lines)
         return bool(data)
 
     def done(self, *paths: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -16,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 from conftest import CommandLine
+from support.events import parsed
 
 from mediactl.jobs import report
 from mediactl.media.ffmpeg import process as ffmpeg
@@ -68,7 +68,7 @@ def killed_after_pieces(mediactl: CommandLine, part: float, *arguments: str) -> 
     for line in run.stdout:
         if not line.endswith(b"\n"):
             break
-        events.append(json.loads(line))
+        events.append(parsed(line))
         done = pieces(events, "job.done")
         if done and len(done) == round(events[-1]["pieces"] * part):
             everyone = [*psutil.Process(run.pid).children(recursive=True), psutil.Process(run.pid)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -16,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from conftest import CommandLine
+from support.events import parsed
 
 SEED = 20_261_120
 RECIPE = """
@@ -70,7 +70,7 @@ def killed_after(mediactl: CommandLine, seconds: float, victim: str, *arguments:
     events = []
     for line in out.splitlines():
         try:
-            events.append(json.loads(line))
+            events.append(parsed(line))
         except ValueError:
             continue  # the last line may be cut
     return events

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import psutil
 import pyvips
 from conftest import CommandLine, Result
 
+from support.events import parsed
 from support.servers import CREDENTIALS, Server
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Run:
         """The next event of that name."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.events.append(json.loads(line))
+            self.events.append(parsed(line))
             if self.events[-1]["event"] == name:
                 return self.events[-1]
         raise AssertionError(f"ended without {name!r}: {self.process.communicate()}")
@@ -177,7 +177,7 @@ class Run:
         out, self.err = self.process.communicate(timeout=limit)
         for line in out.splitlines():
             try:
-                self.events.append(json.loads(line))
+                self.events.append(parsed(line))
             except ValueError:
                 continue  # of one that was killed the last line may be cut
         return self.process.returncode
