@@ -7,9 +7,8 @@ where it is. Sizes are bytes and durations seconds unless a name says otherwise;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import msgspec
 
@@ -484,9 +483,3 @@ AnyEvent = (
     | UploadStopped | RunStopped | Summary | Selftest
 )  # fmt: skip
 """Every event on the wire, in the order of docs/events.md."""
-
-
-def event_of(name: str, fields: Mapping[str, Any]) -> Event:
-    """Return the event with this tag and these fields."""
-    event: Event = msgspec.convert({"event": name, **fields}, AnyEvent | Tick)
-    return event

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from mediactl.jobs.journal import Claim, Journal
-from mediactl.model.events import Event, Plan, event_of
+from mediactl.model.events import Event, Plan, Tick, UploadStopped
 from mediactl.model.jobs import Verdict
 from mediactl.pipeline import publish
 from mediactl.pipeline.completer import Completer
@@ -138,7 +138,7 @@ class Dispatcher:
         """No more jobs of this lane are run; what waits in it is no reason to go on."""
         self._served = tuple(each for each in self._served if each != lane)
         self.refused = (verdict, reason)
-        self._emit(event_of("upload.stopped", {"reason": reason}))
+        self._emit(UploadStopped(reason=reason))
 
     def plan(self) -> IntakeStep:
         """Take in the next batch of sources."""
@@ -178,7 +178,7 @@ class Dispatcher:
 
     def tick(self, running: int) -> None:
         """Let the display move on."""
-        self._emit(event_of("tick", {"running": running}))
+        self._emit(Tick(running=running))
 
     # -- completing and claiming -----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from mediactl.core.settings import Destination
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
 from mediactl.jobs.sources import SourceRow
-from mediactl.model.events import Event, event_of
+from mediactl.model.events import Event, ScanTrouble, UploadPlanned
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import About, IfExists, Place, UploadTask
@@ -60,7 +60,7 @@ class Publisher:
         if journal.uploads.claim_key(key, row.source.place) is not None:
             journal.sources.upload_state(source, "conflict", self.destination)
             reason = f"its outputs would take the place of another source's at {key}; rename one"
-            return event_of("scan.trouble", {"path": shown(row.source.path), "reason": reason})
+            return ScanTrouble(path=shown(row.source.path), reason=reason)
         jobs = []
         folder = os.path.join(self._out, row.source.place)
         for file in journal.sources.artefacts(source):
@@ -98,9 +98,9 @@ class Publisher:
         return About(media_type, self._to.cache_control or cache_control, tags=self._to.tags)
 
 
-def planned(jobs: list[NewJob]) -> Event:
+def planned(jobs: list[NewJob]) -> UploadPlanned:
     """The event "upload.planned"."""
-    return event_of("upload.planned", {"jobs": len(jobs), "bytes": sum(job.size for job in jobs)})
+    return UploadPlanned(jobs=len(jobs), bytes=sum(job.size for job in jobs))
 
 
 def follow(journal: Journal, claim: Claim, task: UploadTask, out: bytes) -> Event | None:

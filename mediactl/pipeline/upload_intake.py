@@ -11,7 +11,7 @@ from mediactl.core.errors import UsageError
 from mediactl.core.files import fingerprint, shown
 from mediactl.core.settings import Destination
 from mediactl.jobs.journal import Journal
-from mediactl.model.events import Event, Plan, Reason, event_of
+from mediactl.model.events import Event, Plan, Reason, ScanTrouble
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import About, UploadTask
@@ -129,7 +129,7 @@ class Sending:
 
     def _trouble(self, path: bytes, reason: str) -> None:
         self.troubles += 1
-        self._emit(event_of("scan.trouble", {"path": shown(path), "reason": reason}))
+        self._emit(ScanTrouble(path=shown(path), reason=reason))
 
 
 def media_type(path: bytes) -> str:

@@ -12,7 +12,7 @@ from mediactl.core.errors import ExitCode, MachineBlocked
 from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
-from mediactl.model.events import Event, Plan, Reason, Summary, event_of
+from mediactl.model.events import Event, Plan, Reason, RunStarted, RunStopped, Summary, UploadPlanned
 from mediactl.model.jobs import Verdict
 from mediactl.pipeline import drain
 from mediactl.pipeline.dispatcher import Dispatcher
@@ -55,7 +55,7 @@ class Waiting:
     def __init__(self, journal: Journal, emit: Emit) -> None:
         self._jobs, size = journal.uploads.mark_waiting()
         if self._jobs:
-            emit(event_of("upload.planned", {"jobs": self._jobs, "bytes": size}))
+            emit(UploadPlanned(jobs=self._jobs, bytes=size))
 
     def step(self) -> bool:
         """False: all is taken in."""
@@ -99,8 +99,7 @@ def network_run(
             leave=drain.watch(settings.drain_file, settings.drain_url),
         )  # fmt: skip
         place = "" if settings.to is None else f"s3://{settings.to.place.bucket}/{settings.to.place.prefix}"
-        tell(event_of("run.started", {"run": journal.run, "version": __version__, "recipe": "", "out": shown(place),
-                                   "workers": 0, "watching": False}))  # fmt: skip
+        tell(RunStarted(run=journal.run, version=__version__, recipe="", out=shown(place), workers=0, watching=False))
         try:
             stopped = pool.run()
         except MachineBlocked as error:
@@ -108,7 +107,7 @@ def network_run(
         mine = journal.uploads.mine(journal.run if everything else "")
         summary = _sum_up(stopped, intake, backlog, mine, tally, time.monotonic() - started)
         if stopped is not Stopped.COMPLETE:
-            tell(event_of("run.stopped", {"reason": pool.blocked_by or stopped.value}))
+            tell(RunStopped(reason=pool.blocked_by or stopped.value))
         try:
             journal.end(summary.exit_code)
         except MachineBlocked:

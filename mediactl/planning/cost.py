@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 SECONDS_A_BYTE = {"image": 25e-9, "video": 600e-9, "audio": 100e-9}
 """By kind of source, before it was probed: camera JPEGs, phone films, MP3s; seconds of one core of 2024."""
 
@@ -15,6 +17,14 @@ def seconds_of(kind: str, size: int) -> float:
     return size / weights[kind] if kind in weights else 0.0
 
 
+class Measured(TypedDict, total=False):
+    """Fields of the event "job.progress" of a video, where they are known."""
+
+    seconds: float
+    speed: float
+    fps: float
+
+
 class Pace:
     """How fast a film, or a piece of one, is worked on: by its media time, from its first progress on."""
 
@@ -24,10 +34,10 @@ class Pace:
         self._rate = rate
         self._began: tuple[float, float] | None = None
 
-    def told(self, fraction: float, now: float) -> dict[str, object]:
+    def told(self, fraction: float, now: float) -> Measured:
         """Fields of "job.progress": ``seconds`` of media in all, ``speed`` (1.0: as fast as it plays) and ``fps``,
         where they are known."""
-        fields: dict[str, object] = {"seconds": round(self._seconds, 3)}
+        fields: Measured = {"seconds": round(self._seconds, 3)}
         if self._began is None or fraction <= 0.0:
             self._began = (now, fraction)
             return fields

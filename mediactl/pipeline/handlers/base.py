@@ -7,10 +7,22 @@ from collections import Counter
 from mediactl.core.files import shown
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.model.assets import Reuse
-from mediactl.model.events import Event, event_of
+from mediactl.model.events import (
+    Event,
+    JobCancelled,
+    JobDone,
+    JobFields,
+    JobInternalError,
+    JobInterrupted,
+    JobProgress,
+    JobQuarantined,
+    JobRejected,
+    JobRetry,
+    JobUnreadable,
+)
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
-from mediactl.planning.cost import Pace
+from mediactl.planning.cost import Measured, Pace
 from mediactl.pool.contract import Ended
 
 
@@ -64,8 +76,8 @@ class Handler:
 
     def progress(self, claim: Claim, pace: Pace | None, fraction: float, sent: int, now: float) -> Event:
         """Return the event that reports how far along it is; ``sent`` is in bytes, ``now`` in seconds."""
-        measured = {} if pace is None else pace.told(fraction, now)
-        return event_of("job.progress", {**self.head(claim), "fraction": round(fraction, 4), **measured})
+        measured: Measured = {} if pace is None else pace.told(fraction, now)
+        return JobProgress(**self.head(claim), fraction=round(fraction, 4), **measured)
 
     # -- how it ends -----------------------------------------------------------------------------------------------
 
@@ -81,52 +93,56 @@ class Handler:
 
     def done(self, claim: Claim, end: Ended) -> None:
         """It is done: keep what it made, add its successors."""
-        self.report("job.done", claim, seconds=round(end.usage.wall, 3))
+        self.report(JobDone(**self.head(claim), seconds=round(end.usage.wall, 3)))
 
     def rejected(self, claim: Claim, end: Ended) -> None:
         """Its input is invalid, for good."""
-        self.report("job.rejected", claim, reason=end.reason, **self.spent(end))
+        self.report(JobRejected(**self.head(claim), reason=end.reason, bytes_sent=self.bytes_sent(end)))
 
     def quarantined(self, claim: Claim, end: Ended) -> None:
         """It failed, crashed or was interrupted too often."""
-        self.report("job.quarantined", claim, reason=end.reason, **self.spent(end))
+        self.report(JobQuarantined(**self.head(claim), reason=end.reason, bytes_sent=self.bytes_sent(end)))
 
     def retried(self, claim: Claim, end: Ended) -> None:
         """It failed or crashed, and will be tried again."""
-        self.report("job.retry", claim, reason=end.reason, attempt=claim.attempt, **self.spent(end))
+        self.report(
+            JobRetry(
+                **self.head(claim), reason=end.reason, attempt=claim.attempt, bytes_sent=self.bytes_sent(end)
+            )
+        )  # fmt: skip
 
     def internal_error(self, claim: Claim, end: Ended) -> None:
         """An internal error at every attempt says nothing about its input: the next run tries again."""
-        self.report("job.internal_error", claim, reason=end.reason, **self.spent(end))
+        self.report(JobInternalError(**self.head(claim), reason=end.reason, bytes_sent=self.bytes_sent(end)))
 
     def unreadable(self, claim: Claim, end: Ended) -> None:
         """The machine failed to read its input at every attempt: the next run tries again."""
-        self.report("job.unreadable", claim, reason=end.reason)
+        self.report(JobUnreadable(**self.head(claim), reason=end.reason))
 
     def interrupted(self, claim: Claim, end: Ended) -> None:
         """It was stopped from outside, at no cost, and will be tried again."""
-        self.report("job.interrupted", claim, reason=end.reason, **self.spent(end))
+        self.report(JobInterrupted(**self.head(claim), reason=end.reason, bytes_sent=self.bytes_sent(end)))
 
     def changed(self, claim: Claim, reason: str) -> None:
         """Its source changed under it, and it is cancelled."""
-        self.report("job.cancelled", claim, reason=reason)
+        self.report(JobCancelled(**self.head(claim), reason=reason))
 
     # -- what is reported ------------------------------------------------------------------------------------------
 
-    def head(self, claim: Claim) -> dict[str, object]:
+    def head(self, claim: Claim) -> JobFields:
         """Return the fields that every event of a job begins with."""
-        head: dict[str, object] = {"job": claim.key, "kind": claim.kind}
+        head: JobFields = {"job": claim.key, "kind": claim.kind}
         if claim.source is not None:
             source = self._journal.sources.get(claim.source).source
             head["path"] = shown(source.path)
-            head["source_kind"] = source.kind.value
+            head["source_kind"] = source.kind
             head["bytes"] = source.fingerprint.size
         return head
 
-    def spent(self, end: Ended) -> dict[str, object]:
-        """Return what an attempt that failed has used up, as far as it is reported."""
-        return {}
+    def bytes_sent(self, end: Ended) -> int | None:
+        """Return the bytes that an attempt has sent, if it is reported."""
+        return None
 
-    def report(self, name: str, claim: Claim, **fields: object) -> None:
+    def report(self, event: Event) -> None:
         """Have an event reported once the transaction is on disk."""
-        self._context.events.append(event_of(name, {**self.head(claim), **fields}))
+        self._context.events.append(event)

@@ -7,6 +7,7 @@ import msgspec
 from mediactl.jobs.journal import Claim
 from mediactl.jobs.priority import successor_due
 from mediactl.model.assets import Reuse
+from mediactl.model.events import JobDone
 from mediactl.model.jobs import JobResult, MakeTask, Priority
 from mediactl.model.media import Kind
 from mediactl.pipeline.handlers.source import SourceHandler
@@ -42,12 +43,14 @@ class MakeHandler(SourceHandler):
             self._journal.sources.done(row.id, result, claim.plan)
             if self._context.publisher is not None:
                 priority, due = Priority(claim.priority), successor_due(claim.due)
-                self._context.events.append(self._context.publisher.begin(row.id, priority, due))
+                self.report(self._context.publisher.begin(row.id, priority, due))
         self.report(
-            "job.done", claim, seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
-            peak_memory=end.usage.peak_memory, made=result.made, bytes_in=row.source.fingerprint.size,
-            bytes_out=result.bytes_made, outputs=[file.artefact.name for file in result.files],
-            warnings=list(result.warnings), size=claim.size,
+            JobDone(
+                **self.head(claim), seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
+                peak_memory=end.usage.peak_memory, made=result.made, bytes_in=row.source.fingerprint.size,
+                bytes_out=result.bytes_made, outputs=tuple(file.artefact.name for file in result.files),
+                warnings=result.warnings, size=claim.size,
+            )
         )  # fmt: skip
 
 

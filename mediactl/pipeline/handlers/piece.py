@@ -9,6 +9,7 @@ import msgspec
 from mediactl.jobs.journal import Claim
 from mediactl.jobs.priority import successor_due
 from mediactl.model.assets import Reuse
+from mediactl.model.events import JobCancelled, JobDone, JobFields
 from mediactl.model.jobs import PieceTask, Priority
 from mediactl.pipeline.handlers.source import SourceHandler
 from mediactl.planning.cost import Pace
@@ -48,13 +49,15 @@ class PieceHandler(SourceHandler):
 
     def obsolete(self, claim: Claim) -> None:
         """Report that its video was replanned or given up."""
-        self.report("job.cancelled", claim, reason=self.obsolete_reason)
+        self.report(JobCancelled(**self.head(claim), reason=self.obsolete_reason))
 
     def done(self, claim: Claim, end: Ended) -> None:
         """Add the job that joins the pieces when it was the last."""
         self.report(
-            "job.done", claim, seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
-            peak_memory=end.usage.peak_memory, size=claim.size,
+            JobDone(
+                **self.head(claim), seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
+                peak_memory=end.usage.peak_memory, size=claim.size,
+            )
         )  # fmt: skip
         row = self._row(claim)
         if not self.is_wanted(claim) or self._journal.sources.has_live_piece(row.id, claim.plan):
@@ -88,7 +91,7 @@ class PieceHandler(SourceHandler):
         self._cancel_others(claim, reason)
         super().changed(claim, reason)
 
-    def head(self, claim: Claim) -> dict[str, object]:
+    def head(self, claim: Claim) -> JobFields:
         """Return the fields of its source, and which piece it is: 0 of 0 for sound."""
         number, _, count = (claim.content or "").rpartition(":")[2].partition("/")
         return {**super().head(claim), "piece": int(number) if count else 0, "pieces": int(count or 0)}

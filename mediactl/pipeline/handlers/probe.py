@@ -6,7 +6,7 @@ import msgspec
 
 from mediactl.jobs.journal import Claim
 from mediactl.jobs.priority import successor_due
-from mediactl.model.events import Event
+from mediactl.model.events import CacheUnusable, JobProbed, PiecePlan
 from mediactl.model.jobs import JobResult, Priority
 from mediactl.pipeline.handlers.source import SourceHandler
 from mediactl.planning.jobs import permitted
@@ -48,11 +48,15 @@ class ProbeHandler(SourceHandler):
             self._close(claim, "ignored", f"recipe {recipe.name!r} makes nothing of it")
             return
         self._journal.add([msgspec.structs.replace(job, due=successor_due(claim.due)) for job in work.first])
-        parts = {"parts": [{"job": job.key, "size": job.size} for job in work.pieces]} if work.pieces else {}
-        self.report("job.probed", claim, next=work.make.key, next_kind=work.make.kind, size=work.make.size, **parts)
+        self.report(
+            JobProbed(
+                **self.head(claim), next=work.make.key, next_kind=work.make.kind, size=work.make.size,
+                parts=tuple(PiecePlan(job.key, job.size) for job in work.pieces) or None,
+            )
+        )  # fmt: skip
 
     def _report_cache(self, trouble: str) -> None:
         """Each worker finds out for itself that the cache cannot be used; it is reported once."""
         if trouble and not self._context.cache_reported:
             self._context.cache_reported = True
-            self._context.events.append(Event("cache.unusable", {"reason": trouble}))
+            self.report(CacheUnusable(reason=trouble))

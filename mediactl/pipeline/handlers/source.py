@@ -9,7 +9,7 @@ import msgspec
 from mediactl.core import files
 from mediactl.jobs.journal import Claim
 from mediactl.jobs.sources import SourceRow
-from mediactl.model.events import Event
+from mediactl.model.events import JobCancelled, JobChanged, SourceIgnored
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import UNREADABLE, Source
 from mediactl.pipeline.handlers.base import Handler
@@ -34,7 +34,7 @@ class SourceHandler(Handler):
 
     def obsolete(self, claim: Claim) -> None:
         """Report that a newer plan has taken its place."""
-        self.report("job.changed", claim, reason=self.obsolete_reason)
+        self.report(JobChanged(**self.head(claim), reason=self.obsolete_reason))
 
     def rejected(self, claim: Claim, end: Ended) -> None:
         """The source is rejected."""
@@ -63,7 +63,7 @@ class SourceHandler(Handler):
         found = _as_it_is(row.source)
         if found is None:
             self._close(claim, "cancelled", "was removed before it was done")
-            self.report("job.cancelled", claim, reason="its source was removed")
+            self.report(JobCancelled(**self.head(claim), reason="its source was removed"))
             return
         if found.format == NO_MEDIA:
             self._ignore(claim, msgspec.structs.replace(found, format=row.source.format))
@@ -76,15 +76,13 @@ class SourceHandler(Handler):
                 self._journal.add([self._probe_job(claim, row, found)])
             else:
                 del self._context.changes[row.id]  # a watch takes it in again should it change once more
-        self.report("job.changed", claim, reason=reason)
+        self.report(JobChanged(**self.head(claim), reason=reason))
 
     def _ignore(self, claim: Claim, source: Source) -> None:
         """A file that could not be read when it was found turns out to be none that is processed."""
-        self.report("job.changed", claim, reason=sniff.NO_MEDIA)
+        self.report(JobChanged(**self.head(claim), reason=sniff.NO_MEDIA))
         self._journal.sources.put_ignored(source, sniff.NO_MEDIA)
-        self._context.events.append(
-            Event("source.ignored", {"path": files.shown(source.path), "reason": sniff.NO_MEDIA})
-        )
+        self.report(SourceIgnored(path=files.shown(source.path), reason=sniff.NO_MEDIA))
 
     def _close(self, claim: Claim, state: str, reason: str) -> None:
         """Nothing more is done for the source, unless somebody asks."""

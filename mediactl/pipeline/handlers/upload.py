@@ -6,7 +6,7 @@ import msgspec
 
 from mediactl.core.files import shown
 from mediactl.jobs.journal import Claim
-from mediactl.model.events import Event, event_of
+from mediactl.model.events import JobFields, JobProgress, UploadDone
 from mediactl.model.uploads import Change, Sent, Settled, UploadState, UploadStatus, UploadTask
 from mediactl.pipeline import publish
 from mediactl.pipeline.handlers.base import Handler
@@ -30,10 +30,9 @@ class UploadHandler(Handler):
         """Write that parts were acknowledged, or how far the upload is."""
         self._journal.uploads.note(_task.decode(claim.payload), _change.decode(body))
 
-    def progress(self, claim: Claim, pace: Pace | None, fraction: float, sent: int, now: float) -> Event:
+    def progress(self, claim: Claim, pace: Pace | None, fraction: float, sent: int, now: float) -> JobProgress:
         """Return the event with the bytes that were sent, of how many."""
-        fields = {**self.head(claim), "fraction": round(fraction, 4), "bytes_sent": sent, "size": claim.size}
-        return event_of("job.progress", fields)
+        return JobProgress(**self.head(claim), fraction=round(fraction, 4), bytes_sent=sent, size=claim.size)
 
     def done(self, claim: Claim, end: Ended) -> None:
         """The object is there; what is to be sent after it follows."""
@@ -41,10 +40,12 @@ class UploadHandler(Handler):
         self._journal.uploads.note(task, sent.settled)
         last = publish.follow(self._journal, claim, task, self._context.out)
         if last is not None:
-            self._context.events.append(last)
+            self.report(last)
         self.report(
-            "upload.done", claim, url=task.url, status=sent.status.value, size=sent.bytes, bytes_sent=end.usage.sent,
-            parts_sent=sent.parts_sent, parts_kept=sent.parts_kept, seconds=round(end.usage.wall, 3),
+            UploadDone(
+                **self.head(claim), url=task.url, status=sent.status, size=sent.bytes, bytes_sent=end.usage.sent,
+                parts_sent=sent.parts_sent, parts_kept=sent.parts_kept, seconds=round(end.usage.wall, 3),
+            )
         )  # fmt: skip
 
     def rejected(self, claim: Claim, end: Ended) -> None:
@@ -68,13 +69,13 @@ class UploadHandler(Handler):
         publish.gave_up(self._journal, claim, "")
         super().changed(claim, reason)
 
-    def head(self, claim: Claim) -> dict[str, object]:
+    def head(self, claim: Claim) -> JobFields:
         """Return the fields of its source; those of its file where there is none."""
         head = super().head(claim)
         if claim.source is None:
             head["path"] = shown(_task.decode(claim.payload).file)
         return head
 
-    def spent(self, end: Ended) -> dict[str, object]:
+    def bytes_sent(self, end: Ended) -> int:
         """Return the bytes that left for the network."""
-        return {"bytes_sent": end.usage.sent}
+        return end.usage.sent
