@@ -1,4 +1,4 @@
-"""Signs that this machine is to be left: a file that appears, an address that answers 200."""
+"""Signals to drain: a file that appears, a URL that answers 200."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ import urllib.request
 from collections.abc import Callable
 
 INTERVAL = 1.0
-"""Seconds between two looks at the file."""
+"""Seconds between two checks of the file."""
 URL_INTERVAL = 2.0
 URL_TIMEOUT = 2.0
 """Seconds; clouds give notice of 30 s and more."""
 
 
 def watch(file: str | None, url: str | None) -> Callable[[], bool]:
-    """A question to be asked often: has ``file`` appeared, or has ``url`` answered 200?
+    """Return a function that says whether to drain: ``file`` has appeared, or ``url`` has answered 200.
 
-    The address is asked by a thread of its own, so that a slow answer holds nothing up; whatever is no 200, an error
-    included, means stay.
+    The URL is polled by a thread of its own, so that a slow answer delays nothing; any other status, and any error,
+    means to continue.
     """
     asked = threading.Event()
     if url is not None:
         threading.Thread(target=_poll, args=(url, asked), daemon=True).start()
-    next_look = 0.0
+    next_check = 0.0
 
-    def leave() -> bool:
-        nonlocal next_look
+    def draining() -> bool:
+        nonlocal next_check
         now = time.monotonic()
-        if file is not None and now >= next_look:
-            next_look = now + INTERVAL
+        if file is not None and now >= next_check:
+            next_check = now + INTERVAL
             if os.path.exists(file):
                 asked.set()
         return asked.is_set()
 
-    return leave
+    return draining
 
 
 def _poll(url: str, asked: threading.Event) -> None:

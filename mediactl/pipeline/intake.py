@@ -1,4 +1,4 @@
-"""From what lies in the folders to jobs in the journal: scan, compare with what is known, add what is missing."""
+"""From files to jobs in the journal: scan, compare with what is known, add what is missing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mediactl.sources.watch import Watch
 
 FEW = 16
-"""Files of a folder that are looked up one by one: a watch finds few at a time, in folders of many."""
+"""Up to so many files of a folder are looked up one by one: a watch finds few at a time, in folders of many."""
 
 
 class _Needs:
@@ -45,7 +45,7 @@ class _Needs:
 
 
 class Intake:
-    """Takes sources in, batch by batch. ``step`` until it says that nothing is left; a ``watch`` never says so.
+    """Takes sources in, batch by batch. ``step`` until nothing is left, which is never so with a ``watch``.
 
     ``up_to_date`` counts sources that need nothing; ``settled`` those that ended before this run, by state. In a watch,
     which may meet a source many times, both are as ``recount`` left them.
@@ -70,8 +70,8 @@ class Intake:
         self._emit = emit
         self._watch = watch
         self._publisher = shipping
-        self._shipped: set[int] = set()
-        """Sources with outputs to be uploaded that were not looked at yet."""
+        self._unchecked: set[int] = set()
+        """Sources with outputs to be uploaded, whose outputs were not checked yet."""
         self.wakeup: socket.socket | None = None if watch is None else watch.wakeup
         self.found = 0
         self.up_to_date = 0
@@ -82,18 +82,18 @@ class Intake:
         """How many sources were planned for which reason."""
 
     def step(self) -> bool | None:
-        """Take in one batch; False when all is taken in, None when it is for now."""
+        """Take in one batch; return False when all is taken in, None when there is nothing for now."""
         batch = next(self._batches, None)
         self._journal.confined = batch is not None if self._watch is None else not self._watch.surveyed
         if batch is None:
-            self._make_again(self._check.finish())
+            self._remake(self._check.finish())
             return False if self._watch is None else None
         if isinstance(batch, scan.Trouble):
             self._trouble(batch)
             return True
         self.found += len(batch.files)
         self._take(batch)
-        self._make_again(self._check.stale())
+        self._remake(self._check.stale())
         return True
 
     def summary(self) -> Plan | None:
@@ -114,11 +114,11 @@ class Intake:
 
     @property
     def watched(self) -> bool:
-        """Whether a watch has seen all that was there at its start."""
+        """Return whether a watch has seen all that was there at its start."""
         return self._watch is not None and self._watch.surveyed
 
     def recount(self) -> None:
-        """Count the sources that a watch found and had nothing to do for, each once."""
+        """Count the sources that a watch found and that needed nothing, each once."""
         if self._watch is not None:
             self.settled = Counter(self._journal.sources.met())
             self.up_to_date = self.settled.pop("done", 0)
@@ -172,31 +172,30 @@ class Intake:
         assert row.outputs is not None  # CHECKed by the schema for done rows
         if not batch.fresh:
             self._check.ask((row.id, batch.output_of(entry), row.folder_mtime_ns, row.outputs))
-        if self._is_there(row):
+        if self._is_uploaded(row):
             self.up_to_date += 1  # taken back should the check find it stale
             needs.nothing.append(row.id)
 
-    def _is_there(self, row: Known) -> bool:
-        """Whether a done source needs nothing; its outputs are sent to where they are to be uploaded, if they are not
-        there."""
+    def _is_uploaded(self, row: Known) -> bool:
+        """Return whether a done source needs nothing; uploads that are missing are planned."""
         if self._publisher is None:
             return True
-        stands = row.upload_state if row.uploaded == self._publisher.destination else ""
-        if stands == "conflict" and self._publisher.replaces:
-            stands = ""
-        if stands in ("conflict", "failed"):
-            self.settled["rejected" if stands == "conflict" else "quarantined"] += 1
-        elif stands != "done":
-            self._shipped.add(row.id)
+        state = row.upload_state if row.uploaded == self._publisher.destination else ""
+        if state == "conflict" and self._publisher.replaces:
+            state = ""
+        if state in ("conflict", "failed"):
+            self.settled["rejected" if state == "conflict" else "quarantined"] += 1
+        elif state != "done":
+            self._unchecked.add(row.id)
             with self._journal.transaction(durable=False):
                 self._journal.sources.mark_mine([row.id])
-                if stands != "pending" or not self._journal.sources.has_live_upload(row.id):
+                if state != "pending" or not self._journal.sources.has_live_upload(row.id):
                     try:
                         self._emit(self._publisher.begin(row.id, self._settings.priority))
                     except FileNotFoundError:
-                        return False  # the check will find it, and have it made again
+                        return False  # the check will find it, and have it remade
             self._planned(row.path, Kind(row.kind), 0, Reason.NOT_UPLOADED)
-        return stands == "done"
+        return state == "done"
 
     def _read(
         self,
@@ -260,22 +259,22 @@ class Intake:
         rows = (sources.known_one(batch.place, batch.output_name(entry)) for entry in batch.files)
         return {row.name: row for row in rows if row is not None}
 
-    def _make_again(self, rows: Iterable[int]) -> None:
-        """Done sources whose outputs are not as they were left."""
+    def _remake(self, rows: Iterable[int]) -> None:
+        """Plan done sources whose outputs are not as they were left."""
         rows = list(rows)
         if rows:
-            self.up_to_date -= sum(1 for row in rows if row not in self._shipped)
+            self.up_to_date -= sum(1 for row in rows if row not in self._unchecked)
             self._make(rows, None, Reason.MISSING_OUTPUT)
 
     def _make(self, rows: Iterable[int], recipe: Recipe | None, reason: Reason) -> None:
-        """Sources that are known well enough to be made without reading them first."""
+        """Add the jobs of sources that need not be read first."""
         with self._journal.transaction(durable=False):
             for number in rows:
                 row = self._journal.sources.get(number)
                 chosen = recipe or self._planner.with_digest(row.recipe)
                 planned = self._planner.plans(chosen)[row.source.kind.value]
                 if row.state != "done" or (recipe is not None and row.plan == planned):
-                    # Another run was quicker: its job is ours to wait for, or it is done already.
+                    # Another run was quicker: its job is pending or running, or it is done already.
                     self._journal.sources.mark_mine([number])
                     continue
                 self._planner.require_encoders(row.source.kind, chosen)
@@ -306,7 +305,7 @@ class Intake:
         self._emit(SourcePlanned(path=shown(path), kind=kind, reason=reason, bytes=size))
 
     def _source(self, batch: scan.Batch, entry: scan.Entry) -> tuple[Source, str | None]:
-        """A file as a source by its first bytes; with the reason when it is none."""
+        """Return a file as a source, by its first bytes, and why it is ignored if it is none."""
         source = Source(
             root=batch.root,
             path=os.path.join(batch.folder, entry.name),
@@ -326,8 +325,8 @@ class Intake:
         return msgspec.structs.replace(source, kind=named[0], format=named[1]), None
 
     def _is_taken(self, row: Known, batch: scan.Batch, entry: scan.Entry) -> bool:
-        """One place, two living sources: one of them would overwrite the other's outputs. Raises UsageError, but not in
-        a watch, which tells it once and goes on."""
+        """Return whether a file would overwrite the outputs of another one. Raises UsageError, except in watch mode,
+        which reports it once and continues."""
         here = batch.path_of(entry)
         there = os.path.join(row.root, row.path)
         if not row.root or os.path.normpath(here) == os.path.normpath(there) or not os.path.lexists(there):
@@ -338,7 +337,7 @@ class Intake:
         )
         if self._watch is None:
             raise UsageError(message)
-        if self._watch.tells(here):
+        if self._watch.reports(here):
             self._trouble(scan.Trouble(here, message))
         return True
 

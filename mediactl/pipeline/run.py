@@ -2,8 +2,8 @@
 
 scan -> plan -> journal.add -> claim -> pool -> media operation -> artefacts -> journal.settle -> asset.json -> summary
 
-``intake`` takes sources in (scan, plan, add), ``backlog`` lets the pool claim and settle, ``media.execute`` does the
-work in worker processes. This module wires them and judges the end.
+``intake`` takes sources in (scan, plan, add), ``dispatcher`` lets the pool claim and settle jobs, ``media.execute``
+runs them in worker processes. This module wires them and judges the end.
 """
 
 from __future__ import annotations
@@ -55,39 +55,39 @@ Emit = Callable[[Event], None]
 
 
 def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summary:
-    """Make the outputs of all sources complete, and tell how that went; ``emit`` gets every event, in order.
+    """Make the outputs of all sources complete and return the summary; ``emit`` gets every event, in order.
 
-    Raises UsageError before anything is started when what was asked for makes no sense.
+    Raises UsageError before anything is started where the settings are invalid.
     """
     started = time.monotonic()
     tally = Tally()
 
-    def tell(event: Event) -> None:
+    def report(event: Event) -> None:
         tally.take(event)
         emit(event)
 
     with ExitStack() as stack:
         chosen = loader.load(settings.recipe)
-        watch = None if settings.watching is None else open_watch(settings, tell)
+        watch = None if settings.watching is None else open_watch(settings, report)
         batches = found_sources(settings, stdin) if watch is None else watch
         make_out(settings.out)
         check = OutputCheck(settings.out)
         stack.callback(check.close)
-        journal = stack.enter_context(open_journal(settings, tell))
+        journal = stack.enter_context(open_journal(settings, report))
         planner = Planner(settings, chosen, encoder_versions(settings.environment.get("MEDIACTL_FFMPEG")), journal)
-        shipping = None if settings.to is None else Publisher(journal, settings.to, settings.out)
-        intake = Intake(settings, journal, planner, batches, check, tell, watch, shipping)
-        lanes = LANES if shipping is None else (*LANES, NETWORK)
-        backlog = Dispatcher(journal, planner, intake, settings.out, tell, time.monotonic, shipping, lanes)
+        publisher = None if settings.to is None else Publisher(journal, settings.to, settings.out)
+        intake = Intake(settings, journal, planner, batches, check, report, watch, publisher)
+        lanes = LANES if publisher is None else (*LANES, NETWORK)
+        dispatcher = Dispatcher(journal, planner, intake, settings.out, report, time.monotonic, publisher, lanes)
         log = stack.enter_context(worker_log(settings.state, journal.run))
         pool = Supervisor(
-            EXECUTE, backlog, workers=settings.jobs, token=journal.run,
+            EXECUTE, dispatcher, workers=settings.jobs, token=journal.run,
             environment=worker_environment(settings.environment), log=log,
             grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
             memory=settings.memory, network=uploading(settings.to),
             leave=drain.watch(settings.drain_file, settings.drain_url),
         )  # fmt: skip
-        tell(
+        report(
             RunStarted(
                 run=journal.run, version=__version__, recipe=chosen.name, out=shown(settings.out),
                 workers=settings.jobs, watching=watch is not None,
@@ -100,28 +100,28 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
             stopped = pool.run()
         except MachineBlocked as error:  # the journal's own disk: what runs was given up, the next run takes it over
             stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
-        summary = sum_up(stopped, intake, backlog, journal, tally, time.monotonic() - started, settings)
+        summary = sum_up(stopped, intake, dispatcher, journal, tally, time.monotonic() - started, settings)
         if stopped is not Stopped.COMPLETE and summary.exit_code in (ExitCode.STOPPED_EARLY, ExitCode.OURS):
-            tell(RunStopped(reason=pool.blocked_by or stopped.value))
+            report(RunStopped(reason=pool.blocked_by or stopped.value))
         try:
             journal.end(summary.exit_code)
         except MachineBlocked:
-            pass  # told already; a run without an end is looked at by the next one
-    tell(summary)
+            pass  # reported already; a run without an end is looked at by the next one
+    report(summary)
     return summary
 
 
 def sum_up(
     stopped: Stopped,
     intake: Intake,
-    backlog: Dispatcher,
+    dispatcher: Dispatcher,
     journal: Journal,
     tally: Tally,
     elapsed: float,
     settings: Settings,
 ) -> Summary:
-    """How the sources stand now, and the exit code that follows: a watch that is stopped has done what it was asked to,
-    unless it leaves something unfinished."""
+    """Return how the sources stand now, with the exit code: a watch that is stopped is complete unless it leaves
+    something unfinished."""
     intake.recount()
     mine = journal.sources.mine(uploads=settings.to is not None)
     done, rejected, quarantined = (
@@ -132,8 +132,8 @@ def sum_up(
     in_order = stopped is Stopped.COMPLETE or (intake.watched and stopped is not Stopped.BLOCKED)
     if tally.internal_errors:
         code = ExitCode.OURS
-    elif in_order and backlog.refused is not None:
-        code = ExitCode.USAGE if backlog.refused[0] is Verdict.REFUSED else ExitCode.STOPPED_EARLY
+    elif in_order and dispatcher.refused is not None:
+        code = ExitCode.USAGE if dispatcher.refused[0] is Verdict.REFUSED else ExitCode.STOPPED_EARLY
     elif not in_order or mine.get("pending", 0):
         code = ExitCode.STOPPED_EARLY
     elif intake.watched:
@@ -165,23 +165,23 @@ def sum_up(
 
 
 def uploading(to: Destination | None) -> Service | None:
-    """How the network lane's process is started, if there is one."""
+    """Return how the network lane's process is started, if there is one."""
     if to is None:
         return None
     return network_service(to.concurrency, to.memory, to.bandwidth)
 
 
 def network_service(concurrency: int, memory: int, bandwidth: float | None) -> Service:
-    """A process with so many requests at once, bytes of bodies, and bytes a second."""
+    """Return a process with so many requests at once, bytes of bodies, and bytes a second."""
     tuning = {"concurrency": concurrency, "budget": memory, "bandwidth": bandwidth}
     return Service(UPLOAD, msgspec.json.encode({"tuning": tuning}).decode())
 
 
 def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[scan.Batch | scan.Trouble]:
-    """Everything that the SOURCE arguments name, in their order. Raises UsageError.
+    """Return everything that the SOURCE arguments name, in their order. Raises UsageError.
 
-    One folder is walked while its files are worked on. Several SOURCEs, and manifests, are read to the end first:
-    places that meet, and bad rows under --strict, must be told before anything is started.
+    One folder is walked while its files are processed. Several SOURCEs, and manifests, are read to the end first:
+    shared output folders, and bad rows under --strict, must be reported before anything is started.
     """
     listed = [_open_source(settings, source, stdin) for source in settings.sources]
     if len(listed) == 1 and os.path.isdir(settings.sources[0]):
@@ -194,8 +194,8 @@ def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[sc
     return iter(scan.without_repeats(found))
 
 
-def open_watch(settings: Settings, tell: Emit) -> Watch:
-    """A watch on the SOURCE folders, which does not see anything yet. Raises UsageError."""
+def open_watch(settings: Settings, report: Emit) -> Watch:
+    """Return a watch on the SOURCE folders that is not started yet. Raises UsageError."""
     from mediactl.sources.watch import Watch  # loads watchfiles
 
     found: dict[bytes, bytes] = {}
@@ -205,7 +205,7 @@ def open_watch(settings: Settings, tell: Emit) -> Watch:
             raise UsageError(f"{shown(source)}: not a folder; only folders can be watched")
         _refuse_inside_out(path, source, settings)
         found[path] = os.path.basename(path) if settings.keep_root else b""
-    return Watch(settings, found, tell, time.monotonic, time.time)
+    return Watch(settings, found, report, time.monotonic, time.time)
 
 
 def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) -> Iterator[scan.Batch | scan.Trouble]:
@@ -228,7 +228,7 @@ def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) 
 
 
 def _walk(path: bytes, prefix: bytes, settings: Settings) -> Iterator[scan.Batch | scan.Trouble]:
-    """A folder without OUT and the journal, as they are when it is begun: OUT may not be there before."""
+    """Walk a folder without OUT and the journal; they are looked up at its start, for OUT may not be there before."""
     folders = (settings.out, os.fsencode(settings.state))
     never = frozenset(_mark(folder) for folder in folders if os.path.isdir(folder))
     yield from scan.folder(path, prefix=prefix, never=never, follow=settings.follow_symlinks)
@@ -239,7 +239,7 @@ def _outside_out(found: scan.Batch | scan.Trouble, out: bytes) -> scan.Batch | s
     if isinstance(found, scan.Batch) and len(found.files) == 1:
         file = found.path_of(found.files[0])
         if os.path.realpath(file).startswith(os.path.realpath(out) + b"/"):
-            return scan.Trouble(file, "lies inside the output folder; outputs are never sources")
+            return scan.Trouble(file, "inside the output directory; outputs are never sources")
     return found
 
 
@@ -247,28 +247,26 @@ def _refuse_inside_out(path: bytes, source: bytes, settings: Settings) -> None:
     real, out = os.path.realpath(path), os.path.realpath(settings.out)
     if real == out or real.startswith(out + b"/"):
         raise UsageError(
-            f"{shown(source)} lies inside the output folder {shown(settings.out)}: outputs are never sources;"
-            " name another with --out"
+            f"{shown(source)}: inside the output directory {shown(settings.out)}; outputs are never sources:"
+            " use another --out"
         )
 
 
 def make_out(out: bytes) -> None:
-    """Make OUT if it is not there. Raises UsageError or MachineBlocked."""
+    """Create OUT if it is not there. Raises UsageError or MachineBlocked."""
     try:
         os.makedirs(out, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise UsageError(f"--out {shown(out)}: is not a folder") from None
+        raise UsageError(f"--out {shown(out)}: not a directory") from None
     except OSError as error:
-        raise MachineBlocked(f"output folder {shown(out)} cannot be made: {error.strerror}") from None
+        raise MachineBlocked(f"output directory {shown(out)}: cannot be created: {error.strerror}") from None
     if not os.access(out, os.W_OK | os.X_OK):
-        raise MachineBlocked(
-            f"output folder {shown(out)} is not writable; fix its permissions or name another with --out"
-        )
+        raise MachineBlocked(f"output directory {shown(out)}: not writable; fix its permissions or use another --out")
 
 
 @contextmanager
-def open_journal(settings: Settings, tell: Emit) -> Iterator[Journal]:
-    """The journal, rebuilt from OUT where it was lost, with the jobs of dead runs given back."""
+def open_journal(settings: Settings, report: Emit) -> Iterator[Journal]:
+    """Open the journal; it is rebuilt from OUT where it was lost, and the jobs of dead runs are pending again."""
     adopted = 0
 
     def rebuild(journal: Journal) -> None:
@@ -284,9 +282,9 @@ def open_journal(settings: Settings, tell: Emit) -> Iterator[Journal]:
         patience=Patience(failures=settings.attempts, base=settings.retry_delay, cap=max(60.0, settings.retry_delay)),
     ) as journal:
         if journal.set_aside:
-            tell(JournalDamaged(set_aside=shown(journal.set_aside), adopted=adopted))
+            report(JournalDamaged(set_aside=shown(journal.set_aside), adopted=adopted))
         elif adopted:
-            tell(JournalRebuilt(adopted=adopted))
+            report(JournalRebuilt(adopted=adopted))
         take_over(journal, settings.out)
         dead_locks(settings.state)
         if not journal.fresh:  # what a lost journal knew of, its successor has yet to find
@@ -296,7 +294,7 @@ def open_journal(settings: Settings, tell: Emit) -> Iterator[Journal]:
 
 @contextmanager
 def worker_log(state: str, run: str) -> Iterator[int]:
-    """A file for whatever workers and native libraries print; removed if that was nothing."""
+    """Open a file for whatever workers and native libraries print; removed if that was nothing."""
     folder = os.path.join(state, "logs")
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = os.path.join(folder, f"{run}.log")

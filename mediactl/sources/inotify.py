@@ -1,7 +1,7 @@
-"""A thread that is told by the kernel what changes in one SOURCE folder, and notices when that cannot be relied on.
+"""A thread that receives the changes of one SOURCE folder from the kernel, and notices when some may be missing.
 
-What watchfiles does not tell is made up for by asking for a look at everything: changes lost when the kernel's queue
-ran over, names that are not UTF-8, and folders beyond the limit of inotify watches.
+It asks for a walk of everything where watchfiles reports nothing: when the kernel's queue overflowed, for names that
+are not UTF-8, and for folders beyond the limit of inotify watches.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import watchfiles
 
 DEBOUNCE = 200
 STEP = 50
-"""Milliseconds: changes are told at the latest after the one, and when there were no more for the other."""
+"""Milliseconds: changes are reported at the latest after the one, and when there were no more for the other."""
 HEARTBEAT = 100
 """Milliseconds between two signs of life while nothing changes."""
 STALL = 1.0
-"""Seconds without one: the process was stopped or starved, and the kernel's queue may have run over."""
+"""Seconds without one: the process was stopped or starved, and the kernel's queue may have overflowed."""
 CHECK = 1.0
-"""Seconds between two looks whether the folder is still the same one."""
+"""Seconds between two checks whether it is still the same folder."""
 SHARE = 9
-"""Setting up again, which walks the whole tree, waits so many times as long as it took."""
+"""Setting up again, which walks the whole tree, is put off for so many times as long as it took."""
 OUT_OF_WATCHES = "the limit of inotify watches is reached (sysctl fs.inotify.max_user_watches)"
 IN_DELETE_SELF = 0x400
 """Of inotify(7): a watch that costs nothing."""
@@ -39,7 +39,7 @@ class News(msgspec.Struct):
     changed: set[str] = msgspec.field(default_factory=set)
     """Absolute paths."""
     again: bool = False
-    """Changes may have been missed: look at everything."""
+    """Changes may have been missed: walk everything."""
 
 
 class InotifyWatcher(threading.Thread):
@@ -49,7 +49,7 @@ class InotifyWatcher(threading.Thread):
     """
 
     def __init__(self, root: bytes, quiet: bytes, wake: Callable[[], None], *, deaf: bool) -> None:
-        super().__init__(name="lookout", daemon=True)
+        super().__init__(name="inotify", daemon=True)
         self._root = root
         self._name = os.fsdecode(root)
         self._quiet = os.fsdecode(quiet) + "/"
@@ -62,7 +62,7 @@ class InotifyWatcher(threading.Thread):
         self.gone = False
         """Whether the folder is not there."""
         self.misses = ""
-        """Why not all changes are told; "" when they are."""
+        """Why not all changes are reported; "" when they are."""
 
     def news(self) -> News:
         """What has happened since it was asked last."""
@@ -81,12 +81,12 @@ class InotifyWatcher(threading.Thread):
             mark = mark_of(self._root)
             if mark is None:
                 self.gone, self._deaf = True, self._asked_to_be_deaf
-                self._tell(again=True)
+                self._report(again=True)
                 self._wait_while(None)
                 continue
             self.gone = False
             if self._deaf:
-                self._tell(again=True)
+                self._report(again=True)
                 self._wait_while(mark)
             else:
                 self._watch(mark)
@@ -110,7 +110,7 @@ class InotifyWatcher(threading.Thread):
                     took = now - started
                     self.misses = "" if watches_left() else OUT_OF_WATCHES
                 if paths or missed:
-                    self._tell(paths, again=missed)
+                    self._report(paths, again=missed)
                 if now >= next_check:
                     next_check = now + CHECK
                     if mark_of(self._root) != mark:
@@ -130,7 +130,7 @@ class InotifyWatcher(threading.Thread):
     def _is_none_of_ours(self, path: str) -> bool:
         return "/." in path[len(self._name) :] or path.startswith(self._quiet)
 
-    def _tell(self, changed: Iterable[str] = (), *, again: bool = False) -> None:
+    def _report(self, changed: Iterable[str] = (), *, again: bool = False) -> None:
         with self._lock:
             self._news.changed.update(changed)
             self._news.again = self._news.again or again
@@ -147,7 +147,7 @@ def mark_of(folder: bytes | str) -> tuple[int, int] | None:
 
 
 def watches_left() -> bool:
-    """Whether this user may have another inotify watch. Tried, for watchfiles does not tell when it gets none."""
+    """Return whether this user may have another inotify watch. Tried, for watchfiles does not report it."""
     libc = ctypes.CDLL(None, use_errno=True)
     fd = libc.inotify_init1(os.O_CLOEXEC)
     if fd < 0:

@@ -42,14 +42,14 @@ class Batch(msgspec.Struct, frozen=True):
     folder: bytes
     """Relative to ``root``, "" for the root itself."""
     place: bytes
-    """Folder under OUT where their places lie."""
+    """Folder under OUT where their output folders are."""
     files: list[Entry]
     rename: bytes | None = None
-    """Last component of the place, where it is not the file's own name (a batch of one file)."""
+    """Name of the output folder, where it is not the file's own name (a batch of one file)."""
     priority: Priority | None = None
     recipe: str | None = None
     fresh: bool = False
-    """Met by a look that was not the first: a file in it that is new may still be written to."""
+    """Found by a walk that was not the first: a new file in it may still be written to."""
 
     def output_name(self, entry: Entry) -> bytes:
         """Return the name of a file's output folder."""
@@ -65,7 +65,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """Something that could not be looked at."""
+    """Something that could not be read."""
 
     name: bytes
     message: str
@@ -96,7 +96,7 @@ def folder(
                         if name == b".mediactl" and here:
                             break  # somebody's OUT: outputs are never sources
                         continue
-                    # Links are stat'ed only when they are followed: a dangling one is then told.
+                    # Links are stat'ed only when they are followed: a dangling one is then reported.
                     if entry.is_symlink() and not follow:
                         continue
                     try:
@@ -142,12 +142,12 @@ def entered(root: bytes, folder: bytes, *, never: frozenset[tuple[int, int]]) ->
 
 
 def single(path: bytes, *, prefix: bytes) -> Batch:
-    """One file named on the command line; its place is its own name. Raises UsageError."""
+    """Return a file named on the command line; its output folder has its own name. Raises UsageError."""
     return explicit(path, os.path.join(prefix, os.path.basename(os.path.normpath(path))))
 
 
 def explicit(path: bytes, place: bytes, *, priority: Priority | None = None, recipe: str | None = None) -> Batch:
-    """One file under a given place; links are followed, for somebody named it. Raises UsageError."""
+    """Return a file with a given output folder; links are followed, for somebody named it. Raises UsageError."""
     try:
         real = os.path.realpath(path, strict=True)
         status = os.stat(real)
@@ -174,9 +174,9 @@ def _reason(error: OSError) -> str:
 
 
 def without_repeats(found: list[Batch | Trouble]) -> list[Batch | Trouble]:
-    """The batches with a file that was named twice left out. Raises UsageError where two files would meet at one place.
+    """Return the batches without files that were named twice. Raises UsageError where two share an output folder.
 
-    Two meet also when one's place is a folder above the other's.
+    They do also where the one's output folder is above the other's.
     """
     taken: dict[bytes, bytes] = {}
     kept: list[Batch | Trouble] = []

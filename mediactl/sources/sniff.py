@@ -13,7 +13,7 @@ from mediactl.model.media import Kind
 
 HEAD = 4096
 """Bytes that ``sniff`` wants to see."""
-NO_MEDIA = "no image, video or sound"
+NO_MEDIA = "no image, video or audio"
 """Why a file is ignored."""
 
 _MAGIC: tuple[tuple[int, bytes, Kind, str], ...] = (

@@ -1,9 +1,9 @@
-"""What ``mediactl watch`` takes in, for ever: what is there, then whatever comes, once it is still.
+"""The sources of watch mode: files that are there at the start, then those that appear or change, once they settle.
 
-Three things are looked at, in this order: what an ``InotifyWatcher`` was told of, files held by ``Settling`` whose time
-has come, and walks: of folders that appeared, and of everything (first of all, when changes may have been missed, and
-now and then).
-Everything new that a walk meets is held too, so a file is taken early only if it was there, and still, at the start.
+Each step takes, in this order: changes reported by an ``InotifyWatcher``, files whose settle time is over
+(``Debouncer``), and walks of folders that appeared or of everything (at the start, at intervals, and when changes may
+have been missed).
+New files that a walk finds are debounced, too, except on the first walk, if they have not changed lately.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from mediactl.core.settings import Settings
 from mediactl.model.events import Event, WatchResumed, WatchTrouble
 from mediactl.model.jobs import Priority
 from mediactl.sources import scan
-from mediactl.sources.debounce import Settling, still_mark
+from mediactl.sources.debounce import Debouncer, settle_mark
 from mediactl.sources.inotify import OUT_OF_WATCHES, InotifyWatcher, mark_of, watches_left
 
 PIECE = 256
-"""Files looked at in one step: about a millisecond."""
+"""Files per step: about a millisecond."""
 FULL = 20_000
 """Held files beyond which no walk goes on: a folder of a million files moved in must not stand in memory."""
 FALLBACK = 30.0
-"""Seconds between two looks at everything where changes are not told, unless --poll says otherwise."""
+"""Seconds between two walks of everything where changes are not reported, unless --poll says otherwise."""
 AGAIN = 1.0
-"""Seconds from a request to look again until that is done: bursts make several."""
+"""Seconds from a request for a walk to the walk: bursts make several requests."""
 COUNT_INTERVAL = 0.5
-"""Seconds between two looks whether new folders can still be watched; such a look takes 10 ms."""
+"""Seconds between two checks whether new folders can still be watched; a check takes 10 ms."""
 SHARE = 9
-"""A look at everything is followed by a pause of so many times its duration."""
+"""A walk of everything is followed by a pause of so many times its duration."""
 
 Appearance = Iterator[scan.Batch | scan.Trouble]
 File = tuple[bytes, bytes, bytes]
@@ -44,7 +44,7 @@ File = tuple[bytes, bytes, bytes]
 
 
 class Root:
-    """A SOURCE folder, and how far it was looked at."""
+    """A SOURCE folder, and how far it was walked."""
 
     def __init__(self, path: bytes, prefix: bytes, watcher: InotifyWatcher) -> None:
         self.path = path
@@ -53,7 +53,7 @@ class Root:
         self.changed: set[str] = set()
         self.near: Appearance | None = None
         self.full: Appearance | None = None
-        """The walks that go on now, of a folder that appeared and of everything."""
+        """The current walks, of a folder that appeared and of everything."""
         self.surveyed = False
         """Whether the first one is over."""
         self.gone = False
@@ -64,14 +64,14 @@ class Root:
         self.next_walk = math.inf
         self.appeared: dict[bytes, None] = {}
         self.again: dict[bytes, float] = {}
-        """Folders that are to be walked: at once, and at this time once more."""
+        """Folders to be walked: at once, and at this time once more."""
 
 
 class Watch:
     """An iterator that never ends: a batch, a trouble, or None when there is nothing for now. Close it.
 
-    ``wakeup`` is readable when there may be something again; without that, ask several times a second, for time alone
-    makes files still. ``clock`` is monotonic, ``wall`` in seconds since 1970, as the files' own times are.
+    ``wakeup`` is readable when there may be something again; without that, ask several times a second, for files settle
+    by time alone. ``clock`` is monotonic, ``wall`` in seconds since 1970, as the files' own times are.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class Watch:
         for end in (self.wakeup, self._theirs):
             end.setblocking(False)
         self._next_count = 0.0
-        self._told: set[bytes] = set()
-        """Names of which a trouble was told."""
+        self._reported: set[bytes] = set()
+        """Names that a trouble was reported of."""
         self._ready: deque[scan.Batch] = deque()
-        self._settling: Settling[File] = Settling(self._wanted.settle, self._stat)
+        self._debouncer: Debouncer[File] = Debouncer(self._wanted.settle, self._stat)
         deaf = self._wanted.poll is not None
         self._roots = {
             path: Root(path, prefix, InotifyWatcher(path, settings.out, self._wake, deaf=deaf))
@@ -129,44 +129,44 @@ class Watch:
         self._listen(now)
         for root in self._roots.values():
             if root.changed:
-                self._look_at_changes(root, now)
+                self._take_changes(root, now)
                 self._wake()  # there may be more of them
-        if not self._ready and self._settling.due(now):
-            self._ready.extend(self._batches(self._settling.take(now, PIECE)))
+        if not self._ready and self._debouncer.due(now):
+            self._ready.extend(self._batches(self._debouncer.take(now, PIECE)))
             self._wake()  # there may be more of them
         if self._ready:
             return self._ready.popleft()
-        if len(self._settling) < FULL:
+        if len(self._debouncer) < FULL:
             for root in self._roots.values():
                 found = self._walk(root, now)
                 if found is not None:
                     return found
         return None
 
-    def tells(self, name: bytes) -> bool:
-        """Whether a trouble with this file is to be told: each is told once."""
-        new = name not in self._told
-        if len(self._told) >= FULL:
-            self._told.clear()
-        self._told.add(name)
+    def reports(self, name: bytes) -> bool:
+        """Return whether a trouble with this file is to be reported: each is, once."""
+        new = name not in self._reported
+        if len(self._reported) >= FULL:
+            self._reported.clear()
+        self._reported.add(name)
         return new
 
     def hold(self, batch: scan.Batch, entry: scan.Entry) -> None:
-        """A file that a walk met and that is new: it is taken when it is still."""
-        self._settling.hold((batch.root, batch.folder, entry.name), (entry.size, entry.mtime_ns), self._clock())
+        """Debounce a new file that a walk found."""
+        self._debouncer.hold((batch.root, batch.folder, entry.name), (entry.size, entry.mtime_ns), self._clock())
 
-    # -- what was told -----------------------------------------------------------------------------------------------
+    # -- changes -----------------------------------------------------------------------------------------------------
 
     def _listen(self, now: float) -> None:
         try:
             while len(self.wakeup.recv(4096)) == 4096:
                 pass
         except BlockingIOError:
-            return  # nothing was told
+            return  # nothing was reported
         for root in self._roots.values():
             news = root.watcher.news()
             root.changed |= news.changed
-            if self._follow and root.changed:  # by which name a walk comes to a file, only a walk can tell
+            if self._follow and root.changed:  # by which name a walk comes to a file, only a walk shows
                 root.changed.clear()
                 news.again = True
             self._state(root, now)
@@ -179,7 +179,7 @@ class Watch:
             root.near, root.full, root.next_walk = None, None, math.inf
             root.appeared.clear()
             root.again.clear()
-            self._emit(WatchTrouble(path=shown(root.path), reason="is gone; waiting for it"))
+            self._emit(WatchTrouble(path=shown(root.path), reason="removed or unmounted; waiting for it to return"))
         elif root.gone and not gone:
             self._emit(WatchResumed(path=shown(root.path)))
         root.gone = gone
@@ -188,11 +188,11 @@ class Watch:
     def _misses(self, root: Root, why: str) -> None:
         if why and not root.misses:
             root.misses = why
-            text = f"{why}: looked at every {self._interval(root):g} s instead"
+            text = f"{why}; walking all of it every {self._interval(root):g} s instead"
             self._emit(WatchTrouble(path=shown(root.path), reason=text))
 
-    def _look_at_changes(self, root: Root, now: float) -> None:
-        """A piece of what was told: files are held, folders that appeared are to be walked."""
+    def _take_changes(self, root: Root, now: float) -> None:
+        """Take some of the reported changes: files are debounced, folders that appeared are to be walked."""
         never = self._marks()
         folders: dict[bytes, bytes | None] = {}
         for _ in range(min(PIECE, len(root.changed))):
@@ -211,7 +211,7 @@ class Watch:
             except OSError:
                 continue  # it is gone again
             if stat.S_ISREG(status.st_mode):
-                self._settling.hold((root.path, folder, name), still_mark(status), now)
+                self._debouncer.hold((root.path, folder, name), settle_mark(status), now)
             elif stat.S_ISDIR(status.st_mode) and (status.st_dev, status.st_ino) not in never:
                 self._appeared(root, relative)
 
@@ -226,11 +226,11 @@ class Watch:
     # -- walks -------------------------------------------------------------------------------------------------------
 
     def _walk(self, root: Root, now: float) -> scan.Batch | scan.Trouble | None:
-        """The next thing that a walk of this root meets, if there is anything to be walked now."""
+        """Return the next thing that a walk of this root finds, if there is anything to be walked now."""
         if root.near is None:
             self._begin_near(root, now)
         if root.full is None and root.next_walk <= now:
-            root.full, root.began, root.next_walk = self._look(root, b""), now, math.inf
+            root.full, root.began, root.next_walk = self._walk_of(root, b""), now, math.inf
         for walk in (root.near, root.full):
             if walk is None:
                 continue
@@ -242,12 +242,12 @@ class Watch:
                 self._end(root, now)
             elif isinstance(found, scan.Batch):
                 return self._met(found, first=walk is root.full and not root.surveyed)
-            elif os.path.lexists(found.name) and self.tells(found.name):
+            elif os.path.lexists(found.name) and self.reports(found.name):
                 return found
         return None
 
     def _begin_near(self, root: Root, now: float) -> None:
-        """Walk a folder that appeared; and once more, for the kernel does not tell of what came into it at first."""
+        """Walk a folder that appeared; and once more, for the kernel does not report what came into it at first."""
         if root.appeared:
             folder = next(iter(root.appeared))
             del root.appeared[folder]
@@ -261,7 +261,7 @@ class Watch:
             return
         try:
             if scan.entered(root.path, folder, never=self._marks()) == folder:
-                root.near = self._look(root, folder)
+                root.near = self._walk_of(root, folder)
         except OSError:
             return  # it is gone again
 
@@ -274,7 +274,7 @@ class Watch:
                 root.next_walk = min(root.next_walk, now + self._interval(root))
 
     def _end(self, root: Root, now: float) -> None:
-        """A look at everything is over: when the next one is due."""
+        """A walk of everything is over: when the next one is due."""
         wanted = root.next_walk < math.inf
         root.full, root.surveyed = None, True
         root.rested_at = now + min(SHARE * (now - root.began), self._wanted.rescan)
@@ -290,7 +290,7 @@ class Watch:
         old = [entry for entry in batch.files if max(entry.mtime_ns, entry.ctime_ns) <= since]
         return msgspec.structs.replace(batch, files=old) if old else None
 
-    def _look(self, root: Root, below: bytes) -> Appearance:
+    def _walk_of(self, root: Root, below: bytes) -> Appearance:
         return scan.folder(root.path, prefix=root.prefix, never=self._marks(), follow=self._follow, below=below)
 
     def _interval(self, root: Root) -> float:
@@ -300,10 +300,10 @@ class Watch:
 
     # -- files -------------------------------------------------------------------------------------------------------
 
-    def _batches(self, still: list[tuple[File, os.stat_result]]) -> Iterator[scan.Batch]:
-        """Files that are still, by folder."""
+    def _batches(self, settled: list[tuple[File, os.stat_result]]) -> Iterator[scan.Batch]:
+        """Yield settled files, by folder."""
         folders: dict[tuple[bytes, bytes], list[scan.Entry]] = {}
-        for (root, folder, name), status in still:
+        for (root, folder, name), status in settled:
             folders.setdefault((root, folder), []).append(scan.Entry.of(name, status))
         for (root, folder), entries in sorted(folders.items()):
             place = os.path.join(self._roots[root].prefix, folder) if folder else self._roots[root].prefix
@@ -316,7 +316,7 @@ class Watch:
             return None
 
     def _marks(self) -> frozenset[tuple[int, int]]:
-        """What is never entered; looked up anew, for OUT may be made after the start."""
+        """Return what is never entered; looked up each time, for OUT may be made after the start."""
         return frozenset(mark for mark in map(mark_of, self._never) if mark is not None)
 
     def _wake(self) -> None:

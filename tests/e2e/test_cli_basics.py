@@ -59,11 +59,11 @@ def test_wrong_usage_is_told_by_what_would_be_right(
         (["bad\n\x1b[31m"], "bad\\n\\x1b[31m: no such file or folder"),
         (["in", "--recipe", "wbe"], "did you mean 'web'?"),
         (["in", "--recipe", "none.toml"], "none.toml: no such file"),
-        (["derived/a.jpg"], "lies inside the output folder"),
-        (["derived"], "lies inside the output folder"),
-        (["in/link"], "lies inside the output folder"),
-        (["in", "--out", "file"], "is not a folder"),
-        (["in", "--out", "file/x"], "is not a folder"),
+        (["derived/a.jpg"], "inside the output directory"),
+        (["derived"], "inside the output directory"),
+        (["in/link"], "inside the output directory"),
+        (["in", "--out", "file"], "not a directory"),
+        (["in", "--out", "file/x"], "not a directory"),
         (["in", "in/../in", "other", "--out", "o"], "would both be written to"),
         (["list.jsonl", "--strict"], "list.jsonl line 2: "),
     ],
@@ -105,7 +105,7 @@ def test_files_that_are_no_media_are_ignored_and_told_when_asked(mediactl: Comma
         assert result.code == 0
         assert "2 other files ignored" in result.out
     result = mediactl("process", "in", "--verbose", "--out", "again")
-    assert "ignored: notes.txt: no image, video or sound" in result.out
+    assert "ignored: notes.txt: no image, video or audio" in result.out
     assert "ignored: empty: empty file" in result.out
 
 

@@ -268,7 +268,7 @@ def test_out_inside_source_is_never_scanned_and_source_inside_out_is_refused(med
         assert (run.code, run.summary["sources"]) == (0, 1)
     inside = mediactl("process", "in/derived/a.jpg", "--out", "in/derived", "--recipe", small)
     assert inside.code == 2
-    assert "inside the output folder" in inside.err
+    assert "inside the output directory" in inside.err
 
 
 def test_two_sources_that_would_meet_are_refused_naming_both_and_keep_root_helps(
@@ -364,7 +364,7 @@ def test_an_output_folder_that_cannot_be_made_is_told_in_one_line(mediactl: Comm
     (mediactl.folder / "file").touch()
     run = mediactl("process", "in", "--recipe", small, "--out", "file")
     assert (run.code, run.err.count("\n")) == (2, 1)
-    assert "is not a folder" in run.err
+    assert "not a directory" in run.err
     nowhere = mediactl("process", "in", "--recipe", small, "--out", "/proc/nowhere")
     assert (nowhere.code, nowhere.err.count("\n")) == (75, 1)
 
@@ -418,7 +418,7 @@ def test_a_manifest_cannot_make_an_output_a_source(mediactl: CommandLine, small:
     (mediactl.folder / "list.txt").write_text("derived/a.jpg/w100.webp\nin/a.jpg\n")
     run = mediactl("process", "list.txt", "--recipe", small)
     assert run.code == 1
-    assert "inside the output folder" in run.out
+    assert "inside the output directory" in run.out
     assert not (mediactl.folder / "derived/derived").exists()
 
 

@@ -313,7 +313,7 @@ def test_a_source_folder_that_disappears_is_told_and_watched_again_when_it_is_ba
     picture(folder / "a.png", 1)
     running.done("a.png")
     shutil.rmtree(folder)
-    assert "is gone" in running.until(lambda event: event["event"] == "watch.trouble")["reason"]
+    assert "removed or unmounted" in running.until(lambda event: event["event"] == "watch.trouble")["reason"]
     picture(folder / "b.png", 2)
     running.until(lambda event: event["event"] == "watch.resumed")
     running.done("b.png")
@@ -416,13 +416,13 @@ def test_at_the_limits_of_inotify_it_says_so_once_and_looks_at_everything_instea
         if late:
             folders()
             told += itertools.takewhile(lambda line: "limit" not in line, running.stdout)
-            told.append("looked at every 1 s")
+            told.append("walking all of it every 1 s")
         picture(folder / "11/a.png")
         told += itertools.takewhile(lambda line: not line.startswith("done"), running.stdout)
         running.terminate()
         told += running.stdout
         assert running.wait(LIMIT) == 0
-        assert len([line for line in told if "looked at every 1 s" in line]) == 1
+        assert len([line for line in told if "walking all of it every 1 s" in line]) == 1
     finally:
         running.kill()
         running.communicate()
@@ -433,7 +433,7 @@ def test_only_folders_outside_the_outputs_can_be_watched(mediactl: CommandLine, 
         refused = mediactl("watch", argument)
         assert (refused.code, refused.err.count("\n")) == (2, 1)
         assert "only folders can be watched" in refused.err
-    assert "inside the output folder" in mediactl("watch", "in", "--out", ".").err
+    assert "inside the output directory" in mediactl("watch", "in", "--out", ".").err
 
 
 def test_two_sources_that_would_meet_are_told_and_the_watch_goes_on(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediactl.sources.debounce import Settling
+from mediactl.sources.debounce import Debouncer
 
 STILL = 1.0
 
@@ -21,7 +21,7 @@ class Disk:
         self.files: dict[str, tuple[int, int]] = {}
         self.looks: list[str] = []
         self.mode = stat.S_IFREG
-        self.settling = Settling(STILL, self.look)
+        self.settling = Debouncer(STILL, self.look)
 
     def look(self, name: str) -> os.stat_result | None:
         """Its stat."""
