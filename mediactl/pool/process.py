@@ -161,20 +161,23 @@ class Worker:
             pass  # a reset: gone, like a clean end of the stream
         return messages or None  # what came before the end counts; the next call finds the end alone
 
-    def overdue(self, now: float) -> bool:
-        """Whether its job has not ended though its time was up a while ago."""
-        if not self.sent or self.verdict is not None or not self.greeted:
-            return False
-        return now - self.started > self.sent[0].time_limit + HARD_EXTRA
-
     def stuck(self, now: float) -> bool:
         """Whether it has work and did not even start."""
         return bool(self.sent) and not self.greeted and now - self.started > START_LIMIT
 
-    def stalled(self, now: float) -> bool:
-        """Whether its job, one that tells progress, has told none for longer than it may."""
-        limit = self.sent[0].stall_limit if self.sent and self.verdict is None and self.greeted else None
-        return limit is not None and now - self.advanced > limit
+    def exceeded(self, now: float) -> str:
+        """Return which limit of time its job has exceeded, for a person; "" if none.
+
+        It has not ended though its time was up a while ago, or it reports progress and has reported none for too long.
+        """
+        if not self.sent or self.verdict is not None or not self.greeted:
+            return ""
+        limit, stall_limit = self.sent[0].time_limit, self.sent[0].stall_limit
+        if now - self.started > limit + HARD_EXTRA:
+            return f"took longer than its limit of {limit:.0f} s, and had to be killed {HARD_EXTRA:.0f} s later"
+        if stall_limit is not None and now - self.advanced > stall_limit:
+            return f"made no progress for {now - self.advanced:.0f} s"
+        return ""
 
     def memory(self) -> int:
         """Bytes in use by the worker and what it started; 0 when it is gone."""
@@ -191,6 +194,11 @@ class Worker:
             return os.getpgid(pid) == self.pid
         except OSError:
             return False
+
+    def kill_for(self, verdict: Verdict, reason: str) -> None:
+        """Kill it, and have its job end with this verdict."""
+        self.verdict = (verdict, reason)
+        self.kill()
 
     def kill(self) -> None:
         """SIGKILL its whole process group."""

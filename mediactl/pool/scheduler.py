@@ -60,24 +60,16 @@ class Scheduler:
         """By lane, in due order."""
 
     def room(self, now: float) -> Room:
-        """How many more jobs can be taken now."""
+        """Return how many more jobs can be taken now."""
         if any(assignment.alone for assignment in self._all()):
             return Room()
-        waiting = len(self.waiting[QUICK])
-        quick = [worker for worker in self.workers.values() if worker.lane == QUICK]
-        busy = [worker for worker in quick if worker.sent]
-        unused = max(0, self._quick_slots() - len(busy))
+        busy = self._busy_in(QUICK)
         for worker in busy:
             worker.depth = _depth(worker, now)
-        free = sum(max(0, worker.depth - len(worker.sent)) for worker in busy)
-        free += unused * depth_of(self._expected) if len(quick) > len(busy) else unused
-        heavy = 0 if self.waiting[HEAVY] or self._heavy_cores() >= self._size else 1
-        if sum(1 for worker in self.workers.values() if worker.sent and worker.lane == HEAVY) >= self._most(HEAVY):
-            heavy = 0
+        waiting, free = len(self.waiting[QUICK]), self._quick_places(busy)
         overtaking, before = (0, 0.0) if waiting or free else self._overtaking(busy, now)
-        if not waiting and not free and len(busy) < self._most(QUICK):
-            overtaking, before = max(overtaking, self._most(QUICK) - len(busy)), max(before, time.time())
-        return Room({QUICK: max(0, free - waiting), HEAVY: heavy}, self._kinds(), overtaking, before)
+        lanes = {QUICK: max(0, free - waiting), HEAVY: 1 if self._takes_heavy() else 0}
+        return Room(lanes, self._kinds(), overtaking, before)
 
     def add(self, assignments: Iterable[Assignment]) -> None:
         """Have these wait for a worker of their lane."""
@@ -117,7 +109,7 @@ class Scheduler:
     def overrunning(self, now: float) -> list[tuple[Assignment, float]]:
         """Jobs of quick workers that turn out to be long; their workers are heavy ones from now on, within bounds."""
         found = []
-        heavy = sum(1 for worker in self.workers.values() if worker.sent and worker.lane == HEAVY)
+        heavy = len(self._busy_in(HEAVY))
         for worker in self.workers.values():
             if worker.lane == QUICK and worker.sent and worker.greeted and now - worker.started > OVERRUN:
                 if heavy < HEAVY_A_CORE * self._size:
@@ -139,25 +131,27 @@ class Scheduler:
     # -- who takes what --------------------------------------------------------------------------------------------
 
     def _quick_worker(self, assignment: Assignment, now: float) -> Worker | None:
-        quick = [worker for worker in self.workers.values() if worker.lane == QUICK and not worker.worn]
-        busy = [worker for worker in quick if worker.sent]
+        """Return an idle worker where there is a slot for the job, else a busy one that it can be queued behind."""
         if assignment.alone and self.busy():
             return None
-        # What is due by now, as urgent jobs are from the start, does not wait for cores that heavy work holds: heavy
-        # work runs at lower CPU priority.
+        busy = [worker for worker in self._busy_in(QUICK) if not worker.worn]
+        # A job that is due, as urgent ones are from the start, does not wait for cores that heavy jobs use: those run
+        # at lower CPU priority.
         slots = self._quick_slots() if assignment.due > time.time() else self._most(QUICK)
         if len(busy) < slots and self._fits(assignment):
-            return next((worker for worker in quick if not worker.sent), None) or self._hire(QUICK)
-        # All are busy, or heavy work holds the core of those that are not: behind the job of another one.
+            return self._idle(QUICK)
+        return self._busy_worker(busy, assignment, now)
+
+    def _busy_worker(self, busy: list[Worker], assignment: Assignment, now: float) -> Worker | None:
+        """Return the busy worker whose pipe the job is put into; None: it waits until one of them is done."""
         if assignment.due < max(map(_last_due, busy), default=0.0) - OVERTAKING_LEAD:
-            best = min(busy, key=partial(_wait, now), default=None)  # it will be the next job of whichever gets it
+            best = min(busy, key=partial(_wait, now), default=None)  # it is the next job of whichever worker gets it
         else:
             best = min(busy, key=_load, default=None)
         if best is None or best.held_up(now) or not self._fits(assignment, best):
             return None
-        depth = min(best.depth, depth_of(assignment.expected))
-        if len(best.sent) > 1 and assignment.due < _last_due(best) - OVERTAKING_LEAD:
-            depth = best.depth + OVERTAKING
+        overtakes = len(best.sent) > 1 and assignment.due < _last_due(best) - OVERTAKING_LEAD
+        depth = best.depth + OVERTAKING if overtakes else min(best.depth, depth_of(assignment.expected))
         return best if len(best.sent) < depth else None
 
     def _heavy_worker(self, assignment: Assignment, _now: float) -> Worker | None:
@@ -166,10 +160,14 @@ class Scheduler:
             return None
         if (assignment.alone and self.busy()) or not self._fits(assignment):
             return None
+        return self._idle(HEAVY)
+
+    def _idle(self, lane: str) -> Worker:
+        """Return an idle worker of this lane, started now if there is none."""
         for worker in self.workers.values():
-            if worker.lane == HEAVY and not worker.sent and not worker.worn:
+            if worker.lane == lane and not worker.sent and not worker.worn:
                 return worker
-        return self._hire(HEAVY)
+        return self._start_in(lane)
 
     def _fits(self, assignment: Assignment, behind: Worker | None = None) -> bool:
         """Whether there is memory for it; always while nothing runs. Behind another job it needs only what is more.
@@ -186,11 +184,28 @@ class Scheduler:
             needed += first.memory
         return used + needed <= self._memory
 
+    def _quick_places(self, busy: list[Worker]) -> int:
+        """Return how many quick jobs fit into the pipes: behind those of busy workers, and into unused slots."""
+        behind = sum(max(0, worker.depth - len(worker.sent)) for worker in busy)
+        unused = max(0, self._quick_slots() - len(busy))
+        idle = any(worker.lane == QUICK and not worker.sent for worker in self.workers.values())
+        return behind + unused * (depth_of(self._expected) if idle else 1)
+
+    def _takes_heavy(self) -> bool:
+        """Whether one more heavy job can be taken."""
+        cores_left = self._heavy_cores() < self._size
+        return cores_left and not self.waiting[HEAVY] and len(self._busy_in(HEAVY)) < self._most(HEAVY)
+
     def _overtaking(self, busy: list[Worker], now: float) -> tuple[int, float]:
-        """How many jobs may be sent beyond the usual, and before when they have to be due for that."""
-        behind = [worker for worker in busy if len(worker.sent) > 1 and not worker.held_up(now)]
-        places = sum(max(0, worker.depth + OVERTAKING - len(worker.sent)) for worker in behind)
-        return places, max(map(_last_due, behind), default=0.0) - OVERTAKING_LEAD
+        """Return how many jobs may be sent although no place is free, and before when they have to be due for that.
+
+        They overtake what waits in the pipes, or use a core that heavy jobs have.
+        """
+        queued = [worker for worker in busy if len(worker.sent) > 1 and not worker.held_up(now)]
+        places = sum(max(0, worker.depth + OVERTAKING - len(worker.sent)) for worker in queued)
+        before = max(map(_last_due, queued), default=0.0) - OVERTAKING_LEAD
+        shared = self._most(QUICK) - len(busy)
+        return (max(places, shared), max(before, time.time())) if shared > 0 else (places, before)
 
     def _kinds(self) -> dict[str, int]:
         there = Counter(assignment.kind for assignment in self._all())
@@ -206,7 +221,7 @@ class Scheduler:
         worker.queue(assignment)
         return worker
 
-    def _hire(self, lane: str) -> Worker:
+    def _start_in(self, lane: str) -> Worker:
         worker = self._start()
         self.workers[worker.pipe] = worker
         if lane == HEAVY:
@@ -221,7 +236,10 @@ class Scheduler:
         return self._limits.get(lane, self._size)
 
     def _heavy_cores(self) -> int:
-        return sum(worker.sent[0].cores for worker in self.workers.values() if worker.sent and worker.lane == HEAVY)
+        return sum(worker.sent[0].cores for worker in self._busy_in(HEAVY))
+
+    def _busy_in(self, lane: str) -> list[Worker]:
+        return [worker for worker in self.workers.values() if worker.sent and worker.lane == lane]
 
     def _all(self) -> Iterable[Assignment]:
         for queue in self.waiting.values():

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 import msgspec
 
 from mediactl.core.errors import MediactlError
 from mediactl.model.jobs import Usage, Verdict
-from mediactl.pool.contract import Backlog, Ended, IntakeStep, Noting, Room, Stopped
+from mediactl.pool.contract import Assignment, Backlog, Ended, IntakeStep, Noting, Room, Stopped
 from mediactl.pool.messages import Answer, Note, Noted, Progress
 from mediactl.pool.network import NETWORK, Network, Service
-from mediactl.pool.process import HARD_EXTRA, Worker
+from mediactl.pool.process import Worker
 from mediactl.pool.scheduler import Scheduler
 from mediactl.pool.signals import StopSignals
 
@@ -211,7 +211,7 @@ class Supervisor:
         try:
             assignment = worker.answered(answer)
         except ValueError:
-            worker.kill()  # it is out of its mind; reading from it will tell that it died
+            worker.kill()  # protocol violation; the next read finds it dead
             return
         if worker.verdict is not None:  # it was killed, but had answered: that verdict was not for the next job
             worker.verdict = (Verdict.INTERRUPTED, "its worker was killed")
@@ -221,7 +221,7 @@ class Supervisor:
         self._ended.append(Ended(assignment, answer.verdict, answer.reason, answer.result, answer.usage, worker.pid))
 
     def _lost(self, worker: Worker) -> None:
-        """A worker died: its first job is to blame, if anything is; those behind it only waited."""
+        """End the jobs of a worker that died: the one that ran is to blame, if any is."""
         self._selector.unregister(worker.pipe)
         (self._network if worker.lane == NETWORK else self._scheduler).workers.pop(worker.pipe)
         self._notes = [(each, note) for each, note in self._notes if each is not worker]
@@ -233,74 +233,73 @@ class Supervisor:
         if worker.lane == NETWORK:
             self._ended.extend(self._network.lost(worker, how))
             return
-        for number, assignment in enumerate(worker.sent):
-            usage = Usage(wall=time.monotonic() - worker.started) if number == 0 else Usage()
-            if number == 0 and worker.verdict is not None and worker.greeted:
-                self._ended.append(Ended(assignment, *worker.verdict, usage=usage, worker=worker.pid))
-            elif number == 0 and worker.greeted:
-                self._ended.append(Ended(assignment, Verdict.CRASHED, how, usage=usage, worker=worker.pid))
-            else:
-                text = "its worker died before it began"
-                self._ended.append(Ended(assignment, Verdict.INTERRUPTED, text))
+        # Of its jobs the first ran, if it had started; those behind it only waited.
+        begun, waited = list(worker.sent)[: int(worker.greeted)], list(worker.sent)[int(worker.greeted) :]
+        for assignment in begun:
+            verdict, reason = worker.verdict or (Verdict.CRASHED, how)
+            usage = Usage(wall=time.monotonic() - worker.started)
+            self._ended.append(Ended(assignment, verdict, reason, usage=usage, worker=worker.pid))
+        self._give_back(waited, "its worker died before it began")
 
     def _watch_the_clock(self) -> None:
+        """Do what is due: stop, end what exceeds its limits, take back what is held up, replace workers."""
         now = time.monotonic()
-        if self._signals.count and self._stopping is None:
-            self._stop(Stopped.ASKED)
-        elif self._end is not None and now >= self._end and self._stopping is None:
-            self._stop(Stopped.TIME_UP)
-        elif self._stopping is None and self._leave():
-            self._stop(Stopped.LEAVE)
+        if self._stopping is None and (why := self._asked_to_stop(now)):
+            self._stop(why)
         if self._stopping and (self._signals.count > 1 or now >= self._deadline):
-            for worker in self._all_workers():
-                if worker.sent and worker.verdict is None:
-                    worker.verdict = (Verdict.INTERRUPTED, "stopped before it was done")
-                    worker.kill()
-        for worker in self._scheduler.workers.values():
-            if worker.overdue(now):
-                limit = worker.sent[0].time_limit
-                text = f"took longer than its limit of {limit:.0f} s, and had to be killed {HARD_EXTRA:.0f} s later"
-                worker.verdict = (Verdict.TIMED_OUT, text)
-                worker.kill()
-            elif worker.stuck(now):
-                worker.kill()
-            elif worker.stalled(now):
-                worker.verdict = (Verdict.TIMED_OUT, f"made no progress for {now - worker.advanced:.0f} s")
-                worker.kill()
-        for worker in self._network.silent(now):
-            worker.kill()
-        if now >= self._next_weighing:
-            self._next_weighing = now + WEIGHING_INTERVAL
-            self._weigh()
+            self._kill_busy()
+        self._enforce_limits(now)
         for assignment, seconds in self._scheduler.overrunning(now):
             self._backlog.overran(assignment.job, assignment.attempt, seconds)
         for worker in self._scheduler.held_up(now):
-            self._ended.extend(
-                Ended(assignment, Verdict.INTERRUPTED, "waited behind a job that takes long")
-                for assignment in worker.recall()
-            )
+            self._give_back(worker.recall(), "waited behind a job that takes long")
             self._flush(worker)
         for worker in self._scheduler.spare():
             self._selector.unregister(worker.pipe)
             del self._scheduler.workers[worker.pipe]
             worker.close(CLOSE_TIMEOUT)
 
+    def _asked_to_stop(self, now: float) -> Stopped | None:
+        if self._signals.count:
+            return Stopped.ASKED
+        if self._end is not None and now >= self._end:
+            return Stopped.TIME_UP
+        return Stopped.LEAVE if self._leave() else None
+
+    def _kill_busy(self) -> None:
+        for worker in self._all_workers():
+            if worker.sent and worker.verdict is None:
+                worker.kill_for(Verdict.INTERRUPTED, "stopped before it was done")
+
+    def _enforce_limits(self, now: float) -> None:
+        """Kill workers that did not start, or whose job exceeds its limits of time and memory."""
+        for worker in self._scheduler.workers.values():
+            if worker.stuck(now):
+                worker.kill()
+            elif reason := worker.exceeded(now):
+                worker.kill_for(Verdict.TIMED_OUT, reason)
+        for worker in self._network.silent(now):
+            worker.kill()
+        if now >= self._next_weighing:
+            self._next_weighing = now + WEIGHING_INTERVAL
+            self._weigh()
+
     def _weigh(self) -> None:
         for worker in self._scheduler.workers.values():
             limit = worker.sent[0].memory_limit if worker.sent and worker.verdict is None else None
             if limit is not None and (used := worker.memory()) > limit:
-                text = f"took {used >> 20} MiB of memory, more than its limit of {limit >> 20} MiB"
-                worker.verdict = (Verdict.CRASHED, text)
-                worker.kill()
+                reason = f"took {used >> 20} MiB of memory, more than its limit of {limit >> 20} MiB"
+                worker.kill_for(Verdict.CRASHED, reason)
+
+    def _give_back(self, assignments: Iterable[Assignment], reason: str) -> None:
+        self._ended.extend(Ended(assignment, Verdict.INTERRUPTED, reason) for assignment in assignments)
 
     # -- workers ---------------------------------------------------------------------------------------------------
 
     def _hand_out(self) -> None:
         if self._stopping:
             for queue in self._scheduler.waiting.values():
-                self._ended.extend(
-                    Ended(assignment, Verdict.INTERRUPTED, "stopped before it began") for assignment in queue
-                )
+                self._give_back(queue, "stopped before it began")
                 queue.clear()
         if self._stopping or self._network.closed:
             why = self._network.closed[1] if self._network.closed else "stopped before it began"
@@ -314,12 +313,12 @@ class Supervisor:
             self._selector.modify(worker.pipe, selectors.EVENT_READ | selectors.EVENT_WRITE, worker)
 
     def _start(self) -> Worker:
-        return self._watched(Worker(self._call, self._token, self._environment, self._log))
+        return self._register(Worker(self._call, self._token, self._environment, self._log))
 
     def _start_network(self, service: Service) -> Worker:
-        return self._watched(Worker(service.call, self._token, self._environment, self._log, service.options))
+        return self._register(Worker(service.call, self._token, self._environment, self._log, service.options))
 
-    def _watched(self, worker: Worker) -> Worker:
+    def _register(self, worker: Worker) -> Worker:
         self._selector.register(worker.pipe, selectors.EVENT_READ, worker)
         return worker
 
