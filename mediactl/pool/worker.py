@@ -30,6 +30,7 @@ from mediactl.core.errors import (
     SourceChanged,
     SourceUnreadable,
 )
+from mediactl.core.processes import die_with
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import Usage, Verdict
 from mediactl.pool.messages import Answer, Frames, Hello, Progress, Recall, Run, decode_to_worker, frame
@@ -59,8 +60,12 @@ def main(arguments: list[str]) -> None:
 
 
 def settle_in(parent: int) -> None:
-    """Die with the supervisor, and leave it the signals that terminals and systemd send to all."""
-    _die_with(parent)
+    """Die with the supervisor, however it dies, and leave it the signals that terminals and systemd send to all.
+
+    A closed pipe alone would not be noticed in the middle of a job.
+    """
+    if not die_with(parent)():
+        sys.exit(0)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
@@ -237,14 +242,3 @@ def peak_memory() -> int:
     return 1024 * max(
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     )
-
-
-def _die_with(parent: int) -> None:
-    """Be killed when the supervisor dies, however it dies; a closed pipe alone is not seen in the middle of a job."""
-    if sys.platform == "linux":
-        import ctypes
-
-        pr_set_pdeathsig = 1  # linux/prctl.h
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(0)  # it died before we asked

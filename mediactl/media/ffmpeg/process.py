@@ -6,7 +6,6 @@ mediactl made, in the folder it is started in. So no name, playlist or reference
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import functools
 import os
@@ -17,12 +16,12 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from mediactl.core.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
 from mediactl.core.files import shown
+from mediactl.core.processes import die_with
 from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg.bundled import bundled_ffmpeg, series
 from mediactl.model.media import Limits
@@ -46,7 +45,6 @@ _ECHOES = (
 )  # fmt: skip
 _KEPT_FIRST, _KEPT_LAST = 2 << 10, 6 << 10
 _COMMAND_SHOWN = 4 << 10
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 Pace = Callable[[float, float, float], None]
@@ -185,7 +183,7 @@ def run(
             pass_fds=(input_fd,),
             cwd=folder,
             env=_environment(),
-            preexec_fn=_dies_with_parent(),
+            preexec_fn=_tied_to_this_process(),
         )
     except OSError as error:
         if error.errno == errno.E2BIG:  # The source's doing: a chain of filters for each of very many tracks.
@@ -305,16 +303,12 @@ def _environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1", "SVT_LOG": "1"}
 
 
-def _dies_with_parent() -> Callable[[], None] | None:
-    """What the child does between fork and exec so that the kernel kills it when its parent dies (Linux only)."""
-    if not sys.platform.startswith("linux"):
-        return None
-    parent = os.getpid()
-    prctl = ctypes.CDLL(None).prctl  # Loaded before the fork: after it, another thread may hold the loader's lock.
+def _tied_to_this_process() -> Callable[[], None]:
+    """Return what the child does between fork and exec so that it dies with this process."""
+    tie = die_with(os.getpid())
 
     def in_child() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:  # It died before the call above could notice.
+        if not tie():
             os._exit(1)
 
     return in_child

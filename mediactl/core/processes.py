@@ -1,0 +1,29 @@
+"""Child processes that never outlive their parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def die_with(parent: int) -> Callable[[], bool]:
+    """Return a function that has the kernel kill the calling process when ``parent``, its parent, dies (Linux only).
+
+    It returns whether the parent still lives, and may be called between fork and exec: all that it needs is loaded by
+    now, since after a fork another thread may hold the loader's lock.
+    """
+    if not sys.platform.startswith("linux"):
+        return lambda: os.getppid() == parent
+    import ctypes
+
+    prctl = ctypes.CDLL(None).prctl
+
+    def tie() -> bool:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        return os.getppid() == parent  # it may have died before the call above
+
+    return tie
