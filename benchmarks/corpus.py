@@ -22,7 +22,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageOps
 
 from benchmarks.measure import MEDIACTL, ROOT
-from mediactl.media.ffmpeg import process as ffmpeg
+from mediactl.media.ffmpeg import binary
 
 FOLDERS = ("photos", "images", "videos", "audio", "hostile")
 CELL = 300
@@ -133,7 +133,7 @@ def _film(file: Path, duration: float) -> Iterator[Image.Image]:
     for step in range(FRAMES):
         at = duration * (step + 0.5) / FRAMES
         command = [
-            ffmpeg.find(), "-nostdin", "-loglevel", "error", "-ss", f"{at:.3f}", "-i", str(file), "-frames:v", "1",
+            binary.find(), "-nostdin", "-loglevel", "error", "-ss", f"{at:.3f}", "-i", str(file), "-frames:v", "1",
             "-vf", f"scale={CELL}:{CELL}:force_original_aspect_ratio=decrease", "-f", "image2pipe", "-c:v", "ppm", "-",
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, check=False)

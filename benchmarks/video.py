@@ -39,7 +39,7 @@ from benchmarks.measure import (
     table,
     take_turns,
 )
-from mediactl.media.ffmpeg import codecs, process
+from mediactl.media.ffmpeg import binary, codecs
 from mediactl.media.filters.video_filters import SCALER
 from mediactl.planning.keys import DEFAULT_CRF, DEFAULT_PRESET, KEY_FRAMES
 
@@ -90,7 +90,7 @@ def prepared(corpus: Path, place: Path, seconds: int) -> Path:
 
 def quiet_ffmpeg() -> list[str]:
     """The binary, as mediactl finds it, quiet."""
-    return [process.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"]
+    return [binary.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"]
 
 
 def settings(number: int, maxrate: int) -> list[str]:

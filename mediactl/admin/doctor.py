@@ -66,11 +66,11 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
 
 
 def _ffmpeg(environment: Mapping[str, str]) -> Check:
-    from mediactl.media.ffmpeg import process
+    from mediactl.media.ffmpeg import binary
 
-    binary = process.find(environment.get(process.VARIABLE))
-    missing = sorted(NEEDED_ENCODERS - process.encoders(binary))
-    text = f"{shown(binary)} {process.version(binary)}"
+    path = binary.find(environment.get(binary.VARIABLE))
+    missing = sorted(NEEDED_ENCODERS - binary.encoders(path))
+    text = f"{shown(path)} {binary.version(path)}"
     if missing:
         return Check("ffmpeg", False, f"{text}: no encoder {', '.join(missing)}; name a fuller ffmpeg with --ffmpeg")
     return Check("ffmpeg", True, f"{text}, encoders {', '.join(sorted(NEEDED_ENCODERS))}")
@@ -103,12 +103,12 @@ def _generate(kind: Kind, file: bytes, environment: Mapping[str, str]) -> None:
         with open(file, "wb") as image:
             image.write(pyvips.Image.black(64, 48, bands=3).jpegsave_buffer())
         return
-    from mediactl.media.ffmpeg import process
+    from mediactl.media.ffmpeg import binary, process
 
-    command = [process.find(environment.get(process.VARIABLE)), "-nostdin", "-hide_banner", "-loglevel", "error"]
+    command = [binary.find(environment.get(binary.VARIABLE)), "-nostdin", "-hide_banner", "-loglevel", "error"]
     ended = subprocess.run([*command, *_LAVFI[kind], os.fsdecode(file)], capture_output=True, timeout=60)
     if ended.returncode:
-        raise JobFailed(f"ffmpeg cannot make one: {process.telling(ended.stderr.decode(errors='replace'))}")
+        raise JobFailed(f"ffmpeg cannot make one: {process.last_message(ended.stderr.decode(errors='replace'))}")
 
 
 def _probed(kind: Kind, format: str, folder: bytes, name: bytes) -> str:
@@ -130,12 +130,12 @@ def _versions(libraries: tuple[str, ...], environment: Mapping[str, str]) -> str
 def _version(library: str, environment: Mapping[str, str]) -> str:
     from importlib.metadata import version
 
-    from mediactl.media.ffmpeg import process
+    from mediactl.media.ffmpeg import binary
     from mediactl.media.image import vips
 
     try:
         if library == "ffmpeg":
-            return process.version(process.find(environment.get(process.VARIABLE)))
+            return binary.version(binary.find(environment.get(binary.VARIABLE)))
         return vips.version() if library == "libvips" else version({"PyAV": "av"}.get(library, library))
     except (MediactlError, OSError, ImportError) as error:
         return f"unknown ({error})"

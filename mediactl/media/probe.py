@@ -71,10 +71,10 @@ def _info(fd: int, task: ProbeTask) -> MediaInfo:
     if source.kind is Kind.IMAGE:
         from mediactl.media.image import render
 
-        return render.probe(fd, source.format, task.limits, place=task.place)
+        return render.probe(fd, source.format, task.limits, location=task.place)
     from mediactl.media.inspect import streams
 
-    return streams.probe(fd, source.format, task.limits, place=task.place)
+    return streams.probe(fd, source.format, task.limits, location=task.place)
 
 
 def _looks_like(fd: int) -> str:

@@ -86,7 +86,7 @@ class Planner:
         if kind is Kind.IMAGE or asked in self._checked:
             return
         self._checked.add(asked)
-        from mediactl.media.ffmpeg import process  # loads ffmpeg-python: only runs that meet films or sound pay for it
+        from mediactl.media.ffmpeg import binary  # loads ffmpeg-python: only runs that meet films or sound pay for it
 
         audio = {"m4a": "aac", "opus": "libopus"}
         needed = {audio[output.format] for output in recipe.audio}
@@ -95,7 +95,7 @@ class Planner:
             needed |= {"aac"} if recipe.video or recipe.hls else set()
             needed |= {"png"} if recipe.poster or recipe.storyboard or recipe.preview else set()
         if needed:
-            process.check(needed, process.find(self._settings.environment.get(process.VARIABLE)))
+            binary.check(needed, binary.find(self._settings.environment.get(binary.VARIABLE)))
 
     def probe_job(self, source: Source, row: int, recipe: Recipe, priority: Priority) -> NewJob:
         """The job that reads a source."""

@@ -17,7 +17,7 @@ import pyvips
 from conftest import CommandLine
 from support.events import parsed
 
-from mediactl.media.ffmpeg import process as ffmpeg
+from mediactl.media.ffmpeg import binary
 
 SLOW = """
 name = "first"
@@ -58,7 +58,7 @@ def folder(mediactl: CommandLine) -> Path:
         noise = pyvips.Image.gaussnoise(600, 400, sigma=30, mean=128, seed=seed).cast("uchar")
         noise.bandjoin([noise.invert(), noise]).copy(interpretation="srgb").jpegsave(str(found / f"{seed}.jpg"))
     command = [
-        ffmpeg.find(), "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=16",
+        binary.find(), "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=16",
         "-f", "lavfi", "-i", "sine=d=16", "-c:v", "libx264", "-preset", "ultrafast", "-shortest", str(found / "f.mp4"),
     ]  # fmt: skip
     subprocess.run(command, check=True, timeout=60)

@@ -12,7 +12,7 @@ import pytest
 from conftest import CommandLine
 from PIL import Image, ImageEnhance, ImageOps
 
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary
 
 RECIPE = """
 name = "small"
@@ -91,7 +91,7 @@ def test_films_are_compared_by_their_posters(mediactl: CommandLine, folder: Path
     (mediactl.folder / "small.toml").write_text('name = "s"\n[[poster]]\nname = "poster"\nwidth = 128\n')
 
     def encode(*source: str, name: str) -> None:
-        command = [process.find(), "-nostdin", "-loglevel", "error", *source, "-t", "0.6", "-c:v", "libx264"]
+        command = [binary.find(), "-nostdin", "-loglevel", "error", *source, "-t", "0.6", "-c:v", "libx264"]
         subprocess.run([*command, folder / name], check=True)
 
     encode("-f", "lavfi", "-i", "testsrc=s=256x192:r=10", name="a.mp4")

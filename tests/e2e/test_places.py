@@ -15,7 +15,7 @@ from conftest import CommandLine
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary
 
 RECIPE = """
 name = "r"
@@ -59,7 +59,7 @@ def uploads(mediactl: CommandLine) -> Path:
     apple = ("-metadata", f"com.apple.quicktime.location.ISO6709={iso}", "-movflags", "use_metadata_tags")
     other = ("-metadata", f"location={iso}")  # "©xyz" in MOV, "loci" (binary) in MP4
     for name, told in {"apple.mov": apple, "android.mov": other, "loci.mp4": other}.items():
-        command = [process.find(), "-nostdin", "-loglevel", "error", *film, *told, str(folder / name)]
+        command = [binary.find(), "-nostdin", "-loglevel", "error", *film, *told, str(folder / name)]
         subprocess.run(command, check=True)
         assert (b"loci" if name == "loci.mp4" else b"48.85") in (folder / name).read_bytes()
     (mediactl.folder / "silent.toml").write_text(SILENT)

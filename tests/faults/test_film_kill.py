@@ -18,7 +18,7 @@ from conftest import CommandLine
 from support.events import parsed
 
 from mediactl.jobs import report
-from mediactl.media.ffmpeg import process as ffmpeg
+from mediactl.media.ffmpeg import binary
 
 CUT = """
 name = "cut"
@@ -56,7 +56,7 @@ class Quality(NamedTuple):
 
 def run_ffmpeg(*arguments: str | Path) -> bytes:
     """What ffmpeg writes to its standard output."""
-    command = [ffmpeg.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)]
+    command = [binary.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=3600).stdout
 
 

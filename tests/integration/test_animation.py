@@ -15,7 +15,7 @@ from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import fingerprint
 from mediactl.media.drafts import Drafts
 from mediactl.media.image import render as image
-from mediactl.media.inspect import durations
+from mediactl.media.inspect import isobmff
 from mediactl.model.assets import Target
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, Source
@@ -90,7 +90,7 @@ def test_an_mp4_of_a_picture_plays_everywhere(tmp_path: Path) -> None:
         assert (stream.width, stream.height, stream.frames) == (60, 40, 12)
         assert (stream.codec_context.color_primaries, stream.codec_context.colorspace) == (1, 1)
     fd = os.open(file, os.O_RDONLY)
-    assert durations.streamable(fd)
+    assert isobmff.is_faststart(fd)
     os.close(fd)
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from mediactl.assets import document
 from mediactl.assets.document import Appearance
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary
 from mediactl.media.inspect import metadata
 from mediactl.model.media import MediaInfo
 
@@ -102,7 +102,7 @@ def test_tags_that_the_recipe_does_not_name_are_left_out() -> None:
 )
 def test_places_of_films_are_read_in_degrees(text: str, place: str) -> None:
     expected = place.replace("2.294500", "2.2945")
-    found = metadata.place_of(text)
+    found = metadata.gps_position(text)
     assert found == expected
 
 
@@ -164,7 +164,7 @@ def test_a_film_is_looked_at_by_the_poster_that_is_there(mediactl: CommandLine) 
         "libx264",
         str(mediactl.folder / "in/a.jpg.mp4"),
     ]
-    subprocess.run([process.find(), "-nostdin", "-loglevel", "error", *film], check=True)
+    subprocess.run([binary.find(), "-nostdin", "-loglevel", "error", *film], check=True)
     poster, video = '[[poster]]\nname = "poster"\nwidth = 96\n', '[[video]]\nname = "v"\nheight = 64\n'
     (mediactl.folder / "r.toml").write_text(f'name = "r"\n{poster}')
     assert mediactl("process", "in", "--recipe", "r.toml").code == 0

@@ -23,8 +23,8 @@ from mediactl.core.errors import RejectedInput
 from mediactl.core.files import fingerprint
 from mediactl.media.audio import render as audio
 from mediactl.media.drafts import Drafts
-from mediactl.media.ffmpeg import process
-from mediactl.media.inspect import durations, streams
+from mediactl.media.ffmpeg import binary
+from mediactl.media.inspect import isobmff, streams
 from mediactl.model.assets import Target
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, MediaInfo, Source
@@ -116,7 +116,7 @@ def test_codecs_channels_and_media_types_are_those_asked_for(tmp_path: Path) -> 
     assert [decoded(file) for file in made.files] == [("aac", 2, 44_100), ("opus", 1, 48_000)]
     assert [draft.media_type for draft in made.drafts.files] == ["audio/mp4", "audio/ogg; codecs=opus"]
     with made.files[0].open("rb") as file:
-        assert durations.streamable(file.fileno())
+        assert isobmff.is_faststart(file.fileno())
 
 
 def test_six_channels_and_high_rates_become_stereo_that_every_browser_plays(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_sound_without_known_channels_is_refused_with_their_number(tmp_path: Pat
     with wave.open(str(source), "wb") as file:
         file.setparams((11, 2, 8000, 0, "NONE", ""))
         file.writeframes(bytes(11 * 2 * 8000))
-    with pytest.raises(RejectedInput, match="has 11 sound channels"):
+    with pytest.raises(RejectedInput, match="has 11 audio channels"):
         render(source)
 
 
@@ -328,7 +328,7 @@ def test_all_channels_are_kept_each_in_its_place(layout: str, channels: int, tmp
 
 def pitch(path: Path, channel: int) -> int:
     """Frequency of a channel's tone, rounded to 50 Hz, from ffmpeg's decoder."""
-    command = [process.find(), "-v", "error", "-i", str(path), "-af", f"pan=mono|c0=c{channel}", "-f", "s16le", "-"]
+    command = [binary.find(), "-v", "error", "-i", str(path), "-af", f"pan=mono|c0=c{channel}", "-f", "s16le", "-"]
     samples = array("h", subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)[9_600:38_400]
     rises = sum(before < 0 <= after for before, after in pairwise(samples))
     return round(rises / (len(samples) / 48_000) / 50) * 50
@@ -338,7 +338,7 @@ def test_a_click_stays_at_its_time(tmp_path: Path) -> None:
     click = "aevalsrc=if(between(t\\,1\\,1.002)\\,0.9\\,0):d=2:s=48000"
     source = make(tmp_path / "a.flac", "-f", "lavfi", "-i", click)
     for file in render(source).files:
-        command = [process.find(), "-v", "error", "-i", str(file), "-ar", "48000", "-f", "s16le", "-"]
+        command = [binary.find(), "-v", "error", "-i", str(file), "-ar", "48000", "-f", "s16le", "-"]
         samples = array("h", subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
         assert len(samples) / 48_000 == pytest.approx(2.0, abs=0.02)
         loudest = max(range(len(samples)), key=lambda place: abs(samples[place]))

@@ -14,7 +14,7 @@ from conftest import CommandLine
 from PIL import Image
 from support.pictures import outputs, photo, render
 
-from mediactl.media.ffmpeg.process import find
+from mediactl.media.ffmpeg.binary import find
 from mediactl.media.image.save import Params, encode, encode_at
 from mediactl.media.image.similarity import luma, ssim
 from mediactl.media.image.vips import Picture, pyvips

@@ -11,7 +11,7 @@ import pytest
 from support.films import make
 from test_encoding import LIMITS, encoded, inspected, moving
 
-from mediactl.media.ffmpeg import codecs, process
+from mediactl.media.ffmpeg import binary, codecs
 from mediactl.media.ffmpeg.codecs import Coder
 from mediactl.media.video import vmaf
 from mediactl.media.video.encode import Stream, resolved
@@ -34,7 +34,7 @@ def test_hardware_that_is_not_there_is_told_and_software_taken(kind: str) -> Non
 
 @pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="there is hardware here")
 def test_an_encoder_in_ffmpegs_list_may_still_not_work() -> None:
-    if "h264_nvenc" not in process.encoders():
+    if "h264_nvenc" not in binary.encoders():
         pytest.skip("this ffmpeg was built without NVENC")
     assert not codecs.works(Coder("h264_nvenc", "nvenc"))
 
@@ -56,7 +56,7 @@ def test_a_film_for_missing_hardware_is_encoded_all_the_same_with_a_note(tmp_pat
 def measured(first: Path, second: Path) -> float:
     """VMAF of a film against another of the same size."""
     log = second.with_suffix(".json")
-    command = [process.find(), "-nostdin", "-loglevel", "error", "-i", str(second), "-i", str(first)]
+    command = [binary.find(), "-nostdin", "-loglevel", "error", "-i", str(second), "-i", str(first)]
     command += ["-lavfi", f"libvmaf=log_fmt=json:log_path={log}:n_threads=2", "-f", "null", "-"]
     subprocess.run(command, check=True, timeout=100)
     return float(json.loads(log.read_text())["pooled_metrics"]["vmaf"]["mean"])

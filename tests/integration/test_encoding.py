@@ -15,10 +15,10 @@ import msgspec
 import pytest
 from support.films import make
 
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import TICKS, Weave
-from mediactl.media.inspect import streams as tracks
+from mediactl.media.inspect import streams
 from mediactl.media.inspect.streams import Streams
 from mediactl.media.video.encode import Encoded, Piece, PieceNotExact, Stream, encode, resolved, streams_of
 from mediactl.model.assets import Target
@@ -38,7 +38,7 @@ def inspected(path: Path, *, rate: str = "") -> Streams:
     """What is in a film; with ``rate``, an even one."""
     fd = os.open(path, os.O_RDONLY)
     try:
-        found = tracks.inspect(fd, path.suffix[1:], LIMITS)
+        found = streams.inspect(fd, path.suffix[1:], LIMITS)
     finally:
         os.close(fd)
     if rate and found.info.video:
@@ -87,7 +87,7 @@ def likeness(first: Path, second: Path, *, first_from: int = 0, second_from: int
     """SSIM of each frame of one film with that of the same number of another, counted from these frames on."""
     graph = f"[0:v]trim=start_frame={first_from},settb=1/1000,setpts=N[a];"
     graph += f"[1:v]trim=start_frame={second_from},settb=1/1000,setpts=N[b];[a][b]ssim=f=-:shortest=1"
-    command = [process.find(), "-nostdin", "-loglevel", "error", "-i", str(first), "-i", str(second)]
+    command = [binary.find(), "-nostdin", "-loglevel", "error", "-i", str(first), "-i", str(second)]
     command += ["-filter_complex", graph, "-f", "null", "-"]
     done = subprocess.run(command, check=True, timeout=60, capture_output=True)
     return [float(value) for value in re.findall(rb"All:([\d.]+)", done.stdout)]
@@ -241,7 +241,7 @@ def interlaced(path: Path, *arguments: str) -> Path:
 
 def combed(path: Path) -> int:
     """Frames of a film that hold two moments."""
-    command = [process.find(), "-nostdin", "-hide_banner", "-i", str(path), "-vf", "idet", "-f", "null", "-"]
+    command = [binary.find(), "-nostdin", "-hide_banner", "-i", str(path), "-vf", "idet", "-f", "null", "-"]
     told = subprocess.run(command, check=True, capture_output=True, timeout=60).stderr.decode()
     top, bottom = re.findall(r"Multi frame detection: TFF:\s*(\d+) BFF:\s*(\d+)", told)[-1]
     return int(top) + int(bottom)
@@ -277,8 +277,8 @@ def test_a_film_that_is_only_flagged_as_interlaced_is_left_as_it_is(tmp_path: Pa
         "ultrafast", "-qp", "8", "-flags", "+ildct+ilme", "-x264-params", "tff=1",
     )  # fmt: skip
     found = inspected(film, rate="25")
-    assert found.picture
-    assert found.picture.interlaced
+    assert found.video
+    assert found.video.interlaced
     assert looked_at(film, found) is None
 
 
@@ -316,7 +316,7 @@ def test_high_dynamic_range_is_kept_with_what_describes_it(
     stream = Stream(codec, 160, 120, crf=26, preset=preset, hdr=True)
     encoded(hdr10, inspected(hdr10, rate="25"), [stream], [place], Piece(1, 50, 50))
     assert colours(place) == ("yuv420p10le", 9, 16, 9)
-    command = [process.find(), "-nostdin", "-hide_banner", "-i", str(place)]
+    command = [binary.find(), "-nostdin", "-hide_banner", "-i", str(place)]
     told = subprocess.run(command, check=False, capture_output=True, timeout=60).stderr.decode()
     assert "max_luminance=1000" in told
     assert "MaxCLL=1000, MaxFALL=400" in told
@@ -328,7 +328,7 @@ def test_high_dynamic_range_becomes_standard_with_its_tags_and_none_of_the_other
     encoded(hdr10, inspected(hdr10), streams, places)
     for place in places:
         assert colours(place) == ("yuv420p", 1, 1, 1)
-        command = [process.find(), "-nostdin", "-hide_banner", "-i", str(place)]
+        command = [binary.find(), "-nostdin", "-hide_banner", "-i", str(place)]
         told = subprocess.run(command, check=False, capture_output=True, timeout=60).stderr.decode()
         assert "Mastering" not in told
 

@@ -15,8 +15,8 @@ from support.films import inspected, make
 
 from mediactl.media.audio import mixdown
 from mediactl.media.audio.mixdown import AudioRequest
-from mediactl.media.ffmpeg import process
-from mediactl.media.inspect import streams
+from mediactl.media.ffmpeg import binary
+from mediactl.media.inspect import diagnosis, streams
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -40,7 +40,7 @@ def encoded(path: Path, *wanted: AudioRequest) -> tuple[list[Path], list[str]]:
             folder=os.fsencode(folder),
             report=lambda _: None,
         )
-        damaged = len(complaints) >= streams.DAMAGED
+        damaged = len(complaints) >= diagnosis.DAMAGED
         warnings = mixdown.checked(found, wanted, places, Limits(), damaged, file.fileno())
     assert len(list(folder.iterdir())) == len(wanted)
     return [Path(os.fsdecode(place)) for place in places.values()], warnings
@@ -50,7 +50,7 @@ def samples(path: Path, rate: int = 48_000) -> list[array[float]]:
     """What players hear: each channel's samples, by ffmpeg, so that edit lists are followed."""
     with av.open(str(path)) as container:
         channels = container.streams.audio[0].codec_context.channels
-    command = [process.find(), "-v", "error", "-i", str(path), "-map", "0:a:0", "-ar", str(rate), "-f", "f32le", "-"]
+    command = [binary.find(), "-v", "error", "-i", str(path), "-map", "0:a:0", "-ar", str(rate), "-f", "f32le", "-"]
     whole = array("f", subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
     return [whole[channel::channels] for channel in range(channels)]
 
@@ -184,13 +184,13 @@ def test_real_films_keep_every_sound(corpus: Path, tmp_path: Path) -> None:
         found = inspected(path)
         copy = tmp_path / path.name
         copy.symlink_to(path)
-        if not found.sounds or found.info.duration is None or found.info.duration > 60:
+        if not found.audios or found.info.duration is None or found.info.duration > 60:
             continue
         (file,), warnings = encoded(
-            copy, AudioRequest(found.sounds[0].ordinal, 128, min(2, found.info.audio[0].channels))
+            copy, AudioRequest(found.audios[0].ordinal, 128, min(2, found.info.audio[0].channels))
         )
-        assert found.picture
-        end = max(found.sounds[0].end, found.picture.end)
+        assert found.video
+        end = max(found.audios[0].end, found.video.end)
         rate = inspected(file).info.audio[0].sample_rate
         assert len(samples(file, rate)[0]) / rate == pytest.approx(end, abs=0.03), path.name
         told[path.name] = warnings

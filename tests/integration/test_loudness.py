@@ -15,7 +15,7 @@ from test_film_sounds import samples
 from mediactl.core.errors import JobFailed
 from mediactl.media.audio import loudness
 from mediactl.media.audio.loudness import Loudness
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary
 from mediactl.model.assets import Target
 
 NOISE = ("-f", "lavfi", "-i", "anoisesrc=d=6:r=48000:c=pink:a=0.1:seed=1")
@@ -30,7 +30,7 @@ def target(format: str, lufs: float | None, channels: int = 2, name: str = "audi
 
 def measured(path: Path) -> Loudness:
     """By ffmpeg's ebur128, of the finished file."""
-    command = [process.find(), "-hide_banner", "-nostats", "-i", str(path), "-map", "0:a"]
+    command = [binary.find(), "-hide_banner", "-nostats", "-i", str(path), "-map", "0:a"]
     command += ["-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-"]
     done = subprocess.run(command, check=True, capture_output=True, timeout=60)
     return loudness.parsed(done.stderr.decode())

@@ -13,7 +13,7 @@ from support import hls_check, hls_films
 
 from mediactl.core.errors import JobFailed, MachineBlocked
 from mediactl.media.hls import playlists
-from mediactl.media.inspect import durations
+from mediactl.media.inspect import isobmff
 from mediactl.media.mp4 import fragments, languages, package
 from mediactl.media.mp4.package import AudioFile
 from mediactl.model.media import Chapter, SubtitleStream
@@ -50,7 +50,7 @@ def top(file: Path) -> list[bytes]:
     """Types of a file's boxes."""
     fd = os.open(file, os.O_RDONLY)
     try:
-        return [kind for kind, _, _ in durations.boxes(fd)]
+        return [kind for kind, _, _ in isobmff.top_level_boxes(fd)]
     finally:
         os.close(fd)
 

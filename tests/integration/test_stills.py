@@ -14,7 +14,7 @@ from PIL import Image, ImageChops, ImageSequence, ImageStat
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.drafts import Drafts
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary, process
 from mediactl.media.inspect import streams
 from mediactl.media.stills import stills
 from mediactl.model.assets import Target
@@ -34,7 +34,7 @@ def film(path: Path, *scenes: str, options: tuple[str, ...] = ("-g", "10")) -> P
     graph = ";".join(f"{scene},setsar=1,format=yuv420p[v{number}]" for number, scene in enumerate(scenes))
     joined = "".join(f"[v{number}]" for number in range(len(scenes))) + f"concat=n={len(scenes)}"
     encoder = () if "-c:v" in options else ("-c:v", "libx264", "-preset", "ultrafast")
-    command = [process.find(), "-v", "error", "-y", "-filter_complex", f"{graph};{joined}", *encoder, *options]
+    command = [binary.find(), "-v", "error", "-y", "-filter_complex", f"{graph};{joined}", *encoder, *options]
     subprocess.run([*command, str(path)], check=True, timeout=60)
     return path
 
@@ -112,7 +112,7 @@ def test_a_poster_is_neither_black_nor_a_title_nor_fog_nor_blurred(tmp_path: Pat
     for second in (start, start + 1):
         frame = tmp_path / f"{second}.png"
         subprocess.run(
-            [process.find(), "-v", "error", "-ss", f"{second}", "-i", str(source), "-frames:v", "1", str(frame)],
+            [binary.find(), "-v", "error", "-ss", f"{second}", "-i", str(source), "-frames:v", "1", str(frame)],
             check=True,
         )
         near.append(unlike(Image.open(file), Image.open(frame)))
@@ -178,8 +178,8 @@ def stills_keys(source: Path) -> list[float]:
     fd = os.open(source, os.O_RDONLY)
     try:
         found = streams.inspect(fd, "mp4", Limits())
-        assert found.picture
-        return list(frames.film(fd, found, found.picture, Limits(), 1, os.fsencode(source.parent)).keys)
+        assert found.video
+        return list(frames.film(fd, found, found.video, Limits(), 1, os.fsencode(source.parent)).keys)
     finally:
         os.close(fd)
 
@@ -197,7 +197,7 @@ def test_a_rotated_film_gives_upright_stills(tmp_path: Path) -> None:
     flat = film(tmp_path / "flat.mp4", split)
     turned = tmp_path / "turned.mp4"
     # Counter-clockwise: the white half on the left goes to the bottom.
-    command = [process.find(), "-v", "error", "-display_rotation", "90", "-i", str(flat), "-c", "copy", str(turned)]
+    command = [binary.find(), "-v", "error", "-display_rotation", "90", "-i", str(flat), "-c", "copy", str(turned)]
     subprocess.run(command, check=True)
     _, files = render(turned, poster(64, 128), storyboard(1, 5, columns=1, size=(64, 128)), preview(1, size=(64, 128)))
     for file in files:
@@ -280,7 +280,7 @@ def test_nothing_of_earlier_frames_stays_in_a_preview_of_a_film_that_fades_in(tm
     source = film(tmp_path / "film.mp4", sky, options=("-qp", "0", "-g", "1"))
     _, [file] = render(source, preview(2.0))
     decoded = subprocess.run(
-        [process.find(), "-v", "error", "-i", str(source), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+        [binary.find(), "-v", "error", "-i", str(source), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
         check=True, stdout=subprocess.PIPE, timeout=60,
     ).stdout  # fmt: skip
     size = 320 * 180 * 3

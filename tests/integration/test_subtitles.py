@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mediactl.core.errors import JobFailed
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary
 from mediactl.media.inspect import streams
 from mediactl.media.video import subtitles
 from mediactl.media.video.subtitles import Cue
@@ -44,7 +44,7 @@ Dialogue: 0,0:00:02.00,0:00:09.00,Default,,0,0,0,,{\\b1}bold
 def film(path: Path, *more: str, seconds: float = 4) -> Path:
     """A film with subtitle files muxed in."""
     picture = ("-f", "lavfi", "-i", f"testsrc2=s=64x64:r=10:d={seconds}")
-    command = [process.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *picture, *more, str(path)]
+    command = [binary.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *picture, *more, str(path)]
     subprocess.run(command, check=True, timeout=60)
     return path
 

@@ -12,7 +12,7 @@ from support.films import inspected, make
 
 from mediactl.core.errors import JobFailed
 from mediactl.media.audio import render
-from mediactl.media.inspect import streams
+from mediactl.media.inspect import streams, verify
 from mediactl.model.assets import Target
 from mediactl.model.media import Chapter, Limits
 
@@ -49,16 +49,16 @@ def test_every_sound_is_told_and_the_default_one_is_the_one_that_is_heard(rich: 
         ("eng", "Director", True),
         ("deu", "", True),
     ]
-    assert [sound.ordinal for sound in found.sounds] == [0, 1]
-    assert found.sound == found.sounds[1]
-    assert all(sound.end == pytest.approx(3.0, abs=0.1) for sound in found.sounds)
+    assert [sound.ordinal for sound in found.audios] == [0, 1]
+    assert found.audio == found.audios[1]
+    assert all(sound.end == pytest.approx(3.0, abs=0.1) for sound in found.audios)
 
 
 def test_texts_and_chapters_are_told(rich: Path) -> None:
     found = inspected(rich)
     assert found.info.subtitles == ("subrip", "subrip")
     assert [(text.language, text.text) for text in found.info.texts] == [("", True), ("fra", True)]
-    assert [text.ordinal for text in found.texts] == [0, 1]
+    assert [text.ordinal for text in found.subtitles] == [0, 1]
     end = found.info.duration
     assert end
     assert found.info.chapters == (Chapter(0.0, 1.0, "One"), Chapter(1.0, end, "Two [1m"))
@@ -111,7 +111,7 @@ def test_a_sound_that_cannot_be_decoded_is_told_and_not_offered(tmp_path: Path) 
     path.write_bytes(content)
     found = inspected(path)
     assert [track.playable for track in found.info.audio] == [True, False]
-    assert [sound.ordinal for sound in found.sounds] == [0]
+    assert [sound.ordinal for sound in found.audios] == [0]
 
 
 def test_an_interlaced_film_is_told(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_an_output_that_is_broken_anywhere_is_found_out(share: float, tmp_path: 
         *("-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=20", "-c:v", "libx264", "-g", "10", "-bf", "0"),
     )
     with path.open("rb") as file:
-        assert streams.reinspect(file.fileno(), "a.mp4", Limits()).picture
+        assert verify.verified(file.fileno(), "a.mp4", Limits()).video
     content = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
         places = [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
@@ -159,8 +159,8 @@ def test_an_output_that_is_broken_anywhere_is_found_out(share: float, tmp_path: 
     for place, size in places[first : first + 60]:
         content[place : place + size] = bytes(size)
     path.write_bytes(content)
-    with path.open("rb") as file, pytest.raises(JobFailed, match="came out broken"):
-        streams.reinspect(file.fileno(), "a.mp4", Limits())
+    with path.open("rb") as file, pytest.raises(JobFailed, match="invalid output"):
+        verify.verified(file.fileno(), "a.mp4", Limits())
 
 
 def test_an_output_whose_sound_is_shorter_than_its_picture_is_whole(tmp_path: Path) -> None:
@@ -169,9 +169,9 @@ def test_an_output_whose_sound_is_shorter_than_its_picture_is_whole(tmp_path: Pa
         *("-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=10", "-f", "lavfi", "-i", "sine=d=2", "-c:v", "libx264"),
     )
     with path.open("rb") as file:
-        made = streams.reinspect(file.fileno(), "a.mp4", Limits())
-    assert made.sound
-    assert made.sound.end == pytest.approx(2.0, abs=0.05)
+        made = verify.verified(file.fileno(), "a.mp4", Limits())
+    assert made.audio
+    assert made.audio.end == pytest.approx(2.0, abs=0.05)
 
 
 @pytest.mark.parametrize("rate", ["1/5", "1/10", "30000/1001"])
@@ -179,7 +179,7 @@ def test_a_slide_show_is_whole(rate: str, tmp_path: Path) -> None:
     picture = ("-f", "lavfi", "-i", f"testsrc2=s=64x64:r={rate}:d=10")
     path = make(tmp_path / "a.mp4", *picture, *TONE, "-c:v", "libx264", "-output_ts_offset", "0.066")
     with path.open("rb") as file:
-        assert streams.reinspect(file.fileno(), "a.mp4", Limits()).picture
+        assert verify.verified(file.fileno(), "a.mp4", Limits()).video
 
 
 def test_frames_are_counted_where_the_header_tells_twice_their_rate(tmp_path: Path) -> None:

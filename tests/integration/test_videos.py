@@ -22,10 +22,10 @@ from support.films import make
 from mediactl.core.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
 from mediactl.core.files import fingerprint
 from mediactl.media.drafts import Drafts
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary, command, process
 from mediactl.media.ffmpeg.bundled import series
 from mediactl.media.ffmpeg.versions import encoder_versions
-from mediactl.media.inspect import durations, streams
+from mediactl.media.inspect import isobmff, streams
 from mediactl.media.video import render as video
 from mediactl.model.assets import Target
 from mediactl.model.jobs import MakeTask
@@ -131,7 +131,7 @@ def test_a_film_becomes_an_mp4_that_plays_while_it_loads(plain: Path, tmp_path: 
         )  # fmt: skip
         assert picture.profile == "High"
         assert sound.codec_context.name == "aac"
-        assert durations.streamable(file.fileno())
+        assert isobmff.is_faststart(file.fileno())
         assert len(frame_times(container)) == 25
     draft, poster = made.drafts.files
     assert (draft.media_type, draft.width, draft.height) == ("video/mp4", 128, 96)
@@ -383,8 +383,8 @@ def run_ffmpeg(source: Path, folder: Path, report: Callable[[float], None]) -> N
     """The bare run of the binary, without probing first."""
     with source.open("rb") as file:
         fd = file.fileno()
-        node = process.output([process.source(fd, 1)], os.fsencode(folder / "v.mp4"), "mp4", Limits())
-        argv = process.arguments(node, threads=1)
+        node = command.output([command.source(fd, 1)], os.fsencode(folder / "v.mp4"), "mp4", Limits())
+        argv = command.arguments(node, threads=1)
         process.run(argv, input_fd=fd, folder=os.fsencode(folder), expected=1.0, rate=None, report=report)
 
 
@@ -488,7 +488,7 @@ def test_exit_codes_tell_whose_fault_it_is(
         f"#!/bin/sh\nhead -c 100000 /dev/zero | tr '\\0' x >&2\necho >&2\necho the reason >&2\nexit {status}\n"
     )
     fake.chmod(0o755)
-    monkeypatch.setenv(process.VARIABLE, str(fake))
+    monkeypatch.setenv(binary.VARIABLE, str(fake))
     with pytest.raises(error) as caught:
         render(plain, film_target(160, 120), folder=tmp_path / "out")
     assert "\n" not in str(caught.value)
@@ -509,18 +509,18 @@ def test_ffmpeg_gets_no_environment_that_changes_what_it_does(
 
 def test_a_missing_binary_or_encoder_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not an executable file; correct or unset MEDIACTL_FFMPEG"):
-        process.find(str(tmp_path / "none"))
-    process.check({"libx264", "aac", "libopus", "png"})
+        binary.find(str(tmp_path / "none"))
+    binary.check({"libx264", "aac", "libopus", "png"})
     with pytest.raises(UsageError, match="has no encoder no-such-encoder; "):
-        process.check({"aac", "no-such-encoder"})
+        binary.check({"aac", "no-such-encoder"})
 
 
 def test_versions_are_series_and_the_name_of_the_bundled_binary_tells_the_truth() -> None:
     assert [series(word) for word in ("n9.0.2-17-g2a571b6068", "v9.0.2", "10.1.1", "N-1-gabc")] == [
         "9.0", "9.0", "10.1", "N-1-gabc",
     ]  # fmt: skip
-    assert encoder_versions()["ffmpeg"] == process.version(process.find())
-    assert encoder_versions(process.find()) == encoder_versions()
+    assert encoder_versions()["ffmpeg"] == binary.version(binary.find())
+    assert encoder_versions(binary.find()) == encoder_versions()
 
 
 @pytest.mark.parametrize("name", SHORT_FILMS)

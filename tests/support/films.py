@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary
 from mediactl.media.inspect import streams
 from mediactl.media.inspect.streams import Streams
 from mediactl.model.media import Limits
@@ -13,7 +13,7 @@ from mediactl.model.media import Limits
 
 def make(path: Path, *arguments: str) -> Path:
     """A film or a recording, made by ffmpeg."""
-    command = [process.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
+    command = [binary.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
     subprocess.run(command, check=True, timeout=60)
     return path
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary
 from mediactl.media.hls import playlists
 from mediactl.media.mp4 import fragments, package
 from mediactl.model.media import SubtitleStream
@@ -27,7 +27,7 @@ _EXACT = ("-flags:v", "+bitexact", "-flags:a", "+bitexact", "-fflags", "+bitexac
 
 def run(*arguments: str | Path) -> None:
     """One run of ffmpeg."""
-    command = [process.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)]
+    command = [binary.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)]
     subprocess.run(command, check=True, timeout=100, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from av.stream import Disposition
 
 from mediactl.core.errors import JobFailed, RejectedInput
-from mediactl.media.inspect import describe, durations, streams
+from mediactl.media.inspect import demux, describe
 from mediactl.model.media import Limits
 
 SIDE = 1_000
@@ -57,7 +57,7 @@ def drawn(fd: int, limits: Limits) -> Cover | None:
 def _front(fd: int, limits: Limits) -> tuple[str, bytes] | None:
     """Format and file of the picture that is called the front cover, else of the first one."""
     pictures: dict[int, tuple[str, bytes]] = {}
-    with streams.opened(fd, limits) as container:
+    with demux.opened(fd, limits) as container:
         attached = [
             stream
             for stream in container.streams.video
@@ -65,7 +65,7 @@ def _front(fd: int, limits: Limits) -> tuple[str, bytes] | None:
         ]
         if not attached:
             return None
-        for packet in durations.packets(container, *attached):
+        for packet in demux.packets(container, *attached):
             index = packet.stream.index
             if 0 < packet.size <= _LARGEST and index not in pictures:
                 pictures[index] = (_FORMATS[describe.codec(packet.stream)], bytes(packet))

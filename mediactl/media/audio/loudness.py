@@ -16,9 +16,9 @@ import msgspec
 from mediactl.core.errors import JobFailed
 from mediactl.media.audio import mixdown
 from mediactl.media.drafts import Report
-from mediactl.media.ffmpeg import process
-from mediactl.media.inspect import streams
-from mediactl.media.inspect.streams import Sound
+from mediactl.media.ffmpeg import command, process
+from mediactl.media.inspect import diagnosis
+from mediactl.media.inspect.streams import InputAudio
 from mediactl.model.media import Limits
 
 PEAK = -1.5
@@ -58,15 +58,23 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def measure(
-    fd: int, sound: Sound, encoder: str, channels: int, *, threads: int, limits: Limits, folder: bytes, report: Report
+    fd: int,
+    sound: InputAudio,
+    encoder: str,
+    channels: int,
+    *,
+    threads: int,
+    limits: Limits,
+    folder: bytes,
+    report: Report,
 ) -> Loudness:
     """Loudness of a sound track mixed to so many channels. Raises RejectedInput, JobFailed or MachineBlocked."""
-    stream = mixdown.mixed(mixdown.straight(process.source(fd, threads), sound), encoder, channels)
+    stream = mixdown.mixed(mixdown.straight(command.source(fd, threads), sound), encoder, channels)
     stream = stream.filter("ebur128", peak="true", framelog="quiet")
     try:
         told = process.run(
             # Its summary is no error; ``run`` asks for errors alone.
-            ["-loglevel", "level+info", "-nostats", *process.arguments(nothing(stream, limits), threads=threads)],
+            ["-loglevel", "level+info", "-nostats", *command.arguments(nothing(stream, limits), threads=threads)],
             input_fd=fd,
             folder=folder,
             expected=sound.end,
@@ -74,13 +82,13 @@ def measure(
             report=report,
         )
     except process.FfmpegFailed as error:
-        raise streams.judged(error, fd, limits) from error
+        raise diagnosis.cause(error, fd, limits) from error
     return parsed("\n".join(told))
 
 
 def nothing(stream: Any, limits: Limits) -> Any:
     """An output node that takes a stream and writes nothing."""
-    return process.output([stream], b"nothing", "null", limits)
+    return command.output([stream], b"nothing", "null", limits)
 
 
 def parsed(told: str) -> Loudness:

@@ -1,4 +1,4 @@
-"""Sound tracks as ffmpeg filters and outputs; the sound of films: each track encoded once, whole, in its own file.
+"""InputAudio tracks as ffmpeg filters and outputs; the sound of films: each track encoded once, whole, in its own file.
 
 All filters of one run must be in one graph: given several (``-af`` for each output), ffmpeg 9 deadlocks on some
 sounds with gaps. ffmpeg-python makes one graph of all nodes of a run, so nodes are what is passed around here.
@@ -15,9 +15,9 @@ import msgspec
 from mediactl.core.errors import JobFailed
 from mediactl.media.audio import resync, statistics
 from mediactl.media.drafts import Report
-from mediactl.media.ffmpeg import process
-from mediactl.media.inspect import durations, streams
-from mediactl.media.inspect.streams import Sound, Streams
+from mediactl.media.ffmpeg import command, process
+from mediactl.media.inspect import diagnosis, durations, verify
+from mediactl.media.inspect.streams import InputAudio, Streams
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -59,9 +59,9 @@ def of_target(found: Streams, target: Target) -> AudioRequest | None:
     params = target.params
     if target.operation == "sound":
         return AudioRequest(int(params["track"]), int(params["bitrate"]), int(params["channels"]))
-    if target.operation == "video" and params.get("sound") and found.sound:
-        track = found.sound
-        return AudioRequest(track.ordinal, int(params["audio_bitrate"]), min(2, track.track.channels))
+    if target.operation == "video" and params.get("sound") and found.audio:
+        track = found.audio
+        return AudioRequest(track.ordinal, int(params["audio_bitrate"]), min(2, track.stream.channels))
     return None
 
 
@@ -78,13 +78,13 @@ def video_audio(
     outputs = []
     for ordinal, several in _by_track(wanted).items():
         sound = _playable(found, ordinal)
-        end = max(sound.end, found.picture.end if found.picture else 0.0)
+        end = max(sound.end, found.video.end if found.video else 0.0)
         stream = statistics.noticing(straight(source, sound), places[several[0]])
         stream = stream.filter("apad", whole_dur=f"{end:.6f}").filter("atrim", end=f"{end:.6f}")
         for each, branch in zip(several, split(stream, len(several)), strict=True):
             chosen = options("aac", each.bitrate, sound)
             mixed_ = mixed(branch, "aac", each.channels)
-            outputs.append(process.output([mixed_], places[each], "mp4", limits, movflags="+faststart", **chosen))
+            outputs.append(command.output([mixed_], places[each], "mp4", limits, movflags="+faststart", **chosen))
     return outputs
 
 
@@ -103,12 +103,12 @@ def encode_audio(
 
     Raises RejectedInput, JobFailed or MachineBlocked.
     """
-    outputs = video_audio(process.source(fd, threads), found, wanted, places, limits)
+    outputs = video_audio(command.source(fd, threads), found, wanted, places, limits)
     expected = max(_playable(found, each.ordinal).end for each in wanted)
     try:
         return process.run(
             # However much of a sound is broken, a film is worth having; ffmpeg gives up at two thirds of the packets.
-            ["-max_error_rate", "1", *process.arguments(*outputs, threads=threads)],
+            ["-max_error_rate", "1", *command.arguments(*outputs, threads=threads)],
             input_fd=fd,
             folder=folder,
             expected=expected,
@@ -117,7 +117,7 @@ def encode_audio(
         )
     except process.FfmpegFailed as error:
         forget(places)
-        raise streams.judged(error, fd, limits) from error
+        raise diagnosis.cause(error, fd, limits) from error
 
 
 def checked(
@@ -139,11 +139,11 @@ def checked(
     warnings: list[str] = []
     for ordinal, several in _by_track(wanted).items():
         sound = _playable(found, ordinal)
-        what = "the sound" if len(found.sounds) == 1 else f"sound track {ordinal + 1}"
+        what = "the sound" if len(found.audios) == 1 else f"sound track {ordinal + 1}"
         if fd is not None and any(resync.jumps(places[each]) for each in several):
             _made_even(fd, found, several, places, threads, limits, report)
             warnings.append(f"{what} changes its channels or its rate in the middle: it was made uniform")
-        noticed = statistics.noticed(places[several[0]], sound.track.sample_rate, sound.track.channels)
+        noticed = statistics.noticed(places[several[0]], sound.stream.sample_rate, sound.stream.channels)
         if noticed:
             warnings += statistics.remarks(noticed, what)
             missing = sound.end - noticed.end
@@ -151,7 +151,7 @@ def checked(
                 warnings.append(
                     f"{what} is broken after {noticed.end:.1f} s of {sound.end:.1f} s: it is silent from there on"
                 )
-        end = max(sound.end, found.picture.end if found.picture else 0.0)
+        end = max(sound.end, found.video.end if found.video else 0.0)
         if noticed and noticed.end - end > _CUT:
             warnings.append(f"{what} lasts {noticed.end:.2f} s, the film {end:.2f} s: the rest of it is cut off")
         for each in several:
@@ -170,14 +170,14 @@ def _made_even(
 ) -> None:
     """Make the files of one track anew."""
     sound, folder = _playable(found, wanted[0].ordinal), os.path.dirname(places[wanted[0]])
-    stream = source = process.source(fd, threads)
+    stream = source = command.source(fd, threads)
     stream = mixed(source[str(sound.index)].filter("aresample", **{"async": 1}), "aac", wanted[0].channels)
     with resync.uniform(fd, stream, sound, places[wanted[0]], threads, limits, report) as (other, index, start):
         # Its own start is where the track begins in the film.
-        source = process.source(other, threads, itsoffset=f"{start:.6f}")
+        source = command.source(other, threads, itsoffset=f"{start:.6f}")
         moved = msgspec.structs.replace(sound, index=index)
         outputs = video_audio(source, msgspec.structs.replace(found, sounds=(moved,)), wanted, places, limits)
-        arguments = process.arguments(*outputs, threads=threads)
+        arguments = command.arguments(*outputs, threads=threads)
         process.run(arguments, input_fd=other, folder=folder, expected=sound.end, rate=None, report=report)
 
 
@@ -187,7 +187,7 @@ def forget(places: Mapping[AudioRequest, bytes]) -> None:
         statistics.forget(place)
 
 
-def straight(source: Any, sound: Sound) -> Any:
+def straight(source: Any, sound: InputAudio) -> Any:
     """The sound track of an ffmpeg-python input: it begins at 0, gaps are silence, overlaps are cut.
 
     What is less than a tenth of a second off is brought back by playing it a little faster or slower: small gaps, as
@@ -215,16 +215,16 @@ def mixed(stream: Any, encoder: str, channels: int) -> Any:
     return stream.filter("aformat", channel_layouts=layouts[channels - 1])
 
 
-def options(encoder: str, bitrate: int, sound: Sound) -> dict[str, Any]:
+def options(encoder: str, bitrate: int, sound: InputAudio) -> dict[str, Any]:
     """ffmpeg options that encode a sound track; ``bitrate`` in kbit/s."""
     chosen: dict[str, Any] = {
         "c:a": encoder,
         "b:a": f"{bitrate}k",
-        "ar": _OPUS_RATE if encoder == "libopus" else _aac_rate(sound.track.sample_rate),
+        "ar": _OPUS_RATE if encoder == "libopus" else _aac_rate(sound.stream.sample_rate),
         "flags:a": "+bitexact",
     }
-    if sound.track.language:
-        chosen["metadata:s:a:0"] = f"language={sound.track.language}"
+    if sound.stream.language:
+        chosen["metadata:s:a:0"] = f"language={sound.stream.language}"
     return chosen
 
 
@@ -239,21 +239,21 @@ def _check(wanted: AudioRequest, place: bytes, end: float, limits: Limits) -> No
     name = f"sound track {wanted.ordinal + 1}"
     fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        made = streams.reinspect(fd, name, limits)
+        made = verify.verified(fd, name, limits)
     finally:
         os.close(fd)
-    if made.picture or not made.sound or made.sound.track.codec != "aac":
+    if made.video or not made.audio or made.audio.stream.codec != "aac":
         raise JobFailed(f"{name}: came out with other tracks than asked for")
-    if made.sound.track.channels != wanted.channels:
-        raise JobFailed(f"{name}: came out with {made.sound.track.channels} channels instead of {wanted.channels}")
+    if made.audio.stream.channels != wanted.channels:
+        raise JobFailed(f"{name}: came out with {made.audio.stream.channels} channels instead of {wanted.channels}")
     if resync.jumps(place):
         raise JobFailed(f"{name}: came out of step: its channels or its rate change in the middle")
-    if abs(made.sound.end - end) > durations.TOLERANCE + _LAST_PACKET:
-        raise JobFailed(f"{name}: came out {made.sound.end:.2f} s long instead of {end:.2f} s")
+    if abs(made.audio.end - end) > durations.TOLERANCE + _LAST_PACKET:
+        raise JobFailed(f"{name}: came out {made.audio.end:.2f} s long instead of {end:.2f} s")
 
 
-def _playable(found: Streams, ordinal: int) -> Sound:
-    for sound in found.sounds:
+def _playable(found: Streams, ordinal: int) -> InputAudio:
+    for sound in found.audios:
         if sound.ordinal == ordinal:
             return sound
     raise JobFailed(f"sound track {ordinal + 1} cannot be played, though it was planned")

@@ -1,4 +1,4 @@
-"""Sound: all missing files of a recording in one ffmpeg run, each verified; and what films need for their sound.
+"""InputAudio: all missing files of a recording in one ffmpeg run, each verified; and what films need for their sound.
 
 AAC in .m4a that plays while it loads, Opus in .opus (Ogg); title, artist and the like, chapters and the cover are kept,
 nothing else is.
@@ -17,20 +17,14 @@ from mediactl.core.files import remove_if_there
 from mediactl.media.audio import cover, loudness, mixdown, resync, statistics, waveform
 from mediactl.media.audio.cover import Cover
 from mediactl.media.audio.loudness import Change, Loudness
-from mediactl.media.audio.mixdown import AudioRequest as AudioRequest
-from mediactl.media.audio.mixdown import checked as checked
-from mediactl.media.audio.mixdown import encode_audio as encode_audio
-from mediactl.media.audio.mixdown import video_audio as video_audio
 from mediactl.media.drafts import Draft, Drafts, Report, Temporary
-from mediactl.media.ffmpeg import process
-from mediactl.media.inspect import durations, streams
-from mediactl.media.inspect.streams import Sound, Streams
+from mediactl.media.ffmpeg import command, process
+from mediactl.media.inspect import diagnosis, durations, isobmff, streams, verify
+from mediactl.media.inspect.streams import InputAudio, Streams
 from mediactl.media.mp4 import labels
 from mediactl.model.assets import Target
 from mediactl.model.jobs import MakeTask
 
-ENCODERS = frozenset({"aac", "libopus"})
-"""What ``ffmpeg.check`` must find before recordings are rendered."""
 FORMATS = {
     "m4a": ("aac", "aac", "ipod", "audio/mp4"),
     "opus": ("libopus", "opus", "opus", "audio/ogg; codecs=opus"),
@@ -52,10 +46,10 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
     otherwise or an output is not what was asked for, MachineBlocked when the disk is full.
     """
     found = streams.inspect(fd, task.source.format, task.limits)
-    if found.sound is None:
+    if found.audio is None:
         raise RejectedInput("has no sound track that can be decoded")
     places = {target.name: temporary(target.name) for target in targets}
-    work = _Work(fd, task, found, found.sound, places)
+    work = _Work(fd, task, found, found.audio, places)
     try:
         return work.done(targets, report)
     finally:
@@ -65,7 +59,7 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
 class _Work:
     """One recording on its way through ffmpeg."""
 
-    def __init__(self, fd: int, task: MakeTask, found: Streams, sound: Sound, places: dict[str, bytes]) -> None:
+    def __init__(self, fd: int, task: MakeTask, found: Streams, sound: InputAudio, places: dict[str, bytes]) -> None:
         self._fd, self._task, self._found, self._sound, self._places = fd, task, found, sound, places
         self._first = next(iter(places.values()))
         self._also: list[tuple[str, bytes]] = []
@@ -85,9 +79,9 @@ class _Work:
 
         complaints = self._encoded(self._fd, self._sound, targets, changes, encoding)
         if any(resync.jumps(self._places[target.name]) for target in files):
-            source = process.source(self._fd, self._task.threads)[str(self._sound.index)]
+            source = command.source(self._fd, self._task.threads)[str(self._sound.index)]
             stream = mixdown.mixed(
-                source.filter("aresample", **{"async": 1}), "aac", min(8, self._sound.track.channels)
+                source.filter("aresample", **{"async": 1}), "aac", min(8, self._sound.stream.channels)
             )
             self._warnings.append("the recording changes its channels or its rate in the middle: it was made uniform")
             with resync.uniform(self._fd, stream, self._sound, self._first, self._task.threads, self._task.limits) as (
@@ -97,14 +91,14 @@ class _Work:
             ):
                 sound = msgspec.structs.replace(self._sound, index=index)
                 self._encoded(other, sound, targets, changes, encoding)
-        return self._judged(targets, changes, len(complaints) >= streams.DAMAGED, report)
+        return self._judged(targets, changes, len(complaints) >= diagnosis.DAMAGED, report)
 
     def _encoded(
-        self, fd: int, sound: Sound, targets: tuple[Target, ...], changes: dict[_Mix, Change], report: Report
+        self, fd: int, sound: InputAudio, targets: tuple[Target, ...], changes: dict[_Mix, Change], report: Report
     ) -> list[str]:
         """Write all targets from a track of this file; what ffmpeg complained about."""
         self._also = []
-        stream = statistics.noticing(mixdown.straight(process.source(fd, self._task.threads), sound), self._first)
+        stream = statistics.noticing(mixdown.straight(command.source(fd, self._task.threads), sound), self._first)
         outputs = []
         for target, branch in zip(targets, mixdown.split(stream, len(targets)), strict=True):
             place = self._places[target.name]
@@ -114,7 +108,7 @@ class _Work:
                 outputs.append(self._output(branch, target, changes.get(_mix(target))))
         try:
             return process.run(
-                process.arguments(*outputs, threads=self._task.threads, also=self._also),
+                command.arguments(*outputs, threads=self._task.threads, also=self._also),
                 input_fd=fd,
                 folder=os.path.dirname(self._first),
                 expected=sound.end,
@@ -122,7 +116,7 @@ class _Work:
                 report=report,
             )
         except process.FfmpegFailed as error:
-            raise streams.judged(error, fd, self._task.limits) from error
+            raise diagnosis.cause(error, fd, self._task.limits) from error
 
     def clean(self) -> None:
         """Leave nothing beside the places."""
@@ -138,9 +132,9 @@ class _Work:
         sound, drafts = self._sound, []
         if damaged:
             self._warnings.append("parts of the recording are damaged and may sound wrong")
-        noticed = statistics.noticed(self._first, sound.track.sample_rate, sound.track.channels)
+        noticed = statistics.noticed(self._first, sound.stream.sample_rate, sound.stream.channels)
         if noticed:
-            durations.compared("the recording", sound.end, noticed.end, 0.0, damaged)
+            durations.compare("the recording", sound.end, noticed.end, 0.0, damaged)
             self._warnings += statistics.remarks(noticed, "the recording")
         for number, target in enumerate(targets, 1):
             place = self._places[target.name]
@@ -157,21 +151,21 @@ class _Work:
         channels, place = int(target.params["channels"]), self._places[target.name]
         fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            made = streams.reinspect(fd, target.name, self._task.limits)
-            streamable = muxer != "ipod" or durations.streamable(fd)
-            if made.picture or not made.sound or made.sound.track.codec != codec:
+            made = verify.verified(fd, target.name, self._task.limits)
+            streamable = muxer != "ipod" or isobmff.is_faststart(fd)
+            if made.video or not made.audio or made.audio.stream.codec != codec:
                 raise JobFailed(f"{target.name}: came out with other tracks than asked for")
-            if made.sound.track.channels != channels:
-                raise JobFailed(f"{target.name}: came out with {made.sound.track.channels} channels")
+            if made.audio.stream.channels != channels:
+                raise JobFailed(f"{target.name}: came out with {made.audio.stream.channels} channels")
             if not streamable:
                 raise JobFailed(f"{target.name}: came out with its index at the end")
             if change and change.dynamic:
-                reached = self._measured(fd, made.sound, encoder, channels, lambda _: None)
+                reached = self._measured(fd, made.audio, encoder, channels, lambda _: None)
                 if remark := loudness.shortfall(reached, float(target.params["loudness"])):
                     self._warnings.append(f"{target.name} {remark}")
         finally:
             os.close(fd)
-        self._warnings.append(durations.compared("the recording", self._sound.end, made.sound.end, 0.0, damaged))
+        self._warnings.append(durations.compare("the recording", self._sound.end, made.audio.end, 0.0, damaged))
         return Draft(target, place, media_type, duration=made.info.duration)
 
     def _changes(self, files: list[Target], report: Report) -> dict[_Mix, Change]:
@@ -190,7 +184,7 @@ class _Work:
                 self._warnings.append(f"the recording {how.remark}")
         return made
 
-    def _measured(self, fd: int, sound: Sound, encoder: str, channels: int, report: Report) -> Loudness:
+    def _measured(self, fd: int, sound: InputAudio, encoder: str, channels: int, report: Report) -> Loudness:
         folder, limits = os.path.dirname(self._first), self._task.limits
         return loudness.measure(
             fd, sound, encoder, channels, threads=self._task.threads, limits=limits, folder=folder, report=report
@@ -219,7 +213,7 @@ class _Work:
             if drawn:
                 number = self._beside("mjpeg", place + b".cover", drawn.jpeg)
                 chosen |= {"map": f"{number}:v", "c:v": "copy", "disposition:v:0": "attached_pic"}
-        return process.output([stream], place, muxer, self._task.limits, **chosen)
+        return command.output([stream], place, muxer, self._task.limits, **chosen)
 
     def _beside(self, format: str, file: bytes, content: bytes) -> int:
         """Number of a new input with this content."""
@@ -235,31 +229,21 @@ def _mix(target: Target) -> _Mix:
     return encoder, int(target.params["channels"]), float(target.params.get("loudness", 0.0))
 
 
-def filled(source: Any, sound: Sound, count: int) -> list[Any]:
-    """The sound track of an ffmpeg-python input, ``count`` times, as ``sounds.straight`` makes it."""
-    return mixdown.split(mixdown.straight(source, sound), count)
-
-
-def options(encoder: str, bitrate: int, channels: int, sound: Sound) -> dict[str, Any]:
-    """ffmpeg options that encode a sound track; ``bitrate`` in kbit/s."""
-    return {**mixdown.options(encoder, bitrate, sound), "ac": channels}
-
-
 def left_out(found: Streams, targets: Sequence[Target]) -> list[str]:
     """A warning that names the tracks which none of these targets holds; none when no target holds any."""
     held = {target.operation for target in targets} & _HOLDING
     if not held:
         return []
     heard = {int(target.params["track"]) for target in targets if target.operation == "sound"}
-    if found.sound and ("audio" in held or any(target.params.get("sound") for target in targets)):
-        heard.add(found.sound.ordinal)
+    if found.audio and ("audio" in held or any(target.params.get("sound") for target in targets)):
+        heard.add(found.audio.ordinal)
     read = {int(target.params["track"]) for target in targets if target.operation == "text"}
     kept_cover = any(target.operation == "audio" and target.params.get("cover") for target in targets)
     counts = [
         (len(found.info.audio) - len(heard), "sound track"),
-        (found.videos - bool(found.picture), "film track"),
+        (found.video_count - bool(found.video), "film track"),
         (len(found.info.texts) - len(read), "subtitle track"),
-        (found.data, "data track"),
+        (found.data_count, "data track"),
     ]
     parts = [f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count > 0]
     parts += ["the cover art"] if found.cover and not kept_cover else []

@@ -15,9 +15,9 @@ import av
 
 from mediactl.core.files import remove_if_there
 from mediactl.media.drafts import Report
-from mediactl.media.ffmpeg import process
-from mediactl.media.inspect import streams
-from mediactl.media.inspect.streams import Sound
+from mediactl.media.ffmpeg import command, process
+from mediactl.media.inspect import demux
+from mediactl.media.inspect.streams import InputAudio
 from mediactl.model.media import Limits
 
 _SUFFIX = b".even"
@@ -43,18 +43,18 @@ def jumps(place: bytes) -> bool:
 
 @contextmanager
 def uniform(
-    fd: int, stream: Any, sound: Sound, place: bytes, threads: int, limits: Limits, report: Report = lambda _: None
+    fd: int, stream: Any, sound: InputAudio, place: bytes, threads: int, limits: Limits, report: Report = lambda _: None
 ) -> Iterator[tuple[int, int, float]]:
     """A file for the time of the block that holds ``stream``, of an open source: (descriptor, track index, seconds of
     the source at which it begins). It lies beside ``place``. Raises RejectedInput, JobFailed or MachineBlocked.
     """
     file = place + _SUFFIX
     try:
-        output = process.output([stream], file, "matroska", limits, **{"c:a": "flac", "ar": sound.track.sample_rate})
-        arguments = process.arguments(output, threads=threads)
+        output = command.output([stream], file, "matroska", limits, **{"c:a": "flac", "ar": sound.stream.sample_rate})
+        arguments = command.arguments(output, threads=threads)
         folder = os.path.dirname(place)
         process.run(arguments, input_fd=fd, folder=folder, expected=sound.end, rate=None, report=report)
-        with streams.opened(fd, limits) as source:
+        with demux.opened(fd, limits) as source:
             track = source.streams[sound.index]
             start = max(0.0, float((track.start_time or 0) * (track.time_base or 0)) - (source.start_time or 0) / 1e6)
         other = os.open(file, os.O_RDONLY | os.O_CLOEXEC)

@@ -17,7 +17,7 @@ from mediactl.core.files import remove_if_there, removed_on_error
 from mediactl.media.audio import loudness
 from mediactl.media.drafts import Draft
 from mediactl.media.image import save
-from mediactl.media.inspect.streams import Sound
+from mediactl.media.inspect.streams import InputAudio
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -39,7 +39,7 @@ class Peaks(msgspec.Struct, frozen=True):
     data: list[int]
 
 
-def listening(stream: Any, sound: Sound, target: Target, place: bytes, limits: Limits) -> Any:
+def listening(stream: Any, sound: InputAudio, target: Target, place: bytes, limits: Limits) -> Any:
     """An output node that writes no media, but the peaks of the sound mixed to mono beside ``place``."""
     block, _ = _blocks(sound, int(target.params["points"]))
     stream = stream.filter("aresample", out_chlayout="mono", rematrix_maxval=1)
@@ -51,7 +51,7 @@ def listening(stream: Any, sound: Sound, target: Target, place: bytes, limits: L
     return loudness.nothing(stream, limits)
 
 
-def written(target: Target, sound: Sound, place: bytes) -> Draft:
+def written(target: Target, sound: InputAudio, place: bytes) -> Draft:
     """The draft of a waveform whose peaks ffmpeg has found. Raises JobFailed, OSError on writing."""
     points = int(target.params["points"])
     found = _found(sound, points, place)
@@ -81,15 +81,15 @@ def forget(place: bytes) -> None:
     remove_if_there(place + _SUFFIX)
 
 
-def _blocks(sound: Sound, points: int) -> tuple[int, int]:
+def _blocks(sound: InputAudio, points: int) -> tuple[int, int]:
     """Samples of a block, and blocks of a part, so that ``points`` parts hold the whole sound."""
-    samples = math.ceil(sound.end * sound.track.sample_rate)
+    samples = math.ceil(sound.end * sound.stream.sample_rate)
     part = max(1, math.ceil(samples / points))
     several = math.ceil(part / _BLOCK)
     return math.ceil(part / several), several
 
 
-def _found(sound: Sound, points: int, place: bytes) -> Peaks:
+def _found(sound: InputAudio, points: int, place: bytes) -> Peaks:
     block, several = _blocks(sound, points)
     try:
         with open(place + _SUFFIX, "rb") as file:
@@ -106,7 +106,7 @@ def _found(sound: Sound, points: int, place: bytes) -> Peaks:
         data += [min(low for low, _ in part), max(high for _, high in part)]
     if not data:
         raise JobFailed("not one sample of the sound reached the waveform")
-    return Peaks(sound.track.sample_rate, block * several, data)
+    return Peaks(sound.stream.sample_rate, block * several, data)
 
 
 def _level(word: bytes) -> int:

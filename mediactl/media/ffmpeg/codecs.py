@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary
 
 SOFTWARE = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 """Codec -> its encoder in software."""
@@ -66,7 +66,7 @@ def chosen(codec: str, wanted: str) -> tuple[Coder, str]:
 
 def works(coder: Coder) -> bool:
     """Whether an encoder makes a frame: being in ffmpeg's list says nothing of the machine. Asked once a process."""
-    return coder.name in process.encoders() and _makes_a_frame(process.find(), coder)
+    return coder.name in binary.encoders() and _makes_a_frame(binary.find(), coder)
 
 
 def options(
@@ -156,10 +156,10 @@ def _joined(params: dict[str, Any]) -> str:
 
 
 @functools.cache
-def _makes_a_frame(binary: str, coder: Coder) -> bool:
+def _makes_a_frame(path: str, coder: Coder) -> bool:
     filters = "format=nv12,hwupload" if coder.kind == "vaapi" else "format=nv12"
     command = [
-        binary, "-nostdin", "-loglevel", "quiet", *coder.setup, "-f", "lavfi", "-i", "color=gray:s=256x256:r=25:d=1",
+        path, "-nostdin", "-loglevel", "quiet", *coder.setup, "-f", "lavfi", "-i", "color=gray:s=256x256:r=25:d=1",
         "-vf", filters, "-frames:v", "1", "-c:v", coder.name, "-f", "null", "-",
     ]  # fmt: skip
     try:

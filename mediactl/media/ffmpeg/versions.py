@@ -24,9 +24,9 @@ def _ffmpeg(named: str | None) -> str:
     # It carries its version in its name: "ffmpeg-linux-x86_64-v9.0.2".
     if bundled and (found := re.search(r"-v(\d[\w.]*)", os.path.basename(bundled))):
         return series(found[1])
-    from mediactl.media.ffmpeg import process
+    from mediactl.media.ffmpeg import binary
 
-    return process.version(process.find(named))
+    return binary.version(binary.find(named))
 
 
 def _installed(distribution: str) -> str:

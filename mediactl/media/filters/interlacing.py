@@ -8,7 +8,7 @@ import tempfile
 from typing import Any
 
 from mediactl.core.files import remove_if_there
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import command, process
 from mediactl.media.filters.video_filters import Weave
 from mediactl.media.inspect.streams import Streams
 from mediactl.model.media import Limits
@@ -35,7 +35,7 @@ def detected(fd: int, found: Streams, *, threads: int, limits: Limits, folder: b
 
     Only films that may be are decoded for it, some frames at three places. Raises MachineBlocked.
     """
-    picture, video = found.picture, found.info.video
+    picture, video = found.video, found.info.video
     if picture is None or video is None:
         return None
     flagged = picture.interlaced or video.interlaced
@@ -67,18 +67,18 @@ def _looked_at(
     fd: int, found: Streams, second: float, frames: int, threads: int, limits: Limits, folder: bytes
 ) -> list[bytes]:
     """What idet calls some frames from a second on: b"tff", b"bff", b"progressive" or b"undetermined"."""
-    assert found.picture is not None
+    assert found.video is not None
     handle, path = tempfile.mkstemp(prefix=b".mediactl-idet-", dir=folder)
     os.close(handle)
     try:
         # From the key frame before: what lies between need not be decoded in vain.
         seek: dict[str, Any] = {"ss": f"{second:.3f}", "noaccurate_seek": None} if second else {}
-        node = process.source(fd, threads, max_pixels=limits.pixels, **seek)[str(found.picture.index)]
+        node = command.source(fd, threads, max_pixels=limits.pixels, **seek)[str(found.video.index)]
         node = node.filter("idet").filter("trim", end_frame=frames)
         key, file = "lavfi.idet.multiple.current_frame", os.fsdecode(os.path.basename(path))
         node = node.filter("metadata", mode="print", key=key, file=file)
         process.run(
-            process.arguments(process.output([node], b"-", "null", limits), threads=threads),
+            command.arguments(command.output([node], b"-", "null", limits), threads=threads),
             input_fd=fd,
             folder=folder,
             expected=1.0,

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from mediactl.media.ffmpeg import process
-from mediactl.media.inspect.streams import HDR, Picture, Streams
+from mediactl.media.ffmpeg import binary
+from mediactl.media.inspect.streams import HDR, InputVideo, Streams
 
 TICKS = 120_000
 """Ticks a second of our own tracks: exact for 24 to 120 frames a second, for their 1000/1001 variants, and for
@@ -38,7 +38,7 @@ class Weave(msgspec.Struct, frozen=True):
 
 
 def prepared(
-    stream: Any, found: Streams, picture: Picture, count: int, *, weave: Weave | None = None, cut: Cut | None = None
+    stream: Any, found: Streams, picture: InputVideo, count: int, *, weave: Weave | None = None, cut: Cut | None = None
 ) -> list[Any]:
     """The film (turned upright by ffmpeg itself), progressive and with all its colour tags, ``count`` times.
 
@@ -58,7 +58,7 @@ def prepared(
     return [split.stream(number) for number in range(count)]
 
 
-def scaled(stream: Any, picture: Picture, width: int, height: int, *, hdr: bool = False) -> Any:
+def scaled(stream: Any, picture: InputVideo, width: int, height: int, *, hdr: bool = False) -> Any:
     """The film at exactly this size, with square pixels, in limited range.
 
     8 bit, BT.709 or BT.601, high dynamic range mapped to standard range; with ``hdr`` 10 bit as it is.
@@ -68,7 +68,7 @@ def scaled(stream: Any, picture: Picture, width: int, height: int, *, hdr: bool 
         matrix = {"out_color_matrix": "bt2020"} if picture.rgb else {}
         stream = stream.filter("scale", **size, out_range="limited", **matrix)
         return stream.filter("format", "yuv420p10le").filter("setsar", 1)
-    if is_wide(picture) and "zscale" in process.filters():
+    if is_wide(picture) and "zscale" in binary.filters():
         matrix = {"out_color_matrix": "bt2020"} if picture.rgb else {}
         stream = stream.filter("scale", **size, **matrix).filter("format", "yuv420p10le")
         if picture.transfer in HDR:
@@ -83,7 +83,7 @@ def scaled(stream: Any, picture: Picture, width: int, height: int, *, hdr: bool 
     return stream.filter("format", "yuv420p").filter("setsar", 1)
 
 
-def is_wide(picture: Picture) -> bool:
+def is_wide(picture: InputVideo) -> bool:
     """Whether a film has colours or brightness that BT.709 does not hold."""
     return picture.transfer in HDR or picture.primaries == _BT2020 or picture.matrix in (_BT2020, _BT2020C)
 
@@ -121,7 +121,7 @@ class Cut(msgspec.Struct, frozen=True):
         return int(number * self.rate.denominator * TICKS / self.rate.numerator + 0.5)
 
 
-def _missing_tags(found: Streams, picture: Picture) -> dict[str, int]:
+def _missing_tags(found: Streams, picture: InputVideo) -> dict[str, int]:
     video = found.info.video
     lines = min(video.width, video.height) if video else 0
     guess = _BT709 if lines >= _HIGH_DEFINITION or picture.rgb else _BT470BG if lines in _PAL else _SMPTE170M

@@ -44,7 +44,7 @@ class Ladder:
         pictures: list[playlists.Picture] = []
         sounds: list[playlists.AudioStatistics] = []
         texts: list[playlists.Text] = []
-        default = self._found.sound.ordinal if self._found.sound else 0
+        default = self._found.audio.ordinal if self._found.audio else 0
         for name in str(target.params["of"]).split(","):
             of = self._of(self._targets[name])
             if of.operation == "stream":

@@ -16,11 +16,11 @@ import av
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import removed_on_error
 from mediactl.media.drafts import Draft, Report
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import command, process
 from mediactl.media.filters.video_filters import SCALER, TICKS
 from mediactl.media.image.save import played
 from mediactl.media.image.vips import FAILURES, Picture, broken, field, pyvips
-from mediactl.media.inspect import durations, streams
+from mediactl.media.inspect import durations, isobmff, verify
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -55,7 +55,7 @@ def animation(
         try:
             feeder.start()
             process.run(
-                process.arguments(_output(reading, target, delays, place, threads, limits), threads=threads),
+                command.arguments(_output(reading, target, delays, place, threads, limits), threads=threads),
                 input_fd=reading,
                 folder=os.path.dirname(place),
                 expected=sum(delays) / 1000,
@@ -158,7 +158,7 @@ def _doubled(delays: list[int]) -> bool:
 
 
 def _output(pipe: int, target: Target, delays: list[int], place: bytes, threads: int, limits: Limits) -> Any:
-    frames = process.source(pipe, threads)["v:0"]
+    frames = command.source(pipe, threads)["v:0"]
     frames = frames.filter("scale", flags=SCALER, out_color_matrix="bt709", out_range="limited")
     frames = frames.filter("format", "yuv420p").filter("setsar", 1)
     frames = frames.filter("setparams", color_primaries=_BT709, color_trc=_BT709, colorspace=_BT709, range="limited")
@@ -168,15 +168,15 @@ def _output(pipe: int, target: Target, delays: list[int], place: bytes, threads:
     }  # fmt: skip
     if len(set(delays)) > 1:
         options["bf"] = 0  # Else decoding times are uneven in another way, and the last frame's duration with them.
-    return process.output([frames], place, "mp4", limits, movflags="+faststart", **options)
+    return command.output([frames], place, "mp4", limits, movflags="+faststart", **options)
 
 
 def _checked(place: bytes, target: Target, delays: list[int], limits: Limits) -> float:
     """The duration of what was made, after it was opened again. Raises JobFailed when it is not what was wanted."""
     fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        made = streams.reinspect(fd, target.name, limits)
-        streamable = durations.streamable(fd)
+        made = verify.verified(fd, target.name, limits)
+        streamable = isobmff.is_faststart(fd)
     finally:
         os.close(fd)
     video, duration = made.info.video, made.info.duration or 0.0

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.image import cicp, colour
+from mediactl.media.image.structure import apng_frames, boxes_are_cut, gif_is_cut, jxl_size
 from mediactl.media.image.vips import (
     FAILURES,
     LOADERS,
@@ -19,7 +20,6 @@ from mediactl.media.image.vips import (
     reason,
     with_field,
 )
-from mediactl.media.inspect.containers import apng_frames, boxes_are_cut, gif_is_cut, jxl_size
 from mediactl.model.media import Limits
 
 Warn = Callable[[str], None]

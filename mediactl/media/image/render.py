@@ -23,16 +23,18 @@ from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Limits, MediaInfo
 
 
-def probe(fd: int, format: str, limits: Limits, *, place: bool = False) -> MediaInfo:
+def probe(fd: int, format: str, limits: Limits, *, location: bool = False) -> MediaInfo:
     """What the header of an open file tells; its pixels are not decoded. ``format`` is that of ``sniff``.
 
-    Where it was taken is read for ``place`` alone. Width and height are as shown (upright), frames those of an
+    The GPS position is read for ``location`` alone. Width and height are as shown (upright), frames those of an
     animation. Raises RejectedInput for what is broken, too large for ``limits``, or of a format that is refused;
     OSError when the file cannot be read.
     """
     true_format = load.true_format(fd, format)
     found = load.header(fd, true_format, limits)
-    read = metadata.tags_at(lambda offset, size: os.pread(fd, size, offset), place=place) if format == "tiff" else {}
+    read = {}
+    if format == "tiff":
+        read = metadata.tags_at(lambda offset, size: os.pread(fd, size, offset), location=location)
     warnings = []
     if found.pages > 1:
         warnings.append(f"{found.pages - 1} of {found.pages} pages left out")
@@ -48,7 +50,7 @@ def probe(fd: int, format: str, limits: Limits, *, place: bool = False) -> Media
         height=found.height,
         frames=found.frames,
         alpha=found.alpha,
-        tags=read or metadata.tags(found.exif, place=place),
+        tags=read or metadata.tags(found.exif, location=location),
         warnings=tuple(warnings),
     )
 

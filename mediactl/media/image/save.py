@@ -11,8 +11,8 @@ from mediactl.core.errors import JobFailed
 from mediactl.core.files import removed_on_error
 from mediactl.media.drafts import Draft
 from mediactl.media.image import auto_quality
+from mediactl.media.image.structure import is_complete
 from mediactl.media.image.vips import FAILURES, Picture, field, open_picture, reason
-from mediactl.media.inspect.containers import is_complete
 from mediactl.model.assets import Target
 
 MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "png": "image/png", "avif": "image/avif"}

@@ -14,7 +14,7 @@ import av
 import msgspec
 from av.container import InputContainer
 
-from mediactl.media.inspect import durations
+from mediactl.media.inspect import demux
 
 SEEKABLE = frozenset({"mov", "matroska"})
 """Containers (libav's names) with an index of key frames by time, so that a seek is exact. MPEG-TS, MPEG-PS, FLV and
@@ -66,7 +66,7 @@ def _stamps(container: InputContainer, stream: Any) -> tuple[array[int], bool]:
     """Presentation stamps in the order of decoding, and whether nothing speaks against an even film."""
     stamps, sound = array("q"), True
     try:
-        for packet in durations.packets(container, stream):
+        for packet in demux.packets(container, stream):
             if packet.size == 0 and packet.pts is None and packet.dts is None:
                 continue  # the flushing one at the end
             if packet.pts is None or packet.is_discard or packet.is_corrupt:

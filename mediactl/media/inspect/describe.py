@@ -1,13 +1,14 @@
-"""What libav says of tracks, chapters and tags, as values of ours: cleaned, bounded, without places."""
+"""What libav reports of streams, chapters and tags, as values of the model: cleaned, bounded, without a location."""
 
 from __future__ import annotations
 
 import unicodedata
+from fractions import Fraction
 from typing import Any
 
 from av.container import InputContainer
 
-from mediactl.model.media import AudioStream, Chapter, SubtitleStream
+from mediactl.model.media import AudioStream, Chapter, SubtitleStream, VideoStream
 
 TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"} | {
     11: "iec61966-2-4", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"
@@ -18,7 +19,7 @@ TEXT_CODECS = frozenset({
     "subviewer", "subviewer1", "vplayer", "pjs", "stl",
 })  # fmt: skip
 """Subtitles that libav decodes to text (AV_CODEC_PROP_TEXT_SUB, libavcodec/codec_desc.c), so that WebVTT can be made of
-them. Captions hidden in the picture and Teletext are not among them."""
+them. Closed captions in the video and Teletext are not among them."""
 
 _TAGS = {
     "title": ("title", "com.apple.quicktime.title"),
@@ -34,13 +35,38 @@ _TAGS = {
     "make": ("com.apple.quicktime.make", "com.android.manufacturer", "make"),
     "model": ("com.apple.quicktime.model", "com.android.model", "model"),
 }
-"""Our tag: the container's, best first. An allow-list: a place cannot slip through."""
+"""Our tag: the container's, best first. An allow-list: a location cannot slip through."""
 _TAG_LENGTH = 500
 _MOST_CHAPTERS = 1_000
 
 
+def video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoStream:
+    """Return a video stream as shown; ``frame`` is its first one, ``end`` in seconds from the file's start."""
+    # PyAV counts degrees counter-clockwise, -180 to 180, from the frame's display matrix.
+    rotation = round(-frame.rotation / 90) * 90 % 360
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    aspect = aspect if Fraction(1, 5) <= aspect <= 5 else Fraction(1)
+    width, height = max(1, round(frame.width * aspect)), frame.height
+    if rotation in (90, 270):
+        width, height = height, width
+    start = max(0.0, float((stream.start_time or 0) * stream.time_base) - (stream.container.start_time or 0) / 1e6)
+    return VideoStream(
+        codec=codec(stream),
+        width=width,
+        height=height,
+        rotation=rotation,
+        fps=round(rate, 3) if rate else None,
+        frames=stream.frames or None,
+        duration=round(end - start, 6),
+        pixel_format=frame.format.name,
+        transfer=TRANSFERS.get(frame.color_trc, ""),
+        start=round(start, 6),
+        interlaced=bool(frame.interlaced_frame),
+    )
+
+
 def audio(stream: Any, end: float | None, playable: bool) -> AudioStream:
-    """A sound track; ``end`` in seconds from the file's start, None when it is not known."""
+    """Return an audio stream; ``end`` in seconds from the file's start, None when it is not known."""
     context = stream.codec_context
     return AudioStream(
         codec=codec(stream),
@@ -53,14 +79,14 @@ def audio(stream: Any, end: float | None, playable: bool) -> AudioStream:
     )
 
 
-def text(stream: Any) -> SubtitleStream:
-    """A subtitle track."""
+def subtitle(stream: Any) -> SubtitleStream:
+    """Return a subtitle stream."""
     name = codec(stream)
     return SubtitleStream(codec=name, language=_language(stream), title=_title(stream), text=name in TEXT_CODECS)
 
 
 def chapters(container: InputContainer, duration: float) -> tuple[Chapter, ...]:
-    """Chapters in order, within the duration; none when there is but a nameless one, which says nothing."""
+    """Return chapters in order, within the duration; none when there is but one without a title."""
     start = (container.start_time or 0) / 1e6
     found = []
     for each in container.chapters()[:_MOST_CHAPTERS]:
@@ -76,15 +102,15 @@ def chapters(container: InputContainer, duration: float) -> tuple[Chapter, ...]:
 
 
 def codec(stream: Any) -> str:
-    """Name of the format ("mp3", not the decoder's "mp3float")."""
+    """Return the name of the format ("mp3", not the decoder's "mp3float")."""
     context = stream.codec_context
     return str(context.codec.canonical_name) if context else "unknown"
 
 
-def tags(container: InputContainer, sound: Any) -> dict[str, str]:
-    """The tags that are kept, under our names."""
-    # Ogg keeps its tags at the track. Keys differ in case between containers.
-    found = {key.lower(): value for key, value in (sound.metadata if sound else {}).items()}
+def tags(container: InputContainer, audio_stream: Any) -> dict[str, str]:
+    """Return the tags that are kept, under our names."""
+    # Ogg keeps its tags in the stream. Keys differ in case between containers.
+    found = {key.lower(): value for key, value in (audio_stream.metadata if audio_stream else {}).items()}
     found |= {key.lower(): value for key, value in container.metadata.items()}
     kept = {}
     for name, keys in _TAGS.items():
@@ -94,8 +120,8 @@ def tags(container: InputContainer, sound: Any) -> dict[str, str]:
 
 
 def clean(value: str) -> str:
-    """A tag on one line, without control characters; of the rest, whoever shows it takes care. What is not UTF-8 (PyAV
-    has surrogates for its bytes) becomes U+FFFD."""
+    """Return a tag on one line, without control characters; of the rest, whoever shows it takes care. What is not UTF-8
+    (PyAV has surrogates for its bytes) becomes U+FFFD."""
     text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     line = "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
     return " ".join(line.split())[:_TAG_LENGTH]

@@ -1,7 +1,7 @@
-"""What a camera wrote about a picture, from its EXIF: who, when, with what. Where only for who asks.
+"""What a camera wrote into an image's EXIF: who, when, with what; the GPS position only if it is asked for.
 
-Our own reader of the few fields wanted: it looks at nothing else, so no serial number or maker's note can slip through,
-nor a place that nobody asked for, and whatever is broken in an EXIF block costs at most the field it is in.
+Our own reader of the few fields that are kept: it reads no others, so no serial number or maker's note can slip
+through, nor a position that nobody asked for, and a malformed field costs at most itself.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Value = str | tuple[float, ...]
 MAX_TEXT = 500
 """Characters of one value."""
 _MAX_ENTRIES = 512
-"""Fields of one directory that are looked at; cameras write some dozens."""
+"""Fields of one directory that are read; cameras write some dozens."""
 _MAX_BYTES = 4096
-"""Of one field that are read."""
+"""Of one field that are read at most."""
 
 _BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _SRATIONAL = 1, 2, 3, 4, 5, 10
 _SIZES = {_BYTE: 1, _ASCII: 1, _SHORT: 2, _LONG: 4, _RATIONAL: 8, _SRATIONAL: 8, 13: 4}
@@ -43,21 +43,21 @@ _ISO_6709 = re.compile(r"([+-])(\d{2,6}(?:\.\d*)?)([+-])(\d{3,7}(?:\.\d*)?)")
 """Latitude and longitude, each in degrees, degrees and minutes, or degrees, minutes and seconds (ISO 6709, annex H)."""
 
 
-def tags(exif: bytes, *, place: bool = False) -> dict[str, str]:
-    """The tags in an EXIF block (with or without "Exif\\0\\0" before it), in a fixed order; {} when it is unreadable.
+def tags(exif: bytes, *, location: bool = False) -> dict[str, str]:
+    """Return the tags in an EXIF block (with or without "Exif\\0\\0" first), in a fixed order; {} if it is unreadable.
 
     Keys: camera, lens, taken (ISO 8601, with the offset where the camera knew it), exposure ("1/125 s"), aperture
     ("f/2.8"), iso, focal_length ("50 mm"), artist, copyright, title, description, software; place ("48.858222,2.2945",
-    degrees north and east) if it is asked for. Values are one line of at most MAX_TEXT characters without control
-    characters.
+    degrees north and east) if ``location`` is asked for. Values are one line of at most MAX_TEXT characters without
+    control characters.
     """
     block = exif.removeprefix(b"Exif\0\0")
-    return tags_at(lambda offset, size: block[offset : offset + size], place=place)
+    return tags_at(lambda offset, size: block[offset : offset + size], location=location)
 
 
-def tags_at(read: Read, *, place: bool = False) -> dict[str, str]:
-    """``tags`` of a TIFF file, or anything laid out like one."""
-    found = _fields(read, place=place)
+def tags_at(read: Read, *, location: bool = False) -> dict[str, str]:
+    """Return the ``tags`` of a TIFF file, or anything laid out like one."""
+    found = _fields(read, location=location)
     make, model = _text(found.get("make")), _text(found.get("model"))
     lens_make, lens = _text(found.get("lens_make")), _text(found.get("lens"))
     all_tags = {
@@ -69,31 +69,31 @@ def tags_at(read: Read, *, place: bool = False) -> dict[str, str]:
         "iso": _measure(_number(found.get("iso")), "{}"),
         "focal_length": _measure(_number(found.get("focal_length")), "{} mm"),
         **{name: _text(found.get(name)) for name in ("artist", "copyright", "title", "description", "software")},
-        "place": _where(found) if place else "",
+        "place": _exif_position(found) if location else "",
     }
     return {name: value for name, value in all_tags.items() if value}
 
 
 def is_raw(read: Read) -> bool:
-    """Whether a TIFF is a camera's RAW: DNG, or one whose first picture is but a preview of parts further on."""
+    """Return whether a TIFF is a camera's RAW: DNG, or one whose first image is only a preview of later parts."""
     if read(8, 2) == b"CR":
         return True  # Canon's CR2
     found = _fields(read)
     return "dng" in found or ("parts" in found and _number(found.get("subfile")) == 1)
 
 
-def place_of(iso6709: str) -> str:
-    """``"+48.8584+002.2945+035.000/"`` as ``"48.8584,2.2945"``, degrees north and east; "" when it is no place."""
+def gps_position(iso6709: str) -> str:
+    """Return ``"+48.8584+002.2945+035.000/"`` as ``"48.8584,2.2945"``, degrees north, east; "" if it is malformed."""
     match = _ISO_6709.match(iso6709.strip())
     if not match:
         return ""
     north, latitude, east, longitude = match.groups()
     if len(latitude.partition(".")[0]) % 2 or not len(longitude.partition(".")[0]) % 2:
         return ""
-    return _degrees(_unfolded(latitude, 2) * _sign(north), _unfolded(longitude, 3) * _sign(east))
+    return _degrees(_iso_degrees(latitude, 2) * _sign(north), _iso_degrees(longitude, 3) * _sign(east))
 
 
-def _fields(read: Read, *, place: bool = False) -> dict[str, Value]:
+def _fields(read: Read, *, location: bool = False) -> dict[str, Value]:
     head = read(0, 8)
     if head[:4] not in (b"II*\0", b"MM\0*"):
         return {}
@@ -102,7 +102,7 @@ def _fields(read: Read, *, place: bool = False) -> dict[str, Value]:
     def number(data: bytes) -> int:
         return int.from_bytes(data, order)
 
-    main = {**_MAIN, _GPS_IFD: "gps"} if place else _MAIN
+    main = {**_MAIN, _GPS_IFD: "gps"} if location else _MAIN
     found = _directory(read, number, number(head[4:8]), main)
     for name, wanted in (("exif", _PHOTO), ("gps", _GPS)):
         pointer = _number(found.get(name))
@@ -177,7 +177,7 @@ def _time(found: dict[str, Value], name: str) -> str:
     return moment + (zone if re.fullmatch(r"[+-]\d\d:\d\d|Z", zone) else "")
 
 
-def _where(found: dict[str, Value]) -> str:
+def _exif_position(found: dict[str, Value]) -> str:
     north, east = _text(found.get("north")), _text(found.get("east"))
     if north not in ("N", "S") or east not in ("E", "W") or _text(found.get("status")) == "V":  # void: it had no fix
         return ""
@@ -188,14 +188,14 @@ def _where(found: dict[str, Value]) -> str:
 
 
 def _angle(value: Value | None) -> float | None:
-    """Degrees, of degrees, minutes and seconds."""
+    """Return degrees from degrees, minutes and seconds."""
     if not isinstance(value, tuple) or not 1 <= len(value) <= 3:
         return None
     return sum((part / 60.0**power for power, part in enumerate(value)), 0.0)
 
 
-def _unfolded(text: str, digits: int) -> float:
-    """Degrees, of DD.D, DDMM.M or DDMMSS.S (with so many digits of degrees)."""
+def _iso_degrees(text: str, digits: int) -> float:
+    """Return degrees from DD.D, DDMM.M or DDMMSS.S (with so many digits of degrees)."""
     whole, _, part = text.partition(".")
     pieces = [whole[:digits], *(whole[at : at + 2] for at in range(digits, len(whole), 2))]
     pieces[-1] += f".{part or 0}"
@@ -207,7 +207,7 @@ def _sign(direction: str) -> int:
 
 
 def _degrees(latitude: float, longitude: float) -> str:
-    # Zeros are what a receiver without a fix writes; nobody takes pictures there.
+    # Zeros are what a receiver without a fix writes; nobody takes photos there.
     if not (abs(latitude) <= 90 and abs(longitude) <= 180) or latitude == longitude == 0:
         return ""
     # Six digits are ten centimetres; + 0.0, for there is no "-0".

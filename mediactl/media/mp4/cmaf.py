@@ -13,7 +13,7 @@ import msgspec
 
 from mediactl.core.errors import JobFailed
 from mediactl.core.files import shown
-from mediactl.media.inspect import durations as lengths
+from mediactl.media.inspect import isobmff
 from mediactl.media.mp4 import boxes
 
 _KEY, _NO_KEY = 0x0200_0000, 0x0101_0000
@@ -49,7 +49,7 @@ def origin(file: bytes) -> Origin:
     """How the first track of one of our MP4s is described. Raises JobFailed when that is not to be found."""
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _, offset, size = next(each for each in lengths.boxes(fd) if each[0] == b"moov")
+        _, offset, size = next(each for each in isobmff.top_level_boxes(fd) if each[0] == b"moov")
         mdia = boxes.inside(boxes.read(fd, offset, size), b"trak", b"mdia")
         minf, mdhd = boxes.inside(mdia, b"minf"), boxes.inside(mdia, b"mdhd")
         head = next(boxes.box(kind, body) for kind, body in boxes.children(minf) if kind in (b"vmhd", b"smhd"))

@@ -13,7 +13,7 @@ import msgspec
 
 from mediactl.core.errors import JobFailed
 from mediactl.core.files import shown
-from mediactl.media.inspect import durations
+from mediactl.media.inspect import isobmff
 from mediactl.media.mp4 import boxes
 
 _NON_SYNC = 0x0001_0000
@@ -113,7 +113,7 @@ def codecs(file: bytes) -> tuple[str, ...]:
     play it. Raises JobFailed when it is none, OSError when it cannot be read."""
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        place, size = next((each[1:] for each in durations.boxes(fd) if each[0] == b"moov"), (0, 0))
+        place, size = next((each[1:] for each in isobmff.top_level_boxes(fd) if each[0] == b"moov"), (0, 0))
         traks = [trak for kind, trak in boxes.children(boxes.read(fd, place, size)) if kind == b"trak"]
         shown_or_heard = [_entry(trak) for trak in traks if _handler(trak) in (b"vide", b"soun")]  # no chapters
         return tuple(dict.fromkeys(_codec(kind, extension) for kind, _, extension in shown_or_heard))
@@ -124,7 +124,7 @@ def codecs(file: bytes) -> tuple[str, ...]:
 
 
 def _track(fd: int) -> Track:
-    found, end = durations.boxes(fd), os.fstat(fd).st_size
+    found, end = isobmff.top_level_boxes(fd), os.fstat(fd).st_size
     if [kind for kind, _, _ in found[:2]] != [b"ftyp", b"moov"]:
         raise ValueError("it does not begin with ftyp and moov")
     header = found[1][1] + found[1][2]

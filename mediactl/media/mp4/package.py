@@ -20,7 +20,7 @@ from av.stream import Disposition
 
 from mediactl.core.errors import JobFailed, MachineBlocked
 from mediactl.core.files import shown
-from mediactl.media.inspect import durations
+from mediactl.media.inspect import demux, isobmff
 from mediactl.media.mp4 import boxes, cmaf, languages
 from mediactl.media.mp4.cmaf import Sample
 from mediactl.model.media import Chapter
@@ -238,7 +238,7 @@ def _parameters(stream: Any) -> tuple[Any, ...]:
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    return (packet for packet in durations.packets(container, stream) if packet.pts is not None)
+    return (packet for packet in demux.packets(container, stream) if packet.pts is not None)
 
 
 def _moved(frames: Iterator[Timed], stream: Any, offset: int, tick: Fraction) -> Iterator[tuple[Fraction, int, Any]]:
@@ -297,7 +297,7 @@ def _name_hvc1(place: bytes) -> None:
     """Name HEVC hvc1, as Apple's players want it; libavformat copies it as hev1."""
     fd = os.open(place, os.O_RDWR | os.O_CLOEXEC)
     try:
-        for kind, offset, size in durations.boxes(fd):
+        for kind, offset, size in isobmff.top_level_boxes(fd):
             if kind == b"moov":
                 at = boxes.read(fd, offset, size).find(b"hev1\0\0\0\0\0\0\0\1")
                 if at >= 0:

@@ -15,11 +15,11 @@ import msgspec
 
 from mediactl.core.files import remove_if_there
 from mediactl.media.drafts import Report
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary, command, process
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import Weave, prepared, scaled
-from mediactl.media.inspect import durations, streams
-from mediactl.media.inspect.streams import Picture, Streams
+from mediactl.media.inspect import demux, diagnosis
+from mediactl.media.inspect.streams import InputVideo, Streams
 from mediactl.model.media import Limits
 
 _NEAR = 0.002
@@ -43,7 +43,7 @@ class Film(msgspec.Struct, frozen=True):
 
     fd: int
     found: Streams
-    picture: Picture
+    video: InputVideo
     limits: Limits
     threads: int
     keys: tuple[float, ...]
@@ -64,13 +64,13 @@ class Film(msgspec.Struct, frozen=True):
     @property
     def duration(self) -> float:
         """Seconds until the last frame has been shown."""
-        return self.picture.end
+        return self.video.end
 
     @property
     def work(self) -> float:
         """What decoding a second of it costs: pixels."""
         width, height = self.size
-        return width * height * (self.picture.rate or 30.0)
+        return width * height * (self.video.rate or 30.0)
 
     def gap(self) -> float:
         """Seconds between two key frames at the most."""
@@ -81,7 +81,7 @@ class Film(msgspec.Struct, frozen=True):
 def film(
     fd: int,
     found: Streams,
-    picture: Picture,
+    video: InputVideo,
     limits: Limits,
     threads: int,
     folder: bytes,
@@ -91,22 +91,22 @@ def film(
 
     ``folder`` is for temporary files. Raises RejectedInput, MachineBlocked.
     """
-    with streams.opened(fd, limits) as container:
+    with demux.opened(fd, limits) as container:
         start = (container.start_time or 0) / 1e6
-        stream: Any = container.streams[picture.index]
+        stream: Any = container.streams[video.index]
         name = container.format.name.split(",")[0]
         times = [float(each.timestamp * stream.time_base) for each in stream.index_entries if each.is_keyframe]
-        if name != "mov" and len(times) * 2 < picture.end:
+        if name != "mov" and len(times) * 2 < video.end:
             read = []
-            for number, packet in enumerate(durations.packets(container, stream)):
+            for number, packet in enumerate(demux.packets(container, stream)):
                 if packet.is_keyframe:
                     read.append(packet.pts if packet.pts is not None else packet.dts)
                 if number % _SIGN == 0:
                     alive()
             times = [float(each * stream.time_base) for each in read if each is not None]
-    keys = tuple(sorted({max(0.0, each - start) for each in times if each - start <= picture.end}))
+    keys = tuple(sorted({max(0.0, each - start) for each in times if each - start <= video.end}))
     weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder)
-    return Film(fd, found, picture, limits, threads, keys, name in _INDEXED, weave, alive)
+    return Film(fd, found, video, limits, threads, keys, name in _INDEXED, weave, alive)
 
 
 def spread(
@@ -151,7 +151,7 @@ def moment(film: Film, time: float, sizes: list[tuple[int, int]], scratch: bytes
         at = time - start
         chosen = f"between(t,{at - _NEAR},{at + _NEAR})"
         made, flaws = _taken(film, options | {"ss": _clock(start)}, chosen, outputs, only=1)
-        if all(made) and flaws < streams.DAMAGED:
+        if all(made) and flaws < diagnosis.DAMAGED:
             break
     return [next(iter(files.values())) for files in made] if all(made) else []
 
@@ -163,7 +163,7 @@ def run(film: Film, begin: float, seconds: float, rate: float, size: tuple[int, 
         skipped = begin - start
         options = {"ss": _clock(start), "t": _clock(skipped + seconds + 1.0)}
         made, flaws = _taken(film, options, "", [(size, scratch)], rate=(rate, skipped, seconds))
-        if flaws < streams.DAMAGED:
+        if flaws < diagnosis.DAMAGED:
             break
     return list(made[0].values())
 
@@ -198,10 +198,10 @@ def _taken(
     """For each output, time -> file; and how often ffmpeg complained. ``rate``: frames a second, from, seconds."""
     for _, scratch in outputs:
         clear(scratch)
-    source = process.source(film.fd, film.threads, max_pixels=film.limits.pixels, **options)
+    source = command.source(film.fd, film.threads, max_pixels=film.limits.pixels, **options)
     # Key frames without their neighbours would be mixed with one another; being shrunk they show no lines anyway.
     weave = None if "skip_frame" in options else film.weave
-    [stream] = prepared(source[str(film.picture.index)], film.found, film.picture, 1, weave=weave)
+    [stream] = prepared(source[str(film.video.index)], film.found, film.video, 1, weave=weave)
     if rate:
         fps, begin, seconds = rate
         stream = stream.filter("fps", fps=fps, start_time=_clock(begin))
@@ -212,8 +212,8 @@ def _taken(
     split = stream.filter_multi_output("split", len(outputs))
     more: dict[str, Any] = {"frames:v": only} if only else {}
     nodes = [
-        process.output(
-            [_exact(split.stream(number), film.picture, *size)],
+        command.output(
+            [_exact(split.stream(number), film.video, *size)],
             scratch + b"-%d.png", "image2", film.limits, frame_pts=1, fps_mode="passthrough", enc_time_base="1:1000",
             **{"c:v": "png", "compression_level": 1, "flags:v": "+bitexact"}, **more,
         )
@@ -227,7 +227,7 @@ def _taken(
 
     try:
         complaints = process.run(
-            process.arguments(*nodes, threads=film.threads),
+            command.arguments(*nodes, threads=film.threads),
             input_fd=film.fd,
             folder=os.path.dirname(outputs[0][1]),
             expected=film.duration,
@@ -236,13 +236,13 @@ def _taken(
         )
         flaws = len(complaints)
     except process.FfmpegFailed:
-        flaws = streams.DAMAGED
+        flaws = diagnosis.DAMAGED
         if not all(_files(scratch) for _, scratch in outputs):
             raise
     return [_files(scratch) for _, scratch in outputs], flaws
 
 
-def _exact(stream: Any, picture: Picture, width: int, height: int) -> Any:
+def _exact(stream: Any, picture: InputVideo, width: int, height: int) -> Any:
     """Like a rendition, in RGB; those have even sides only, so one row or column too many is cut off."""
     even = scaled(stream, picture, width + width % 2, height + height % 2).filter("format", "rgb24")
     return even.filter("crop", width, height, 0, 0) if width % 2 or height % 2 else even
@@ -260,5 +260,5 @@ def _files(scratch: bytes) -> dict[float, bytes]:
 
 
 def _filters_input() -> bool:
-    series = process.version().lstrip("n").split(".")[0]
+    series = binary.version().lstrip("n").split(".")[0]
     return series.isdigit() and int(series) >= _INPUT_FILTERS

@@ -34,7 +34,7 @@ def render(
     A placeholder comes with a poster only. Raises RejectedInput when not one frame can be decoded, JobFailed when an
     output is not what was asked for, ``ffmpeg.FfmpegFailed``, MachineBlocked, OSError.
     """
-    if found.picture is None:
+    if found.video is None:
         raise RejectedInput("has no film track that can be decoded")
     if not targets:
         return Drafts(())
@@ -44,7 +44,7 @@ def render(
     def alive() -> None:
         report(len(made) / len(targets))
 
-    film = frames.film(fd, found, found.picture, limits, threads, folder, alive)
+    film = frames.film(fd, found, found.video, limits, threads, folder, alive)
     thumbhash = ""
     if pictures := tuple(target for target in targets if target.operation == "poster"):
         drafts = posters(film, pictures, temporary, placeholder=placeholder)

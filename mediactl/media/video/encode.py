@@ -16,12 +16,11 @@ import msgspec
 from mediactl.core.errors import JobFailed
 from mediactl.core.files import remove_if_there
 from mediactl.media.drafts import Report
-from mediactl.media.ffmpeg import codecs, process
+from mediactl.media.ffmpeg import codecs, command, process
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import TICKS, Cut, prepared, scaled
-from mediactl.media.inspect import durations
-from mediactl.media.inspect import streams as tracks
-from mediactl.media.inspect.streams import Picture, Streams
+from mediactl.media.inspect import demux, streams
+from mediactl.media.inspect.streams import InputVideo, Streams
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -85,7 +84,7 @@ class Encoded(msgspec.Struct, frozen=True):
     frames: tuple[int, ...]
     """Frames of each stream, in their order."""
     complaints: tuple[str, ...] = ()
-    """What ffmpeg said about the source; see ``tracks.DAMAGED``."""
+    """What ffmpeg said about the source; see ``diagnosis.DAMAGED``."""
     notes: tuple[str, ...] = ()
     """For a person: that an encoder which was asked for does not work here."""
 
@@ -132,9 +131,9 @@ def encode(
     made from the source's node; its times are the film's, so it goes with whole films alone.
 
     The files of all pieces of a stream have the same headers, and each begins with a picture that decoders start at.
-    Raises PieceNotExact, JobFailed (streams of different length), FfmpegFailed (see ``tracks.judged``), MachineBlocked.
+    Raises PieceNotExact, JobFailed (streams of different length), FfmpegFailed, MachineBlocked.
     """
-    picture = found.picture
+    picture = found.video
     assert picture is not None
     assert piece is None or also is None
     for place in places:
@@ -142,7 +141,7 @@ def encode(
     cut = _cut(found, piece) if piece else None
     weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder) if streams else None
     coders = [codecs.chosen(stream.codec, stream.encoder) for stream in streams]
-    source = process.source(fd, threads, max_pixels=limits.pixels, **_sought(fd, picture, cut, limits))
+    source = command.source(fd, threads, max_pixels=limits.pixels, **_sought(fd, picture, cut, limits))
     outputs = []
     if streams:
         branches = prepared(source[str(picture.index)], found, picture, len(streams), weave=weave, cut=cut)
@@ -159,7 +158,7 @@ def encode(
             *patience,
             *(word for words in setup for word in words),
             *_clock(cut),
-            *process.arguments(*outputs, threads=threads),
+            *command.arguments(*outputs, threads=threads),
         ],
         input_fd=fd,
         folder=folder,
@@ -188,7 +187,7 @@ def _clock(cut: Cut | None) -> tuple[str, ...]:
     return ("-copyts", "-start_at_zero") if cut else ()
 
 
-def _sought(fd: int, picture: Picture, cut: Cut | None, limits: Limits) -> dict[str, Any]:
+def _sought(fd: int, picture: InputVideo, cut: Cut | None, limits: Limits) -> dict[str, Any]:
     """Options of the input: where reading begins for a piece. None is dropped by ffmpeg but by our own cut."""
     if cut is None or cut.first == 0:
         return {}
@@ -201,7 +200,7 @@ def _entry(fd: int, index: int, first: float, limits: Limits) -> float:
 
     Containers without an index (MPEG-TS) are entered anywhere; so it is looked what comes there.
     """
-    with tracks.opened(fd, limits) as container:
+    with demux.opened(fd, limits) as container:
         start = (container.start_time or 0) / 1e6
         for margin in _MARGINS:
             second = first - margin
@@ -211,7 +210,7 @@ def _entry(fd: int, index: int, first: float, limits: Limits) -> float:
                 container.seek(int((start + second) * 1e6))
             except av.FFmpegError:
                 break
-            for number, packet in enumerate(durations.packets(container, container.streams[index])):
+            for number, packet in enumerate(demux.packets(container, container.streams[index])):
                 if packet.is_keyframe and packet.pts is not None and packet.time_base:
                     if float(packet.pts * packet.time_base) - start <= first:
                         return second
@@ -244,9 +243,9 @@ def encoder_options(stream: Stream, coder: codecs.Coder, found: Streams, *, hdr:
     return options | {"enc_time_base": f"1:{TICKS}", "video_track_timescale": TICKS}
 
 
-def keeps_hdr(stream: Stream, picture: Picture) -> bool:
+def keeps_hdr(stream: Stream, picture: InputVideo) -> bool:
     """Whether a stream is of high dynamic range, as its source."""
-    return stream.hdr and picture.transfer in tracks.HDR
+    return stream.hdr and picture.transfer in streams.HDR
 
 
 def _output(
@@ -259,15 +258,15 @@ def _output(
     threads: int,
     limits: Limits,
 ) -> Any:
-    assert found.picture is not None
-    hdr = keeps_hdr(stream, found.picture)
-    shown = scaled(branch, found.picture, stream.width, stream.height, hdr=hdr)
+    assert found.video is not None
+    hdr = keeps_hdr(stream, found.video)
+    shown = scaled(branch, found.video, stream.width, stream.height, hdr=hdr)
     options = encoder_options(stream, coder, found, hdr=hdr, threads=threads)
     if cut:
         # One more than there should be: enough to see that there are too many.
         options["frames:v"] = cut.frames + 1
     options["fps_mode"] = "passthrough" if cut else "vfr"
-    return process.output([coder.fed(shown, ten_bit=hdr)], place, "mp4", limits, **options)
+    return command.output([coder.fed(shown, ten_bit=hdr)], place, "mp4", limits, **options)
 
 
 def _stamps(place: bytes) -> list[int]:

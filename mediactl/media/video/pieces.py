@@ -20,8 +20,8 @@ from mediactl.core.errors import JobFailed
 from mediactl.media.audio import mixdown
 from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.drafts import Report
-from mediactl.media.ffmpeg import codecs, process
-from mediactl.media.inspect import streams as tracks
+from mediactl.media.ffmpeg import binary, codecs, process
+from mediactl.media.inspect import diagnosis, streams
 from mediactl.media.inspect.streams import Streams
 from mediactl.media.opening import check_unchanged, open_source
 from mediactl.media.video import encode
@@ -58,7 +58,7 @@ class Work:
         self._token = token
         self._unchanged = unchanged
         versions = [OPERATION_VERSIONS[operation] for operation in ("video", "stream", "sound")]
-        made_by = msgspec.json.encode([digest, process.version(), versions])
+        made_by = msgspec.json.encode([digest, binary.version(), versions])
         self._made_by = hashlib.sha256(made_by).hexdigest()[:16]
         os.makedirs(folder, mode=0o700, exist_ok=True)
 
@@ -86,13 +86,13 @@ class Work:
                     if not _is_whole(temporary[stream], piece.frames):
                         raise JobFailed(f"piece {number} of the film came out broken")
                 self._unchanged()
-                damaged = len(encoded.complaints) >= tracks.DAMAGED
+                damaged = len(encoded.complaints) >= diagnosis.DAMAGED
                 self._note(str(number), Remarks(damaged, encoded.notes))
                 for stream in missing:
                     _put(temporary[stream], places[stream])
                 files.fsync_folder(self._folder)
             except process.FfmpegFailed as error:
-                raise tracks.judged(error, self._fd, self._limits) from error
+                raise diagnosis.cause(error, self._fd, self._limits) from error
             finally:
                 for path in temporary.values():
                     files.remove_if_there(path)
@@ -114,7 +114,7 @@ class Work:
                     self._fd, self._found, missing, temporary, threads=self._threads, limits=self._limits,
                     folder=self._folder, report=report,
                 )  # fmt: skip
-                damaged = len(complaints) >= tracks.DAMAGED
+                damaged = len(complaints) >= diagnosis.DAMAGED
                 warnings = mixdown.checked(
                     self._found, missing, temporary, self._limits, damaged, self._fd, self._threads, report
                 )
@@ -137,7 +137,7 @@ class Work:
         try:
             return {stream: self._searched(stream, report) for stream in streams}
         except process.FfmpegFailed as error:
-            raise tracks.judged(error, self._fd, self._limits) from error
+            raise diagnosis.cause(error, self._fd, self._limits) from error
 
     def _searched(self, stream: Stream, report: Report) -> Stream:
         if stream.crf is not None:
@@ -203,7 +203,7 @@ def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Rep
         return JobResult()
     fd = open_source(task.source)
     try:
-        found = tracks.inspect(fd, task.source.format, task.limits, task.info)
+        found = streams.inspect(fd, task.source.format, task.limits, task.info)
 
         def unchanged() -> None:
             check_unchanged(fd, task.source)

@@ -19,10 +19,9 @@ from mediactl.media.audio import mixdown
 from mediactl.media.audio import render as audio
 from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.drafts import Draft, Drafts, Present, Report, Temporary
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary, process
 from mediactl.media.hls import ladder
-from mediactl.media.inspect import durations
-from mediactl.media.inspect import streams as tracks
+from mediactl.media.inspect import diagnosis, durations, isobmff, streams, verify
 from mediactl.media.inspect.streams import HDR, Streams
 from mediactl.media.mp4 import fragments, package
 from mediactl.media.opening import check_unchanged
@@ -31,9 +30,6 @@ from mediactl.media.video.encode import PieceNotExact, Stream
 from mediactl.media.video.pieces import Remarks, Work
 from mediactl.model.assets import Target
 from mediactl.model.jobs import MakeTask
-
-ENCODERS = frozenset({"libx264", "aac", "png"})
-"""What ``ffmpeg.check`` must find before films are rendered."""
 
 _HOLDING = ("video", "stream", "sound")
 """Operations whose targets hold what is encoded."""
@@ -68,14 +64,14 @@ def render(
     12.3 s of 30.0 s"), JobFailed when ffmpeg failed otherwise or an output is not what was asked for, SourceChanged,
     MachineBlocked when the disk is full.
     """
-    found = tracks.inspect(fd, task.source.format, task.limits, task.info)
-    if found.picture is None:
+    found = streams.inspect(fd, task.source.format, task.limits, task.info)
+    if found.video is None:
         raise RejectedInput("has no film track that can be decoded")
     film = _Film(fd, task, found, temporary)
     try:
         return film.render(targets, present, report)
     except process.FfmpegFailed as error:
-        raise tracks.judged(error, fd, task.limits) from error
+        raise diagnosis.cause(error, fd, task.limits) from error
     finally:
         film.clean()
 
@@ -212,7 +208,7 @@ class _Film:
                         report=report,
                     )
                 )  # fmt: skip
-            damaged = len(complaints) >= tracks.DAMAGED
+            damaged = len(complaints) >= diagnosis.DAMAGED
             warnings = mixdown.checked(found, heard, places, task.limits, damaged, self._fd, task.threads, report)
         finally:
             mixdown.forget(places)
@@ -277,13 +273,13 @@ class _Film:
     def _verified(self, target: Target, place: bytes, wanted: AudioRequest | None, encoded: Encoded) -> Draft:
         """The draft of a picture, after it was opened again: size, tracks, frames, durations; its first, middle and
         last frames were decoded."""
-        params, picture, source = target.params, self._found.picture, self._found.info.video
+        params, picture, source = target.params, self._found.video, self._found.info.video
         made, streamable = self._reopened(target, place)
         video = made.info.video
         if (
-            not (video and made.picture and picture and source)
+            not (video and made.video and picture and source)
             or video.codec != params["codec"]
-            or bool(made.sound) != bool(wanted)
+            or bool(made.audio) != bool(wanted)
         ):
             raise JobFailed(f"{target.name}: came out with other tracks than asked for")
         if (video.width, video.height, video.rotation) != (params["width"], params["height"], 0):
@@ -299,12 +295,12 @@ class _Film:
                 raise JobFailed(f"{target.name}: came out with {counts}")
             self._warnings.append("" if damaged else f"the film came out with {counts}")
         frame = 1 / picture.rate if picture.rate else 0.0
-        self._warnings.append(durations.compared("the film", picture.end, made.picture.end, frame, damaged))
+        self._warnings.append(durations.compare("the film", picture.end, made.video.end, frame, damaged))
         return Draft(target, place, "video/mp4", video.width, video.height, made.info.duration)
 
     def _sound_verified(self, target: Target, place: bytes, wanted: AudioRequest) -> Draft:
         made, _ = self._reopened(target, place)
-        if made.picture or not made.sound or made.sound.track.channels != wanted.channels:
+        if made.video or not made.audio or made.audio.stream.channels != wanted.channels:
             raise JobFailed(f"{target.name}: came out with other tracks than asked for")
         return Draft(target, place, "audio/mp4", duration=made.info.duration)
 
@@ -314,17 +310,17 @@ class _Film:
             fragments.read(place)
         fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return tracks.reinspect(fd, target.name, self._task.limits), durations.streamable(fd)
+            return verify.verified(fd, target.name, self._task.limits), isobmff.is_faststart(fd)
         finally:
             os.close(fd)
 
     def _told(self, encoded: Encoded | None) -> None:
         """What the whole asset lost, whatever of it is made in this run."""
         pictures = [target for target in self._task.targets if target.operation in encode.OPERATIONS]
-        picture = self._found.picture
+        picture = self._found.video
         if picture and picture.transfer in HDR and not (pictures and all(each.params.get("hdr") for each in pictures)):
             name = HDR[picture.transfer]
-            if "zscale" in process.filters():
+            if "zscale" in binary.filters():
                 self._warnings.append(f"high dynamic range ({name}) was mapped to standard range")
             else:
                 self._warnings.append(

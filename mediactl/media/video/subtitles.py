@@ -16,8 +16,8 @@ from av.stream import Discard
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import removed_on_error
 from mediactl.media.drafts import Draft
-from mediactl.media.inspect import durations, streams
-from mediactl.media.inspect.streams import Streams, Text
+from mediactl.media.inspect import demux
+from mediactl.media.inspect.streams import InputSubtitle, Streams
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -54,7 +54,7 @@ def rendered(
     track is none of text, OSError on writing.
     """
     wanted = {int(target.params["track"]) for target in targets}
-    texts = [text for text in found.texts if text.ordinal in wanted and text.track.text]
+    texts = [text for text in found.subtitles if text.ordinal in wanted and text.stream.text]
     if missing := sorted(wanted - {text.ordinal for text in texts}):
         raise JobFailed(f"subtitle track {missing[0] + 1} is not one of text, though it was planned")
     cues, warnings = read(fd, texts, found.info.duration or 0.0, limits)
@@ -70,8 +70,10 @@ def rendered(
     return drafts, warnings
 
 
-def read(fd: int, texts: Sequence[Text], duration: float, limits: Limits) -> tuple[dict[int, list[Cue]], list[str]]:
-    """The cues of these tracks, by ``Text.ordinal``, in order of time; and warnings about what could not be read."""
+def read(
+    fd: int, texts: Sequence[InputSubtitle], duration: float, limits: Limits
+) -> tuple[dict[int, list[Cue]], list[str]]:
+    """Return the cues of these streams by ordinal, in order of time; and warnings about what cannot be read."""
     cues: dict[int, list[Cue]] = {text.ordinal: [] for text in texts}
     broken = dict.fromkeys(cues, 0)
     cut: set[int] = set()
@@ -145,18 +147,23 @@ def markup(dialogue: str) -> str:
 
 
 def _collect(
-    fd: int, texts: Sequence[Text], limits: Limits, cues: dict[int, list[Cue]], broken: dict[int, int], cut: set[int]
+    fd: int,
+    texts: Sequence[InputSubtitle],
+    limits: Limits,
+    cues: dict[int, list[Cue]],
+    broken: dict[int, int],
+    cut: set[int],
 ) -> None:
     """Add to the cues, in the file's order, to the numbers of entries that cannot be decoded, both by ordinal, and to
     the tracks that are too long."""
-    with streams.opened(fd, limits) as container:
+    with demux.opened(fd, limits) as container:
         by_index = {text.index: text.ordinal for text in texts}
         start = (container.start_time or 0) / 1e6
         for stream in container.streams:
             if stream.index not in by_index:
                 stream.discard = Discard.all  # An indexed film is then not read as a whole for its few words.
         room = _MOST_TEXT
-        for packet in durations.packets(container, *(container.streams[index] for index in by_index)):
+        for packet in demux.packets(container, *(container.streams[index] for index in by_index)):
             if packet.pts is None or not packet.size or not packet.time_base:
                 continue
             ordinal = by_index[packet.stream.index]

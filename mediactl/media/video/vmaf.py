@@ -17,7 +17,7 @@ import msgspec
 from mediactl.core import files
 from mediactl.core.errors import JobFailed
 from mediactl.media.drafts import Report
-from mediactl.media.ffmpeg import codecs, process
+from mediactl.media.ffmpeg import binary, codecs, command, process
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import prepared, scaled
 from mediactl.media.inspect.streams import Streams
@@ -69,12 +69,12 @@ def crf_for(
     """The largest CRF, within its step, with which samples of the film reach ``stream.vmaf``. The same answer for the
     same film, stream and number of threads; temporary files are made in ``folder``, and removed.
 
-    Raises FfmpegFailed (see ``tracks.judged``), JobFailed, MachineBlocked.
+    Raises FfmpegFailed (see ``diagnosis.cause``), JobFailed, MachineBlocked.
     """
-    assert found.picture is not None
+    assert found.video is not None
     assert stream.vmaf is not None
     usual = float(DEFAULT_CRF[stream.codec])
-    if "libvmaf" not in process.filters():
+    if "libvmaf" not in binary.filters():
         return Choice(
             usual, 0.0, f"this ffmpeg has no libvmaf: CRF {usual:g} was taken instead of VMAF {stream.vmaf:g}"
         )
@@ -131,9 +131,9 @@ class _Bench(msgspec.Struct):
 
     def sampled(self) -> list[str]:
         """Names of the samples' files: scaled, without loss."""
-        assert self.found.picture is not None
-        length = self.found.picture.end
-        rate = self.found.picture.rate or 30.0
+        assert self.found.video is not None
+        length = self.found.video.end
+        rate = self.found.video.rate or 30.0
         room = _MOST_PIXELS / (self.stream.width * self.stream.height)
         if length <= _SAMPLES * _SAMPLE:
             spans = [(0.0, max(1, int(min(length * rate + 1, room))))]
@@ -144,32 +144,32 @@ class _Bench(msgspec.Struct):
         names = []
         for number, (second, frames) in enumerate(spans):
             seek: dict[str, Any] = {"ss": f"{second:.3f}"} if second else {}
-            source = process.source(self.fd, self.threads, max_pixels=self.limits.pixels, **seek)
-            node = prepared(source[str(self.found.picture.index)], self.found, self.found.picture, 1, weave=weave)[0]
+            source = command.source(self.fd, self.threads, max_pixels=self.limits.pixels, **seek)
+            node = prepared(source[str(self.found.video.index)], self.found, self.found.video, 1, weave=weave)[0]
             node = node.filter("trim", end_frame=frames)
-            hdr = keeps_hdr(self.stream, self.found.picture)
-            node = scaled(node, self.found.picture, self.stream.width, self.stream.height, hdr=hdr)
+            hdr = keeps_hdr(self.stream, self.found.video)
+            node = scaled(node, self.found.video, self.stream.width, self.stream.height, hdr=hdr)
             name = f"sample-{number}.mkv"
             options = {"c:v": "libx264", "qp": 0, "preset": "ultrafast", "threads": self.threads, "fps_mode": "vfr"}
-            self._run(process.output([node], name.encode(), "matroska", self.limits, **options))
+            self._run(command.output([node], name.encode(), "matroska", self.limits, **options))
             names.append(name)
         return names
 
     def score(self, crf: float, names: list[str], tries: int) -> float:
         """VMAF of the samples at this CRF, the mean over all frames."""
-        assert self.found.picture is not None
+        assert self.found.video is not None
         stream = resolved(self.stream, crf)
-        hdr = keeps_hdr(stream, self.found.picture)
+        hdr = keeps_hdr(stream, self.found.video)
         coder, _ = codecs.chosen(stream.codec, stream.encoder)
         options = encoder_options(stream, coder, self.found, hdr=hdr, threads=self.threads)
         node = coder.fed(_shown(names), ten_bit=hdr)
-        self._run(process.output([node], b"tried.mp4", "mp4", self.limits, fps_mode="vfr", **options), *coder.setup)
+        self._run(command.output([node], b"tried.mp4", "mp4", self.limits, fps_mode="vfr", **options), *coder.setup)
         self.report((2 * tries + 1) / (2 * _TRIES))
         made, kept = _counted(_shown(["tried.mp4"])), _counted(_shown(names))
         model = "vmaf_4k_v0.6.1" if min(stream.width, stream.height) > _LARGE else "vmaf_v0.6.1"
         log = {"log_path": "vmaf.json", "log_fmt": "json", "model": f"version={model}"}
         node = _together(made, kept, "libvmaf", n_threads=self.threads, n_subsample=_EVERY, shortest=1, **log)
-        self._run(process.output([node], b"-", "null", self.limits))
+        self._run(command.output([node], b"-", "null", self.limits))
         self.report((2 * tries + 2) / (2 * _TRIES))
         with open(os.path.join(self.folder, b"vmaf.json"), "rb") as file:
             judged = msgspec.json.decode(file.read())
@@ -185,7 +185,7 @@ class _Bench(msgspec.Struct):
 
     def _run(self, output: Any, *setup: str) -> None:
         process.run(
-            [*setup, *process.arguments(output, threads=self.threads)],
+            [*setup, *command.arguments(output, threads=self.threads)],
             input_fd=self.fd,
             folder=self.folder,
             expected=1.0,

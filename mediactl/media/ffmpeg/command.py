@@ -1,0 +1,57 @@
+"""ffmpeg's command line: sources as an open descriptor, outputs as plain names in the folder of the run.
+
+Built with ffmpeg-python. Sources never reach it by name, and may open nothing else; so no name, playlist or reference
+in an untrusted file is ever followed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from mediactl.model.media import Limits
+
+DEMUXERS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mp3,flac,wav,w64,aac,ac3,eac3,aiff,caf,amr,au,wv,tta,ape,dv"
+"""Containers that are opened. None of them lives of other files, as do hls, dash, concat, image2, sdp and lavfi."""
+PROTOCOLS = "fd"
+"""Protocols that a source may use: the descriptor it is handed over by, and so no other file and no network."""
+
+
+def source(fd: int, threads: int, **options: Any) -> Any:
+    """The source as an ffmpeg-python input node, with the allow-lists that every run needs."""
+    import ffmpeg as graph  # Here and below: it takes 100 ms, which nobody pays who only asks for a version.
+
+    lists = {"protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS}
+    return graph.input("fd:", fd=fd, threads=threads, **lists, **options)
+
+
+def output(streams: list[Any], file: bytes, muxer: str, limits: Limits, **options: Any) -> Any:
+    """An ffmpeg-python output node: without the source's metadata, and the same bytes for the same work.
+
+    ``file`` must lie in the folder of the run; ffmpeg sees its name alone, marked as a file's. ``limits`` end it when
+    a source goes on for longer than it claimed. ``metadata`` may hold several "key=value", with "\\0" between them.
+    """
+    import ffmpeg as graph
+
+    name = "file:" + os.fsdecode(os.path.basename(file))
+    common = {"format": muxer, "map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact", "t": limits.duration + 1}
+    return graph.output(*streams, name, **{**common, **options})
+
+
+def arguments(*outputs: Any, threads: int, also: Sequence[tuple[str, bytes]] = ()) -> list[str]:
+    """argv (without the binary) of one run that writes all these outputs, with so many threads for its filters.
+
+    ``also``: format and path of files of ours in the run's folder that are read besides the (one) source; options name
+    them by number, from 1 ("map_metadata": 1).
+    """
+    import ffmpeg as graph
+
+    parts: list[str] = []
+    for part in graph.merge_outputs(*outputs).get_args(overwrite_output=True):
+        option = parts[-1:]  # ffmpeg-python has no way to give an option twice.
+        parts += f"\0{option[0]}\0".join(part.split("\0")).split("\0") if option == ["-metadata"] else [part]
+    for format, file in reversed(also):
+        place = parts.index("-i") + 2  # After the source, which is the only input that graphs are made of.
+        parts[place:place] = ["-f", format, "-i", "file:" + os.fsdecode(os.path.basename(file))]
+    return ["-filter_complex_threads", str(threads), "-filter_threads", str(threads), *parts]

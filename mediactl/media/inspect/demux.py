@@ -1,0 +1,58 @@
+"""Open a video or audio file from its descriptor, and read its packets. Nothing else is ever opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from mediactl.core.errors import JobFailed, RejectedInput
+from mediactl.media.ffmpeg import command
+from mediactl.media.inspect.isobmff import top_level_boxes
+from mediactl.model.media import Limits
+
+_METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
+"""Bytes of tags that are not UTF-8 become surrogates, as PyAV 19 always has it; ``describe.clean`` replaces them."""
+
+
+@contextmanager
+def opened(fd: int, limits: Limits | None = None) -> Iterator[InputContainer]:
+    """Yield a container opened from a descriptor, at its start, which can open nothing else.
+
+    Raises RejectedInput when it is none of the containers that are allowed, or damaged at its beginning; libav errors
+    inside the block become RejectedInput as well, errors of the disk JobFailed.
+    """
+    options = {"fd": str(fd), "protocol_whitelist": command.PROTOCOLS, "format_whitelist": command.DEMUXERS}
+    if limits:
+        options["max_pixels"] = str(limits.pixels)
+    try:
+        os.lseek(fd, 0, os.SEEK_SET)
+        with av.open("fd:", "r", options=options, **_METADATA) as container:
+            yield container
+    except av.FFmpegError as error:
+        if error.errno == errno.EIO:
+            raise JobFailed(f"the source cannot be read: {error.strerror}") from error
+        raise RejectedInput(_unopenable(fd)) from error
+
+
+def packets(container: InputContainer, *streams: Any) -> Iterator[Any]:
+    """Yield the packets of these streams (of all, without any), flushing ones at the end.
+
+    PyAV's flush fails when a stream has appeared in the middle of the file, as in MPEG-TS and FLV.
+    """
+    try:
+        yield from container.demux(*streams)
+    except IndexError:
+        return
+
+
+def _unopenable(fd: int) -> str:
+    kinds = {kind for kind, _, _ in top_level_boxes(fd)}
+    if b"moov" not in kinds and kinds & {b"mdat", b"ftyp"}:
+        return "the index (moov) is missing: the recording was cut off"
+    return "not a supported video or audio file, or damaged at its beginning"
