@@ -288,3 +288,11 @@ def test_languages_are_named_as_the_web_and_mp4_want_them() -> None:
         "deu", "fra", "por", "und", "und",
     ]  # fmt: skip
     assert [languages.name(each) for each in ("chi", "nob", "gsw", "")] == ["Chinese", "Norwegian Bokmål", "gsw", ""]
+
+
+@pytest.mark.parametrize(
+    ("code", "web", "mp4"),
+    [("aa", "aa", "aar"), ("aar", "aa", "aar"), ("sme", "se", "sme"), ("tgl", "tl", "tgl"), ("cnr", "cnr", "cnr")],
+)
+def test_every_code_of_iso_639_2_has_its_short_and_its_long_form(code: str, web: str, mp4: str) -> None:
+    assert (languages.tag(code), languages.three_letters(code)) == (web, mp4)
