@@ -7,7 +7,6 @@ cannot name a program to be run, and it is refused where somebody else could hav
 
 from __future__ import annotations
 
-import difflib
 import grp
 import hashlib
 import os
@@ -20,6 +19,7 @@ import msgspec
 
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
+from mediactl.core.suggestions import did_you_mean
 from mediactl.model.jobs import Priority
 from mediactl.model.uploads import IfExists, Place
 
@@ -202,8 +202,7 @@ def _converted(path: str, tree: dict[str, object]) -> dict[str, object]:
     known = [field.name for field in msgspec.structs.fields(_Config)]
     for key in tree:
         if key not in known:
-            close = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+            hint = did_you_mean(key, known, f"known keys: {', '.join(known)}")
             raise UsageError(f"{shown(path)}: unknown key {shown(key)!r}; {hint}")
     try:
         config = msgspec.convert(tree, _Config)

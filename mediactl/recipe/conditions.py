@@ -8,10 +8,10 @@ source, at a cost that its length bounds.
 from __future__ import annotations
 
 import ast
-import difflib
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mediactl.core.suggestions import did_you_mean
 from mediactl.model.media import MediaInfo
 
 if TYPE_CHECKING:
@@ -181,8 +181,8 @@ def _check_formats(*sides: ast.expr) -> None:
     for part in (part for side in sides for part in getattr(side, "elts", [side])):
         if isinstance(part, ast.Constant) and part.value not in FORMATS:
             text = str(part.value)
-            close = [_CALLED[text.lower()]] if text.lower() in _CALLED else difflib.get_close_matches(text, FORMATS, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(FORMATS)}"
+            meant = _CALLED.get(text.lower(), text)
+            hint = did_you_mean(meant, FORMATS, f"there are: {', '.join(FORMATS)}")
             raise Wrong(f"no format is called {text!r}; {hint}")
 
 
@@ -190,8 +190,7 @@ def _unknown(name: str, names: dict[str, Known], table: str) -> str:
     if name in NAMES:
         why = f"{name!r} is not told of what {table} is made from"
     else:
-        close = difflib.get_close_matches(name, names, 1)
-        why = f"unknown name {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+        why = "; ".join(filter(None, (f"unknown name {name!r}", did_you_mean(name, names))))
     return f"{why}; there are: " + ", ".join(f"{each} ({known.meaning})" for each, known in names.items())
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+
+from mediactl.core.suggestions import did_you_mean
 
 Tree = dict[str, Any]
 OTHER_WAY = {"crf": "quality", "quality": "crf"}
@@ -144,5 +145,4 @@ def _names(entry: Entry) -> tuple[str, ...]:
 
 def _close(name: str, names: Iterable[str]) -> str:
     names = list(names)
-    close = difflib.get_close_matches(name, names, 1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(names)}"
+    return "; " + did_you_mean(name, names, f"there are: {', '.join(names)}")

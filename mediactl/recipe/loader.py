@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import tomllib
@@ -13,6 +12,7 @@ import msgspec
 
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
+from mediactl.core.suggestions import did_you_mean
 from mediactl.model.media import Kind, Limits
 from mediactl.outputs.tables import (
     AnimationOutput,
@@ -167,8 +167,8 @@ def text_of(name_or_file: str) -> tuple[str, str]:
 
 
 def _no_such(name: str) -> str:
-    close = difflib.get_close_matches(name, builtin_names(), 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(builtin_names())}; or name a .toml file"
+    names = builtin_names()
+    hint = did_you_mean(name, names, f"there are: {', '.join(names)}; or name a .toml file")
     return f"{shown(name)!r}: no such recipe; {hint}"
 
 

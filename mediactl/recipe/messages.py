@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 
 from mediactl.core.files import shown
+from mediactl.core.suggestions import did_you_mean
 
 _TYPES = {
     "int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false", "array": "a list",
@@ -51,8 +51,7 @@ def _brackets(place: str, found: re.Match[str], tables: Mapping[str, type[msgspe
 
 
 def _close(name: str, names: list[str], otherwise: str) -> str:
-    close = difflib.get_close_matches(name, names, 1)
-    return f"did you mean {close[0]!r}?" if close else f"{otherwise}: {', '.join(names)}"
+    return did_you_mean(name, names, f"{otherwise}: {', '.join(names)}")
 
 
 def _field(owner: type[msgspec.Struct], key: str) -> Any:
