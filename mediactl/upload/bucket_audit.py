@@ -13,11 +13,11 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from mediactl.core.threads import in_order
 from mediactl.model.media import Fingerprint
-from mediactl.model.uploads import UploadState, UploadTask
+from mediactl.model.uploads import Place, UploadState, UploadTask
 from mediactl.upload.execute import s3_store
 from mediactl.upload.multipart.begin import left_open
 from mediactl.upload.policy import Standing, standing
-from mediactl.upload.store import Exists, Listed, OpenUpload, Place, Refused, Store, Stored, Unavailable, Unreachable
+from mediactl.upload.store import Exists, Listed, OpenUpload, Refused, Store, Stored, Unavailable, Unreachable
 
 THREADS = 16
 ATTEMPTS = 5

@@ -12,8 +12,9 @@ import msgspec
 from mediactl.model.uploads import Place, Sent, UploadState, UploadTask
 from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Tuning
+from mediactl.upload.session import Ledger, Report
 from mediactl.upload.store import Expired, Limits, Refused, Store, StoreError
-from mediactl.upload.transfer import Ledger, Report, transfer
+from mediactl.upload.transfer import transfer
 
 
 def s3_store(place: Place, connections: int) -> Store:

@@ -8,8 +8,7 @@ from typing import Protocol
 import msgspec
 
 from mediactl.core.errors import ExitCode, Fault, LaneClosed, MediactlError
-from mediactl.model.uploads import About as About
-from mediactl.model.uploads import Place as Place
+from mediactl.model.uploads import About
 from mediactl.upload.multipart.parts import MIN_PART
 
 

@@ -11,9 +11,7 @@ from mediactl.upload.capabilities import Capabilities, md5_of
 from mediactl.upload.engine import Engine, Turn
 from mediactl.upload.multipart import begin, send
 from mediactl.upload.policy import Standing
-from mediactl.upload.session import Ledger as Ledger
-from mediactl.upload.session import Report as Report
-from mediactl.upload.session import Session
+from mediactl.upload.session import Ledger, Report, Session
 from mediactl.upload.source import Source
 from mediactl.upload.store import Busy, Condition, Exists, Limits, Store
 

@@ -9,10 +9,10 @@ import pytest
 from support.stores import MemoryStore
 from support.uploads import PLACE
 
-from mediactl.model.uploads import SHA256, TOKEN, About
+from mediactl.model.uploads import SHA256, TOKEN, About, Place
 from mediactl.upload import bucket_audit
 from mediactl.upload.bucket_audit import Bucket, Expected
-from mediactl.upload.store import Condition, Listed, Place, Refused, Store, Stored, Throttled
+from mediactl.upload.store import Condition, Listed, Refused, Store, Stored, Throttled
 
 CONTENT = b"content"
 

@@ -16,9 +16,9 @@ import boto3
 import pytest
 from support.servers import CREDENTIALS, KEY, REGION, SECRET, Answering, Reply, Server, free_port, s3_error
 
+from mediactl.model.uploads import About, Place
 from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import (
-    About,
     Busy,
     Condition,
     Corrupted,
@@ -26,7 +26,6 @@ from mediactl.upload.store import (
     Expired,
     InvalidPart,
     NoSuchUpload,
-    Place,
     Refused,
     StoredPart,
     StoreError,

@@ -18,10 +18,11 @@ import botocore.session
 import pytest
 from support.servers import KEY, Answering, Reply, Server, free_port
 
+from mediactl.model.uploads import About, Place
 from mediactl.upload.s3.client import Address, address, client
 from mediactl.upload.s3.http import SLICE, Wire
 from mediactl.upload.s3.store import S3Store
-from mediactl.upload.store import About, Condition, Expired, Place, Refused, StoreError, Unavailable, Unreachable
+from mediactl.upload.store import Condition, Expired, Refused, StoreError, Unavailable, Unreachable
 
 pytestmark = pytest.mark.usefixtures("credentials")
 

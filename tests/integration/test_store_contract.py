@@ -13,10 +13,10 @@ from contextlib import closing
 import pytest
 from support.servers import Server
 
+from mediactl.model.uploads import About
 from mediactl.upload.multipart.parts import MIB
 from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import (
-    About,
     Condition,
     Corrupted,
     Exists,

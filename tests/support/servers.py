@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from mediactl.upload.store import Place
+from mediactl.model.uploads import Place
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -15,8 +15,9 @@ from botocore.exceptions import ClientError
 from urllib3 import HTTPResponse
 
 from mediactl.core.files import shown
+from mediactl.model.uploads import Place
 from mediactl.upload.s3.http import CONNECT_TIMEOUT
-from mediactl.upload.store import Place, Refused
+from mediactl.upload.store import Refused
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -6,7 +6,7 @@ import base64
 from urllib.parse import urlencode
 
 from mediactl.core.files import shown
-from mediactl.upload.store import About, Place
+from mediactl.model.uploads import About, Place
 
 CRC32 = "x-amz-checksum-crc32"
 META = "x-amz-meta-"

@@ -18,20 +18,19 @@ from botocore.parsers import ResponseParserError
 
 from mediactl import __version__
 from mediactl.core.files import shown
+from mediactl.model.uploads import About, Place
 from mediactl.upload.s3.client import address, client
 from mediactl.upload.s3.headers import CRC32, META, crc32_number, crc32_text, described, fixed, quoted_etag
 from mediactl.upload.s3.http import READ_TIMEOUT, Answer, Wire
 from mediactl.upload.s3.refusals import NO_S3, Told, broken, coded, read, refused
 from mediactl.upload.s3.sign import UNSIGNED, Signer, quoted
 from mediactl.upload.store import (
-    About,
     Condition,
     Corrupted,
     Expired,
     Listed,
     NoSuchUpload,
     OpenUpload,
-    Place,
     Refused,
     Stored,
     StoredPart,
