@@ -23,7 +23,8 @@ import psutil
 
 from benchmarks.measure import middle, stop_tidily, table
 from mediactl.jobs.journal import Journal
-from mediactl.model.jobs import NewJob, Usage, Verdict
+from mediactl.model.jobs import NewJob, Usage
+from mediactl.model.verdict import Verdict
 
 BATCH = 64
 PIECE = 20_000

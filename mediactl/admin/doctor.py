@@ -14,8 +14,9 @@ from mediactl.core.errors import JobFailed, MediactlError
 from mediactl.core.files import fingerprint, shown
 from mediactl.jobs import report
 from mediactl.jobs.journal import FILE
-from mediactl.model.jobs import JobResult, ProbeTask, Verdict
+from mediactl.model.jobs import JobResult, ProbeTask
 from mediactl.model.media import Kind, Limits, Source
+from mediactl.model.verdict import Verdict
 from mediactl.pool.limits import available_cores
 from mediactl.pool.worker import judge
 from mediactl.ui.lines import size

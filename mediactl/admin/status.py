@@ -13,7 +13,8 @@ from mediactl.core.files import shown
 from mediactl.jobs import history
 from mediactl.jobs.prediction import ENOUGH, QUANTILE, QUICK_SECONDS
 from mediactl.jobs.report import JobRow, Report
-from mediactl.model.jobs import Priority, Verdict
+from mediactl.model.jobs import Priority
+from mediactl.model.verdict import Verdict
 from mediactl.ui.lines import duration
 
 

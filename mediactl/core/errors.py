@@ -1,24 +1,13 @@
-"""Errors answer two questions: whose fault is it, and is it worth a retry?
+"""Errors say what becomes of a job that raises them, and of the run.
 
 A message is one line for the person who reads it at night: it names the thing, what is wrong and what to do.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+from typing import ClassVar
 
-
-class Fault(StrEnum):
-    """Whose fault an error is; it decides what becomes of the job and of the run."""
-
-    INPUT = "input"
-    """The source is bad: the job is rejected, for good."""
-    ENVIRONMENT = "environment"
-    """The machine is (disk full, no permission, ffmpeg missing)."""
-    OURS = "ours"
-    """A mistake in mediactl or in a library it drives."""
-    USAGE = "usage"
-    """The command line, recipe or manifest is wrong."""
+from mediactl.model.verdict import Verdict
 
 
 class ExitCode:
@@ -34,63 +23,59 @@ class ExitCode:
 class MediactlError(Exception):
     """Base of every error that mediactl raises on purpose; ``str(error)`` is the one line to show."""
 
-    fault: Fault = Fault.OURS
-    retry: bool = False
+    verdict: ClassVar[Verdict] = Verdict.FAILED
+    """How the attempt ends that raises it."""
     exit_code: int = ExitCode.OURS
+    """How the command ends that raises it."""
 
 
 class RejectedInput(MediactlError):
-    """The source cannot be processed, now or later: broken, too large, or of a kind that is refused."""
+    """The source cannot be processed, now or later: damaged, too large, or of a kind that is rejected."""
 
-    fault = Fault.INPUT
+    verdict = Verdict.REJECTED
 
 
 class JobFailed(MediactlError):
-    """A job did not work out though its input may be fine; worth another attempt."""
-
-    fault = Fault.OURS
-    retry = True
+    """A job failed though its input may be fine; worth another attempt."""
 
 
 class SourceChanged(MediactlError):
-    """The source's bytes changed while they were read; the source has to be planned anew."""
+    """The source's bytes changed while they were read; the source has to be planned again."""
 
-    fault = Fault.ENVIRONMENT
-    retry = True
+    verdict = Verdict.CHANGED
 
 
 class SourceUnreadable(MediactlError):
     """The machine failed to read a source (disk, network file system, open files): it may be fine, and others are."""
 
-    fault = Fault.ENVIRONMENT
-    retry = True
+    verdict = Verdict.UNREADABLE
 
 
 class MachineBlocked(MediactlError):
     """The machine cannot go on (disk full, output not writable): stop cleanly, run again later."""
 
-    fault = Fault.ENVIRONMENT
-    retry = True
+    verdict = Verdict.BLOCKED
     exit_code = ExitCode.STOPPED_EARLY
 
 
 class Interrupted(MediactlError):
-    """The job was asked to stop; it costs nothing and goes on in the next run."""
+    """The job was asked to stop; it costs nothing and is resumed by the next run."""
 
-    fault = Fault.ENVIRONMENT
-    retry = True
+    verdict = Verdict.INTERRUPTED
     exit_code = ExitCode.STOPPED_EARLY
 
 
 class LaneClosed(MediactlError):
-    """No job of this lane will fare better for now; other lanes go on. The exit code says whose fault it is."""
+    """No job of this lane will fare better for now; other lanes go on.
 
-    fault = Fault.ENVIRONMENT
+    Where the configuration has to be changed first, a subclass says REFUSED, with exit code 2.
+    """
+
+    verdict = Verdict.AWAY
     exit_code = ExitCode.STOPPED_EARLY
 
 
 class UsageError(MediactlError):
     """The command line, environment, recipe or manifest is wrong."""
 
-    fault = Fault.USAGE
     exit_code = ExitCode.USAGE

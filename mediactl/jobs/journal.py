@@ -22,7 +22,8 @@ from mediactl.jobs.priority import SLACK, due
 from mediactl.jobs.sources import Sources
 from mediactl.jobs.states import LONGEST_DELAY, PATIENCE, Patience, State
 from mediactl.jobs.uploads import Uploads
-from mediactl.model.jobs import NewJob, Priority, Usage, Verdict
+from mediactl.model.jobs import NewJob, Priority, Usage
+from mediactl.model.verdict import Verdict
 
 FILE = "journal.db"
 SUSPECT = ".suspect"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 
 import msgspec
 
@@ -18,35 +18,6 @@ class Priority(IntEnum):
     NORMAL = 2
     LOW = 3
     BACKFILL = 4
-
-
-class Verdict(StrEnum):
-    """How one attempt at a job ended."""
-
-    DONE = "done"
-    REJECTED = "rejected"
-    """The input is bad; final."""
-    FAILED = "failed"
-    """Did not work out; retried, and after some failures quarantined."""
-    INTERNAL = "internal"
-    """A fault of mediactl's own, or of a library that is not the one it was written for: says nothing about the input.
-    Retried like a failure, then left to the next run, which ends with exit code 70."""
-    CRASHED = "crashed"
-    """The worker died under it."""
-    TIMED_OUT = "timed_out"
-    """Over its hard time limit; its worker was killed. Counts as a failure."""
-    CHANGED = "changed"
-    """The source changed while it was read; it is planned anew."""
-    UNREADABLE = "unreadable"
-    """The machine failed to read the source; retried, and after some failures left to the next run."""
-    INTERRUPTED = "interrupted"
-    """Stopped from outside (signal, owner died); costs nothing."""
-    BLOCKED = "blocked"
-    """The machine cannot go on (disk full); costs nothing, ends the run."""
-    REFUSED = "refused"
-    """Set up wrongly (no such bucket, access denied); costs nothing, ends this lane's work in this run."""
-    AWAY = "away"
-    """The other side cannot be reached, or credentials ran out; costs nothing, ends this lane's work in this run."""
 
 
 class NewJob(msgspec.Struct, frozen=True):

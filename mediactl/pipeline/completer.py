@@ -8,7 +8,7 @@ import msgspec
 
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.states import State
-from mediactl.model.jobs import Verdict
+from mediactl.model.verdict import Verdict
 from mediactl.pipeline.handlers.base import Handler
 from mediactl.pool.contract import Ended
 

@@ -10,7 +10,7 @@ import msgspec
 
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.model.events import Event, Plan, Tick, UploadStopped
-from mediactl.model.jobs import Verdict
+from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
 from mediactl.pipeline.completer import Completer
 from mediactl.pipeline.handlers.base import Context, Handler

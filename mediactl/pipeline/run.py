@@ -27,7 +27,7 @@ from mediactl.jobs.owners import dead_locks
 from mediactl.jobs.states import Patience
 from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.model.events import Event, JournalDamaged, JournalRebuilt, RunStarted, RunStopped, Summary
-from mediactl.model.jobs import Verdict
+from mediactl.model.verdict import Verdict
 from mediactl.pipeline import drain
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.intake import Intake

@@ -13,7 +13,7 @@ from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.events import Event, Plan, Reason, RunStarted, RunStopped, Summary, UploadPlanned
-from mediactl.model.jobs import Verdict
+from mediactl.model.verdict import Verdict
 from mediactl.pipeline import drain
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner

@@ -10,7 +10,8 @@ from typing import Protocol
 import msgspec
 
 from mediactl.model.assets import Reuse
-from mediactl.model.jobs import Usage, Verdict
+from mediactl.model.jobs import Usage
+from mediactl.model.verdict import Verdict
 
 
 class Assignment(msgspec.Struct, frozen=True):

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import msgspec
 
 from mediactl.model.assets import Reuse
-from mediactl.model.jobs import Usage, Verdict
+from mediactl.model.jobs import Usage
+from mediactl.model.verdict import Verdict
 
 _LENGTH = struct.Struct("!I")
 MAX_FRAME = 64 << 20

@@ -6,7 +6,7 @@ import socket
 from bisect import insort
 from collections.abc import Callable, Iterable
 
-from mediactl.model.jobs import Verdict
+from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment, Ended
 from mediactl.pool.messages import Leave
 from mediactl.pool.process import Worker

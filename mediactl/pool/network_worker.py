@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from mediactl.model.jobs import Usage, Verdict
+from mediactl.model.jobs import Usage
+from mediactl.model.verdict import Verdict
 from mediactl.pool.messages import (
     Answer,
     Frames,

@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Mapping
 
-from mediactl.model.jobs import Verdict
+from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment
 from mediactl.pool.messages import Answer, Frames, FromWorker, Leave, Noted, Recall, Run, decode_from_worker, frame
 

@@ -16,7 +16,7 @@ from functools import partial
 
 import msgspec
 
-from mediactl.model.jobs import Verdict
+from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment, Room
 from mediactl.pool.messages import Answer
 from mediactl.pool.process import Worker

@@ -13,7 +13,8 @@ from types import MappingProxyType
 import msgspec
 
 from mediactl.core.errors import MediactlError
-from mediactl.model.jobs import Usage, Verdict
+from mediactl.model.jobs import Usage
+from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment, Backlog, Ended, IntakeStep, Noting, Room, Stopped
 from mediactl.pool.messages import Answer, Note, Noted, Progress
 from mediactl.pool.network import NETWORK, Network, Service

@@ -20,19 +20,11 @@ from typing import Any
 
 import msgspec
 
-from mediactl.core.errors import (
-    ExitCode,
-    Interrupted,
-    LaneClosed,
-    MachineBlocked,
-    MediactlError,
-    RejectedInput,
-    SourceChanged,
-    SourceUnreadable,
-)
+from mediactl.core.errors import MediactlError
 from mediactl.core.processes import die_with
 from mediactl.model.assets import Reuse
-from mediactl.model.jobs import Usage, Verdict
+from mediactl.model.jobs import Usage
+from mediactl.model.verdict import Verdict
 from mediactl.pool.messages import Answer, Frames, Hello, Progress, Recall, Run, decode_to_worker, frame
 
 Call = Callable[[str, bytes, tuple[Reuse, ...], bytes, Callable[[float], None]], Any]
@@ -131,7 +123,7 @@ class Inbox:
 
 
 class TimeUp(BaseException):
-    """A job's time is up. No Exception, so that no fallback of a job takes it for a fault of the file."""
+    """A job's time is up. Not an Exception, so that no fallback of a job takes it for a damaged file."""
 
 
 class Alarm:
@@ -197,29 +189,15 @@ def _do(
 
 
 def judge(error: Exception, *, log: bool = True) -> tuple[Verdict, str]:
-    """What an exception means for the job, and the one line that says so; ``log``: print where it comes from if that
-    is not known."""
-    if isinstance(error, RejectedInput):
-        return Verdict.REJECTED, str(error)
-    if isinstance(error, SourceChanged):
-        return Verdict.CHANGED, str(error)
-    if isinstance(error, SourceUnreadable):
-        return Verdict.UNREADABLE, str(error)
-    if isinstance(error, Interrupted):
-        return Verdict.INTERRUPTED, str(error)
-    if isinstance(error, LaneClosed):
-        return Verdict.REFUSED if error.exit_code == ExitCode.USAGE else Verdict.AWAY, str(error)
-    if isinstance(error, MachineBlocked):
-        return Verdict.BLOCKED, str(error)
-    if isinstance(error, OSError) and error.errno in BLOCKING:
-        return (
-            Verdict.BLOCKED,
-            f"cannot write outputs: {error.strerror}; free some space or fix permissions, then run again",
-        )
+    """Return how the attempt ends that raised this, and the one line that says why; ``log``: print where an error comes
+    from that mediactl did not raise on purpose."""
     if isinstance(error, MediactlError):
-        return Verdict.FAILED, str(error)
+        return error.verdict, str(error)
+    if isinstance(error, OSError) and error.errno in BLOCKING:
+        reason = f"cannot write outputs: {error.strerror}; free some space or fix permissions, then run again"
+        return Verdict.BLOCKED, reason
     if log:
-        traceback.print_exception(error)  # into the run's log: a fault of ours, or of a library
+        traceback.print_exception(error)  # into the run's log
     if isinstance(error, MemoryError):
         return Verdict.FAILED, "out of memory"
     stack = traceback.extract_tb(error.__traceback__)

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from mediactl.core.errors import ExitCode, Fault, LaneClosed, MediactlError
+from mediactl.core.errors import ExitCode, LaneClosed, MediactlError
 from mediactl.model.uploads import About
+from mediactl.model.verdict import Verdict
 from mediactl.upload.multipart.parts import MIN_PART
 
 
@@ -98,8 +99,6 @@ class Store(Protocol):
 class StoreError(MediactlError):
     """The store, or the way to it, said no. ``str(error)`` is one line for a person, naming bucket and key."""
 
-    fault = Fault.ENVIRONMENT
-    retry = True
     exit_code = ExitCode.STOPPED_EARLY
     code: str = ""
     """S3's error code, or the name of what happened to the connection."""
@@ -141,7 +140,7 @@ class Refused(StoreError, LaneClosed):
     """The configuration is wrong on our side (no credentials, no such bucket, wrong region, access denied, an option
     that this store does not know): no other object will fare better. The line says what to change."""
 
-    retry = False
+    verdict = Verdict.REFUSED
     exit_code = ExitCode.USAGE
 
 

@@ -23,8 +23,9 @@ from support.pools import Pool, has_died, run_pool
 from mediactl.core.errors import MediactlError
 from mediactl.jobs.states import Patience
 from mediactl.model.events import Event, JobDone, JobProgress, Tick, UploadDone, UploadStopped
-from mediactl.model.jobs import NewJob, Verdict
+from mediactl.model.jobs import NewJob
 from mediactl.model.uploads import UploadState, UploadStatus, UploadTask
+from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import DEPTH, Service
 

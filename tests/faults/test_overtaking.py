@@ -15,7 +15,8 @@ from support.journals import Rows
 from support.pools import PATHS, NoIntake, Pool, odd, run_pool, spans
 
 from mediactl.model.events import Event, JobInterrupted, Tick
-from mediactl.model.jobs import Priority, Usage, Verdict
+from mediactl.model.jobs import Priority, Usage
+from mediactl.model.verdict import Verdict
 from mediactl.pool import process
 from mediactl.pool.contract import Assignment, Stopped
 from mediactl.pool.messages import Answer

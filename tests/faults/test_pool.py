@@ -14,7 +14,8 @@ from support.pools import NoIntake, Pool, has_died, odd, run_pool
 from mediactl.core.errors import MediactlError
 from mediactl.jobs.states import PATIENCE
 from mediactl.model.events import Event, JobProgress, Tick
-from mediactl.model.jobs import NewJob, Verdict
+from mediactl.model.jobs import NewJob
+from mediactl.model.verdict import Verdict
 from mediactl.pool import synthetic
 from mediactl.pool.contract import Stopped
 from mediactl.pool.supervisor import MAX_STARTS

@@ -15,7 +15,7 @@ from support.pools import PATHS, NoIntake, Pool, has_died, odd, run_pool
 
 from mediactl.jobs.states import Patience
 from mediactl.model.events import Event, Tick
-from mediactl.model.jobs import Verdict
+from mediactl.model.verdict import Verdict
 from mediactl.pool import process, synthetic
 from mediactl.pool.contract import Assignment, Stopped
 from mediactl.pool.messages import Answer

@@ -24,8 +24,9 @@ from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Artefact, OutputFile
 from mediactl.model.events import Event, JobDone, JobProbed
-from mediactl.model.jobs import JobResult, MakeTask, PieceTask, Priority, ProbeTask, Verdict
+from mediactl.model.jobs import JobResult, MakeTask, PieceTask, Priority, ProbeTask
 from mediactl.model.media import AudioStream, Kind, MediaInfo, Source, VideoStream
+from mediactl.model.verdict import Verdict
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.handlers.source import MAX_CHANGES
 from mediactl.pipeline.planner import Planner

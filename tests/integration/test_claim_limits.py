@@ -15,7 +15,8 @@ from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.priority import SLACK
 from mediactl.jobs.states import PATIENCE
-from mediactl.model.jobs import NewJob, Priority, Verdict
+from mediactl.model.jobs import NewJob, Priority
+from mediactl.model.verdict import Verdict
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
 from mediactl.pool.contract import Assignment, Ended, Room

@@ -14,7 +14,7 @@ from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience, State
 from mediactl.model.events import Event, JobQuarantined
-from mediactl.model.jobs import Verdict
+from mediactl.model.verdict import Verdict
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
 from mediactl.pool.contract import Ended, Room

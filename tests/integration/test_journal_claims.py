@@ -13,8 +13,9 @@ from mediactl.jobs import report
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.states import State
 from mediactl.model.assets import Artefact, OutputFile
-from mediactl.model.jobs import JobResult, Priority, Usage, Verdict
+from mediactl.model.jobs import JobResult, Priority, Usage
 from mediactl.model.media import MediaInfo
+from mediactl.model.verdict import Verdict
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from support.journals import Clock, Rows, new_job, opened, record
 from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import SLACK
 from mediactl.jobs.states import LONGEST_DELAY, TRANSITIONS, Patience, State
-from mediactl.model.jobs import Priority, Verdict
+from mediactl.model.jobs import Priority
+from mediactl.model.verdict import Verdict
 
 JOBS = range(6)
 RUNS = range(2)

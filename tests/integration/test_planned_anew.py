@@ -19,9 +19,10 @@ from mediactl.core.settings import Destination, Settings
 from mediactl.jobs.journal import Claim
 from mediactl.jobs.states import State
 from mediactl.model.events import Reason
-from mediactl.model.jobs import Priority, Verdict
+from mediactl.model.jobs import Priority
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.model.uploads import Place, UploadTask
+from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
 from mediactl.pipeline.intake import Intake
 from mediactl.pipeline.publish import Publisher

@@ -14,8 +14,9 @@ import msgspec
 from mediactl.jobs.journal import FILE, Claim, Journal
 from mediactl.jobs.report import Attempt, JobRow, Report
 from mediactl.jobs.states import PATIENCE, Patience
-from mediactl.model.jobs import NewJob, Usage, Verdict
+from mediactl.model.jobs import NewJob, Usage
 from mediactl.model.media import Fingerprint, Kind, Source
+from mediactl.model.verdict import Verdict
 
 NOW = 1_800_000_000.0
 

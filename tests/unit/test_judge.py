@@ -15,11 +15,12 @@ from mediactl.core.errors import (
     RejectedInput,
     SourceChanged,
 )
-from mediactl.model.jobs import Verdict
+from mediactl.model.verdict import Verdict
 from mediactl.pool.worker import judge
 
 
 class AccessDenied(LaneClosed):
+    verdict = Verdict.REFUSED
     exit_code = ExitCode.USAGE
 
 

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from mediactl.model.assets import Artefact, Reuse
-from mediactl.model.jobs import Usage, Verdict
+from mediactl.model.jobs import Usage
+from mediactl.model.verdict import Verdict
 from mediactl.pool.messages import (
     MAX_FRAME,
     Answer,

@@ -12,8 +12,9 @@ from support.journals import opened
 from mediactl.core.errors import UsageError
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
-from mediactl.model.jobs import NewJob, Priority, Usage, Verdict
+from mediactl.model.jobs import NewJob, Priority, Usage
 from mediactl.model.media import AudioStream, Fingerprint, Kind, MediaInfo, Source, VideoStream
+from mediactl.model.verdict import Verdict
 from mediactl.outputs import tables
 from mediactl.pipeline.planner import Planner
 from mediactl.planning import jobs
