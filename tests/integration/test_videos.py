@@ -370,7 +370,7 @@ def canary(plain: Path, tmp_path: Path) -> Path:
 def test_a_playlist_that_calls_itself_a_film_is_refused(playlist: str, canary: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "list.mp4", tmp_path / "out"
     source.write_text(playlist.format(canary=canary))
-    with pytest.raises(RejectedInput, match="no film or recording"):
+    with pytest.raises(RejectedInput, match="not a supported video or audio file"):
         render(source, film_target(160, 120), folder=out)
     # And should probing ever let one pass, the binary does not open it either.
     out.mkdir(exist_ok=True)

@@ -176,7 +176,7 @@ def _made_even(
         # Its own start is where the track begins in the film.
         source = command.source(other, threads, itsoffset=f"{start:.6f}")
         moved = msgspec.structs.replace(sound, index=index)
-        outputs = video_audio(source, msgspec.structs.replace(found, sounds=(moved,)), wanted, places, limits)
+        outputs = video_audio(source, msgspec.structs.replace(found, audios=(moved,)), wanted, places, limits)
         arguments = command.arguments(*outputs, threads=threads)
         process.run(arguments, input_fd=other, folder=folder, expected=sound.end, rate=None, report=report)
 
