@@ -33,7 +33,7 @@ from mediactl.core.files import fingerprint
 from mediactl.media.image import auto_quality, load, render, save
 from mediactl.media.image.save import Params
 from mediactl.media.image.similarity import luma, ssim
-from mediactl.media.image.vips import Picture, pyvips
+from mediactl.media.image.vips import VipsImage, pyvips
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, Source
 from mediactl.outputs.tables import EXTENSIONS, ImageOutput
@@ -55,7 +55,7 @@ def pictures(corpus: Path) -> list[Path]:
     return found
 
 
-def resized(path: Path, width: int) -> Picture:
+def resized(path: Path, width: int) -> VipsImage:
     """The picture at this width in one step, as mediactl reads and shrinks it."""
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -68,7 +68,7 @@ def resized(path: Path, width: int) -> Picture:
         os.close(fd)
 
 
-def decoded(data: bytes) -> Picture:
+def decoded(data: bytes) -> VipsImage:
     """The pixels of a file of ours or sharp's, in memory."""
     loader = {b"RIFF": "webpload", b"\x89PNG": "pngload"}.get(data[:4], "jpegload")
     loader = "heifload" if data[4:8] == b"ftyp" else loader
@@ -101,7 +101,7 @@ def encoders(found: list[Path], width: int, formats: list[str]) -> None:
         print()
 
 
-def remembering(source: Picture, format_: str) -> Callable[[int], bytes]:
+def remembering(source: VipsImage, format_: str) -> Callable[[int], bytes]:
     """Encodes the picture at a quality, each only once."""
     params = Params(format_, source.width, source.height, "auto", DEFAULT_EFFORT[format_])
     return functools.cache(lambda quality: save.encode_at(source, params, quality))
@@ -142,7 +142,7 @@ def variants(path: Path, wanted: tuple[ImageOutput, ...], out: Path) -> dict[str
         os.close(fd)
 
 
-def reference(path: Path, size: tuple[int, int], profile: Path, out: Path) -> Picture:
+def reference(path: Path, size: tuple[int, int], profile: Path, out: Path) -> VipsImage:
     """ImageMagick's resize from all pixels of the original, in the space that both contenders shrink in."""
     words = ["convert", f"{path}[0]", "-auto-orient", "-filter", "Lanczos", "-resize", f"{size[0]}x{size[1]}!"]
     subprocess.run([*words, "-intent", "perceptual", "-profile", profile, "-depth", "8", f"png24:{out}"], check=True)

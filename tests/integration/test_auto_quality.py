@@ -17,16 +17,16 @@ from support.pictures import outputs, photo, render
 from mediactl.media.ffmpeg.binary import find
 from mediactl.media.image.save import Params, encode, encode_at
 from mediactl.media.image.similarity import luma, ssim
-from mediactl.media.image.vips import Picture, pyvips
+from mediactl.media.image.vips import VipsImage, pyvips
 from mediactl.outputs.tables import ImageFormat, ImageOutput
 
 
-def picture(width: int = 320, height: int = 240, seed: int = 1) -> Picture:
+def picture(width: int = 320, height: int = 240, seed: int = 1) -> VipsImage:
     made = photo(width, height, seed)
     return pyvips.Image.new_from_memory(made.tobytes(), width, height, 3, "uchar").copy(interpretation="srgb")
 
 
-def decoded(data: bytes) -> Picture:
+def decoded(data: bytes) -> VipsImage:
     made = Image.open(io.BytesIO(data)).convert("RGB")
     return pyvips.Image.new_from_memory(made.tobytes(), *made.size, 3, "uchar").copy(interpretation="srgb")
 

@@ -65,7 +65,7 @@ def test_pieces_become_one_film_with_every_frame_at_its_time(clips: Path, tmp_pa
 
 def test_a_track_of_pieces_has_every_frame_at_its_time(clips: Path, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
-    package.track(pieces(clips), bytes(film), segment=4, rate=FILM)
+    package.video_track(pieces(clips), bytes(film), segment=4, rate=FILM)
     assert stamps(film) == [5005 * number for number in range(169)]
     assert hls_films.shades(film) == [number % hls_films.STEPS for number in range(169)]
     track = fragments.read(bytes(film))
@@ -77,7 +77,7 @@ def test_a_track_of_pieces_has_every_frame_at_its_time(clips: Path, tmp_path: Pa
 def test_sound_is_in_sync_to_the_sample_in_both(clips: Path, tmp_path: Path) -> None:
     film, track = tmp_path / "film.mp4", tmp_path / "sound.mp4"
     package.mp4(pieces(clips), [AudioFile(bytes(clips / "first.m4a"))], bytes(film), rate=FILM)
-    package.sound_track(bytes(clips / "first.m4a"), bytes(track), segment=4, rate=FILM)
+    package.audio_track(bytes(clips / "first.m4a"), bytes(track), segment=4, rate=FILM)
     for made in (film, track):
         found = hls_films.beeps(made)
         assert len(found) == 7
@@ -88,7 +88,7 @@ def test_sound_is_in_sync_to_the_sample_in_both(clips: Path, tmp_path: Path) -> 
 def test_frames_of_varying_length_keep_their_times(tmp_path: Path) -> None:
     whole = hls_films.picture(tmp_path / "vfr.mp4", filters="select='not(mod(n\\,5)*mod(n\\,7))+gt(n\\,60)'")
     package.mp4([bytes(whole)], [], bytes(tmp_path / "film.mp4"), start=0.5)
-    package.track([bytes(whole)], bytes(tmp_path / "track.mp4"), segment=2)
+    package.video_track([bytes(whole)], bytes(tmp_path / "track.mp4"), segment=2)
     assert stamps(tmp_path / "film.mp4") == [stamp + 60_000 for stamp in stamps(whole)]
     assert stamps(tmp_path / "track.mp4") == stamps(whole)
     assert hls_films.shades(tmp_path / "track.mp4") == hls_films.shades(whole)
@@ -97,7 +97,7 @@ def test_frames_of_varying_length_keep_their_times(tmp_path: Path) -> None:
 def test_a_late_picture_is_late_in_the_mp4_and_begins_at_once_in_a_track(clips: Path, tmp_path: Path) -> None:
     whole = hls_films.picture(tmp_path / "late.mp4", filters="setpts=PTS+0.5/TB")
     package.mp4([bytes(whole)], [AudioFile(bytes(clips / "first.m4a"))], bytes(tmp_path / "film.mp4"))
-    package.track([bytes(whole)], bytes(tmp_path / "track.mp4"), segment=2, rate=Fraction(24))
+    package.video_track([bytes(whole)], bytes(tmp_path / "track.mp4"), segment=2, rate=Fraction(24))
     assert stamps(tmp_path / "film.mp4")[:2] == [60_000, 65_000]
     assert stamps(tmp_path / "track.mp4")[:2] == [0, 65_000]
     assert fragments.read(bytes(tmp_path / "track.mp4")).duration == Fraction("4.5")
@@ -129,8 +129,8 @@ def test_an_mp4_has_languages_titles_chapters_and_nothing_else(clips: Path, tmp_
 
 def test_the_same_track_has_the_same_bytes(clips: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        package.track(pieces(clips), bytes(tmp_path / name), segment=4, rate=FILM)
-        package.sound_track(bytes(clips / "first.m4a"), bytes(tmp_path / f"{name}-sound"), segment=4, rate=FILM)
+        package.video_track(pieces(clips), bytes(tmp_path / name), segment=4, rate=FILM)
+        package.audio_track(bytes(clips / "first.m4a"), bytes(tmp_path / f"{name}-sound"), segment=4, rate=FILM)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert (tmp_path / "one-sound").read_bytes() == (tmp_path / "two-sound").read_bytes()
 
@@ -138,7 +138,7 @@ def test_the_same_track_has_the_same_bytes(clips: Path, tmp_path: Path) -> None:
 def test_any_name_is_written_to(clips: Path, tmp_path: Path) -> None:
     place = bytes(tmp_path) + b"/http:\xff'%d.mp4"
     package.mp4(pieces(clips)[:1], [], place, rate=FILM)
-    package.track(pieces(clips)[:1], place + b"2", segment=4, rate=FILM)
+    package.video_track(pieces(clips)[:1], place + b"2", segment=4, rate=FILM)
     assert os.path.getsize(place) > 1000
     assert fragments.read(place + b"2").rate == FILM
 
@@ -148,7 +148,7 @@ def test_pieces_that_do_not_belong_together_are_refused(clips: Path, tmp_path: P
     with pytest.raises(JobFailed, match="otherwise than the piece before"):
         package.mp4(mixed, [], bytes(tmp_path / "x"), rate=FILM)
     with pytest.raises(JobFailed, match="otherwise than the piece before"):
-        package.track(mixed, bytes(tmp_path / "x"), segment=4, rate=FILM)
+        package.video_track(mixed, bytes(tmp_path / "x"), segment=4, rate=FILM)
 
 
 def test_a_piece_with_a_hole_is_refused(clips: Path, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_full_disk_is_the_machines_fault(clips: Path) -> None:
     with pytest.raises((MachineBlocked, OSError)):
         package.mp4(pieces(clips), [], b"/dev/full", rate=FILM)
     with pytest.raises(OSError, match="space"):
-        package.track(pieces(clips), b"/dev/full", segment=4, rate=FILM)
+        package.video_track(pieces(clips), b"/dev/full", segment=4, rate=FILM)
 
 
 def test_a_presentation_passes_the_validator(clips: Path, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_what_is_no_mp4_tells_no_codecs(tmp_path: Path) -> None:
 
 def test_what_is_no_track_is_told_so(clips: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.mp4"
-    package.track(pieces(clips), bytes(cut), segment=4, rate=FILM)
+    package.video_track(pieces(clips), bytes(cut), segment=4, rate=FILM)
     shutil.copy(clips / "piece0.mp4", tmp_path / "plain.mp4")
     os.truncate(cut, os.path.getsize(cut) - 100)
     for name in ("plain.mp4", "cut.mp4"):
@@ -270,11 +270,11 @@ def test_the_bit_rate_is_that_of_the_heaviest_second_and_sound() -> None:
         ]
         return fragments.Track(kind, "avc1.64001f", 1, 100, tuple(parts), width=1280, height=720)
 
-    film, quiet, loud = made([6000, 12000, 6000]), made([600, 600, 600], "sound"), made([600, 1200, 600], "sound")
+    film, quiet, loud = made([6000, 12000, 6000]), made([600, 600, 600], "audio"), made([600, 1200, 600], "audio")
     assert (playlists.peak(film), playlists.average(film)) == (16_000, 10_667)
     text = playlists.master(
-        [playlists.Picture("v.m3u8", film)],
-        [playlists.AudioStatistics("1.m3u8", quiet, "eng"), playlists.AudioStatistics("2.m3u8", loud, "eng", 'A "B"')],
+        [playlists.VideoRendition("v.m3u8", film)],
+        [playlists.AudioRendition("1.m3u8", quiet, "eng"), playlists.AudioRendition("2.m3u8", loud, "eng", 'A "B"')],
     )
     assert "#EXT-X-STREAM-INF:BANDWIDTH=17600,AVERAGE-BANDWIDTH=11734," in text
     assert 'NAME="English"' in text and 'NAME="A B"' in text

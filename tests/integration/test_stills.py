@@ -179,7 +179,7 @@ def stills_keys(source: Path) -> list[float]:
     try:
         found = streams.inspect(fd, "mp4", Limits())
         assert found.video
-        return list(frames.film(fd, found, found.video, Limits(), 1, os.fsencode(source.parent)).keys)
+        return list(frames.open_video(fd, found, found.video, Limits(), 1, os.fsencode(source.parent)).keys)
     finally:
         os.close(fd)
 

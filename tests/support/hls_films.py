@@ -110,16 +110,16 @@ def presentation(
     shown, heard, written = [], [], []
     for number, pieces in enumerate(pictures):
         place = folder / f"hls-{number}.mp4"
-        package.track([bytes(piece) for piece in pieces], bytes(place), segment=segment, rate=rate)
-        shown.append(playlists.Picture(f"hls-{number}.m3u8", fragments.read(bytes(place))))
+        package.video_track([bytes(piece) for piece in pieces], bytes(place), segment=segment, rate=rate)
+        shown.append(playlists.VideoRendition(f"hls-{number}.m3u8", fragments.read(bytes(place))))
         _write(folder, shown[-1].name, playlists.media(shown[-1].track, place.name, segment=segment))
     for number, (file, language) in enumerate(sounds):
         place = folder / f"hls-audio-{number}.mp4"
-        package.sound_track(bytes(file), bytes(place), segment=segment, language=language, rate=rate)
-        heard.append(playlists.AudioStatistics(f"hls-audio-{number}.m3u8", fragments.read(bytes(place)), language))
+        package.audio_track(bytes(file), bytes(place), segment=segment, language=language, rate=rate)
+        heard.append(playlists.AudioRendition(f"hls-audio-{number}.m3u8", fragments.read(bytes(place)), language))
         _write(folder, heard[-1].name, playlists.media(heard[-1].track, place.name, segment=segment))
     for number, (file, track, duration) in enumerate(texts):
-        written.append(playlists.Text(f"hls-text-{number}.m3u8", track.language, track.title))
+        written.append(playlists.SubtitleRendition(f"hls-text-{number}.m3u8", track.language, track.title))
         _write(folder, written[-1].name, playlists.text(file.name, duration))
     return _write(folder, "hls.m3u8", playlists.master(shown, heard, written))
 

@@ -46,8 +46,8 @@ def drawn(fd: int, limits: Limits) -> Cover | None:
         head = header(memory, format, limits)
         scale = min(1.0, SIDE / max(head.width, head.height))
         width, height = max(1, round(head.width * scale)), max(1, round(head.height * scale))
-        picture = still(content_of(memory), format, width, height, limits, lambda _: None)
-        return Cover(encode(picture, Params("jpeg", width, height, _QUALITY, 1)), picture.width, picture.height)
+        image = still(content_of(memory), format, width, height, limits, lambda _: None)
+        return Cover(encode(image, Params("jpeg", width, height, _QUALITY, 1)), image.width, image.height)
     except (RejectedInput, JobFailed, *FAILURES):
         return None
     finally:
@@ -56,7 +56,7 @@ def drawn(fd: int, limits: Limits) -> Cover | None:
 
 def _front(fd: int, limits: Limits) -> tuple[str, bytes] | None:
     """Format and file of the picture that is called the front cover, else of the first one."""
-    pictures: dict[int, tuple[str, bytes]] = {}
+    images: dict[int, tuple[str, bytes]] = {}
     with demux.opened(fd, limits) as container:
         attached = [
             stream
@@ -67,9 +67,9 @@ def _front(fd: int, limits: Limits) -> tuple[str, bytes] | None:
             return None
         for packet in demux.packets(container, *attached):
             index = packet.stream.index
-            if 0 < packet.size <= _LARGEST and index not in pictures:
-                pictures[index] = (_FORMATS[describe.codec(packet.stream)], bytes(packet))
-            if len(pictures) == len(attached):
+            if 0 < packet.size <= _LARGEST and index not in images:
+                images[index] = (_FORMATS[describe.codec(packet.stream)], bytes(packet))
+            if len(images) == len(attached):
                 break
         front = [each.index for each in attached if "front" in each.metadata.get("comment", "").lower()]
-    return next((pictures[index] for index in [*front, *sorted(pictures)] if index in pictures), None)
+    return next((images[index] for index in [*front, *sorted(images)] if index in images), None)

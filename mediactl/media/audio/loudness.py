@@ -59,7 +59,7 @@ class Change(msgspec.Struct, frozen=True):
 
 def measure(
     fd: int,
-    sound: InputAudio,
+    audio: InputAudio,
     encoder: str,
     channels: int,
     *,
@@ -69,21 +69,21 @@ def measure(
     report: Report,
 ) -> Loudness:
     """Loudness of a sound track mixed to so many channels. Raises RejectedInput, JobFailed or MachineBlocked."""
-    stream = mixdown.mixed(mixdown.straight(command.source(fd, threads), sound), encoder, channels)
+    stream = mixdown.mixed(mixdown.straight(command.source(fd, threads), audio), encoder, channels)
     stream = stream.filter("ebur128", peak="true", framelog="quiet")
     try:
-        told = process.run(
+        lines = process.run(
             # Its summary is no error; ``run`` asks for errors alone.
             ["-loglevel", "level+info", "-nostats", *command.arguments(nothing(stream, limits), threads=threads)],
             input_fd=fd,
             folder=folder,
-            expected=sound.end,
+            expected=audio.end,
             rate=None,
             report=report,
         )
     except process.FfmpegFailed as error:
         raise diagnosis.cause(error, fd, limits) from error
-    return parsed("\n".join(told))
+    return parsed("\n".join(lines))
 
 
 def nothing(stream: Any, limits: Limits) -> Any:
@@ -91,9 +91,9 @@ def nothing(stream: Any, limits: Limits) -> Any:
     return command.output([stream], b"nothing", "null", limits)
 
 
-def parsed(told: str) -> Loudness:
+def parsed(lines: str) -> Loudness:
     """The numbers of ebur128's summary. Raises JobFailed when there is none."""
-    summary = told[told.rfind("Integrated loudness:") :]
+    summary = lines[lines.rfind("Integrated loudness:") :]
     found = [
         re.search(rf"\b{name}:\s+(-?inf|nan|-?[\d.]+) {unit}", summary)
         for name, unit in (("I", "LUFS"), ("Threshold", "LUFS"), ("LRA", "LU"), ("Peak", "dBFS"))

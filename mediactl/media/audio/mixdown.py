@@ -51,7 +51,7 @@ class AudioRequest(msgspec.Struct, frozen=True):
 def wanted(found: Streams, targets: Sequence[Target]) -> tuple[AudioRequest, ...]:
     """The distinct sound tracks that these targets ("video" with sound, "sound") are put together from."""
     each = (of_target(found, target) for target in targets)
-    return tuple(dict.fromkeys(sound for sound in each if sound))
+    return tuple(dict.fromkeys(audio for audio in each if audio))
 
 
 def of_target(found: Streams, target: Target) -> AudioRequest | None:
@@ -66,7 +66,7 @@ def of_target(found: Streams, target: Target) -> AudioRequest | None:
 
 
 def video_audio(
-    source: Any, found: Streams, wanted: Sequence[AudioRequest], places: Mapping[AudioRequest, bytes], limits: Limits
+    source: Any, found: Streams, wanted: Sequence[AudioRequest], paths: Mapping[AudioRequest, bytes], limits: Limits
 ) -> list[Any]:
     """Output nodes for a run that reads ``source``: each wanted sound as AAC in an MP4 (.m4a) of its own at its place.
 
@@ -77,14 +77,14 @@ def video_audio(
     """
     outputs = []
     for ordinal, several in _by_track(wanted).items():
-        sound = _playable(found, ordinal)
-        end = max(sound.end, found.video.end if found.video else 0.0)
-        stream = statistics.noticing(straight(source, sound), places[several[0]])
+        audio = _playable(found, ordinal)
+        end = max(audio.end, found.video.end if found.video else 0.0)
+        stream = statistics.measuring(straight(source, audio), paths[several[0]])
         stream = stream.filter("apad", whole_dur=f"{end:.6f}").filter("atrim", end=f"{end:.6f}")
         for each, branch in zip(several, split(stream, len(several)), strict=True):
-            chosen = options("aac", each.bitrate, sound)
+            chosen = options("aac", each.bitrate, audio)
             mixed_ = mixed(branch, "aac", each.channels)
-            outputs.append(command.output([mixed_], places[each], "mp4", limits, movflags="+faststart", **chosen))
+            outputs.append(command.output([mixed_], paths[each], "mp4", limits, movflags="+faststart", **chosen))
     return outputs
 
 
@@ -92,7 +92,7 @@ def encode_audio(
     fd: int,
     found: Streams,
     wanted: Sequence[AudioRequest],
-    places: Mapping[AudioRequest, bytes],
+    paths: Mapping[AudioRequest, bytes],
     *,
     threads: int,
     limits: Limits,
@@ -103,7 +103,7 @@ def encode_audio(
 
     Raises RejectedInput, JobFailed or MachineBlocked.
     """
-    outputs = video_audio(command.source(fd, threads), found, wanted, places, limits)
+    outputs = video_audio(command.source(fd, threads), found, wanted, paths, limits)
     expected = max(_playable(found, each.ordinal).end for each in wanted)
     try:
         return process.run(
@@ -116,14 +116,14 @@ def encode_audio(
             report=report,
         )
     except process.FfmpegFailed as error:
-        forget(places)
+        forget(paths)
         raise diagnosis.cause(error, fd, limits) from error
 
 
 def checked(
     found: Streams,
     wanted: Sequence[AudioRequest],
-    places: Mapping[AudioRequest, bytes],
+    paths: Mapping[AudioRequest, bytes],
     limits: Limits,
     damaged: bool,
     fd: int | None = None,
@@ -138,62 +138,62 @@ def checked(
     """
     warnings: list[str] = []
     for ordinal, several in _by_track(wanted).items():
-        sound = _playable(found, ordinal)
+        audio = _playable(found, ordinal)
         what = "the sound" if len(found.audios) == 1 else f"sound track {ordinal + 1}"
-        if fd is not None and any(resync.jumps(places[each]) for each in several):
-            _made_even(fd, found, several, places, threads, limits, report)
+        if fd is not None and any(resync.jumps(paths[each]) for each in several):
+            _resynced(fd, found, several, paths, threads, limits, report)
             warnings.append(f"{what} changes its channels or its rate in the middle: it was made uniform")
-        noticed = statistics.noticed(places[several[0]], sound.stream.sample_rate, sound.stream.channels)
-        if noticed:
-            warnings += statistics.remarks(noticed, what)
-            missing = sound.end - noticed.end
-            if missing > durations.slack(sound.end, damaged):
+        measured = statistics.measured(paths[several[0]], audio.stream.sample_rate, audio.stream.channels)
+        if measured:
+            warnings += statistics.remarks(measured, what)
+            missing = audio.end - measured.end
+            if missing > durations.slack(audio.end, damaged):
                 warnings.append(
-                    f"{what} is broken after {noticed.end:.1f} s of {sound.end:.1f} s: it is silent from there on"
+                    f"{what} is broken after {measured.end:.1f} s of {audio.end:.1f} s: it is silent from there on"
                 )
-        end = max(sound.end, found.video.end if found.video else 0.0)
-        if noticed and noticed.end - end > _CUT:
-            warnings.append(f"{what} lasts {noticed.end:.2f} s, the film {end:.2f} s: the rest of it is cut off")
+        end = max(audio.end, found.video.end if found.video else 0.0)
+        if measured and measured.end - end > _CUT:
+            warnings.append(f"{what} lasts {measured.end:.2f} s, the film {end:.2f} s: the rest of it is cut off")
         for each in several:
-            _check(each, places[each], end, limits)
+            _check(each, paths[each], end, limits)
     return warnings
 
 
-def _made_even(
+def _resynced(
     fd: int,
     found: Streams,
     wanted: Sequence[AudioRequest],
-    places: Mapping[AudioRequest, bytes],
+    paths: Mapping[AudioRequest, bytes],
     threads: int,
     limits: Limits,
     report: Report,
 ) -> None:
     """Make the files of one track anew."""
-    sound, folder = _playable(found, wanted[0].ordinal), os.path.dirname(places[wanted[0]])
+    audio, folder = _playable(found, wanted[0].ordinal), os.path.dirname(paths[wanted[0]])
     stream = source = command.source(fd, threads)
-    stream = mixed(source[str(sound.index)].filter("aresample", **{"async": 1}), "aac", wanted[0].channels)
-    with resync.uniform(fd, stream, sound, places[wanted[0]], threads, limits, report) as (other, index, start):
+    stream = mixed(source[str(audio.index)].filter("aresample", **{"async": 1}), "aac", wanted[0].channels)
+    with resync.uniform(fd, stream, audio, paths[wanted[0]], threads, limits, report) as (other, index, start):
         # Its own start is where the track begins in the film.
         source = command.source(other, threads, itsoffset=f"{start:.6f}")
-        moved = msgspec.structs.replace(sound, index=index)
-        outputs = video_audio(source, msgspec.structs.replace(found, audios=(moved,)), wanted, places, limits)
+        moved = msgspec.structs.replace(audio, index=index)
+        outputs = video_audio(source, msgspec.structs.replace(found, audios=(moved,)), wanted, paths, limits)
         arguments = command.arguments(*outputs, threads=threads)
-        process.run(arguments, input_fd=other, folder=folder, expected=sound.end, rate=None, report=report)
+        process.run(arguments, input_fd=other, folder=folder, expected=audio.end, rate=None, report=report)
 
 
-def forget(places: Mapping[AudioRequest, bytes]) -> None:
+def forget(paths: Mapping[AudioRequest, bytes]) -> None:
     """Remove what lies beside the places, of a run that failed."""
-    for place in places.values():
-        statistics.forget(place)
+    for path in paths.values():
+        statistics.forget(path)
 
 
-def straight(source: Any, sound: InputAudio) -> Any:
+def straight(source: Any, audio: InputAudio) -> Any:
     """The sound track of an ffmpeg-python input: it begins at 0, gaps are silence, overlaps are cut.
 
     What is less than a tenth of a second off is brought back by playing it a little faster or slower: small gaps, as
     joined recordings have them, would else add up to that before anything is done.
     """
-    return source[str(sound.index)].filter("aresample", **{"async": _CATCHING_UP, "min_comp": _OFF, "first_pts": 0})
+    return source[str(audio.index)].filter("aresample", **{"async": _CATCHING_UP, "min_comp": _OFF, "first_pts": 0})
 
 
 def split(stream: Any, count: int) -> list[Any]:
@@ -215,16 +215,16 @@ def mixed(stream: Any, encoder: str, channels: int) -> Any:
     return stream.filter("aformat", channel_layouts=layouts[channels - 1])
 
 
-def options(encoder: str, bitrate: int, sound: InputAudio) -> dict[str, Any]:
+def options(encoder: str, bitrate: int, audio: InputAudio) -> dict[str, Any]:
     """ffmpeg options that encode a sound track; ``bitrate`` in kbit/s."""
     chosen: dict[str, Any] = {
         "c:a": encoder,
         "b:a": f"{bitrate}k",
-        "ar": _OPUS_RATE if encoder == "libopus" else _aac_rate(sound.stream.sample_rate),
+        "ar": _OPUS_RATE if encoder == "libopus" else _aac_rate(audio.stream.sample_rate),
         "flags:a": "+bitexact",
     }
-    if sound.stream.language:
-        chosen["metadata:s:a:0"] = f"language={sound.stream.language}"
+    if audio.stream.language:
+        chosen["metadata:s:a:0"] = f"language={audio.stream.language}"
     return chosen
 
 
@@ -235,9 +235,9 @@ def _by_track(wanted: Sequence[AudioRequest]) -> dict[int, list[AudioRequest]]:
     return found
 
 
-def _check(wanted: AudioRequest, place: bytes, end: float, limits: Limits) -> None:
+def _check(wanted: AudioRequest, path: bytes, end: float, limits: Limits) -> None:
     name = f"sound track {wanted.ordinal + 1}"
-    fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         made = verify.verified(fd, name, limits)
     finally:
@@ -246,16 +246,16 @@ def _check(wanted: AudioRequest, place: bytes, end: float, limits: Limits) -> No
         raise JobFailed(f"{name}: came out with other tracks than asked for")
     if made.audio.stream.channels != wanted.channels:
         raise JobFailed(f"{name}: came out with {made.audio.stream.channels} channels instead of {wanted.channels}")
-    if resync.jumps(place):
+    if resync.jumps(path):
         raise JobFailed(f"{name}: came out of step: its channels or its rate change in the middle")
     if abs(made.audio.end - end) > durations.TOLERANCE + _LAST_PACKET:
         raise JobFailed(f"{name}: came out {made.audio.end:.2f} s long instead of {end:.2f} s")
 
 
 def _playable(found: Streams, ordinal: int) -> InputAudio:
-    for sound in found.audios:
-        if sound.ordinal == ordinal:
-            return sound
+    for audio in found.audios:
+        if audio.ordinal == ordinal:
+            return audio
     raise JobFailed(f"sound track {ordinal + 1} cannot be played, though it was planned")
 
 

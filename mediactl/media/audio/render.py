@@ -48,8 +48,8 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
     found = streams.inspect(fd, task.source.format, task.limits)
     if found.audio is None:
         raise RejectedInput("has no sound track that can be decoded")
-    places = {target.name: temporary(target.name) for target in targets}
-    work = _Work(fd, task, found, found.audio, places)
+    paths = {target.name: temporary(target.name) for target in targets}
+    work = _Work(fd, task, found, found.audio, paths)
     try:
         return work.done(targets, report)
     finally:
@@ -59,9 +59,9 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
 class _Work:
     """One recording on its way through ffmpeg."""
 
-    def __init__(self, fd: int, task: MakeTask, found: Streams, sound: InputAudio, places: dict[str, bytes]) -> None:
-        self._fd, self._task, self._found, self._sound, self._places = fd, task, found, sound, places
-        self._first = next(iter(places.values()))
+    def __init__(self, fd: int, task: MakeTask, found: Streams, audio: InputAudio, paths: dict[str, bytes]) -> None:
+        self._fd, self._task, self._found, self._audio, self._paths = fd, task, found, audio, paths
+        self._first = next(iter(paths.values()))
         self._also: list[tuple[str, bytes]] = []
         """Files of ours that ffmpeg reads: number one and on of its inputs."""
         self._warnings = left_out(found, task.targets)
@@ -77,33 +77,33 @@ class _Work:
         def encoding(fraction: float) -> None:
             report(begun + fraction * (_ENCODED - begun))
 
-        complaints = self._encoded(self._fd, self._sound, targets, changes, encoding)
-        if any(resync.jumps(self._places[target.name]) for target in files):
-            source = command.source(self._fd, self._task.threads)[str(self._sound.index)]
+        complaints = self._encode(self._fd, self._audio, targets, changes, encoding)
+        if any(resync.jumps(self._paths[target.name]) for target in files):
+            source = command.source(self._fd, self._task.threads)[str(self._audio.index)]
             stream = mixdown.mixed(
-                source.filter("aresample", **{"async": 1}), "aac", min(8, self._sound.stream.channels)
+                source.filter("aresample", **{"async": 1}), "aac", min(8, self._audio.stream.channels)
             )
             self._warnings.append("the recording changes its channels or its rate in the middle: it was made uniform")
-            with resync.uniform(self._fd, stream, self._sound, self._first, self._task.threads, self._task.limits) as (
+            with resync.uniform(self._fd, stream, self._audio, self._first, self._task.threads, self._task.limits) as (
                 other,
                 index,
                 _,
             ):
-                sound = msgspec.structs.replace(self._sound, index=index)
-                self._encoded(other, sound, targets, changes, encoding)
-        return self._judged(targets, changes, len(complaints) >= diagnosis.DAMAGED, report)
+                audio = msgspec.structs.replace(self._audio, index=index)
+                self._encode(other, audio, targets, changes, encoding)
+        return self._verify(targets, changes, len(complaints) >= diagnosis.DAMAGED, report)
 
-    def _encoded(
-        self, fd: int, sound: InputAudio, targets: tuple[Target, ...], changes: dict[_Mix, Change], report: Report
+    def _encode(
+        self, fd: int, audio: InputAudio, targets: tuple[Target, ...], changes: dict[_Mix, Change], report: Report
     ) -> list[str]:
         """Write all targets from a track of this file; what ffmpeg complained about."""
         self._also = []
-        stream = statistics.noticing(mixdown.straight(command.source(fd, self._task.threads), sound), self._first)
+        stream = statistics.measuring(mixdown.straight(command.source(fd, self._task.threads), audio), self._first)
         outputs = []
         for target, branch in zip(targets, mixdown.split(stream, len(targets)), strict=True):
-            place = self._places[target.name]
+            path = self._paths[target.name]
             if target.operation == "waveform":
-                outputs.append(waveform.listening(branch, sound, target, place, self._task.limits))
+                outputs.append(waveform.listening(branch, audio, target, path, self._task.limits))
             else:
                 outputs.append(self._output(branch, target, changes.get(_mix(target))))
         try:
@@ -111,7 +111,7 @@ class _Work:
                 command.arguments(*outputs, threads=self._task.threads, also=self._also),
                 input_fd=fd,
                 folder=os.path.dirname(self._first),
-                expected=sound.end,
+                expected=audio.end,
                 rate=None,
                 report=report,
             )
@@ -122,24 +122,24 @@ class _Work:
         """Leave nothing beside the places."""
         for _, file in self._also:
             remove_if_there(file)
-        for place in self._places.values():
-            statistics.forget(place)
-            waveform.forget(place)
+        for path in self._paths.values():
+            statistics.forget(path)
+            waveform.forget(path)
 
-    def _judged(
+    def _verify(
         self, targets: tuple[Target, ...], changes: dict[_Mix, Change], damaged: bool, report: Report
     ) -> Drafts:
-        sound, drafts = self._sound, []
+        audio, drafts = self._audio, []
         if damaged:
             self._warnings.append("parts of the recording are damaged and may sound wrong")
-        noticed = statistics.noticed(self._first, sound.stream.sample_rate, sound.stream.channels)
-        if noticed:
-            durations.compare("the recording", sound.end, noticed.end, 0.0, damaged)
-            self._warnings += statistics.remarks(noticed, "the recording")
+        measured = statistics.measured(self._first, audio.stream.sample_rate, audio.stream.channels)
+        if measured:
+            durations.compare("the recording", audio.end, measured.end, 0.0, damaged)
+            self._warnings += statistics.remarks(measured, "the recording")
         for number, target in enumerate(targets, 1):
-            place = self._places[target.name]
+            path = self._paths[target.name]
             if target.operation == "waveform":
-                drafts.append(waveform.written(target, sound, place))
+                drafts.append(waveform.written(target, audio, path))
             else:
                 drafts.append(self._verified(target, damaged, changes.get(_mix(target))))
             report(_ENCODED + (1 - _ENCODED) * number / len(targets))
@@ -148,8 +148,8 @@ class _Work:
     def _verified(self, target: Target, damaged: bool, change: Change | None) -> Draft:
         """The draft of a sound file, opened again: codec, channels, duration, decoded here and there, loudness."""
         encoder, codec, muxer, media_type = FORMATS[str(target.params["format"])]
-        channels, place = int(target.params["channels"]), self._places[target.name]
-        fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        channels, path = int(target.params["channels"]), self._paths[target.name]
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             made = verify.verified(fd, target.name, self._task.limits)
             streamable = muxer != "ipod" or isobmff.is_faststart(fd)
@@ -165,8 +165,8 @@ class _Work:
                     self._warnings.append(f"{target.name} {remark}")
         finally:
             os.close(fd)
-        self._warnings.append(durations.compare("the recording", self._sound.end, made.audio.end, 0.0, damaged))
-        return Draft(target, place, media_type, duration=made.info.duration)
+        self._warnings.append(durations.compare("the recording", self._audio.end, made.audio.end, 0.0, damaged))
+        return Draft(target, path, media_type, duration=made.info.duration)
 
     def _changes(self, files: list[Target], report: Report) -> dict[_Mix, Change]:
         """What is to be done about the loudness of each different mix."""
@@ -177,17 +177,17 @@ class _Work:
             def part(fraction: float, done: int = number) -> None:
                 report((done + fraction) / len(mixes))
 
-            measured = self._measured(self._fd, self._sound, encoder, channels, part)
+            measured = self._measured(self._fd, self._audio, encoder, channels, part)
             how = loudness.change(measured, target)
             made[encoder, channels, target] = how
             if how.remark:
                 self._warnings.append(f"the recording {how.remark}")
         return made
 
-    def _measured(self, fd: int, sound: InputAudio, encoder: str, channels: int, report: Report) -> Loudness:
+    def _measured(self, fd: int, audio: InputAudio, encoder: str, channels: int, report: Report) -> Loudness:
         folder, limits = os.path.dirname(self._first), self._task.limits
         return loudness.measure(
-            fd, sound, encoder, channels, threads=self._task.threads, limits=limits, folder=folder, report=report
+            fd, audio, encoder, channels, threads=self._task.threads, limits=limits, folder=folder, report=report
         )
 
     def _read_cover(self, files: list[Target]) -> None:
@@ -198,22 +198,22 @@ class _Work:
 
     def _output(self, stream: Any, target: Target, change: Change | None) -> Any:
         encoder, _, muxer, _ = FORMATS[str(target.params["format"])]
-        place = self._places[target.name]
+        path = self._paths[target.name]
         stream = mixdown.mixed(stream, encoder, int(target.params["channels"]))
         stream = loudness.changed(stream, change) if change else stream
-        chosen = mixdown.options(encoder, int(target.params["bitrate"]), self._sound)
+        chosen = mixdown.options(encoder, int(target.params["bitrate"]), self._audio)
         drawn = self._cover if target.params.get("cover") else None
         if muxer == "opus":
             block = labels.picture_block(drawn.jpeg, drawn.width, drawn.height) if drawn else ""
             content = labels.vorbis_comments(self._found.info, block)
-            chosen["map_metadata"] = self._beside("ffmetadata", place + b".tags", content)
+            chosen["map_metadata"] = self._beside("ffmetadata", path + b".tags", content)
         else:
-            number = self._beside("ffmetadata", place + b".tags", labels.ffmetadata(self._found.info))
+            number = self._beside("ffmetadata", path + b".tags", labels.ffmetadata(self._found.info))
             chosen |= {"map_metadata": number, "map_chapters": number, "movflags": "+faststart"}
             if drawn:
-                number = self._beside("mjpeg", place + b".cover", drawn.jpeg)
+                number = self._beside("mjpeg", path + b".cover", drawn.jpeg)
                 chosen |= {"map": f"{number}:v", "c:v": "copy", "disposition:v:0": "attached_pic"}
-        return command.output([stream], place, muxer, self._task.limits, **chosen)
+        return command.output([stream], path, muxer, self._task.limits, **chosen)
 
     def _beside(self, format: str, file: bytes, content: bytes) -> int:
         """Number of a new input with this content."""

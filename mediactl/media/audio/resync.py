@@ -27,9 +27,9 @@ _SPARE = 4
 """Packets more than its duration takes that a file may have: priming, padding."""
 
 
-def jumps(place: bytes) -> bool:
+def jumps(path: bytes) -> bool:
     """Whether a file of ours (AAC or Opus) has more in it than goes into its time: its filters began anew."""
-    with av.open(os.fsdecode(place)) as container:
+    with av.open(os.fsdecode(path)) as container:
         stream = container.streams.audio[0]
         unit = float(stream.time_base or 0)
         if stream.frames:
@@ -43,19 +43,19 @@ def jumps(place: bytes) -> bool:
 
 @contextmanager
 def uniform(
-    fd: int, stream: Any, sound: InputAudio, place: bytes, threads: int, limits: Limits, report: Report = lambda _: None
+    fd: int, stream: Any, audio: InputAudio, path: bytes, threads: int, limits: Limits, report: Report = lambda _: None
 ) -> Iterator[tuple[int, int, float]]:
     """A file for the time of the block that holds ``stream``, of an open source: (descriptor, track index, seconds of
     the source at which it begins). It lies beside ``place``. Raises RejectedInput, JobFailed or MachineBlocked.
     """
-    file = place + _SUFFIX
+    file = path + _SUFFIX
     try:
-        output = command.output([stream], file, "matroska", limits, **{"c:a": "flac", "ar": sound.stream.sample_rate})
+        output = command.output([stream], file, "matroska", limits, **{"c:a": "flac", "ar": audio.stream.sample_rate})
         arguments = command.arguments(output, threads=threads)
-        folder = os.path.dirname(place)
-        process.run(arguments, input_fd=fd, folder=folder, expected=sound.end, rate=None, report=report)
+        folder = os.path.dirname(path)
+        process.run(arguments, input_fd=fd, folder=folder, expected=audio.end, rate=None, report=report)
         with demux.opened(fd, limits) as source:
-            track = source.streams[sound.index]
+            track = source.streams[audio.index]
             start = max(0.0, float((track.start_time or 0) * (track.time_base or 0)) - (source.start_time or 0) / 1e6)
         other = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:

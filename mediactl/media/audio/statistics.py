@@ -46,25 +46,25 @@ class AudioStatistics(msgspec.Struct, frozen=True):
     """Number of samples at full scale, of all channels."""
 
 
-def noticing(stream: Any, place: bytes) -> Any:
+def measuring(stream: Any, path: bytes) -> Any:
     """The same sound, whose properties will be in a file beside ``place``, which lies in the folder of the run."""
     stream = stream.filter("asetnsamples", n=_BLOCK, p=0)
     measured = "Peak_level+Abs_Peak_count+Number_of_samples"
     stream = stream.filter("astats", metadata=1, reset=1, measure_perchannel="none", measure_overall=measured)
-    return stream.filter("ametadata", mode="print", file=os.path.basename(os.fsdecode(place + _SUFFIX)))
+    return stream.filter("ametadata", mode="print", file=os.path.basename(os.fsdecode(path + _SUFFIX)))
 
 
-def noticed(place: bytes, rate: int, channels: int) -> AudioStatistics | None:
+def measured(path: bytes, rate: int, channels: int) -> AudioStatistics | None:
     """What was noticed of the sound with ``rate`` samples a second that was written to ``place``; its file is removed.
 
     None when there is nothing to read: not one sample came.
     """
     try:
-        with open(place + _SUFFIX, "rb") as file:
+        with open(path + _SUFFIX, "rb") as file:
             content = file.read()
     except FileNotFoundError:
         return None
-    forget(place)
+    forget(path)
     end = loud_end = 0.0
     peak, full = -math.inf, 0.0
     for second, level, count, samples in (map(_number, found) for found in _LINES.findall(content)):
@@ -77,9 +77,9 @@ def noticed(place: bytes, rate: int, channels: int) -> AudioStatistics | None:
     return AudioStatistics(end, loud_end, peak, round(full)) if end > 0 else None
 
 
-def forget(place: bytes) -> None:
+def forget(path: bytes) -> None:
     """Remove what was noticed, of a run that failed."""
-    remove_if_there(place + _SUFFIX)
+    remove_if_there(path + _SUFFIX)
 
 
 def remarks(heard: AudioStatistics, what: str) -> list[str]:

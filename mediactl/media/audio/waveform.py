@@ -39,28 +39,28 @@ class Peaks(msgspec.Struct, frozen=True):
     data: list[int]
 
 
-def listening(stream: Any, sound: InputAudio, target: Target, place: bytes, limits: Limits) -> Any:
+def listening(stream: Any, audio: InputAudio, target: Target, path: bytes, limits: Limits) -> Any:
     """An output node that writes no media, but the peaks of the sound mixed to mono beside ``place``."""
-    block, _ = _blocks(sound, int(target.params["points"]))
+    block, _ = _blocks(audio, int(target.params["points"]))
     stream = stream.filter("aresample", out_chlayout="mono", rematrix_maxval=1)
     stream = stream.filter("aformat", sample_fmts="flt", channel_layouts="mono")
     stream = stream.filter("asetnsamples", n=block, p=0)
     levels = {"measure_perchannel": "none", "measure_overall": "Min_level+Max_level"}
     stream = stream.filter("astats", metadata=1, reset=1, **levels)
-    stream = stream.filter("ametadata", mode="print", file=os.path.basename(os.fsdecode(place + _SUFFIX)))
+    stream = stream.filter("ametadata", mode="print", file=os.path.basename(os.fsdecode(path + _SUFFIX)))
     return loudness.nothing(stream, limits)
 
 
-def written(target: Target, sound: InputAudio, place: bytes) -> Draft:
+def written(target: Target, audio: InputAudio, path: bytes) -> Draft:
     """The draft of a waveform whose peaks ffmpeg has found. Raises JobFailed, OSError on writing."""
     points = int(target.params["points"])
-    found = _found(sound, points, place)
+    found = _found(audio, points, path)
     if target.params["format"] == "png":
         height = int(target.params["height"])
         sides = {"width": points, "height": height}
         params = {"format": "png", **sides, "quality": 100, "effort": 6, "animated": False}
         drawn = save.encode(_drawn(found.data, points, height), save.Params("png", points, height, 100, 6))
-        made = save.save(drawn, msgspec.structs.replace(target, params=params), place)
+        made = save.save(drawn, msgspec.structs.replace(target, params=params), path)
         return msgspec.structs.replace(made, target=target)
     content = msgspec.json.encode({
         "version": 2,
@@ -71,32 +71,32 @@ def written(target: Target, sound: InputAudio, place: bytes) -> Draft:
         "length": len(found.data) // 2,
         "data": found.data,
     })  # fmt: skip
-    with removed_on_error(place), open(place, "wb") as file:
+    with removed_on_error(path), open(path, "wb") as file:
         file.write(content)
-    return Draft(target, place, "application/json")
+    return Draft(target, path, "application/json")
 
 
-def forget(place: bytes) -> None:
+def forget(path: bytes) -> None:
     """Remove what lies beside ``place``, of a run that failed."""
-    remove_if_there(place + _SUFFIX)
+    remove_if_there(path + _SUFFIX)
 
 
-def _blocks(sound: InputAudio, points: int) -> tuple[int, int]:
+def _blocks(audio: InputAudio, points: int) -> tuple[int, int]:
     """Samples of a block, and blocks of a part, so that ``points`` parts hold the whole sound."""
-    samples = math.ceil(sound.end * sound.stream.sample_rate)
+    samples = math.ceil(audio.end * audio.stream.sample_rate)
     part = max(1, math.ceil(samples / points))
     several = math.ceil(part / _BLOCK)
     return math.ceil(part / several), several
 
 
-def _found(sound: InputAudio, points: int, place: bytes) -> Peaks:
-    block, several = _blocks(sound, points)
+def _found(audio: InputAudio, points: int, path: bytes) -> Peaks:
+    block, several = _blocks(audio, points)
     try:
-        with open(place + _SUFFIX, "rb") as file:
+        with open(path + _SUFFIX, "rb") as file:
             levels = [(_level(low), _level(high)) for low, high in _LINES.findall(file.read())]
     except FileNotFoundError:
         levels = []
-    forget(place)
+    forget(path)
     data: list[int] = []
     for first in range(0, len(levels), several):
         part = levels[first : first + several]
@@ -106,7 +106,7 @@ def _found(sound: InputAudio, points: int, place: bytes) -> Peaks:
         data += [min(low for low, _ in part), max(high for _, high in part)]
     if not data:
         raise JobFailed("not one sample of the sound reached the waveform")
-    return Peaks(sound.stream.sample_rate, block * several, data)
+    return Peaks(audio.stream.sample_rate, block * several, data)
 
 
 def _level(word: bytes) -> int:
@@ -124,9 +124,9 @@ def _drawn(data: list[int], width: int, height: int) -> Any:
     pairs = len(data) // 2
     rows = []
     for column in range(width):
-        place = column * pairs // width * 2
-        top = min((127 - data[place + 1]) * height // 256, (height - 1) // 2)
-        bottom = max(math.ceil((128 - data[place]) * height / 256), height // 2 + 1)
+        at = column * pairs // width * 2
+        top = min((127 - data[at + 1]) * height // 256, (height - 1) // 2)
+        bottom = max(math.ceil((128 - data[at]) * height / 256), height // 2 + 1)
         rows.append(bytes(top) + b"\xff" * (bottom - top) + bytes(height - bottom))
     alpha = pyvips.Image.new_from_memory(b"".join(rows), height, width, 1, "uchar").rot("d90").fliphor()
     colour = alpha.new_from_image(list(COLOUR)).copy(interpretation="srgb")

@@ -35,20 +35,20 @@ def detected(fd: int, found: Streams, *, threads: int, limits: Limits, folder: b
 
     Only films that may be are decoded for it, some frames at three places. Raises MachineBlocked.
     """
-    picture, video = found.video, found.info.video
-    if picture is None or video is None:
+    video, shown = found.video, found.info.video
+    if video is None or shown is None:
         return None
-    flagged = picture.interlaced or video.interlaced
+    flagged = video.interlaced or shown.interlaced
     if not flagged and not (
-        video.codec in _CODECS
-        and min(video.height, video.width) in _LINES
-        and any(abs((picture.rate or 0.0) - rate) < 0.02 for rate in _RATES)
+        shown.codec in _CODECS
+        and min(shown.height, shown.width) in _LINES
+        and any(abs((video.rate or 0.0) - rate) < 0.02 for rate in _RATES)
     ):
         return None
     top = bottom = progressive = 0
-    samples, frames = (_SAMPLES, _FRAMES) if picture.end > _SHORT else ((0.0,), _FRAMES * len(_SAMPLES))
+    samples, frames = (_SAMPLES, _FRAMES) if video.end > _SHORT else ((0.0,), _FRAMES * len(_SAMPLES))
     for number, share in enumerate(samples, 1):
-        kinds = _looked_at(fd, found, picture.end * share, frames, threads, limits, folder)
+        kinds = _looked_at(fd, found, video.end * share, frames, threads, limits, folder)
         top, bottom = top + kinds.count(b"tff"), bottom + kinds.count(b"bff")
         progressive += kinds.count(b"progressive")
         left = (len(samples) - number) * _FRAMES

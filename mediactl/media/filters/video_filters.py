@@ -38,7 +38,7 @@ class Weave(msgspec.Struct, frozen=True):
 
 
 def prepared(
-    stream: Any, found: Streams, picture: InputVideo, count: int, *, weave: Weave | None = None, cut: Cut | None = None
+    stream: Any, found: Streams, video: InputVideo, count: int, *, weave: Weave | None = None, cut: Cut | None = None
 ) -> list[Any]:
     """The film (turned upright by ffmpeg itself), progressive and with all its colour tags, ``count`` times.
 
@@ -48,7 +48,7 @@ def prepared(
     if weave:
         deint = "interlaced" if weave.flagged else "all"
         stream = stream.filter("bwdif", mode="send_frame", deint=deint, parity=weave.parity)
-    if tags := _missing_tags(found, picture):
+    if tags := _missing_tags(found, video):
         stream = stream.filter("setparams", **tags)
     if cut:
         stream = cut.applied(stream)
@@ -58,34 +58,34 @@ def prepared(
     return [split.stream(number) for number in range(count)]
 
 
-def scaled(stream: Any, picture: InputVideo, width: int, height: int, *, hdr: bool = False) -> Any:
+def scaled(stream: Any, video: InputVideo, width: int, height: int, *, hdr: bool = False) -> Any:
     """The film at exactly this size, with square pixels, in limited range.
 
     8 bit, BT.709 or BT.601, high dynamic range mapped to standard range; with ``hdr`` 10 bit as it is.
     """
     size = {"w": width, "h": height, "flags": SCALER}
-    if hdr and picture.transfer in HDR:
-        matrix = {"out_color_matrix": "bt2020"} if picture.rgb else {}
+    if hdr and video.transfer in HDR:
+        matrix = {"out_color_matrix": "bt2020"} if video.rgb else {}
         stream = stream.filter("scale", **size, out_range="limited", **matrix)
         return stream.filter("format", "yuv420p10le").filter("setsar", 1)
-    if is_wide(picture) and "zscale" in binary.filters():
-        matrix = {"out_color_matrix": "bt2020"} if picture.rgb else {}
+    if is_wide(video) and "zscale" in binary.filters():
+        matrix = {"out_color_matrix": "bt2020"} if video.rgb else {}
         stream = stream.filter("scale", **size, **matrix).filter("format", "yuv420p10le")
-        if picture.transfer in HDR:
+        if video.transfer in HDR:
             stream = stream.filter("zscale", transfer="linear", npl=_PEAK).filter("format", "gbrpf32le")
             stream = stream.filter("zscale", primaries="bt709").filter("tonemap", tonemap="hable", desat=0)
         stream = stream.filter("zscale", primaries="bt709", transfer="bt709", matrix="bt709", range="limited")
         # Mastering display and Dolby Vision data describe the HDR picture that this one is no more.
         stream = stream.filter("sidedata", "delete")
     else:
-        matrix = {"out_color_matrix": "bt709"} if picture.rgb else {}
+        matrix = {"out_color_matrix": "bt709"} if video.rgb else {}
         stream = stream.filter("scale", **size, out_range="limited", **matrix)
     return stream.filter("format", "yuv420p").filter("setsar", 1)
 
 
-def is_wide(picture: InputVideo) -> bool:
+def is_wide(video: InputVideo) -> bool:
     """Whether a film has colours or brightness that BT.709 does not hold."""
-    return picture.transfer in HDR or picture.primaries == _BT2020 or picture.matrix in (_BT2020, _BT2020C)
+    return video.transfer in HDR or video.primaries == _BT2020 or video.matrix in (_BT2020, _BT2020C)
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -121,16 +121,16 @@ class Cut(msgspec.Struct, frozen=True):
         return int(number * self.rate.denominator * TICKS / self.rate.numerator + 0.5)
 
 
-def _missing_tags(found: Streams, picture: InputVideo) -> dict[str, int]:
-    video = found.info.video
-    lines = min(video.width, video.height) if video else 0
-    guess = _BT709 if lines >= _HIGH_DEFINITION or picture.rgb else _BT470BG if lines in _PAL else _SMPTE170M
-    guess = _BT2020 if picture.transfer in HDR else guess
+def _missing_tags(found: Streams, video: InputVideo) -> dict[str, int]:
+    shown = found.info.video
+    lines = min(shown.width, shown.height) if shown else 0
+    guess = _BT709 if lines >= _HIGH_DEFINITION or video.rgb else _BT470BG if lines in _PAL else _SMPTE170M
+    guess = _BT2020 if video.transfer in HDR else guess
     tags: dict[str, int] = {}
-    if picture.primaries == _UNKNOWN:
+    if video.primaries == _UNKNOWN:
         tags["color_primaries"] = guess
-    if picture.transfer == _UNKNOWN:
+    if video.transfer == _UNKNOWN:
         tags["color_trc"] = _BT709 if guess == _BT709 else _SMPTE170M
-    if picture.matrix == _UNKNOWN and not picture.rgb:
+    if video.matrix == _UNKNOWN and not video.rgb:
         tags["colorspace"] = guess
     return tags

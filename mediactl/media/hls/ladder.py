@@ -26,12 +26,12 @@ class Ladder:
         self._drafts = drafts
         self._present = present
 
-    def draft(self, target: Target, place: bytes) -> Draft:
+    def draft(self, target: Target, path: bytes) -> Draft:
         """The playlist of a track, or the one above those. Raises JobFailed when a file of its is none of ours."""
         text = self._master(target) if target.operation == "master" else self._playlist(target)
-        with open(place, "w", encoding="utf-8") as file:
+        with open(path, "w", encoding="utf-8") as file:
             file.write(text)
-        return Draft(target, place, _MEDIA_TYPE)
+        return Draft(target, path, _MEDIA_TYPE)
 
     def _playlist(self, target: Target) -> str:
         of = self._of(target)
@@ -41,23 +41,23 @@ class Ladder:
 
     def _master(self, target: Target) -> str:
         """Renditions in the recipe's order; the sound that players take unless told otherwise is the film's own."""
-        pictures: list[playlists.Picture] = []
-        sounds: list[playlists.AudioStatistics] = []
-        texts: list[playlists.Text] = []
+        videos: list[playlists.VideoRendition] = []
+        audios: list[playlists.AudioRendition] = []
+        subtitles: list[playlists.SubtitleRendition] = []
         default = self._found.audio.ordinal if self._found.audio else 0
         for name in str(target.params["of"]).split(","):
             of = self._of(self._targets[name])
             if of.operation == "stream":
-                pictures.append(playlists.Picture(name, fragments.read(self._file(of))))
+                videos.append(playlists.VideoRendition(name, fragments.read(self._file(of))))
             elif of.operation == "sound":
                 number = int(of.params["track"])
                 track = self._found.info.audio[number]
-                heard = playlists.AudioStatistics(name, fragments.read(self._file(of)), track.language, track.title)
-                sounds.insert(0 if number == default else len(sounds), heard)
+                audio = playlists.AudioRendition(name, fragments.read(self._file(of)), track.language, track.title)
+                audios.insert(0 if number == default else len(audios), audio)
             else:
                 text = self._found.info.texts[int(of.params["track"])]
-                texts.append(playlists.Text(name, text.language, text.title))
-        return playlists.master(pictures, sounds, texts)
+                subtitles.append(playlists.SubtitleRendition(name, text.language, text.title))
+        return playlists.master(videos, audios, subtitles)
 
     def _of(self, playlist: Target) -> Target:
         return self._targets[str(playlist.params["of"])]
@@ -66,9 +66,9 @@ class Ladder:
         """Where the file of a target is, or one of the same key: that is the same file."""
         if target.name in self._drafts:
             return self._drafts[target.name].file
-        there = self._present(target.name)
-        if there is not None:
-            return there
+        existing = self._present(target.name)
+        if existing is not None:
+            return existing
         for draft in self._drafts.values():
             if draft.target.key == target.key:
                 return draft.file

@@ -16,11 +16,11 @@ from mediactl.media.mp4.fragments import Segment, Track
 _VERSION = 7
 """EXT-X-MAP in a playlist of whole pictures needs 6; 7 is what players of fMP4 know."""
 _RANGES = {16: "PQ", 18: "HLG"}
-_SOUND, _TEXT = "sound", "text"
+_AUDIO_GROUP, _SUBTITLE_GROUP = "sound", "text"
 """Names of the groups."""
 
 
-class Picture(msgspec.Struct, frozen=True):
+class VideoRendition(msgspec.Struct, frozen=True):
     """A rendition of the picture."""
 
     name: str
@@ -28,7 +28,7 @@ class Picture(msgspec.Struct, frozen=True):
     track: Track
 
 
-class AudioStatistics(msgspec.Struct, frozen=True):
+class AudioRendition(msgspec.Struct, frozen=True):
     """A sound track."""
 
     name: str
@@ -37,7 +37,7 @@ class AudioStatistics(msgspec.Struct, frozen=True):
     title: str = ""
 
 
-class Text(msgspec.Struct, frozen=True):
+class SubtitleRendition(msgspec.Struct, frozen=True):
     """A WebVTT track."""
 
     name: str
@@ -51,59 +51,67 @@ def media(track: Track, name: str, *, segment: float = 0.0) -> str:
     segments = track.segments
     lines = [*_head(max(target(segments), _nearest(Fraction(segment)))), "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines.append(f'#EXT-X-MAP:URI="{name}",BYTERANGE="{track.header}@0"')
-    passed, told = Fraction(0), 0
+    passed, written = Fraction(0), 0
     for each in segments:
         passed += each.duration
         # What is told adds up to the whole, however many segments there are.
-        micro = round(passed * 1_000_000) - told
-        told += micro
+        micro = round(passed * 1_000_000) - written
+        written += micro
         lines += [
             f"#EXTINF:{micro // 1_000_000}.{micro % 1_000_000:06},",
             f"#EXT-X-BYTERANGE:{each.size}@{each.offset}",
         ]
         lines.append(name)
-    return _text([*lines, "#EXT-X-ENDLIST"])
+    return _joined([*lines, "#EXT-X-ENDLIST"])
 
 
 def text(name: str, duration: float) -> str:
     """The playlist of a WebVTT file: all of it is one segment of ``duration`` seconds."""
     lines = [*_head(_nearest(Fraction(duration))), f"#EXTINF:{max(duration, 0.001):.6f},", name, "#EXT-X-ENDLIST"]
-    return _text(lines)
+    return _joined(lines)
 
 
-def master(pictures: Sequence[Picture], sounds: Sequence[AudioStatistics] = (), texts: Sequence[Text] = ()) -> str:
+def master(
+    videos: Sequence[VideoRendition],
+    audios: Sequence[AudioRendition] = (),
+    subtitles: Sequence[SubtitleRendition] = (),
+) -> str:
     """The playlist above the others, pictures in this order; the first sound is the default one, no text is.
 
     Without pictures, each sound is a variant of its own.
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    names = _unique([each.title or languages.name(each.language) for each in sounds], "Sound")
-    for number, (sound, name) in enumerate(zip(sounds, names, strict=True)):
+    names = _unique([each.title or languages.name(each.language) for each in audios], "Sound")
+    for number, (audio, name) in enumerate(zip(audios, names, strict=True)):
         first = "YES" if number == 0 else "NO"
-        more = f',DEFAULT={first},AUTOSELECT=YES,CHANNELS="{sound.track.channels}",URI="{sound.name}"'
-        lines.append(f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{_SOUND}",NAME="{name}"{_spoken(sound.language)}{more}')
-    names = _unique([each.title or languages.name(each.language) for each in texts], "Subtitles")
-    for each, name in zip(texts, names, strict=True):
+        more = f',DEFAULT={first},AUTOSELECT=YES,CHANNELS="{audio.track.channels}",URI="{audio.name}"'
+        lines.append(
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{_AUDIO_GROUP}",NAME="{name}"{_language(audio.language)}{more}'
+        )
+    names = _unique([each.title or languages.name(each.language) for each in subtitles], "Subtitles")
+    for each, name in zip(subtitles, names, strict=True):
         more = f',DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="{each.name}"'
-        lines.append(f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{_TEXT}",NAME="{name}"{_spoken(each.language)}{more}')
-    tracks = [sound.track for sound in sounds]
-    groups = [f'AUDIO="{_SOUND}"'] * bool(sounds) + [f'SUBTITLES="{_TEXT}"'] * bool(texts)
-    for picture in pictures:
-        codecs = dict.fromkeys([picture.track.codec, *(each.codec for each in tracks)])
-        rate = float(picture.track.rate)
+        lines.append(
+            f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{_SUBTITLE_GROUP}",NAME="{name}"{_language(each.language)}{more}'
+        )
+    tracks = [audio.track for audio in audios]
+    groups = [f'AUDIO="{_AUDIO_GROUP}"'] * bool(audios) + [f'SUBTITLES="{_SUBTITLE_GROUP}"'] * bool(subtitles)
+    for video in videos:
+        codecs = dict.fromkeys([video.track.codec, *(each.codec for each in tracks)])
+        rate = float(video.track.rate)
         described = [
-            *_bandwidth([picture.track], tracks),
+            *_bandwidth([video.track], tracks),
             f'CODECS="{",".join(codecs)}"',
-            f"RESOLUTION={picture.track.width}x{picture.track.height}",
+            f"RESOLUTION={video.track.width}x{video.track.height}",
             f"FRAME-RATE={rate:.3f}",
-            f"VIDEO-RANGE={_RANGES.get(picture.track.transfer, 'SDR')}",
+            f"VIDEO-RANGE={_RANGES.get(video.track.transfer, 'SDR')}",
             *groups,
         ]
-        lines += ["#EXT-X-STREAM-INF:" + ",".join(described), picture.name]
-    for sound in sounds if not pictures else ():
-        described = [*_bandwidth([], tracks), f'CODECS="{sound.track.codec}"', *groups]
-        lines += ["#EXT-X-STREAM-INF:" + ",".join(described), sound.name]
-    return _text(lines)
+        lines += ["#EXT-X-STREAM-INF:" + ",".join(described), video.name]
+    for audio in audios if not videos else ():
+        described = [*_bandwidth([], tracks), f'CODECS="{audio.track.codec}"', *groups]
+        lines += ["#EXT-X-STREAM-INF:" + ",".join(described), audio.name]
+    return _joined(lines)
 
 
 def target(segments: Sequence[Segment]) -> int:
@@ -133,11 +141,11 @@ def average(track: Track) -> int:
     return -int(-8 * sum(each.size for each in track.segments) / (track.duration or 1) // 1)
 
 
-def _bandwidth(pictures: list[Track], sounds: list[Track]) -> list[str]:
+def _bandwidth(videos: list[Track], audios: list[Track]) -> list[str]:
     """Of a rendition with the heaviest sound that may go with it."""
-    most = sum(map(peak, pictures)) + max(map(peak, sounds), default=0)
-    usual = sum(map(average, pictures)) + max(map(average, sounds), default=0)
-    return [f"BANDWIDTH={most}", f"AVERAGE-BANDWIDTH={usual}"]
+    peak_rate = sum(map(peak, videos)) + max(map(peak, audios), default=0)
+    average_rate = sum(map(average, videos)) + max(map(average, audios), default=0)
+    return [f"BANDWIDTH={peak_rate}", f"AVERAGE-BANDWIDTH={average_rate}"]
 
 
 def _head(seconds: int) -> list[str]:
@@ -148,7 +156,7 @@ def _nearest(seconds: Fraction) -> int:
     return max(1, int(seconds + Fraction(1, 2)))
 
 
-def _spoken(language: str) -> str:
+def _language(language: str) -> str:
     code = languages.tag(language)
     return f',LANGUAGE="{code}"' if code else ""
 
@@ -165,5 +173,5 @@ def _unique(wanted: list[str], otherwise: str) -> list[str]:
     return found
 
 
-def _text(lines: Iterable[str]) -> str:
+def _joined(lines: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"

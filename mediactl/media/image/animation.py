@@ -19,7 +19,7 @@ from mediactl.media.drafts import Draft, Report
 from mediactl.media.ffmpeg import command, process
 from mediactl.media.filters.video_filters import SCALER, TICKS
 from mediactl.media.image.save import played
-from mediactl.media.image.vips import FAILURES, Picture, broken, field, pyvips
+from mediactl.media.image.vips import FAILURES, VipsImage, broken, field, pyvips
 from mediactl.media.inspect import durations, isobmff, verify
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
@@ -34,7 +34,7 @@ _FRAGMENTS = {"movflags": "empty_moov+frag_every_frame"}
 
 
 def animation(
-    strip: Picture, target: Target, place: bytes, *, threads: int, limits: Limits, report: Report = lambda _: None
+    strip: VipsImage, target: Target, path: bytes, *, threads: int, limits: Limits, report: Report = lambda _: None
 ) -> Draft:
     """The MP4 of all frames (as ``image_load.animation`` gives them, at the target's size), verified.
 
@@ -49,15 +49,15 @@ def animation(
         raise RejectedInput(
             f"plays for {sum(delays) / 1000:.0f} s, the limit is {limits.duration:.0f} s (limits.duration)"
         )
-    with removed_on_error(place):
+    with removed_on_error(path):
         reading, writing = os.pipe()
         feeder = _Feeder(strip, width, height, delays, writing)
         try:
             feeder.start()
             process.run(
-                command.arguments(_output(reading, target, delays, place, threads, limits), threads=threads),
+                command.arguments(_output(reading, target, delays, path, threads, limits), threads=threads),
                 input_fd=reading,
-                folder=os.path.dirname(place),
+                folder=os.path.dirname(path),
                 expected=sum(delays) / 1000,
                 rate=1000 * len(delays) / sum(delays),
                 report=report,
@@ -69,13 +69,13 @@ def animation(
             feeder.join()
         if feeder.failure:
             raise feeder.failure
-        return Draft(target, place, "video/mp4", width, height, _checked(place, target, delays, limits))
+        return Draft(target, path, "video/mp4", width, height, _checked(path, target, delays, limits))
 
 
 class _Feeder(threading.Thread):
     """Writes the frames, as they are decoded, to a pipe: raw, in a MOV that keeps their times and durations."""
 
-    def __init__(self, strip: Picture, width: int, height: int, delays: list[int], pipe: int) -> None:
+    def __init__(self, strip: VipsImage, width: int, height: int, delays: list[int], pipe: int) -> None:
         super().__init__(daemon=True)
         self.failure: Exception | None = None
         """What was wrong with the source."""
@@ -157,7 +157,7 @@ def _doubled(delays: list[int]) -> bool:
     return len(delays) > 1 and delays[-1] != delays[-2] and delays[-1] > 1
 
 
-def _output(pipe: int, target: Target, delays: list[int], place: bytes, threads: int, limits: Limits) -> Any:
+def _output(pipe: int, target: Target, delays: list[int], path: bytes, threads: int, limits: Limits) -> Any:
     frames = command.source(pipe, threads)["v:0"]
     frames = frames.filter("scale", flags=SCALER, out_color_matrix="bt709", out_range="limited")
     frames = frames.filter("format", "yuv420p").filter("setsar", 1)
@@ -168,12 +168,12 @@ def _output(pipe: int, target: Target, delays: list[int], place: bytes, threads:
     }  # fmt: skip
     if len(set(delays)) > 1:
         options["bf"] = 0  # Else decoding times are uneven in another way, and the last frame's duration with them.
-    return command.output([frames], place, "mp4", limits, movflags="+faststart", **options)
+    return command.output([frames], path, "mp4", limits, movflags="+faststart", **options)
 
 
-def _checked(place: bytes, target: Target, delays: list[int], limits: Limits) -> float:
+def _checked(path: bytes, target: Target, delays: list[int], limits: Limits) -> float:
     """The duration of what was made, after it was opened again. Raises JobFailed when it is not what was wanted."""
-    fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         made = verify.verified(fd, target.name, limits)
         streamable = isobmff.is_faststart(fd)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mediactl.media.image.similarity import luma, ssim
-from mediactl.media.image.vips import Picture, open_picture
+from mediactl.media.image.vips import VipsImage, open_image
 
 LOWEST, HIGHEST = 34, 96
 """Qualities that are searched: 63 of them, so six encodings find one. Below, every format shows its blocks."""
 BEST = 100
 
 
-def search(picture: Picture, format: str, similarity: float, encode: Callable[[int], bytes]) -> tuple[int, bytes]:
+def search(image: VipsImage, format: str, similarity: float, encode: Callable[[int], bytes]) -> tuple[int, bytes]:
     """The lowest quality whose file has this SSIM with ``picture`` (8 bit, in memory), and that file.
 
     The best quality, when none has. PNG, which loses nothing, is not searched. The same picture gives the same bytes.
@@ -20,13 +20,13 @@ def search(picture: Picture, format: str, similarity: float, encode: Callable[[i
     """
     if format == "png":
         return BEST, encode(BEST)
-    wanted = luma(picture).copy_memory()
+    wanted = luma(image).copy_memory()
     low, high = LOWEST, HIGHEST
     found: tuple[int, bytes] | None = None
     while low <= high:
         middle = (low + high) // 2
         data = encode(middle)
-        if ssim(wanted, luma(open_picture(data, format)).copy_memory()) >= similarity:
+        if ssim(wanted, luma(open_image(data, format)).copy_memory()) >= similarity:
             found, high = (middle, data), middle - 1
         else:
             low = middle + 1

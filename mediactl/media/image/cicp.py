@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from mediactl.media.image.vips import Picture, pyvips
+from mediactl.media.image.vips import VipsImage, pyvips
 
 Read = Callable[[int, int], bytes]
 """Offset and size -> bytes of the file, fewer at its end."""
@@ -64,11 +64,11 @@ def read(content: bytes | int, format: str) -> Cicp | None:
     return _of_boxes(_meta(at)) if format in ("avif", "heic") else None
 
 
-def to_srgb(picture: Picture, cicp: Cicp) -> Picture:
+def to_srgb(image: VipsImage, cicp: Cicp) -> VipsImage:
     """Colours by these code points, 8 or 16 bit, alpha not premultiplied, to 8-bit sRGB."""
-    alpha = picture.extract_band(picture.bands - 1) if picture.hasalpha() else None
-    wide = picture.format == "ushort"
-    colours = picture.extract_band(0, n=3) if picture.bands > 2 else picture.extract_band(0).bandjoin([picture[0]] * 2)
+    alpha = image.extract_band(image.bands - 1) if image.hasalpha() else None
+    wide = image.format == "ushort"
+    colours = image.extract_band(0, n=3) if image.bands > 2 else image.extract_band(0).bandjoin([image[0]] * 2)
     light = colours.maplut(_curve(cicp.transfer, wide))
     if cicp.transfer == _HLG:
         # The system gamma of BT.2100: HLG's numbers are of the scene, a screen shows them with more contrast.
@@ -85,7 +85,7 @@ def to_srgb(picture: Picture, cicp: Cicp) -> Picture:
     return shown.bandjoin((alpha >> 8).cast("uchar") if wide else alpha)
 
 
-def _toned(light: Picture) -> Picture:
+def _toned(light: VipsImage) -> VipsImage:
     """Linear light, 1.0 being white, so that the peak becomes 1.0: dark and middle tones stay as they are.
 
     The curve is the Moebius transform that ffmpeg's tonemap filter has too, on the largest of the three, so that hues
@@ -102,7 +102,7 @@ def _toned(light: Picture) -> Picture:
 
 
 @lru_cache(maxsize=8)
-def _curve(transfer: int, wide: bool) -> Picture:
+def _curve(transfer: int, wide: bool) -> VipsImage:
     """Numbers to linear light: a table of 256 or 65,536; white is 1.0 (PQ: 203 nits; HLG: of the scene)."""
     most = 65535 if wide else 255
     value = pyvips.Image.identity(ushort=wide).linear(1 / most, 0)
@@ -157,8 +157,8 @@ def _properties_of(item: int, ipma: bytes) -> Iterator[int]:
         found, number = int.from_bytes(ipma[at : at + wide]), ipma[at + wide]
         at += wide + 1
         if found == item:
-            for place in range(at, at + number * long, long):
-                yield int.from_bytes(ipma[place : place + long]) & (0x7FFF if long == 2 else 0x7F)
+            for index_at in range(at, at + number * long, long):
+                yield int.from_bytes(ipma[index_at : index_at + long]) & (0x7FFF if long == 2 else 0x7F)
         at += number * long
 
 

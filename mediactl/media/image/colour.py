@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from mediactl.media.image.vips import FAILURES, Picture, field
+from mediactl.media.image.vips import FAILURES, VipsImage, field
 
 PROFILE_IGNORED = "its colour profile is broken and was left aside"
 
@@ -21,34 +21,34 @@ _NEAR = 0.003
 """Difference that no 8-bit value shows; makers round differently."""
 
 
-def to_device(picture: Picture) -> Picture:
+def to_device(image: VipsImage) -> VipsImage:
     """Lab, XYZ, float and other spaces to sRGB; device spaces (RGB, grey, CMYK), 8 or 16 bit, stay."""
-    if picture.interpretation == "multiband":
-        wide = picture.format == "ushort"
+    if image.interpretation == "multiband":
+        wide = image.format == "ushort"
         colour, grey = ("rgb16", "grey16") if wide else ("srgb", "b-w")
-        picture = picture.copy(interpretation=colour if picture.bands >= 3 else grey)
-    if picture.interpretation not in _DEVICE or picture.format not in ("uchar", "ushort"):
-        picture = picture.colourspace("srgb").cast("uchar")
-    most = 5 if picture.interpretation == "cmyk" else 4 if picture.bands > 2 else 2
-    return picture.extract_band(0, n=most) if picture.bands > most else picture
+        image = image.copy(interpretation=colour if image.bands >= 3 else grey)
+    if image.interpretation not in _DEVICE or image.format not in ("uchar", "ushort"):
+        image = image.colourspace("srgb").cast("uchar")
+    most = 5 if image.interpretation == "cmyk" else 4 if image.bands > 2 else 2
+    return image.extract_band(0, n=most) if image.bands > most else image
 
 
-def to_srgb(picture: Picture, warn: Callable[[str], None]) -> Picture:
+def to_srgb(image: VipsImage, warn: Callable[[str], None]) -> VipsImage:
     """Device colours, alpha not premultiplied, to 8-bit sRGB, or grey where there is no colour and no profile.
 
     A profile that is sRGB's own is recognised and costs nothing; one that cannot be used is left aside, with a warning.
     """
-    profile = field(picture, "icc-profile-data")
-    cmyk = picture.interpretation == "cmyk"
+    profile = field(image, "icc-profile-data")
+    cmyk = image.interpretation == "cmyk"
     if cmyk or (profile and not is_srgb(profile)):
         try:
             # Perceptual: what browsers and sharp use for pictures. The fallback is for a profile of another space.
-            return picture.icc_transform(
+            return image.icc_transform(
                 "srgb", embedded=True, input_profile="cmyk" if cmyk else "srgb", intent="perceptual", depth=8
             )
         except FAILURES:
             warn(PROFILE_IGNORED)
-    return picture.colourspace("b-w" if picture.bands < 3 else "srgb").cast("uchar")
+    return image.colourspace("b-w" if image.bands < 3 else "srgb").cast("uchar")
 
 
 def is_srgb(profile: bytes) -> bool:

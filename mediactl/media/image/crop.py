@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mediactl.media.image.vips import Picture, pyvips
+from mediactl.media.image.vips import VipsImage, pyvips
 
 SMART = ("attention", "entropy")
 """Positions that look at the picture: where skin, saturated colours and edges are; where most happens."""
@@ -20,25 +20,25 @@ def covering(own_width: int, own_height: int, width: int, height: int) -> tuple[
     )
 
 
-def place(picture: Picture, width: int, height: int, position: str) -> tuple[int, int]:
+def offset(image: VipsImage, width: int, height: int, position: str) -> tuple[int, int]:
     """Left and top of the part of this size that ``position`` means; the picture is in memory and large enough."""
-    spare_width, spare_height = picture.width - width, picture.height - height
+    spare_width, spare_height = image.width - width, image.height - height
     if position in SMART and (spare_width or spare_height):
-        cut = picture.smartcrop(width, height, interesting=position)
+        cut = image.smartcrop(width, height, interesting=position)
         return min(max(0, -cut.xoffset), spare_width), min(max(0, -cut.yoffset), spare_height)
     left = {"left": 0, "right": spare_width}.get(position, spare_width // 2)
     top = {"top": 0, "bottom": spare_height}.get(position, spare_height // 2)
     return left, top
 
 
-def cut(picture: Picture, width: int, height: int, position: str) -> Picture:
+def cut(image: VipsImage, width: int, height: int, position: str) -> VipsImage:
     """The part of this size that ``position`` names."""
-    if (picture.width, picture.height) == (width, height):
-        return picture
-    return picture.extract_area(*place(picture, width, height, position), width, height)
+    if (image.width, image.height) == (width, height):
+        return image
+    return image.extract_area(*offset(image, width, height, position), width, height)
 
 
-def cut_all(strip: Picture, page_height: int, left: int, top: int, width: int, height: int) -> Picture:
+def cut_all(strip: VipsImage, page_height: int, left: int, top: int, width: int, height: int) -> VipsImage:
     """The same part of every frame of an animation (frames one below the other), as such a strip.
 
     Only places are computed here: frames are still decoded as they are taken.

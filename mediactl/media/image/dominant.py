@@ -20,22 +20,22 @@ def dominant(rgba: bytes) -> str:
     bins: dict[tuple[int, int, int], tuple[int, int, int, int]] = {}
     for (red, green, blue, alpha), number in counts.items():
         if alpha >= _OPAQUE:
-            place = (red >> _SHIFT, green >> _SHIFT, blue >> _SHIFT)
-            n, r, g, b = bins.get(place, (0, 0, 0, 0))
-            bins[place] = (n + number, r + red * number, g + green * number, b + blue * number)
+            cell = (red >> _SHIFT, green >> _SHIFT, blue >> _SHIFT)
+            n, r, g, b = bins.get(cell, (0, 0, 0, 0))
+            bins[cell] = (n + number, r + red * number, g + green * number, b + blue * number)
     if not bins:
         return "#ffffff"
-    fullest = sorted(bins, key=lambda place: (-bins[place][0], place))[:_CANDIDATES]
-    number, red, green, blue = max((_around(bins, place) for place in fullest), key=lambda total: total[0])
+    fullest = sorted(bins, key=lambda cell: (-bins[cell][0], cell))[:_CANDIDATES]
+    number, red, green, blue = max((_around(bins, cell) for cell in fullest), key=lambda total: total[0])
     # Halves go up, in whole numbers: the same on every machine.
     return "#" + "".join(f"{(2 * each + number) // (2 * number):02x}" for each in (red, green, blue))
 
 
 def _around(
-    bins: dict[tuple[int, int, int], tuple[int, int, int, int]], place: tuple[int, int, int]
+    bins: dict[tuple[int, int, int], tuple[int, int, int, int]], cell: tuple[int, int, int]
 ) -> tuple[int, int, int, int]:
     """Pixels and sums of a bin with its neighbours."""
-    red, green, blue = place
+    red, green, blue = cell
     near = range(-1, 2)
     found = [bins.get((red + x, green + y, blue + z)) for x in near for y in near for z in near]
     n, r, g, b = map(sum, zip(*(each for each in found if each), strict=True))

@@ -15,7 +15,7 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.image.vips import Picture, broken, pyvips, with_field
+from mediactl.media.image.vips import VipsImage, broken, pyvips, with_field
 from mediactl.model.media import Limits
 
 FORMATS = {
@@ -73,7 +73,7 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
         raise broken(error) from None
 
 
-def picture(image: Image.Image) -> Picture:
+def to_vips(image: Image.Image) -> VipsImage:
     """The pixels of an open image (its current frame) as a libvips picture, with profile and orientation."""
     profile, exif = image.info.get("icc_profile"), image.info.get("exif")
     moves = getattr(image, "n_frames", 1) > 1
@@ -99,7 +99,7 @@ def picture(image: Image.Image) -> Picture:
     return made
 
 
-def deep_heif(content: bytes | int) -> Picture | None:
+def deep_heif(content: bytes | int) -> VipsImage | None:
     """A HEIC of 10 or 12 bits as 16-bit numbers, turned already; None for one of 8.
 
     Pillow would make 8 bits of it, too few for high dynamic range. To be called while the same is ``opened``.
@@ -127,13 +127,13 @@ def frame_count(image: Image.Image) -> int:
     return number - bool(getattr(image, "default_image", False))
 
 
-def frames(image: Image.Image, shrink: Callable[[Picture], Picture]) -> Iterator[tuple[Picture, int]]:
+def frames(image: Image.Image, shrink: Callable[[VipsImage], VipsImage]) -> Iterator[tuple[VipsImage, int]]:
     """The frames of an animated PNG, each handed to ``shrink`` as it comes, and its duration in ms."""
     number = frame_count(image)
     first = getattr(image, "n_frames", 1) - number
     for at in range(first, first + number):
         image.seek(at)
-        yield shrink(picture(image.convert("RGBA"))), round(image.info.get("duration", 0))
+        yield shrink(to_vips(image.convert("RGBA"))), round(image.info.get("duration", 0))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from mediactl.media.image.dominant import dominant
 from mediactl.media.image.load import shrink
 from mediactl.media.image.phash import SIDE, phash
 from mediactl.media.image.thumbhash import MAX_SIDE, thumbhash
-from mediactl.media.image.vips import Picture
+from mediactl.media.image.vips import VipsImage
 
 ENOUGH = 256
 """Pixels of the longer side from which a look is made when there is no smaller variant."""
@@ -19,20 +19,20 @@ _SAMPLED = 64
 _WHITE = 255
 
 
-def text_of(picture: Picture) -> str:
+def text_of(image: VipsImage) -> str:
     """The look of a whole, upright picture (8-bit sRGB or grey, in memory), as text."""
-    return look_of(picture).text()
+    return look_of(image).text()
 
 
-def look_of(picture: Picture) -> Appearance:
+def look_of(image: VipsImage) -> Appearance:
     """The look of a whole, upright picture (8-bit sRGB or grey, in memory)."""
-    small = _rgba(shrink(picture, *fit(picture.width, picture.height, MAX_SIDE)))
-    step = max(1, math.ceil(max(picture.width, picture.height) / _SAMPLED))
+    small = _rgba(shrink(image, *fit(image.width, image.height, MAX_SIDE)))
+    step = max(1, math.ceil(max(image.width, image.height) / _SAMPLED))
     # Every so-manieth pixel as it is: what is shrunk has colours between those of the picture.
-    sample = _rgba(picture.subsample(min(step, picture.width), min(step, picture.height)))
+    sample = _rgba(image.subsample(min(step, image.width), min(step, image.height)))
     # A picture with holes is compared as it is seen on a white page.
-    solid = picture.flatten(background=_WHITE) if picture.hasalpha() else picture
-    grey = solid.colourspace("b-w").resize(SIDE / picture.width, vscale=SIDE / picture.height)
+    solid = image.flatten(background=_WHITE) if image.hasalpha() else image
+    grey = solid.colourspace("b-w").resize(SIDE / image.width, vscale=SIDE / image.height)
     return Appearance(
         base64.b64encode(thumbhash(small.width, small.height, bytes(small.write_to_memory()))).decode("ascii"),
         dominant(bytes(sample.write_to_memory())),
@@ -46,6 +46,6 @@ def fit(width: int, height: int, longest: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _rgba(picture: Picture) -> Picture:
-    colour = picture.colourspace("srgb")
+def _rgba(image: VipsImage) -> VipsImage:
+    colour = image.colourspace("srgb")
     return colour if colour.hasalpha() else colour.bandjoin(_WHITE)

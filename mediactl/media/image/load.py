@@ -12,10 +12,10 @@ from mediactl.media.image.structure import apng_frames, boxes_are_cut, gif_is_cu
 from mediactl.media.image.vips import (
     FAILURES,
     LOADERS,
-    Picture,
+    VipsImage,
     broken,
     field,
-    open_picture,
+    open_image,
     pyvips,
     reason,
     with_field,
@@ -103,20 +103,20 @@ def header(fd: int, format: str, limits: Limits) -> Header:
         return _pillow_header(fd, format, limits)
     try:
         # The descriptor, not the bytes: a header is the first few of them.
-        picture = open_picture(fd, format, fail_on="none")
+        image = open_image(fd, format, fail_on="none")
     except FAILURES as error:
         raise broken(error) from None
     if format == "gif" and isinstance(content := content_of(fd), bytes) and gif_is_cut(content):
         raise RejectedInput("is truncated: it ends in the middle of a frame")
-    pages = field(picture, "n-pages") or 1
+    pages = field(image, "n-pages") or 1
     frames = pages if format in ANIMATED else 1
-    width, height = picture.width, picture.height
-    if _orientation(picture, format) >= 5:
+    width, height = image.width, image.height
+    if _orientation(image, format) >= 5:
         width, height = height, width
     check_limits(width, height, frames, limits)
-    exif, xmp = field(picture, "exif-data"), field(picture, "xmp-data")
+    exif, xmp = field(image, "exif-data"), field(image, "xmp-data")
     return Header(
-        width, height, frames, pages if format == "tiff" else 1, bool(picture.hasalpha()), exif or b"", xmp or b""
+        width, height, frames, pages if format == "tiff" else 1, bool(image.hasalpha()), exif or b"", xmp or b""
     )
 
 
@@ -134,7 +134,7 @@ def check_limits(width: int, height: int, frames: int, limits: Limits) -> None:
             )
 
 
-def still(content: bytes | int, format: str, width: int, height: int, limits: Limits, warn: Warn) -> Picture:
+def still(content: bytes | int, format: str, width: int, height: int, limits: Limits, warn: Warn) -> VipsImage:
     """The (first) picture at exactly this size, upright, 8-bit sRGB or grey, in memory.
 
     Raises RejectedInput; what is only odd is told to ``warn``.
@@ -145,7 +145,7 @@ def still(content: bytes | int, format: str, width: int, height: int, limits: Li
             return _finished(_pillow_still(content, format, limits), format, width, height, warn, points)
         if format != "jpeg":
             points = cicp.read(content, format)
-            return _finished(_checked(open_picture(content, format), limits), format, width, height, warn, points)
+            return _finished(_checked(open_image(content, format), limits), format, width, height, warn, points)
         try:
             return _jpeg(content, width, height, limits, warn, "warning")
         except FAILURES as error:
@@ -157,7 +157,7 @@ def still(content: bytes | int, format: str, width: int, height: int, limits: Li
         raise broken(error) from None
 
 
-def animation(content: bytes | int, format: str, width: int, height: int, limits: Limits, warn: Warn) -> Picture:
+def animation(content: bytes | int, format: str, width: int, height: int, limits: Limits, warn: Warn) -> VipsImage:
     """All frames, each at exactly this size, one below the other, with "page-height", "delay" and "loop" set.
 
     Not in memory: frames are decoded as they are taken, so RejectedInput may come from here and FAILURES later.
@@ -165,7 +165,7 @@ def animation(content: bytes | int, format: str, width: int, height: int, limits
     if format == "apng":
         return _apng(content, width, height, limits, warn)
     try:
-        roll = open_picture(content, format, n=-1)
+        roll = open_image(content, format, n=-1)
     except FAILURES as error:
         raise broken(error) from None
     page = field(roll, "page-height") or roll.height
@@ -177,59 +177,59 @@ def animation(content: bytes | int, format: str, width: int, height: int, limits
     return _animated(strip, height, field(roll, "delay") or [], field(roll, "loop") or 0, warn)
 
 
-def shrink(picture: Picture, width: int, height: int) -> Picture:
+def shrink(image: VipsImage, width: int, height: int) -> VipsImage:
     """The picture at exactly this size (Lanczos, in gamma light as sharp and browsers do); alpha is respected."""
-    if (picture.width, picture.height) == (width, height):
-        return picture
-    across, down = width / picture.width, height / picture.height
-    if not picture.hasalpha():
-        return picture.resize(across, vscale=down)
+    if (image.width, image.height) == (width, height):
+        return image
+    across, down = width / image.width, height / image.height
+    if not image.hasalpha():
+        return image.resize(across, vscale=down)
     # Premultiplied, or what lies hidden under transparent pixels would bleed into their neighbours.
-    kind = picture.format
-    small = picture.premultiply().cast(kind).resize(across, vscale=down)
+    kind = image.format
+    small = image.premultiply().cast(kind).resize(across, vscale=down)
     return small.unpremultiply().cast(kind)
 
 
-def _jpeg(content: bytes | int, width: int, height: int, limits: Limits, warn: Warn, fail_on: str) -> Picture:
-    picture = _checked(open_picture(content, "jpeg", fail_on), limits)
+def _jpeg(content: bytes | int, width: int, height: int, limits: Limits, warn: Warn, fail_on: str) -> VipsImage:
+    image = _checked(open_image(content, "jpeg", fail_on), limits)
     # libjpeg halves while it decodes, for less than nothing. sharp's rule: as often as the wanted size allows.
-    short, long = sorted((picture.width, picture.height))
+    short, long = sorted((image.width, image.height))
     ratio = min(short / min(width, height), long / max(width, height))
     factor = next((each for each in (8, 4, 2) if ratio >= each), 1)
     if factor > 1:
-        del picture
-        picture = open_picture(content, "jpeg", fail_on, shrink=factor)
-    return _finished(picture, "jpeg", width, height, warn)
+        del image
+        image = open_image(content, "jpeg", fail_on, shrink=factor)
+    return _finished(image, "jpeg", width, height, warn)
 
 
-def _checked(picture: Picture, limits: Limits) -> Picture:
-    check_limits(picture.width, picture.height, 1, limits)
-    return picture
+def _checked(image: VipsImage, limits: Limits) -> VipsImage:
+    check_limits(image.width, image.height, 1, limits)
+    return image
 
 
 def _finished(
-    picture: Picture, format: str, width: int, height: int, warn: Warn, points: cicp.Cicp | None = None
-) -> Picture:
-    orientation = _orientation(picture, format)
+    image: VipsImage, format: str, width: int, height: int, warn: Warn, points: cicp.Cicp | None = None
+) -> VipsImage:
+    orientation = _orientation(image, format)
     if orientation >= 5:
         width, height = height, width
     # Colours after shrinking: there are fewer of them then.
-    small = shrink(colour.to_device(picture), width, height)
+    small = shrink(colour.to_device(image), width, height)
     # In a PNG the code points count more than a profile; in a HEIC or AVIF less.
-    by_points = points is not None and points.odd and (format == "png" or not field(picture, "icc-profile-data"))
+    by_points = points is not None and points.odd and (format == "png" or not field(image, "icc-profile-data"))
     small = (cicp.to_srgb(small, points) if points and by_points else colour.to_srgb(small, warn)).copy_memory()
     return small.autorot().copy_memory() if orientation > 1 else small
 
 
-def _orientation(picture: Picture, format: str) -> int:
+def _orientation(image: VipsImage, format: str) -> int:
     """EXIF's, 1 to 8; from 5 on the sides are swapped. Animations are shown as they are, by browsers too."""
-    if format in ANIMATED and (field(picture, "n-pages") or 1) > 1:
+    if format in ANIMATED and (field(image, "n-pages") or 1) > 1:
         return 1
-    orientation = field(picture, "orientation")
+    orientation = field(image, "orientation")
     return orientation if orientation in range(1, 9) else 1
 
 
-def _animated(strip: Picture, height: int, delays: list[int], loop: int, warn: Warn) -> Picture:
+def _animated(strip: VipsImage, height: int, delays: list[int], loop: int, warn: Warn) -> VipsImage:
     strip = colour.to_srgb(strip, warn)
     strip = with_field(strip, pyvips.GValue.gint_type, "page-height", height)
     strip = with_field(strip, pyvips.GValue.array_int_type, "delay", delays)
@@ -250,16 +250,16 @@ def _pillow_header(fd: int, format: str, limits: Limits) -> Header:
         return Header(width, height, frames, 1, alpha, exif if isinstance(exif, bytes) else b"", b"")
 
 
-def _pillow_still(content: bytes | int, format: str, limits: Limits) -> Picture:
+def _pillow_still(content: bytes | int, format: str, limits: Limits) -> VipsImage:
     from mediactl.media.image import fallback
 
     with fallback.opened(content, format, limits) as image:
         check_limits(*image.size, 1, limits)
         deep = fallback.deep_heif(content) if format == "heic" and image.info.get("bit_depth", 8) > 8 else None
-        return fallback.picture(image) if deep is None else deep
+        return fallback.to_vips(image) if deep is None else deep
 
 
-def _apng(content: bytes | int, width: int, height: int, limits: Limits, warn: Warn) -> Picture:
+def _apng(content: bytes | int, width: int, height: int, limits: Limits, warn: Warn) -> VipsImage:
     from mediactl.media.image import fallback
 
     with fallback.opened(content, "apng", limits) as image:

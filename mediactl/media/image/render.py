@@ -16,7 +16,7 @@ from mediactl.media.image import cicp, crop, fingerprint, load
 from mediactl.media.image.gain_map import LEFT_OUT, has_gain_map
 from mediactl.media.image.load import Warn
 from mediactl.media.image.save import Params, encode, params_of, played, save
-from mediactl.media.image.vips import FAILURES, Picture, broken, field, reason
+from mediactl.media.image.vips import FAILURES, VipsImage, broken, field, reason
 from mediactl.media.inspect import metadata
 from mediactl.model.assets import Target
 from mediactl.model.jobs import MakeTask
@@ -75,7 +75,7 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
     drafts: list[Draft] = []
     for target in todo.values():
         if target.operation == "animation":
-            drafts.append(_save_film(source, target, temporary(target.name), task))
+            drafts.append(_save_video(source, target, temporary(target.name), task))
             report(len(drafts) / len(todo))
     for target in sorted(ladder.values(), key=source.rank):
         params = params_of(target)
@@ -87,9 +87,9 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
         else:
             # Sizes that are there already are stepped through as well: a variant's bytes must not depend on which
             # others happen to be missing.
-            picture = source.at(*_held_in(params, source.width, source.height))
+            image = source.at(*_covering(params, source.width, source.height))
             if target.key in todo:
-                drafts.append(save(_encoded(picture, params), todo[target.key], temporary(todo[target.key].name)))
+                drafts.append(save(_encoded(image, params), todo[target.key], temporary(todo[target.key].name)))
         report(len(drafts) / max(1, len(todo)))
     # Every run tells what the whole asset lost, not only what this run made.
     if source.moves and (left := [target.name for target in stills if not params_of(target).animated]):
@@ -135,15 +135,15 @@ class _Source:
         self.warn = warn
         self.width, self.height = task.info.width or 1, task.info.height or 1
         self.moves = task.info.frames > 1 and self.format in load.ANIMATED
-        self._last: Picture = None
+        self._last: VipsImage = None
 
     def rank(self, target: Target) -> tuple[bool, int, str]:
         """Animations first, each decoded on its own; stills by falling size, for each is made of the one before."""
         params = params_of(target)
-        width, height = _held_in(params, self.width, self.height)
+        width, height = _covering(params, self.width, self.height)
         return not params.animated, -width * height, target.name
 
-    def at(self, width: int, height: int) -> Picture:
+    def at(self, width: int, height: int) -> VipsImage:
         """The still picture at this size; sizes must not grow from call to call."""
         if self._last is None:
             self._last = load.still(self.content, self.format, width, height, self.limits, self.warn)
@@ -151,27 +151,27 @@ class _Source:
             self._last = load.shrink(self._last, width, height).copy_memory()
         return self._last
 
-    def smallest(self) -> Picture:
+    def smallest(self) -> VipsImage:
         """The smallest still picture made so far; a small one is decoded when there is none."""
         return (
             self.at(*fingerprint.fit(self.width, self.height, fingerprint.ENOUGH)) if self._last is None else self._last
         )
 
-    def animation(self, params: Params) -> tuple[Picture, Picture]:
+    def animation(self, params: Params) -> tuple[VipsImage, VipsImage]:
         """All frames as these parameters want them, and the first alone.
 
         Decoded anew each time, for all frames at once may be gigabytes.
         """
-        size = _held_in(params, self.width, self.height) if params.fit == "cover" else (params.width, params.height)
+        size = _covering(params, self.width, self.height) if params.fit == "cover" else (params.width, params.height)
         strip = load.animation(self.content, self.format, *size, self.limits, self.warn)
         if params.fit == "inside" and params.quality != "auto":
             return strip, None
         first = load.still(self.content, self.format, *size, self.limits, self.warn)
         if params.fit == "cover":
             # What is kept of the first frame is kept of all: a part that moved about would be another film.
-            place = crop.place(first, params.width, params.height, params.position)
-            first = first.crop(*place, params.width, params.height)
-            strip = crop.cut_all(strip, size[1], *place, params.width, params.height)
+            offset = crop.offset(first, params.width, params.height, params.position)
+            first = first.crop(*offset, params.width, params.height)
+            strip = crop.cut_all(strip, size[1], *offset, params.width, params.height)
         return strip, first
 
 
@@ -188,7 +188,7 @@ def _save_animation(source: _Source, target: Target, params: Params, file: bytes
     return msgspec.structs.replace(save(data, target, file, delays=delays), duration=sum(times) / 1000)
 
 
-def _save_film(source: _Source, target: Target, file: bytes, task: MakeTask) -> Draft:
+def _save_video(source: _Source, target: Target, file: bytes, task: MakeTask) -> Draft:
     from mediactl.media.image import animation  # Here: PyAV and ffmpeg are for those few pictures that become films.
 
     size = int(target.params["width"]), int(target.params["height"])
@@ -201,32 +201,32 @@ def _save_film(source: _Source, target: Target, file: bytes, task: MakeTask) -> 
     return animation.animation(strip, target, file, threads=task.threads, limits=source.limits)
 
 
-def _encoded(picture: Picture, params: Params) -> bytes:
+def _encoded(image: VipsImage, params: Params) -> bytes:
     """The file of one variant, made of a picture that holds it."""
     try:
         if params.fit == "cover":
-            picture = crop.cut(picture, params.width, params.height, params.position)
+            image = crop.cut(image, params.width, params.height, params.position)
         elif params.fit == "exact":
-            picture = load.shrink(picture, params.width, params.height).copy_memory()
-        return encode(picture, params)
+            image = load.shrink(image, params.width, params.height).copy_memory()
+        return encode(image, params)
     except FAILURES as error:
         raise JobFailed(f"the {params.format} encoder failed: {reason(error)}") from None
 
 
-def _frame(file: bytes, params: Params) -> Picture:
+def _frame(file: bytes, params: Params) -> VipsImage:
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         width, height = params.width, params.height
         if params.fit != "inside":
             found = load.header(fd, "png", Limits())
-            width, height = _held_in(params, found.width, found.height)
+            width, height = _covering(params, found.width, found.height)
         content = load.content_of(fd)
         return load.still(content, "png", width, height, Limits(), lambda _: None)
     finally:
         os.close(fd)
 
 
-def _held_in(params: Params, own_width: int, own_height: int) -> tuple[int, int]:
+def _covering(params: Params, own_width: int, own_height: int) -> tuple[int, int]:
     """Size of the whole picture that a variant is made of: its own, or what it is cut out of or pressed together."""
     if params.fit == "inside":
         return params.width, params.height

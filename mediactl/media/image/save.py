@@ -12,7 +12,7 @@ from mediactl.core.files import removed_on_error
 from mediactl.media.drafts import Draft
 from mediactl.media.image import auto_quality
 from mediactl.media.image.structure import is_complete
-from mediactl.media.image.vips import FAILURES, Picture, field, open_picture, reason
+from mediactl.media.image.vips import FAILURES, VipsImage, field, open_image, reason
 from mediactl.model.assets import Target
 
 MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "png": "image/png", "avif": "image/avif"}
@@ -45,7 +45,7 @@ def params_of(target: Target) -> Params:
     return msgspec.convert(target.params, Params)
 
 
-def encode(picture: Picture, params: Params, like: Picture = None) -> bytes:
+def encode(image: VipsImage, params: Params, like: VipsImage = None) -> bytes:
     """The file's bytes: the same for the same pixels. Nothing but pixels is in them, no EXIF, place or profile.
 
     Quality "auto" is searched with ``like``, an animation's first frame, and with the picture itself for all else.
@@ -56,29 +56,29 @@ def encode(picture: Picture, params: Params, like: Picture = None) -> bytes:
     ``vips.FAILURES``.
     """
     if params.quality == "auto":
-        still = picture if like is None else like
+        still = image if like is None else like
         quality, data = auto_quality.search(
             still, params.format, params.similarity, lambda each: encode_at(still, params, each)
         )
-        return data if still is picture else encode_at(picture, params, quality)
-    return encode_at(picture, params, params.quality)
+        return data if still is image else encode_at(image, params, quality)
+    return encode_at(image, params, params.quality)
 
 
-def encode_at(picture: Picture, params: Params, quality: int) -> bytes:
+def encode_at(image: VipsImage, params: Params, quality: int) -> bytes:
     """``encode`` at a quality from 1 to 100, whatever the parameters say of it."""
     effort = params.effort
     if params.format == "webp":
         apart = {"kmin": 0, "kmax": 1} if params.apart else {}
-        return bytes(picture.webpsave_buffer(Q=quality, effort=min(effort, 6), keep="none", **apart))
+        return bytes(image.webpsave_buffer(Q=quality, effort=min(effort, 6), keep="none", **apart))
     if params.format == "avif":
-        return bytes(picture.heifsave_buffer(Q=quality, effort=min(effort, 9), compression="av1", keep="none"))
+        return bytes(image.heifsave_buffer(Q=quality, effort=min(effort, 9), compression="av1", keep="none"))
     if params.format == "png":
         # Filters: 40 % fewer bytes on photographs, which is what comes without a palette.
         small = {"palette": True, "Q": quality} if quality < 100 else {"filter": "all"}
-        return bytes(picture.pngsave_buffer(compression=min(effort, 9), keep="none", **small))
+        return bytes(image.pngsave_buffer(compression=min(effort, 9), keep="none", **small))
     best = {"trellis_quant": True, "overshoot_deringing": True, "optimize_scans": True, "interlace": True}
     # White: what a page behind a transparent picture most often is.
-    opaque = picture.flatten(background=255) if picture.hasalpha() else picture
+    opaque = image.flatten(background=255) if image.hasalpha() else image
     return bytes(
         opaque.jpegsave_buffer(
             Q=quality, optimize_coding=effort > 0, keep="none", subsample_mode="on" if quality < 90 else "off",
@@ -116,20 +116,20 @@ def _fault(fd: int, params: Params, size: int, delays: list[int] | None) -> str:
     if os.fstat(fd).st_size != size:
         return f"{os.fstat(fd).st_size} bytes instead of {size}"
     try:
-        picture = open_picture(fd, params.format, n=-1) if delays else open_picture(fd, params.format)
+        image = open_image(fd, params.format, n=-1) if delays else open_image(fd, params.format)
     except FAILURES as error:
         return reason(error)
-    height = field(picture, "page-height") or picture.height
-    if (picture.width, height) != (params.width, params.height):
-        return f"{picture.width} x {height} pixels instead of {params.width} x {params.height}"
+    height = field(image, "page-height") or image.height
+    if (image.width, height) != (params.width, params.height):
+        return f"{image.width} x {height} pixels instead of {params.width} x {params.height}"
     if not is_complete(fd, params.format, size):
         return "its end is missing"
-    return _animation_fault(picture, delays) if delays else ""
+    return _animation_fault(image, delays) if delays else ""
 
 
-def _animation_fault(picture: Picture, delays: list[int]) -> str:
+def _animation_fault(image: VipsImage, delays: list[int]) -> str:
     """Frames like the one before are joined to it by the encoder, so playing time is what has to be the same."""
-    found = field(picture, "delay")
+    found = field(image, "delay")
     if not found:
         return ""  # all frames alike: a still
     wanted = sum(played(delays, len(delays)))

@@ -7,23 +7,23 @@ the gaussian window of the paper to about 0.01.
 
 from __future__ import annotations
 
-from mediactl.media.image.vips import Picture, pyvips
+from mediactl.media.image.vips import VipsImage, pyvips
 
 _BLOCK = 4
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 """The paper's constants, for 8 bits."""
 
 
-def luma(picture: Picture) -> Picture:
+def luma(image: VipsImage) -> VipsImage:
     """Brightness of an 8-bit sRGB or grey picture as numbers from 0 to 255 (BT.601, as in JPEG), lying on white."""
-    opaque = picture.flatten(background=255) if picture.hasalpha() else picture
+    opaque = image.flatten(background=255) if image.hasalpha() else image
     if opaque.bands < 3:
         return opaque.extract_band(0).cast("float")
     weights = pyvips.Image.new_from_array([[0.299, 0.587, 0.114]])
     return opaque.extract_band(0, n=3).recomb(weights).cast("float")
 
 
-def ssim(one: Picture, other: Picture) -> float:
+def ssim(one: VipsImage, other: VipsImage) -> float:
     """Mean structural similarity of two ``luma`` pictures of one size, 1.0 being equal.
 
     Pictures smaller than 8 pixels are one window.
@@ -38,11 +38,11 @@ def ssim(one: Picture, other: Picture) -> float:
     return float((alike / ((means + _C1) * (squares - means + _C2))).avg())
 
 
-def _windows(picture: Picture) -> Picture:
+def _windows(image: VipsImage) -> VipsImage:
     """Means of 8 x 8 pixels, every 4 pixels."""
-    blocks = picture.crop(
-        0, 0, picture.width - picture.width % _BLOCK, picture.height - picture.height % _BLOCK
-    ).shrink(_BLOCK, _BLOCK)
+    blocks = image.crop(0, 0, image.width - image.width % _BLOCK, image.height - image.height % _BLOCK).shrink(
+        _BLOCK, _BLOCK
+    )
     right, down = blocks.width - 1, blocks.height - 1
     corners = [blocks.crop(x, y, right, down) for x, y in ((0, 0), (1, 0), (0, 1), (1, 1))]
     return (corners[0] + corners[1] + corners[2] + corners[3]) / 4

@@ -13,7 +13,7 @@ import pyvips as pyvips
 
 from mediactl.core.errors import RejectedInput
 
-Picture = Any
+VipsImage = Any
 """A pyvips.Image; pyvips has no types."""
 
 LOADERS = {
@@ -42,7 +42,7 @@ for _name in _ALLOWED:
 pyvips.block_untrusted_set(True)
 
 
-def open_picture(content: bytes | int, format: str, fail_on: str = "error", **options: Any) -> Picture:
+def open_image(content: bytes | int, format: str, fail_on: str = "error", **options: Any) -> VipsImage:
     """A picture whose header is read and whose pixels come when they are asked for, top to bottom, once.
 
     ``content`` is the file's bytes, which must outlive the picture, or a descriptor, of which only one picture may be
@@ -57,17 +57,17 @@ def open_picture(content: bytes | int, format: str, fail_on: str = "error", **op
     return pyvips.Operation.call(LOADERS[format], source, access="sequential", fail_on=fail_on, **options)
 
 
-def field(picture: Picture, name: str) -> Any:
+def field(image: VipsImage, name: str) -> Any:
     """A metadata field, None where there is none or it cannot be read."""
     try:
-        return picture.get(name) if picture.get_typeof(name) else None
+        return image.get(name) if image.get_typeof(name) else None
     except (*FAILURES, RuntimeError):  # RuntimeError: cffi's, for a field of no bytes
         return None
 
 
-def with_field(picture: Picture, kind: int, name: str, value: Any) -> Picture:
+def with_field(image: VipsImage, kind: int, name: str, value: Any) -> VipsImage:
     """A copy with one more metadata field; ``kind`` is a ``pyvips.GValue`` type."""
-    copy = picture.copy()
+    copy = image.copy()
     copy.set_type(kind, name, value)
     return copy
 

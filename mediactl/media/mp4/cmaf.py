@@ -74,7 +74,7 @@ class Writer:
         """``lead`` (ticks) is what an edit list says that is to be passed over: of a sound, what comes before its time
         0; of a picture, the longest time that a frame is decoded before it is shown. Raises OSError on writing."""
         self._file = file
-        self._picture = described.kind == b"vide"
+        self._is_video = described.kind == b"vide"
         self._number = 0
         self._lead = lead
         file.write(boxes.box(b"ftyp", b"iso6\0\0\0\0", b"iso6cmfc"))
@@ -88,21 +88,21 @@ class Writer:
         """
         self._number += 1
         order = sorted(samples, key=lambda sample: sample.start)
-        if order[0] is not samples[0] or (self._picture and not samples[0].key):
+        if order[0] is not samples[0] or (self._is_video and not samples[0].key):
             raise JobFailed("a part of the film does not begin with a key frame")
         durations = {sample.duration for sample in order}
         even = len(durations) == 1
-        flags = 0x1 | (0 if even else 0x100) | 0x200 | (0x804 if self._picture else 0)
+        flags = 0x1 | (0 if even else 0x100) | 0x200 | (0x804 if self._is_video else 0)
         rows = [
             (b"" if even else struct.pack(">I", turn.duration))
             + struct.pack(">I", len(sample.data))
-            + (struct.pack(">i", sample.start - turn.start + self._lead) if self._picture else b"")
+            + (struct.pack(">i", sample.start - turn.start + self._lead) if self._is_video else b"")
             for sample, turn in zip(samples, order, strict=True)
         ]
-        begin = order[0].start + (0 if self._picture else self._lead)
-        later = _NO_KEY if self._picture else _KEY
+        begin = order[0].start + (0 if self._is_video else self._lead)
+        later = _NO_KEY if self._is_video else _KEY
         tfhd = struct.pack(">I", 1) + (struct.pack(">I", order[0].duration) if even else b"") + struct.pack(">I", later)
-        first = struct.pack(">I", _KEY) if self._picture else b""
+        first = struct.pack(">I", _KEY) if self._is_video else b""
 
         def moof(offset: int) -> bytes:
             return boxes.box(
@@ -134,11 +134,11 @@ def _described_inside(stsd: bytes) -> bytes:
 
 
 def _moov(described: Origin, lead: int, language: str) -> bytes:
-    picture = described.kind == b"vide"
-    width, height = struct.unpack_from(">HH", described.stsd, 8 + 8 + 24) if picture else (0, 0)
+    is_video = described.kind == b"vide"
+    width, height = struct.unpack_from(">HH", described.stsd, 8 + 8 + 24) if is_video else (0, 0)
     mvhd = struct.pack(">4I", 0, 0, _MOVIE_TICKS, 0) + struct.pack(">IHH8x", 0x10000, 0x0100, 0)
     tkhd = struct.pack(">5I8x", 0, 0, 1, 0, 0) + struct.pack(
-        ">HHHH", 0, 0 if picture else 1, 0 if picture else 0x100, 0
+        ">HHHH", 0, 0 if is_video else 1, 0 if is_video else 0x100, 0
     )
     edits = []
     if lead:

@@ -50,7 +50,7 @@ class Track(msgspec.Struct, frozen=True):
     """A CMAF track."""
 
     kind: str
-    """"picture" or "sound"."""
+    """"video" or "audio"."""
     codec: str
     """As RFC 6381 has it, "avc1.64001f"."""
     timescale: int
@@ -113,10 +113,10 @@ def codecs(file: bytes) -> tuple[str, ...]:
     play it. Raises JobFailed when it is none, OSError when it cannot be read."""
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        place, size = next((each[1:] for each in isobmff.top_level_boxes(fd) if each[0] == b"moov"), (0, 0))
-        traks = [trak for kind, trak in boxes.children(boxes.read(fd, place, size)) if kind == b"trak"]
-        shown_or_heard = [_entry(trak) for trak in traks if _handler(trak) in (b"vide", b"soun")]  # no chapters
-        return tuple(dict.fromkeys(_codec(kind, extension) for kind, _, extension in shown_or_heard))
+        at, size = next((each[1:] for each in isobmff.top_level_boxes(fd) if each[0] == b"moov"), (0, 0))
+        traks = [trak for kind, trak in boxes.children(boxes.read(fd, at, size)) if kind == b"trak"]
+        entries = [_entry(trak) for trak in traks if _handler(trak) in (b"vide", b"soun")]  # no chapters
+        return tuple(dict.fromkeys(_codec(kind, extension) for kind, _, extension in entries))
     except (ValueError, LookupError, struct.error) as error:
         raise JobFailed(f"{shown(os.path.basename(file))}: does not tell its codecs: {error}") from error
     finally:
@@ -131,7 +131,7 @@ def _track(fd: int) -> Track:
     moov = boxes.read(fd, found[1][1], found[1][2])
     fragments: list[Fragment] = []
     styp = 0
-    place, rest = header, iter(found[2:])
+    at, rest = header, iter(found[2:])
     for kind, offset, size in rest:
         if kind == b"styp":
             styp = size
@@ -140,8 +140,8 @@ def _track(fd: int) -> Track:
         if kind != b"moof" or follower != b"mdat":
             raise ValueError(f"{kind!r} and {follower!r} where moof and mdat should be")
         fragments.append(_fragment(boxes.read(fd, offset, size), offset - styp, content + length, bool(styp)))
-        styp, place = 0, content + length
-    if place != end or not fragments:
+        styp, at = 0, content + length
+    if at != end or not fragments:
         raise ValueError("it has no fragments, or ends within one")
     return _described(moov, header, tuple(fragments))
 
@@ -151,25 +151,25 @@ def _fragment(moof: bytes, offset: int, end: int, opens: bool) -> Fragment:
     tfhd, tfdt, trun = (boxes.inside(traf, kind) for kind in (b"tfhd", b"tfdt", b"trun"))
     defaults = _fields(tfhd, 8, ((0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4), (0x20, 4)))
     flags, count = struct.unpack_from(">I", trun)[0] & 0xFF_FFFF, struct.unpack_from(">I", trun, 4)[0]
-    place = 8 + 4 * bool(flags & 0x1)
-    first = struct.unpack_from(">I", trun, place)[0] if flags & 0x4 else defaults.get(0x20, 0)
-    place += 4 * bool(flags & 0x4)
+    at = 8 + 4 * bool(flags & 0x1)
+    first = struct.unpack_from(">I", trun, at)[0] if flags & 0x4 else defaults.get(0x20, 0)
+    at += 4 * bool(flags & 0x4)
     width = 4 * sum(bool(flags & bit) for bit in (0x100, 0x200, 0x400, 0x800))
     if flags & 0x100:
-        total = sum(struct.unpack_from(">I", trun, place + number * width)[0] for number in range(count))
+        total = sum(struct.unpack_from(">I", trun, at + number * width)[0] for number in range(count))
     else:
         total = defaults.get(0x8, 0) * count
     start = struct.unpack_from(">Q" if tfdt[0] else ">I", tfdt, 4)[0]
     return Fragment(offset, end - offset, start, total, count, not first & _NON_SYNC, opens)
 
 
-def _fields(body: bytes, place: int, known: tuple[tuple[int, int], ...]) -> dict[int, int]:
+def _fields(body: bytes, at: int, known: tuple[tuple[int, int], ...]) -> dict[int, int]:
     """The optional fields of a box whose flags say which are there: flag -> value."""
     flags, values = struct.unpack_from(">I", body)[0] & 0xFF_FFFF, {}
     for flag, size in known:
         if flags & flag:
-            values[flag] = int.from_bytes(body[place : place + size], "big")
-            place += size
+            values[flag] = int.from_bytes(body[at : at + size], "big")
+            at += size
     return values
 
 
@@ -186,11 +186,11 @@ def _described(moov: bytes, header: int, fragments: tuple[Fragment, ...]) -> Tra
     common = {"timescale": timescale, "header": header, "fragments": fragments, "lead": lead}
     common |= {"language": "" if language == "und" else language, "codec": _codec(kind, extension)}
     if _handler(trak) == b"soun":
-        return Track(kind="sound", channels=struct.unpack_from(">H", entry, 16)[0], **common)
+        return Track(kind="audio", channels=struct.unpack_from(">H", entry, 16)[0], **common)
     width, height = struct.unpack_from(">HH", entry, 24)
     colour = _colour(extension)
     transfer = int.from_bytes(colour[6:8], "big") if colour else 2
-    return Track(kind="picture", width=width, height=height, transfer=transfer, **common)
+    return Track(kind="video", width=width, height=height, transfer=transfer, **common)
 
 
 def _handler(trak: bytes) -> bytes:
@@ -210,11 +210,11 @@ def _colour(extension: dict[bytes, bytes]) -> bytes:
 
 def _codec(kind: bytes, extension: dict[bytes, bytes]) -> str:
     if kind == b"mp4a":
-        return _sound_codec(extension)
-    return _picture_codec(kind, extension, _colour(extension))
+        return _audio_codec(extension)
+    return _video_codec(kind, extension, _colour(extension))
 
 
-def _picture_codec(kind: bytes, extension: dict[bytes, bytes], colour: bytes) -> str:
+def _video_codec(kind: bytes, extension: dict[bytes, bytes], colour: bytes) -> str:
     if kind in (b"avc1", b"avc3"):
         return f"{kind.decode()}.{extension[b'avcC'][1:4].hex()}"
     if kind in (b"hvc1", b"hev1"):
@@ -248,22 +248,22 @@ def _av1(config: bytes, colour: bytes) -> str:
     return f"{text}.{mono}.{chroma}.{primaries:02}.{transfer:02}.{matrix:02}.{whole}"
 
 
-def _sound_codec(extension: dict[bytes, bytes]) -> str:
-    esds, place = extension[b"esds"][4:], 0
+def _audio_codec(extension: dict[bytes, bytes]) -> str:
+    esds, at = extension[b"esds"][4:], 0
     object_type = 0
-    while place < len(esds):
-        tag, length, place = esds[place], 0, place + 1
+    while at < len(esds):
+        tag, length, at = esds[at], 0, at + 1
         while True:  # Seven bits of each byte; the eighth says that another follows.
-            byte, place = esds[place], place + 1
+            byte, at = esds[at], at + 1
             length = length << 7 | byte & 0x7F
             if not byte & 0x80:
                 break
         if tag == _OBJECT:
-            place += 3
+            at += 3
         elif tag == _DECODER_CONFIG:
-            object_type, place = esds[place], place + 13
+            object_type, at = esds[at], at + 13
         elif tag == _DECODER_SPECIFIC and object_type == 0x40:
-            return f"mp4a.40.{esds[place] >> 3}"
+            return f"mp4a.40.{esds[at] >> 3}"
         else:
-            place += length
+            at += length
     raise ValueError("its sound is no AAC")

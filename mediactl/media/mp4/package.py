@@ -28,7 +28,7 @@ from mediactl.model.media import Chapter
 GOP = 2.0
 """Seconds between the key frames of a picture, unless told otherwise."""
 
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 _MILLI = Fraction(1, 1000)
 
 
@@ -45,15 +45,15 @@ class Timed(msgspec.Struct, frozen=True):
     """A coded frame of a picture, with its times in ticks."""
 
     packet: Any
-    shown: int
-    decoded: int
+    pts: int
+    dts: int
     duration: int
 
 
 def mp4(
-    pictures: Sequence[bytes],
-    sounds: Sequence[AudioFile],
-    place: bytes,
+    videos: Sequence[bytes],
+    audios: Sequence[AudioFile],
+    path: bytes,
     *,
     start: float = 0.0,
     rate: Fraction | None = None,
@@ -65,24 +65,24 @@ def mp4(
     Raises JobFailed when the pieces do not belong together, MachineBlocked when the disk refuses.
     """
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
-    with _refusals(place):
-        with _Joined(pictures, rate) as joined, av.open(_name(place), "w", format="mp4", options=options) as made:
+    with _libav_errors(path):
+        with _Joined(videos, rate) as joined, av.open(_name(path), "w", format="mp4", options=options) as made:
             video = made.add_stream_from_template(joined.stream, opaque=True)
             video.time_base = joined.stream.time_base
             offset = round(Fraction(start) / joined.tick)
-            feeds = [_moved(joined.frames(), video, offset, joined.tick)]
-            sources = [av.open(_name(sound.file), "r") for sound in sounds]
+            feeds = [_video_packets(joined.frames(), video, offset, joined.tick)]
+            sources = [av.open(_name(audio.file), "r") for audio in audios]
             try:
-                for sound, source in zip(sounds, sources, strict=True):
-                    track = made.add_stream_from_template(source.streams.audio[0], opaque=True)
-                    track.time_base = source.streams.audio[0].time_base
-                    track.metadata.clear()
-                    if sound.language:
-                        track.metadata["language"] = languages.three_letters(sound.language)
-                    if sound.title:
-                        track.metadata["title"] = track.metadata["handler_name"] = sound.title
-                    track.disposition = Disposition.default if sound is sounds[0] else Disposition(0)
-                    feeds.append(_heard(source, track))
+                for audio, source in zip(audios, sources, strict=True):
+                    stream = made.add_stream_from_template(source.streams.audio[0], opaque=True)
+                    stream.time_base = source.streams.audio[0].time_base
+                    stream.metadata.clear()
+                    if audio.language:
+                        stream.metadata["language"] = languages.three_letters(audio.language)
+                    if audio.title:
+                        stream.metadata["title"] = stream.metadata["handler_name"] = audio.title
+                    stream.disposition = Disposition.default if audio is audios[0] else Disposition(0)
+                    feeds.append(_audio_packets(source, stream))
                 made.set_chapters([_chapter(number, chapter) for number, chapter in enumerate(chapters)])
                 made.start_encoding()
                 for _, _, packet in heapq.merge(*feeds, key=lambda item: item[:2]):
@@ -91,12 +91,12 @@ def mp4(
                 for source in sources:
                     source.close()
         if joined.codec == "hevc":
-            _name_hvc1(place)
+            _name_hvc1(path)
 
 
-def track(
-    pictures: Sequence[bytes],
-    place: bytes,
+def video_track(
+    videos: Sequence[bytes],
+    path: bytes,
     *,
     segment: float,
     start: float = 0.0,
@@ -108,8 +108,8 @@ def track(
     ``rate`` is that of an even film, None of others. A picture that comes late (``start``, or its own times) is shown
     from 0 on, since players take it that all tracks begin together. Raises as ``mp4``.
     """
-    with _refusals(place), _Joined(pictures, rate) as joined, open(place, "wb") as file:
-        writer = cmaf.Writer(file, cmaf.origin(pictures[0]), lead=joined.lead())
+    with _libav_errors(path), _Joined(videos, rate) as joined, open(path, "wb") as file:
+        writer = cmaf.Writer(file, cmaf.origin(videos[0]), lead=joined.lead())
         interval, count = cutting(segment, rate, gop)
         length, current = interval * count, -1
         # Half a frame is the slack where key frames come at exact times; else a moment.
@@ -121,9 +121,9 @@ def track(
             current = max(current, number)
 
 
-def sound_track(
-    sound: bytes,
-    place: bytes,
+def audio_track(
+    audio: bytes,
+    path: bytes,
     *,
     segment: float,
     language: str = "",
@@ -132,28 +132,28 @@ def sound_track(
 ) -> None:
     """Write a sound (an .m4a from time 0) as a CMAF track, cut where the pictures of a film of this ``rate`` (as given
     to ``track``) are cut. What the encoder put before time 0 is left out by an edit list. Raises as ``mp4``."""
-    with _refusals(place), av.open(_name(sound), "r") as source, open(place, "wb") as file:
+    with _libav_errors(path), av.open(_name(audio), "r") as source, open(path, "wb") as file:
         stream = source.streams.audio[0]
         tick = stream.time_base
         assert tick
         interval, count = cutting(segment, rate, gop)
         writer: cmaf.Writer | None = None
-        gathered: list[Sample] = []
+        group: list[Sample] = []
         number = 0
         for packet in source.demux(stream):
             if packet.pts is None:
                 continue
             if writer is None:
-                described, language = cmaf.origin(sound), languages.three_letters(language)
+                described, language = cmaf.origin(audio), languages.three_letters(language)
                 writer = cmaf.Writer(file, described, lead=max(0, -packet.pts), language=language)
             # The border goes to the nearest packet.
-            if gathered and (packet.pts + Fraction(packet.duration or 0, 2)) * tick >= (number + 1) * interval:
-                writer.fragment(gathered, opens=number % count == 0)
-                gathered, number = [], number + 1
-            gathered.append(Sample(bytes(packet), packet.pts, packet.duration or 0, True))
-        if writer is None or not gathered:
-            raise JobFailed(f"{shown(os.path.basename(sound))}: came out without a sound")
-        writer.fragment(gathered, opens=number % count == 0)
+            if group and (packet.pts + Fraction(packet.duration or 0, 2)) * tick >= (number + 1) * interval:
+                writer.fragment(group, opens=number % count == 0)
+                group, number = [], number + 1
+            group.append(Sample(bytes(packet), packet.pts, packet.duration or 0, True))
+        if writer is None or not group:
+            raise JobFailed(f"{shown(os.path.basename(audio))}: came out without a sound")
+        writer.fragment(group, opens=number % count == 0)
 
 
 def cutting(segment: float, rate: Fraction | None, gop: float = GOP) -> tuple[Fraction, int]:
@@ -241,15 +241,17 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
     return (packet for packet in demux.packets(container, stream) if packet.pts is not None)
 
 
-def _moved(frames: Iterator[Timed], stream: Any, offset: int, tick: Fraction) -> Iterator[tuple[Fraction, int, Any]]:
+def _video_packets(
+    frames: Iterator[Timed], stream: Any, offset: int, tick: Fraction
+) -> Iterator[tuple[Fraction, int, Any]]:
     for frame in frames:
         packet = frame.packet
         packet.stream, packet.time_base = stream, tick
-        packet.pts, packet.dts, packet.duration = frame.shown + offset, frame.decoded + offset, frame.duration
+        packet.pts, packet.dts, packet.duration = frame.pts + offset, frame.dts + offset, frame.duration
         yield packet.dts * tick, stream.index, packet
 
 
-def _heard(source: Any, stream: Any) -> Iterator[tuple[Fraction, int, Any]]:
+def _audio_packets(source: Any, stream: Any) -> Iterator[tuple[Fraction, int, Any]]:
     for packet in _packets(source, source.streams.audio[0]):
         packet.stream = stream
         yield packet.dts * packet.time_base, stream.index, packet
@@ -257,21 +259,21 @@ def _heard(source: Any, stream: Any) -> Iterator[tuple[Fraction, int, Any]]:
 
 def _groups(frames: Iterator[Timed], tick: Fraction, offset: int) -> Iterator[list[Sample]]:
     """Frames from one key frame to the next, each lasting until the next one is shown; the first shown from 0 on."""
-    gathered: list[Timed] = []
+    group: list[Timed] = []
     first = True
     for frame in frames:
-        if frame.packet.is_keyframe and gathered:
-            yield _lasting(gathered, offset, frame.shown, first)
-            gathered, first = [], False
-        gathered.append(frame)
-    if gathered:
-        last = max(gathered, key=lambda each: each.shown)
-        yield _lasting(gathered, offset, last.shown + last.duration, first)
+        if frame.packet.is_keyframe and group:
+            yield _lasting(group, offset, frame.pts, first)
+            group, first = [], False
+        group.append(frame)
+    if group:
+        last = max(group, key=lambda each: each.pts)
+        yield _lasting(group, offset, last.pts + last.duration, first)
 
 
 def _lasting(frames: list[Timed], offset: int, end: int, first: bool) -> list[Sample]:
-    times = sorted(frame.shown for frame in frames)
-    if times[-1] >= end or times[0] != frames[0].shown:
+    times = sorted(frame.pts for frame in frames)
+    if times[-1] >= end or times[0] != frames[0].pts:
         raise JobFailed("a part of the film cannot be decoded without the one before it")
     ends = dict(zip(times, [*times[1:], end], strict=True))
     starts = {time: time + offset for time in times}
@@ -280,8 +282,8 @@ def _lasting(frames: list[Timed], offset: int, end: int, first: bool) -> list[Sa
     return [
         Sample(
             bytes(frame.packet),
-            starts[frame.shown],
-            ends[frame.shown] + offset - starts[frame.shown],
+            starts[frame.pts],
+            ends[frame.pts] + offset - starts[frame.pts],
             frame.packet.is_keyframe,
         )
         for frame in frames
@@ -293,9 +295,9 @@ def _chapter(number: int, chapter: Chapter) -> Any:
     return {"id": number, **times, "metadata": {"title": chapter.title} if chapter.title else {}}
 
 
-def _name_hvc1(place: bytes) -> None:
+def _name_hvc1(path: bytes) -> None:
     """Name HEVC hvc1, as Apple's players want it; libavformat copies it as hev1."""
-    fd = os.open(place, os.O_RDWR | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         for kind, offset, size in isobmff.top_level_boxes(fd):
             if kind == b"moov":
@@ -312,14 +314,14 @@ def _name(file: bytes) -> str:
 
 
 @contextmanager
-def _refusals(place: bytes) -> Iterator[None]:
+def _libav_errors(path: bytes) -> Iterator[None]:
     """Errors of libav as what they mean here."""
     try:
         yield
     except ValueError as error:
-        raise JobFailed(f"{shown(os.path.basename(place))}: cannot be put together: {error}") from error
+        raise JobFailed(f"{shown(os.path.basename(path))}: cannot be put together: {error}") from error
     except av.FFmpegError as error:
-        if error.errno in _REFUSALS:
-            folder = shown(os.path.dirname(place))
+        if error.errno in _DISK_ERRORS:
+            folder = shown(os.path.dirname(path))
             raise MachineBlocked(f"cannot write to {folder}: {error.strerror}; make room") from error
-        raise JobFailed(f"{shown(os.path.basename(place))}: cannot be put together: {error.strerror}") from error
+        raise JobFailed(f"{shown(os.path.basename(path))}: cannot be put together: {error.strerror}") from error

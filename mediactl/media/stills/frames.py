@@ -38,12 +38,12 @@ def _nobody() -> None:
     """Nobody waits for a sign of life."""
 
 
-class Film(msgspec.Struct, frozen=True):
+class Video(msgspec.Struct, frozen=True):
     """An open source that frames are taken from."""
 
     fd: int
     found: Streams
-    video: InputVideo
+    stream: InputVideo
     limits: Limits
     threads: int
     keys: tuple[float, ...]
@@ -64,13 +64,13 @@ class Film(msgspec.Struct, frozen=True):
     @property
     def duration(self) -> float:
         """Seconds until the last frame has been shown."""
-        return self.video.end
+        return self.stream.end
 
     @property
     def work(self) -> float:
         """What decoding a second of it costs: pixels."""
         width, height = self.size
-        return width * height * (self.video.rate or 30.0)
+        return width * height * (self.stream.rate or 30.0)
 
     def gap(self) -> float:
         """Seconds between two key frames at the most."""
@@ -78,39 +78,39 @@ class Film(msgspec.Struct, frozen=True):
         return max(after - before for before, after in itertools.pairwise(times))
 
 
-def film(
+def open_video(
     fd: int,
     found: Streams,
-    video: InputVideo,
+    stream: InputVideo,
     limits: Limits,
     threads: int,
     folder: bytes,
     alive: Callable[[], None] = _nobody,
-) -> Film:
+) -> Video:
     """The film with its key frames, from the index where there is a whole one, else from all its packets.
 
     ``folder`` is for temporary files. Raises RejectedInput, MachineBlocked.
     """
     with demux.opened(fd, limits) as container:
         start = (container.start_time or 0) / 1e6
-        stream: Any = container.streams[video.index]
+        listed: Any = container.streams[stream.index]
         name = container.format.name.split(",")[0]
-        times = [float(each.timestamp * stream.time_base) for each in stream.index_entries if each.is_keyframe]
-        if name != "mov" and len(times) * 2 < video.end:
+        times = [float(each.timestamp * listed.time_base) for each in listed.index_entries if each.is_keyframe]
+        if name != "mov" and len(times) * 2 < stream.end:
             read = []
-            for number, packet in enumerate(demux.packets(container, stream)):
+            for number, packet in enumerate(demux.packets(container, listed)):
                 if packet.is_keyframe:
                     read.append(packet.pts if packet.pts is not None else packet.dts)
                 if number % _SIGN == 0:
                     alive()
-            times = [float(each * stream.time_base) for each in read if each is not None]
-    keys = tuple(sorted({max(0.0, each - start) for each in times if each - start <= video.end}))
+            times = [float(each * listed.time_base) for each in read if each is not None]
+    keys = tuple(sorted({max(0.0, each - start) for each in times if each - start <= stream.end}))
     weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder)
-    return Film(fd, found, video, limits, threads, keys, name in _INDEXED, weave, alive)
+    return Video(fd, found, stream, limits, threads, keys, name in _INDEXED, weave, alive)
 
 
 def spread(
-    film: Film,
+    video: Video,
     size: tuple[int, int],
     scratch: bytes,
     step: float,
@@ -127,42 +127,43 @@ def spread(
     that are not ``exact`` (off by a few frames) spare reading the others. What of a damaged film can be decoded is
     given; it may be nothing. Raises MachineBlocked, FfmpegFailed when nothing came.
     """
-    end = film.duration + 1.0 if end is None else end
+    end = video.duration + 1.0 if end is None else end
     options: dict[str, Any] = {"t": _clock(end + 1.0)}
     if keys:
         # "discard" makes the MP4 demuxer lose count of its composition offsets (ffmpeg 9.0), hence ``exact``.
         options |= {"skip_frame": "nokey", **({} if exact else {"discard": "nokey"})}
-        if film.indexed and len(film.keys) * step > 2 * film.duration and _filters_input():
+        if video.indexed and len(video.keys) * step > 2 * video.duration and _filters_input():
             # Of more key frames than are wanted, the others are dropped before they are decoded.
             bucket = f"floor(pts*tb/{step})"
             options["bsf:v"] = f"noise=drop='if(key*gt({bucket}+1,ld(0)),st(0,{bucket}+1)*0,1)'"
     # HEVC's key frames may come out of order when there are no frames between them: so "not the same", not "later".
-    chosen = f"between(t,{begin},{end})*(isnan(prev_selected_t)+not(eq(floor(t/{step}),floor(prev_selected_t/{step}))))"
-    return _taken(film, options, chosen, [(size, scratch)], report)[0][0]
+    another = f"isnan(prev_selected_t)+not(eq(floor(t/{step}),floor(prev_selected_t/{step})))"
+    selection = f"between(t,{begin},{end})*({another})"
+    return _taken(video, options, selection, [(size, scratch)], report)[0][0]
 
 
-def moment(film: Film, time: float, sizes: list[tuple[int, int]], scratch: bytes, *, key: bool) -> list[bytes]:
+def moment(video: Video, time: float, sizes: list[tuple[int, int]], scratch: bytes, *, key: bool) -> list[bytes]:
     """The one frame at this time (of ``spread``) at each of these sizes, as PNG files; none if it does not come."""
     outputs = [(size, scratch + b"-%d" % number) for number, size in enumerate(sizes)]
     # Neighbours are needed to make an interlaced frame whole.
-    options: dict[str, Any] = {"skip_frame": "nokey"} if key and not film.weave else {}
+    options: dict[str, Any] = {"skip_frame": "nokey"} if key and not video.weave else {}
     made: list[dict[float, bytes]] = []
-    for start in _starts(film, max(0.0, time - _NEAR)):
+    for start in _starts(video, max(0.0, time - _NEAR)):
         at = time - start
-        chosen = f"between(t,{at - _NEAR},{at + _NEAR})"
-        made, flaws = _taken(film, options | {"ss": _clock(start)}, chosen, outputs, only=1)
+        selection = f"between(t,{at - _NEAR},{at + _NEAR})"
+        made, flaws = _taken(video, options | {"ss": _clock(start)}, selection, outputs, only=1)
         if all(made) and flaws < diagnosis.DAMAGED:
             break
     return [next(iter(files.values())) for files in made] if all(made) else []
 
 
-def run(film: Film, begin: float, seconds: float, rate: float, size: tuple[int, int], scratch: bytes) -> list[bytes]:
+def run(video: Video, begin: float, seconds: float, rate: float, size: tuple[int, int], scratch: bytes) -> list[bytes]:
     """Frames of so many ``seconds`` from ``begin`` on at an even ``rate``, as PNG files in order."""
     made: list[dict[float, bytes]] = [{}]
-    for start in _starts(film, begin):
+    for start in _starts(video, begin):
         skipped = begin - start
         options = {"ss": _clock(start), "t": _clock(skipped + seconds + 1.0)}
-        made, flaws = _taken(film, options, "", [(size, scratch)], rate=(rate, skipped, seconds))
+        made, flaws = _taken(video, options, "", [(size, scratch)], rate=(rate, skipped, seconds))
         if flaws < diagnosis.DAMAGED:
             break
     return list(made[0].values())
@@ -179,16 +180,16 @@ def _clock(seconds: float) -> str:
     return f"{seconds:.6f}"
 
 
-def _starts(film: Film, wanted: float) -> list[float]:
+def _starts(video: Video, wanted: float) -> list[float]:
     """Where to seek to, in turn. Not every film can be decoded from any key frame on: what tells how may come once, in
     its first packet (4:4:4 of an x264 before 2017), and broken indexes lead astray."""
-    return [wanted, 0.0] if 0 < film.work * wanted <= _BUDGET else [wanted]
+    return [wanted, 0.0] if 0 < video.work * wanted <= _BUDGET else [wanted]
 
 
 def _taken(
-    film: Film,
+    video: Video,
     options: dict[str, Any],
-    chosen: str,
+    selection: str,
     outputs: list[tuple[tuple[int, int], bytes]],
     report: Report = lambda _: None,
     *,
@@ -198,23 +199,23 @@ def _taken(
     """For each output, time -> file; and how often ffmpeg complained. ``rate``: frames a second, from, seconds."""
     for _, scratch in outputs:
         clear(scratch)
-    source = command.source(film.fd, film.threads, max_pixels=film.limits.pixels, **options)
+    source = command.source(video.fd, video.threads, max_pixels=video.limits.pixels, **options)
     # Key frames without their neighbours would be mixed with one another; being shrunk they show no lines anyway.
-    weave = None if "skip_frame" in options else film.weave
-    [stream] = prepared(source[str(film.video.index)], film.found, film.video, 1, weave=weave)
+    weave = None if "skip_frame" in options else video.weave
+    [stream] = prepared(source[str(video.stream.index)], video.found, video.stream, 1, weave=weave)
     if rate:
         fps, begin, seconds = rate
         stream = stream.filter("fps", fps=fps, start_time=_clock(begin))
         stream = stream.filter("trim", start=_clock(begin), duration=_clock(seconds))
-    if chosen:
-        stream = stream.filter("select", chosen)
+    if selection:
+        stream = stream.filter("select", selection)
     stream = stream.filter("settb", "1/1000")
     split = stream.filter_multi_output("split", len(outputs))
     more: dict[str, Any] = {"frames:v": only} if only else {}
     nodes = [
         command.output(
-            [_exact(split.stream(number), film.video, *size)],
-            scratch + b"-%d.png", "image2", film.limits, frame_pts=1, fps_mode="passthrough", enc_time_base="1:1000",
+            [_exact(split.stream(number), video.stream, *size)],
+            scratch + b"-%d.png", "image2", video.limits, frame_pts=1, fps_mode="passthrough", enc_time_base="1:1000",
             **{"c:v": "png", "compression_level": 1, "flags:v": "+bitexact"}, **more,
         )
         for number, (size, scratch) in enumerate(outputs)
@@ -222,15 +223,15 @@ def _taken(
     flaws = 0
 
     def told(part: float) -> None:
-        film.alive()
+        video.alive()
         report(part)
 
     try:
         complaints = process.run(
-            command.arguments(*nodes, threads=film.threads),
-            input_fd=film.fd,
+            command.arguments(*nodes, threads=video.threads),
+            input_fd=video.fd,
             folder=os.path.dirname(outputs[0][1]),
-            expected=film.duration,
+            expected=video.duration,
             rate=None,
             report=told,
         )
@@ -242,9 +243,9 @@ def _taken(
     return [_files(scratch) for _, scratch in outputs], flaws
 
 
-def _exact(stream: Any, picture: InputVideo, width: int, height: int) -> Any:
+def _exact(stream: Any, image: InputVideo, width: int, height: int) -> Any:
     """Like a rendition, in RGB; those have even sides only, so one row or column too many is cut off."""
-    even = scaled(stream, picture, width + width % 2, height + height % 2).filter("format", "rgb24")
+    even = scaled(stream, image, width + width % 2, height + height % 2).filter("format", "rgb24")
     return even.filter("crop", width, height, 0, 0) if width % 2 or height % 2 else even
 
 

@@ -12,9 +12,9 @@ from mediactl.core.errors import RejectedInput
 from mediactl.media.drafts import Draft, Drafts, Temporary
 from mediactl.media.image import load
 from mediactl.media.image.render import encode_still, placeholder_of
-from mediactl.media.image.vips import Picture, pyvips
+from mediactl.media.image.vips import VipsImage, pyvips
 from mediactl.media.stills import frames
-from mediactl.media.stills.frames import Film
+from mediactl.media.stills.frames import Video
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
@@ -39,7 +39,7 @@ _EDGES = [[0, 1, 0], [1, -4, 1], [0, 1, 0]]
 """The Laplacian: its deviation is large in a sharp picture and small in a blurred one (Pech-Pacheco et al., 2000)."""
 
 
-class Appearance(msgspec.Struct, frozen=True):
+class FrameStatistics(msgspec.Struct, frozen=True):
     """What is to be seen in a picture."""
 
     detail: float
@@ -56,20 +56,20 @@ class Appearance(msgspec.Struct, frozen=True):
     """Whether there is nothing to be seen: black, white, or all of nearly one shade."""
 
 
-def posters(film: Film, targets: tuple[Target, ...], temporary: Temporary, *, placeholder: bool) -> Drafts:
+def posters(video: Video, targets: tuple[Target, ...], temporary: Temporary, *, placeholder: bool) -> Drafts:
     """Posters of one film, all of the same frame, and its placeholder (thumbhash) if asked for.
 
     Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when an encoder failed, OSError.
     """
-    places = [temporary(target.name) for target in targets]
-    scratch = places[0] + b".still"
+    paths = [temporary(target.name) for target in targets]
+    scratch = paths[0] + b".still"
     try:
-        time, key = best(film, scratch)
-        stills = frames.moment(film, time, [_still_size(film, target) for target in targets], scratch, key=key)
+        time, key = best(video, scratch)
+        stills = frames.moment(video, time, [_still_size(video, target) for target in targets], scratch, key=key)
         if not stills:
             raise RejectedInput("not one frame of the film can be decoded")
         drafts: list[Draft] = [
-            encode_still(still, target, place) for still, target, place in zip(stills, targets, places, strict=True)
+            encode_still(still, target, path) for still, target, path in zip(stills, targets, paths, strict=True)
         ]
         return Drafts(tuple(drafts), placeholder_of(stills[0]) if placeholder else "")
     finally:
@@ -77,60 +77,60 @@ def posters(film: Film, targets: tuple[Target, ...], temporary: Temporary, *, pl
             frames.clear(scratch + b"-%d" % number)
 
 
-def best(film: Film, scratch: bytes) -> tuple[float, bool]:
+def best(video: Video, scratch: bytes) -> tuple[float, bool]:
     """Time of the frame that makes the best poster, and whether it is a key frame. Raises as ``posters``."""
-    seen = {(time, True): look for time, look in looks(film, scratch, keys=True).items()}
+    seen = {(time, True): found for time, found in sampled(video, scratch, keys=True).items()}
     if len(seen) < _ENOUGH:
-        seen |= {(time, False): look for time, look in looks(film, scratch, keys=False).items()}
+        seen |= {(time, False): found for time, found in sampled(video, scratch, keys=False).items()}
     if not seen:
         raise RejectedInput("not one frame of the film can be decoded")
-    worth = _worth(film, seen)
+    worth = _worth(video, seen)
     return max(seen, key=lambda each: (worth[each], -each[0]))
 
 
-def looks(
-    film: Film, scratch: bytes, share: tuple[float, float] = _LOOKED_AT, *, keys: bool, exact: bool = True
-) -> dict[float, Appearance]:
+def sampled(
+    video: Video, scratch: bytes, share: tuple[float, float] = _LOOKED_AT, *, keys: bool, exact: bool = True
+) -> dict[float, FrameStatistics]:
     """What is to be seen in key frames of a ``share`` of the film, or without ``keys`` in any of its first frames.
 
     ``exact``: as ``frames.spread`` has it.
     """
-    end = film.duration
+    end = video.duration
     begin, end = (0.0, end) if end <= _WHOLE else (end * share[0], end * share[1])
     if not keys:
-        begin, end = 0.0, min(end, max(1.0, _BUDGET / film.work))
-    elif not any(begin <= each <= end for each in film.keys):
+        begin, end = 0.0, min(end, max(1.0, _BUDGET / video.work))
+    elif not any(begin <= each <= end for each in video.keys):
         begin = 0.0
     try:
-        size = fitted(film.size, _SIDE)
+        size = fitted(video.size, _SIDE)
         made = frames.spread(
-            film, size, scratch, max((end - begin) / _CANDIDATES, 0.001), begin=begin, end=end, keys=keys, exact=exact
+            video, size, scratch, max((end - begin) / _CANDIDATES, 0.001), begin=begin, end=end, keys=keys, exact=exact
         )
-        return {time: look(picture_of(file)) for time, file in made.items()}
+        return {time: statistics_of(read_png(file)) for time, file in made.items()}
     finally:
         frames.clear(scratch)
 
 
-def look(picture: Picture) -> Appearance:
+def statistics_of(image: VipsImage) -> FrameStatistics:
     """Judge an 8-bit picture."""
-    luma = picture.colourspace("b-w")
+    luma = image.colourspace("b-w")
     shades = luma.hist_find()
     counts = memoryview(bytes(shades.write_to_memory())).cast("I")
-    total = picture.width * picture.height
+    total = image.width * image.height
     black, white = sum(counts[:_DARK]) / total, sum(counts[_BRIGHT:]) / total
-    return Appearance(
+    return FrameStatistics(
         detail=shades.hist_entropy() / 8,
         edges=luma.cast("float").conv(pyvips.Image.new_from_array(_EDGES), precision="float").deviate(),
-        colour=picture.colourspace("lch")[1].avg(),
+        colour=image.colourspace("lch")[1].avg(),
         empty=max(black, white),
         light=luma.avg(),
         plain=luma.deviate() < _PLAIN,
     )
 
 
-def lit(look: Appearance) -> float:
+def lit(found: FrameStatistics) -> float:
     """1 for a picture that is bright enough to be made out at a glance, less for darker ones."""
-    return min(1.0, 0.4 + 0.6 * look.light / _LIGHT)
+    return min(1.0, 0.4 + 0.6 * found.light / _LIGHT)
 
 
 def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
@@ -139,7 +139,7 @@ def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def picture_of(file: bytes) -> Picture:
+def read_png(file: bytes) -> VipsImage:
     """A PNG of ours, in memory. Raises RejectedInput when it is not whole, OSError."""
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -150,28 +150,28 @@ def picture_of(file: bytes) -> Picture:
     return load.still(content, "png", header.width, header.height, Limits(), lambda _: None)
 
 
-def _worth(film: Film, seen: dict[tuple[float, bool], Appearance]) -> dict[tuple[float, bool], float]:
+def _worth(video: Video, seen: dict[tuple[float, bool], FrameStatistics]) -> dict[tuple[float, bool], float]:
     """How good a poster each would be, 0 to about 1; sharpness is told from the other pictures of the same film."""
     shown = [each.edges for each in seen.values() if not each.plain]
     usual = statistics.median(shown) if shown else 1.0
-    return {at: _value(each, at[0] / (film.duration or 1.0), usual or 1.0) for at, each in seen.items()}
+    return {at: _value(each, at[0] / (video.duration or 1.0), usual or 1.0) for at, each in seen.items()}
 
 
-def _value(look: Appearance, place: float, usual: float) -> float:
-    sharp = look.edges / (look.edges + usual)
-    colour = 0.8 + 0.2 * min(1.0, look.colour / 30)
+def _value(found: FrameStatistics, position: float, usual: float) -> float:
+    sharp = found.edges / (found.edges + usual)
+    colour = 0.8 + 0.2 * min(1.0, found.colour / 30)
     # Titles on black, fades and flashes have some detail as well: from half empty on it counts less and less.
-    filled = 1.0 if look.empty <= 0.5 else max(0.05, 2 * (1 - look.empty))
-    early = 1.0 if place <= 1 / 3 else 1.0 - 0.15 * (place - 1 / 3) * 1.5
-    value = look.detail**2 * math.sqrt(sharp) * colour * filled * lit(look) * early
-    return value * 0.01 if look.plain else value
+    filled = 1.0 if found.empty <= 0.5 else max(0.05, 2 * (1 - found.empty))
+    early = 1.0 if position <= 1 / 3 else 1.0 - 0.15 * (position - 1 / 3) * 1.5
+    value = found.detail**2 * math.sqrt(sharp) * colour * filled * lit(found) * early
+    return value * 0.01 if found.plain else value
 
 
-def _still_size(film: Film, target: Target) -> tuple[int, int]:
+def _still_size(video: Video, target: Target) -> tuple[int, int]:
     """What a poster is made from: its own size, or the film's proportions where it is a part of the picture."""
     width, height = int(target.params["width"]), int(target.params["height"])
     if target.params.get("fit") != "cover":
         return width, height
-    own = film.size
+    own = video.size
     scale = max(width / own[0], height / own[1])
     return max(width, round(own[0] * scale)), max(height, round(own[1] * scale))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.media.drafts import Draft, Temporary
 from mediactl.media.image.save import Params, encode
-from mediactl.media.image.vips import FAILURES, Picture, pyvips, reason, with_field
+from mediactl.media.image.vips import FAILURES, VipsImage, pyvips, reason, with_field
 from mediactl.media.stills import frames, poster
-from mediactl.media.stills.frames import Film
-from mediactl.media.stills.poster import Appearance, picture_of
+from mediactl.media.stills.frames import Video
+from mediactl.media.stills.poster import FrameStatistics, read_png
 from mediactl.media.stills.storyboard import made_of
 from mediactl.model.assets import Target
 
@@ -26,27 +26,27 @@ _LOOKED_AT = (0.0, 0.95)
 """Share of a film that moments are taken from: without the end of its credits."""
 
 
-def preview(film: Film, target: Target, temporary: Temporary) -> Draft:
+def preview(video: Video, target: Target, temporary: Temporary) -> Draft:
     """The animation; only what is around its moments is decoded. Verified.
 
     Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when it cannot be encoded, OSError.
     """
     params = target.params
-    place = temporary(target.name)
+    path = temporary(target.name)
     width, height, rate = int(params["width"]), int(params["height"]), int(params["fps"])
     count = max(1, round(float(params["seconds"]) * rate))
-    scratch = place + b".frame"
-    shown: list[Picture] = []
+    scratch = path + b".frame"
+    shown: list[VipsImage] = []
     try:
-        begins = moments(film, count / rate, scratch)
+        begins = moments(video, count / rate, scratch)
         for number, begin in enumerate(begins):
             wanted = count * (number + 1) // len(begins) - len(shown)
-            end = film.duration * (number + 1) / len(begins) - wanted / rate
-            shown += _snippet(film, begin, end, wanted, rate, (width, height), scratch)
+            end = video.duration * (number + 1) / len(begins) - wanted / rate
+            shown += _snippet(video, begin, end, wanted, rate, (width, height), scratch)
         if not shown:
             # A film that is over before the first picture's time has come.
-            only = frames.spread(film, (width, height), scratch, film.duration + 1.0)
-            shown = [picture_of(file) for file in only.values()][:1]
+            only = frames.spread(video, (width, height), scratch, video.duration + 1.0)
+            shown = [read_png(file) for file in only.values()][:1]
     finally:
         frames.clear(scratch)
     if not shown:
@@ -62,48 +62,49 @@ def preview(film: Film, target: Target, temporary: Temporary) -> Draft:
         data = encode(strip, whole)
     except FAILURES as error:
         raise JobFailed(f"the WebP encoder failed: {reason(error)}") from None
-    return made_of(target, whole, data, place, delays)
+    return made_of(target, whole, data, path, delays)
 
 
 def _snippet(
-    film: Film, begin: float, end: float, count: int, rate: int, size: tuple[int, int], scratch: bytes
-) -> list[Picture]:
+    video: Video, begin: float, end: float, count: int, rate: int, size: tuple[int, int], scratch: bytes
+) -> list[VipsImage]:
     """So many pictures from ``begin`` on, or, where nothing is to be seen at first, from when there is; ``end`` is
     when it may begin at the latest."""
-    shown: list[Picture] = []
+    shown: list[VipsImage] = []
     for _ in range(_TRIES):
-        shown = [picture_of(file) for file in frames.run(film, begin, count / rate, float(rate), size, scratch)[:count]]
+        shown = [read_png(file) for file in frames.run(video, begin, count / rate, float(rate), size, scratch)[:count]]
         frames.clear(scratch)
-        blank = next((number for number, each in enumerate(shown) if not _blank(poster.look(each))), len(shown))
+        visible = (number for number, each in enumerate(shown) if not _blank(poster.statistics_of(each)))
+        blank = next(visible, len(shown))
         if not blank or begin + blank / rate > end:
             break
         begin += blank / rate
     return shown
 
 
-def moments(film: Film, seconds: float, scratch: bytes) -> list[float]:
+def moments(video: Video, seconds: float, scratch: bytes) -> list[float]:
     """Where the snippets begin, in order, evenly over the film; of each part, where most is to be seen."""
-    room = film.duration - seconds
+    room = video.duration - seconds
     number = min(_SNIPPETS, max(1, int(seconds / _SNIPPET)))
     if room <= seconds or number == 1:
         return [max(0.0, room / 3)] if room > 0 else [0.0]
     length = seconds / number
-    seen = poster.looks(film, scratch, _LOOKED_AT, keys=True, exact=False)
+    seen = poster.sampled(video, scratch, _LOOKED_AT, keys=True, exact=False)
     begins: list[float] = []
     for part in range(number):
-        begin, end = film.duration * part / number, film.duration * (part + 1) / number - length
+        begin, end = video.duration * part / number, video.duration * (part + 1) / number - length
         middle = (begin + end) / 2
         # Of what is about as good, the one nearest to the middle of its part.
         worth = {
-            (round(_value(look), 1), -abs(time - middle)): time for time, look in seen.items() if begin <= time <= end
+            (round(_value(found), 1), -abs(time - middle)): time for time, found in seen.items() if begin <= time <= end
         }
         begins.append(worth[max(worth)] if worth else middle)
     return begins
 
 
-def _blank(look: Appearance) -> bool:
-    return look.empty >= _BLANK or (look.plain and look.light < _DIM)
+def _blank(found: FrameStatistics) -> bool:
+    return found.empty >= _BLANK or (found.plain and found.light < _DIM)
 
 
-def _value(look: Appearance) -> float:
-    return 0.0 if look.plain else look.detail * (1.0 - look.empty) * poster.lit(look)
+def _value(found: FrameStatistics) -> float:
+    return 0.0 if found.plain else found.detail * (1.0 - found.empty) * poster.lit(found)

@@ -44,18 +44,18 @@ def render(
     def alive() -> None:
         report(len(made) / len(targets))
 
-    film = frames.film(fd, found, found.video, limits, threads, folder, alive)
+    video = frames.open_video(fd, found, found.video, limits, threads, folder, alive)
     thumbhash = ""
-    if pictures := tuple(target for target in targets if target.operation == "poster"):
-        drafts = posters(film, pictures, temporary, placeholder=placeholder)
+    if images := tuple(target for target in targets if target.operation == "poster"):
+        drafts = posters(video, images, temporary, placeholder=placeholder)
         made |= {draft.target.name: draft for draft in drafts.files}
         thumbhash = drafts.placeholder
     for target in targets:
         alive()
         if target.operation == "storyboard":
-            made[target.name] = storyboard(film, target, temporary)
+            made[target.name] = storyboard(video, target, temporary)
         elif target.operation == "storyboard-map":
             made[target.name] = storyboard_map(target, temporary(target.name))
         elif target.operation == "preview":
-            made[target.name] = preview(film, target, temporary)
+            made[target.name] = preview(video, target, temporary)
     return Drafts(tuple(made[target.name] for target in targets), thumbhash)

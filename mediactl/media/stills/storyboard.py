@@ -16,10 +16,10 @@ from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import removed_on_error
 from mediactl.media.drafts import Draft, Report, Temporary
 from mediactl.media.image.save import Params, encode, save
-from mediactl.media.image.vips import FAILURES, Picture, pyvips, reason
+from mediactl.media.image.vips import FAILURES, VipsImage, pyvips, reason
 from mediactl.media.stills import frames
-from mediactl.media.stills.frames import Film
-from mediactl.media.stills.poster import picture_of
+from mediactl.media.stills.frames import Video
+from mediactl.media.stills.poster import read_png
 from mediactl.model.assets import Target
 
 _BUDGET = 4e9
@@ -31,38 +31,39 @@ _BLACK = 16
 _SHEET_EFFORT = 4
 
 
-def storyboard(film: Film, target: Target, temporary: Temporary, report: Report = lambda _: None) -> Draft:
+def storyboard(video: Video, target: Target, temporary: Temporary, report: Report = lambda _: None) -> Draft:
     """The sheet, row by row; intervals that the film does not reach repeat the last picture. Verified.
 
     Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when it cannot be encoded, OSError.
     """
     params = target.params
-    place, count, interval = temporary(target.name), int(params["count"]), float(params["interval"])
+    path, count, interval = temporary(target.name), int(params["count"]), float(params["interval"])
     size, columns = (int(params["width"]), int(params["height"])), int(params["columns"])
-    scratch = place + b".tile"
+    scratch = path + b".tile"
     try:
-        keys = serves(film, interval)
-        made = frames.spread(film, size, scratch, interval / 2, keys=keys, exact=False, report=report)
+        keys = serves(video, interval)
+        made = frames.spread(video, size, scratch, interval / 2, keys=keys, exact=False, report=report)
         if not made and keys:
-            made = frames.spread(film, size, scratch, interval / 2, report=report)
+            made = frames.spread(video, size, scratch, interval / 2, report=report)
         if not made:
             raise RejectedInput("not one frame of the film can be decoded")
-        tiles = {time: picture_of(file) for time, file in made.items()}
+        tiles = {time: read_png(file) for time, file in made.items()}
     finally:
         frames.clear(scratch)
-    black = {time for time, tile in tiles.items() if _is_black(tile)} if film.gap() > interval else set()
+    black = {time for time, tile in tiles.items() if _is_black(tile)} if video.gap() > interval else set()
     sheet = arranged(
-        [tiles[_nearest(tiles, middle, black, interval)] for middle in middles(film.duration, count, interval)], columns
+        [tiles[_nearest(tiles, middle, black, interval)] for middle in middles(video.duration, count, interval)],
+        columns,
     )
     whole = Params(str(params["format"]), sheet.width, sheet.height, int(params["quality"]), _SHEET_EFFORT)
     try:
         data = encode(sheet, whole)
     except FAILURES as error:
         raise JobFailed(f"the {whole.format} encoder failed: {reason(error)}") from None
-    return made_of(target, whole, data, place)
+    return made_of(target, whole, data, path)
 
 
-def storyboard_map(target: Target, place: bytes) -> Draft:
+def storyboard_map(target: Target, path: bytes) -> Draft:
     """The WebVTT file of a sheet: one cue for each interval, the last one until the film ends. Raises OSError."""
     params = target.params
     count, columns, interval = int(params["count"]), int(params["columns"]), float(params["interval"])
@@ -75,17 +76,17 @@ def storyboard_map(target: Target, place: bytes) -> Draft:
             f"{_stamp(number * interval)} --> {_stamp(end)}\n"
             f"{params['of']}#xywh={column * width},{row * height},{width},{height}"
         )
-    with removed_on_error(place):
-        fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with removed_on_error(path):
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         with open(fd, "w", encoding="utf-8", newline="\n") as file:
             file.write("\n\n".join(cues) + "\n")
-    return Draft(target, place, "text/vtt")
+    return Draft(target, path, "text/vtt")
 
 
-def serves(film: Film, interval: float) -> bool:
+def serves(video: Video, interval: float) -> bool:
     """Whether a storyboard of this interval (seconds) is made of key frames only."""
-    gap = film.gap()
-    return gap <= interval or (film.work * film.duration > _BUDGET and gap <= interval * _SPARSE)
+    gap = video.gap()
+    return gap <= interval or (video.work * video.duration > _BUDGET and gap <= interval * _SPARSE)
 
 
 def middles(duration: float, count: int, interval: float) -> list[float]:
@@ -94,16 +95,16 @@ def middles(duration: float, count: int, interval: float) -> list[float]:
     return [(start + max(start, min(start + interval, duration))) / 2 for start in starts]
 
 
-def arranged(tiles: list[Picture], columns: int) -> Picture:
+def arranged(tiles: list[VipsImage], columns: int) -> VipsImage:
     """Pictures of equal size in rows, on black where the last row is short; in memory."""
     rows: Any = pyvips.Image.arrayjoin(tiles, across=columns, background=0)
     return rows.copy_memory()
 
 
-def made_of(target: Target, whole: Params, data: bytes, place: bytes, delays: list[int] | None = None) -> Draft:
+def made_of(target: Target, whole: Params, data: bytes, path: bytes, delays: list[int] | None = None) -> Draft:
     """An encoded picture of these params written to ``place`` and verified, as the draft of its target."""
     params: dict[str, Any] = {name: getattr(whole, name) for name in ("format", "width", "height", "quality", "effort")}
-    draft = save(data, msgspec.structs.replace(target, params=params), place, delays)
+    draft = save(data, msgspec.structs.replace(target, params=params), path, delays)
     return msgspec.structs.replace(draft, target=target)
 
 
@@ -113,7 +114,7 @@ def _nearest(times: Iterable[float], wanted: float, black: set[float], interval:
     return min(times, key=lambda time: (abs(time - wanted) + (interval if time in black else 0.0), time))
 
 
-def _is_black(tile: Picture) -> bool:
+def _is_black(tile: VipsImage) -> bool:
     luma = tile.colourspace("b-w")
     return bool(luma.avg() < _BLACK and luma.deviate() < _BLACK)
 

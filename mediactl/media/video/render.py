@@ -231,7 +231,7 @@ class _Film:
         wanted = mixdown.of_target(found, target)
         if target.operation == "sound":
             assert wanted is not None
-            package.sound_track(
+            package.audio_track(
                 encoded.sounds[wanted], place, segment=float(params["segment"]),
                 language=self._sound_file(wanted, encoded).language, rate=rate,
             )  # fmt: skip
@@ -239,7 +239,7 @@ class _Film:
         stream = encode.stream_of(target)
         files = encoded.pictures[stream]
         if target.operation == "stream":
-            package.track(
+            package.video_track(
                 files, place, segment=float(params["segment"]), start=encoded.start, rate=rate, gop=stream.gop
             )  # fmt: skip
         else:
