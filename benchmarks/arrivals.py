@@ -139,7 +139,7 @@ def run(
         log = stack.enter_context(open(os.devnull, "wb"))
         pool = Supervisor(
             EXECUTE, backlog, workers=workers, token=journal.run, environment=worker_environment(os.environ),
-            log=log.fileno(), leave=lambda: len(noted(notes)) >= len(names), grace=0.0,
+            log=log.fileno(), drain=lambda: len(noted(notes)) >= len(names), grace=0.0,
         )  # fmt: skip
         pool.run()
     return {name: waited for name, waited in noted(notes).items() if name in names}

@@ -34,4 +34,4 @@ class Drafts(msgspec.Struct, frozen=True):
     placeholder: str = ""
     """What the source looks like, as text (``asset.Appearance``); "" when nobody asked, or nothing can be seen."""
     warnings: tuple[str, ...] = ()
-    """One sentence each: what was lost or is odd ("2 of 3 sound tracks left out")."""
+    """One sentence each: what was lost or is odd ("left out: 2 audio streams")."""

@@ -85,7 +85,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
             environment=worker_environment(settings.environment), log=log,
             grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
             memory=settings.memory, network=uploading(settings.to),
-            leave=drain.watch(settings.drain_file, settings.drain_url),
+            drain=drain.watch(settings.drain_file, settings.drain_url),
         )  # fmt: skip
         report(
             RunStarted(

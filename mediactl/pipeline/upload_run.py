@@ -96,7 +96,7 @@ def network_run(
             EXECUTE, backlog, workers=1, token=journal.run,
             environment=worker_environment(settings.environment), log=log,
             grace=settings.grace, max_duration=settings.max_duration, network=service,
-            leave=drain.watch(settings.drain_file, settings.drain_url),
+            drain=drain.watch(settings.drain_file, settings.drain_url),
         )  # fmt: skip
         place = "" if settings.to is None else f"s3://{settings.to.place.bucket}/{settings.to.place.prefix}"
         tell(RunStarted(run=journal.run, version=__version__, recipe="", out=shown(place), workers=0, watching=False))

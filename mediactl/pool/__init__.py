@@ -1,1 +1,1 @@
-"""Worker processes and the loop over them. Knows jobs as opaque payloads, and nothing of media or of the journal."""
+"""Worker processes and their supervisor. Jobs are opaque payloads here: it imports neither media nor the journal."""

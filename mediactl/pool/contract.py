@@ -1,4 +1,4 @@
-"""What the pool and its backlog say to each other: plain values, and the questions that the pool asks."""
+"""The interface between the pool and its dispatcher: plain values, and a protocol."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mediactl.model.verdict import Verdict
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """A job for the pool: opaque but for what scheduling needs."""
+    """A job for the pool: opaque except for what scheduling needs."""
 
     job: int
     attempt: int
@@ -27,23 +27,23 @@ class Assignment(msgspec.Struct, frozen=True):
     lane: str = "quick"
     cores: int = 1
     stall_limit: float | None = None
-    """Seconds without progress after which the worker is killed; None: it tells no progress."""
+    """Seconds without progress after which the worker is killed; None: it reports no progress."""
     memory_limit: int | None = None
     """Bytes of the worker and its children together, above which it is killed."""
     alone: bool = False
     """Runs while nothing else does."""
     due: float = 0.0
-    """Seconds since 1970; in a worker's pipe, what is due first goes first."""
+    """Seconds since 1970; in a worker's pipe, what is due first runs first."""
     expected: float | None = None
-    """Seconds that jobs like it were measured to take; None: too few were."""
+    """Predicted seconds, from the history of similar jobs; None: too few of them."""
     memory: int = 0
     """Bytes that it is expected to take at its peak, with its worker."""
     state: bytes = b""
-    """What its notes of earlier attempts came to."""
+    """State that its earlier attempts noted."""
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """An attempt that ended, however it did."""
+    """An attempt that ended."""
 
     assignment: Assignment
     verdict: Verdict
@@ -55,21 +55,21 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Noting(msgspec.Struct, frozen=True):
-    """A step of a running job that has to be on disk before the job goes on."""
+    """A step of a running job that has to be on disk before the job continues."""
 
     assignment: Assignment
     body: bytes
 
 
 class Room(msgspec.Struct, frozen=True):
-    """What the pool can take now."""
+    """Capacity: what the pool can take now."""
 
     lanes: Mapping[str, int] = {}
     """Lane -> jobs."""
     kinds: Mapping[str, int] = {}
     """Kind -> jobs of it at most, whatever the lane; kinds that are not named are free."""
     overtaking: int = 0
-    """Quick jobs beyond that, if they are due before ``before``: they go before what waits in the pipes."""
+    """Quick jobs beyond that, if they are due before ``before``: they overtake what waits in the pipes."""
     before: float = 0.0
 
     def __bool__(self) -> bool:
@@ -77,7 +77,7 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class IntakeStep(Enum):
-    """What a small piece of planning came to."""
+    """The outcome of a small piece of planning."""
 
     MORE = "there is more to plan"
     ADDED = "jobs were added, and there is more to plan"
@@ -86,10 +86,10 @@ class IntakeStep(Enum):
 
 
 class Backlog(Protocol):
-    """Where jobs come from and go to."""
+    """Where jobs come from and their outcomes go to."""
 
     wakeup: socket.socket | None
-    """Readable when planning, QUIET before, has something to do again."""
+    """Readable when planning, QUIET before, has more to do."""
 
     def exchange(
         self, ended: Sequence[Ended], room: Room, alone: bool, notes: Sequence[Noting] = ()
@@ -97,22 +97,22 @@ class Backlog(Protocol):
         """Write notes, settle attempts and take jobs; on disk when it returns. ``alone``: nothing runs now."""
 
     def closed(self, lane: str, verdict: Verdict, reason: str) -> None:
-        """No more jobs of this lane are run."""
+        """Take note that no more jobs of this lane run."""
 
     def plan(self) -> IntakeStep:
         """Do a small piece of planning."""
 
     def complete(self) -> bool:
-        """Asked when nothing is to be had: True ends the run, False asks again after a while."""
+        """Return whether the run is complete; asked, again and again, while there are no jobs."""
 
     def progress(self, job: int, attempt: int, fraction: float, sent: int) -> None:
-        """A running job is so far along."""
+        """Report the progress of a running job."""
 
     def overran(self, job: int, attempt: int, seconds: float) -> None:
-        """A job of the quick lane runs for so long already."""
+        """Report that a job of the quick lane has been running for so long."""
 
     def tick(self, running: int) -> None:
-        """Called several times a second."""
+        """Do what is periodic; called several times a second."""
 
 
 class Stopped(Enum):
@@ -120,6 +120,6 @@ class Stopped(Enum):
 
     COMPLETE = "complete"
     ASKED = "asked to stop"
-    LEAVE = "this machine is to be left"
+    DRAIN = "this machine is being drained"
     TIME_UP = "the time of --max-duration is up"
     BLOCKED = "blocked"

@@ -1,4 +1,4 @@
-"""What this process may really use: cores by affinity and cgroup quota, not those the machine has."""
+"""Resources available to this process: cores by affinity and cgroup quota, memory by cgroup limit."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 
 
 def available_cores(cgroup_root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> int:
-    """Cores that this process may keep busy, at least 1."""
+    """Return the number of cores that this process may keep busy, at least 1."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cgroup_quota(cgroup_root, membership)
     return max(1, affinity if quota is None else min(affinity, math.ceil(quota)))
 
 
 def cgroup_quota(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> float | None:
-    """The smallest CPU quota, in cores, of this process's cgroup and those above it (v2, then v1); None: unlimited."""
+    """Return the smallest CPU quota in cores of this process's cgroup and its ancestors; None: unlimited."""
     quotas = [quota for folder in _folders(root, membership) if (quota := _v2(folder)) is not None]
     if not quotas:
         quotas = [quota for quota in (_v1(os.path.join(root, "cpu")),) if quota is not None]
@@ -22,7 +22,7 @@ def cgroup_quota(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgr
 
 
 def available_memory(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> int:
-    """Bytes that this process and its children may take: the machine's, or less if their cgroup says so."""
+    """Return the bytes of memory available to this process and its children: the machine's or their cgroup's limit."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for folder in _folders(root, membership):
         limits.extend(int(text) for text in [_read(os.path.join(folder, "memory.max")).strip()] if text.isdigit())

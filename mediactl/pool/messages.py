@@ -13,7 +13,7 @@ from mediactl.model.verdict import Verdict
 
 _LENGTH = struct.Struct("!I")
 MAX_FRAME = 64 << 20
-"""Bytes; a longer frame is a torn stream, not a message."""
+"""Bytes; a longer frame is a protocol violation."""
 
 
 class Run(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -25,15 +25,15 @@ class Run(msgspec.Struct, frozen=True, tag=True, array_like=True):
     payload: bytes
     reuse: tuple[Reuse, ...] = ()
     due: float = 0.0
-    """What is due first goes first, of what waits in the pipe."""
+    """Of the jobs in the pipe, the one that is due first runs first."""
     time_limit: float = 0.0
-    """Seconds after which it is to give up; 0: never."""
+    """Seconds after which it is stopped; 0: never."""
     state: bytes = b""
-    """What the journal remembers of an earlier attempt."""
+    """State that an earlier attempt noted in the journal."""
 
 
 class Recall(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """Supervisor -> worker: leave out these jobs, if they have not begun; no answer to them is wanted."""
+    """Supervisor -> worker: drop these jobs, if they have not begun, without an answer."""
 
     jobs: tuple[int, ...]
 
@@ -44,33 +44,33 @@ class Noted(msgspec.Struct, frozen=True, tag=True, array_like=True):
     number: int
 
 
-class Leave(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """Supervisor -> worker of a lane with many jobs at once: begin nothing, end what goes on within so many seconds."""
+class Drain(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """Supervisor -> network worker: begin nothing, end what is running within so many seconds."""
 
     seconds: float
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """Worker -> supervisor: started, with everything imported that it needs to take jobs."""
+    """Worker -> supervisor: started, with all imports done."""
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """Worker -> supervisor: still alive, and so far along."""
+    """Worker -> supervisor: a running job's progress, a sign of life."""
 
     job: int
     attempt: int
     fraction: float
     sent: int = 0
-    """Bytes that left for the network in this attempt so far."""
+    """Bytes sent over the network in this attempt so far."""
 
 
 class Note(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """Worker -> supervisor: put this into the journal, and say so; the job waits for that."""
+    """Worker -> supervisor: write this to the journal, and acknowledge it; the job waits for that."""
 
     job: int
     attempt: int
     number: int
-    """Of the notes of this worker."""
+    """Sequence number of this worker's notes."""
     body: bytes
 
 
@@ -85,11 +85,11 @@ class Answer(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """msgpack of what the callable returned; empty unless done."""
     usage: Usage
     next: int = 0
-    """The job that it begins now; 0: the first that comes out of the pipe."""
+    """The job that it begins now; 0: the next to arrive."""
 
 
 FromWorker = Hello | Progress | Note | Answer
-ToWorker = Run | Recall | Noted | Leave
+ToWorker = Run | Recall | Noted | Drain
 
 _encoder = msgspec.msgpack.Encoder()
 decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
@@ -97,7 +97,7 @@ decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
 
 
 def frame(message: ToWorker | FromWorker) -> bytes:
-    """The bytes of a message on the pipe: length, then msgpack."""
+    """Return the bytes of a message on the pipe: length, then msgpack."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body
 
@@ -109,7 +109,7 @@ class Frames:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The bodies of all frames that are complete now. Raises ValueError on a frame longer than MAX_FRAME."""
+        """Yield the bodies of all frames that are complete now. Raises ValueError on a frame longer than MAX_FRAME."""
         buffer = self._buffer
         buffer += data
         at = 0

@@ -1,7 +1,7 @@
 """A worker process of a lane whose jobs wait for the network: many at once, each in a thread of its own.
 
-Started as ``worker`` is, with the arguments CALL FD TOKEN PARENT OPTIONS; CALL names a function of the OPTIONS (text of
-its own) that makes the ``Service``. What a job wants to be remembered goes to the supervisor as a note.
+Started as ``worker`` is, with the arguments CALL FD TOKEN PARENT OPTIONS; CALL names a function that makes the
+``Service`` from OPTIONS. State that a job needs kept goes to the supervisor as a note.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pool.messages import (
     Answer,
+    Drain,
     Frames,
     FromWorker,
     Hello,
-    Leave,
     Note,
     Noted,
     Progress,
@@ -35,11 +35,11 @@ from mediactl.pool.worker import PROGRESS_INTERVAL, judge, named, peak_memory, s
 Keep = Callable[[bytes], None]
 """Returns when these bytes are in the journal."""
 Report = Callable[[int, float], None]
-"""(bytes that left for the network since the last call, how much of the job is done)."""
+"""(bytes sent since the last call, fraction of the job that is done)."""
 
 
 class Service(Protocol):
-    """What does the jobs."""
+    """Runs the jobs."""
 
     threads: int
     """Jobs at once."""
@@ -47,8 +47,8 @@ class Service(Protocol):
     def run(self, kind: str, payload: bytes, state: bytes, keep: Keep, report: Report) -> Any:
         """Do a job; called from many threads. Returns what msgpack can hold, raises as ``worker.Call`` does."""
 
-    def leave(self, seconds: float) -> None:
-        """Let ``run`` end within so many seconds, everywhere."""
+    def drain(self, seconds: float) -> None:
+        """Make every ``run`` end within so many seconds."""
 
 
 def main(arguments: list[str]) -> None:
@@ -84,8 +84,8 @@ class _Desk:
                     self._runs.put(message)
                 elif isinstance(message, Noted):
                     self._noted.pop(message.number).set()
-                elif isinstance(message, Leave):
-                    threading.Thread(target=self._service.leave, args=(message.seconds,), daemon=True).start()
+                elif isinstance(message, Drain):
+                    threading.Thread(target=self._service.drain, args=(message.seconds,), daemon=True).start()
 
     def _send(self, message: FromWorker) -> None:
         with self._sending:
@@ -119,21 +119,21 @@ class _Desk:
 
 
 class _Account:
-    """Bytes that one attempt has sent, and when that was told."""
+    """Bytes that one attempt has sent, and when they were last reported."""
 
     def __init__(self, run: Run, send: Callable[[Progress], None]) -> None:
         self.sent = 0
         self._run = run
         self._send = send
-        self._told = 0.0
+        self._reported = 0.0
         self._lock = threading.Lock()
 
     def report(self, sent: int, fraction: float) -> None:
-        """Count, and tell now and then."""
+        """Count, and report at intervals."""
         with self._lock:
             self.sent += sent
             now = time.monotonic()
-            if now - self._told < PROGRESS_INTERVAL:
+            if now - self._reported < PROGRESS_INTERVAL:
                 return
-            self._told = now
+            self._reported = now
         self._send(Progress(self._run.job, self._run.attempt, fraction, self.sent))

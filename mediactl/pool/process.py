@@ -12,23 +12,23 @@ from collections.abc import Mapping
 
 from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment
-from mediactl.pool.messages import Answer, Frames, FromWorker, Leave, Noted, Recall, Run, decode_from_worker, frame
+from mediactl.pool.messages import Answer, Drain, Frames, FromWorker, Noted, Recall, Run, decode_from_worker, frame
 
 _HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mediactl.pool.{} import main; main(sys.argv[2:])"
-"""With -P, not -m: the current folder is full of strangers' files and must not be imported from."""
+"""With -P, not -m: modules must not be imported from the current folder, which may hold untrusted files."""
 
 
 HELD_UP = 0.25
-"""Seconds that a quick job may hold up what waits behind it in the pipe; then that is given back."""
+"""Seconds that a quick job may delay those behind it in the pipe; then they are recalled."""
 START_LIMIT = 120.0
-"""Seconds that a worker may take to start: imports from a cold disk on a busy machine, many times over."""
+"""Seconds that a worker may take to start: many times what imports take from a cold disk on a busy machine."""
 HARD_EXTRA = 2.0
 """Seconds that a worker gets, once a job's time is up, to end the job by itself; then it is killed."""
 
 
 class Worker:
-    """A live worker process. The first assignment in ``sent`` is the one that it works on."""
+    """A live worker process. The first assignment in ``sent`` is the one that it runs."""
 
     def __init__(
         self, call: str, token: str, environment: Mapping[str, str], log: int, options: str | None = None
@@ -54,13 +54,13 @@ class Worker:
         self.started = 0.0
         """Monotonic time at which the first of ``sent`` began."""
         self.greeted = False
-        """Whether it has said that it is ready."""
+        """Whether it has sent Hello."""
         self.verdict: tuple[Verdict, str] | None = None
-        """What the job becomes that it is killed for."""
+        """How the job ends that it is killed for."""
         self._recalled: dict[int, Assignment] = {}
         self.lane = "quick"
         self.depth = 1
-        """How many jobs may stand in its pipe while these do."""
+        """How many jobs may be in its pipe, given those that are."""
         self.done = 0
         self.worn = False
         """Whether it is to be replaced when it is idle."""
@@ -73,7 +73,7 @@ class Worker:
         self._unsent = bytearray()
 
     def queue(self, assignment: Assignment) -> None:
-        """Put a job in line for it; ``flush`` sends what is in line."""
+        """Queue a job for it; ``flush`` sends what is queued."""
         self.sent.append(assignment)
         self._unsent += frame(
             Run(
@@ -88,18 +88,18 @@ class Worker:
             )
         )
 
-    def tell(self, message: Noted | Leave) -> None:
-        """Put a message in line; ``flush`` sends it."""
+    def send(self, message: Noted | Drain) -> None:
+        """Queue a message; ``flush`` sends it."""
         self._unsent += frame(message)
 
     def working_on(self, job: int) -> Assignment | None:
-        """The assignment of a job that it was sent."""
+        """Return the assignment of a job that it was sent."""
         return next((assignment for assignment in self.sent if assignment.job == job), None)
 
     def recall(self) -> list[Assignment]:
-        """Take back all but the job that it works on; ``flush`` sends the request.
+        """Take back all but the job that it runs; ``flush`` sends the request.
 
-        One of them may have begun in this very moment. It will be answered, and nobody will want that answer.
+        One of them may have begun at this moment. Its answer is ignored.
         """
         back = list(self.sent)[1:]
         if back:
@@ -111,8 +111,10 @@ class Worker:
         return back
 
     def answered(self, answer: Answer) -> Assignment:
-        """The assignment that an answer is to; the one that it works on next is put first. Raises ValueError when it
-        answers what it was never sent."""
+        """Return the assignment that an answer belongs to, and put the one that it runs next first.
+
+        Raises ValueError for an answer to a job that it was never sent.
+        """
         found = self._pick(answer.job)
         if found is None:
             raise ValueError(f"an answer to job {answer.job}, which it was not sent")
@@ -130,22 +132,22 @@ class Worker:
         return self._recalled.pop(job, None)
 
     def held_up(self, now: float) -> bool:
-        """Whether its job takes longer than what may stand behind it should wait."""
+        """Return whether its job takes longer than those behind it should wait."""
         return bool(self.sent) and self.greeted and now - self.started > HELD_UP
 
     def flush(self) -> bool:
-        """Write what the pipe takes; tell whether something is left."""
+        """Write what the pipe takes; return whether something is left."""
         while self._unsent:
             try:
                 del self._unsent[: self.pipe.send(self._unsent)]
             except BlockingIOError:
                 return True
-            except OSError:  # it is gone; reading from it will say so
+            except OSError:  # it is gone; the next read finds out
                 self._unsent.clear()
         return False
 
     def receive(self) -> list[FromWorker] | None:
-        """Messages that have arrived; None when the worker is gone."""
+        """Return the messages that have arrived; None when the worker is gone."""
         messages: list[FromWorker] = []
         if self._torn:
             return None
@@ -155,14 +157,14 @@ class Worker:
         except BlockingIOError:
             return messages
         except ValueError:
-            self._torn = True  # nothing that it says from here on is believed
+            self._torn = True  # protocol violation: nothing after it is trusted
             self.kill()
         except OSError:
             pass  # a reset: gone, like a clean end of the stream
         return messages or None  # what came before the end counts; the next call finds the end alone
 
     def stuck(self, now: float) -> bool:
-        """Whether it has work and did not even start."""
+        """Return whether it has work and did not even start."""
         return bool(self.sent) and not self.greeted and now - self.started > START_LIMIT
 
     def exceeded(self, now: float) -> str:
@@ -180,8 +182,8 @@ class Worker:
         return ""
 
     def memory(self) -> int:
-        """Bytes in use by the worker and what it started; 0 when it is gone."""
-        import psutil  # here, for a run that finds nothing to do has no use for it
+        """Return the bytes in use by the worker and what it started; 0 when it is gone."""
+        import psutil  # here, since a run without jobs does not need it
 
         try:
             return sum(psutil.Process(pid).memory_info().rss for pid in psutil.pids() if self._is_ours(pid))
@@ -189,7 +191,7 @@ class Worker:
             return 0
 
     def _is_ours(self, pid: int) -> bool:
-        """Whether a process is of this worker's group: cheap, where to ask each for its parent takes 20 us."""
+        """Return whether a process is of this worker's group: cheap, while asking each for its parent takes 20 us."""
         try:
             return os.getpgid(pid) == self.pid
         except OSError:
@@ -208,7 +210,7 @@ class Worker:
             self._process.kill()
 
     def bury(self) -> str:
-        """Wait for the end of a worker that is gone, take its children along, and say how it died."""
+        """Reap a worker that is gone, kill its children, and return how it died."""
         self.kill()
         code = self._process.wait()
         self.pipe.close()
@@ -220,7 +222,7 @@ class Worker:
             return f"its worker was killed by signal {-code}"
 
     def close(self, timeout: float) -> None:
-        """Let an idle worker end by itself, by the end of its pipe; kill it after ``timeout`` seconds."""
+        """Let an idle worker end by itself, by closing its pipe; kill it after ``timeout`` seconds."""
         if self.tainted:
             self.bury()
             return
@@ -233,5 +235,5 @@ class Worker:
 
 
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What workers inherit: the parent's variables, with native libraries kept to one thread each."""
+    """Return what workers inherit: the parent's variables, with native libraries kept to one thread each."""
     return {**environment, "VIPS_CONCURRENCY": "1", "PYTHONUNBUFFERED": "1"}

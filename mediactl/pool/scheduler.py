@@ -23,13 +23,13 @@ from mediactl.pool.process import Worker
 
 QUICK, HEAVY = "quick", "heavy"
 OVERRUN = 2.0
-"""Seconds after which a quick worker's job counts as heavy, so that quick gets another worker."""
+"""Seconds after which a quick worker's job counts as heavy, so that the quick lane gets another worker."""
 HEAVY_A_CORE = 2
-"""Busy heavy workers a core from which overrunning gets quick no further worker: a disk that stalls makes every job
-overrun, and must not end in hundreds of processes."""
+"""Busy heavy workers a core from which overrunning gets quick no further worker: a stalled disk makes every job
+overrun, and must not lead to hundreds of processes."""
 NICENESS = 10
 DEPTHS = ((0.0005, 64), (0.002, 32), (0.01, 8), (0.03, 4), (0.15, 2))
-"""(expected seconds, jobs in a worker's pipe): short jobs are sent a few ahead, so that commits are not waited for."""
+"""(expected seconds, jobs in a worker's pipe): short jobs are sent ahead, so that workers do not wait for commits."""
 OVERTAKING = 2
 """Places in a pipe, beyond its depth, for jobs that are due before those in it."""
 OVERTAKING_LEAD = 5.0
@@ -38,14 +38,14 @@ DELIVERY = 0.002
 """Seconds from choosing a worker for a job to its having it, at most, on a machine that is not overloaded."""
 MAX_JOBS = 20_000
 MAX_MEMORY = 1 << 30
-"""Jobs, and bytes at its peak, after which a worker is replaced: what leaks or fragments goes with it."""
+"""Jobs, and bytes at its peak, after which a worker is replaced: this ends leaks and fragmentation."""
 
 
 class Scheduler:
     """Workers, and the assignments that wait for one.
 
     ``limits`` caps how many jobs of a lane or kind run at once; ``memory`` (bytes) what running jobs are expected to
-    take together: the one that does not fit waits, and the one that never would runs alone.
+    take together: a job that does not fit waits, and one that never would runs alone.
     """
 
     def __init__(self, size: int, start: Callable[[], Worker], limits: Mapping[str, int], memory: int | None) -> None:
@@ -54,7 +54,7 @@ class Scheduler:
         self._limits = limits
         self._memory = memory
         self._expected: float | None = None
-        """Of the quick job that was answered last: what the next one is likely to take, for workers without any."""
+        """Predicted seconds of the quick job that was answered last, taken for the next one of idle workers."""
         self.workers: dict[socket.socket, Worker] = {}
         self.waiting: dict[str, list[Assignment]] = {QUICK: [], HEAVY: []}
         """By lane, in due order."""
@@ -72,14 +72,14 @@ class Scheduler:
         return Room(lanes, self._kinds(), overtaking, before)
 
     def add(self, assignments: Iterable[Assignment]) -> None:
-        """Have these wait for a worker of their lane."""
+        """Queue these for a worker of their lane."""
         for assignment in assignments:
             if self._memory is not None and assignment.memory > self._memory:
                 assignment = msgspec.structs.replace(assignment, alone=True)
             insort(self.waiting[QUICK if assignment.lane == QUICK else HEAVY], assignment, key=_due)
 
     def hand_out(self, now: float) -> set[Worker]:
-        """Give waiting jobs to workers as far as there is room; the workers that got something."""
+        """Give waiting jobs to workers as far as there is room; return the workers that got any."""
         given: set[Worker] = set()
         for lane, choose in ((QUICK, self._quick_worker), (HEAVY, self._heavy_worker)):
             queue = self.waiting[lane]
@@ -88,9 +88,9 @@ class Scheduler:
         return given
 
     def answered(self, worker: Worker, assignment: Assignment, answer: Answer) -> None:
-        """Learn from an answer: how far ahead jobs are sent, and whether the worker is worn out.
+        """Update predictions, and whether the worker has to be replaced.
 
-        One whose job was cut short is, too: what that job had started may still run in its process group.
+        One whose job timed out has to be: what that job had started may still run in its process group.
         """
         if worker.lane == QUICK:
             self._expected = assignment.expected
@@ -99,15 +99,15 @@ class Scheduler:
         worker.worn = worker.tainted or worker.done >= MAX_JOBS or answer.usage.peak_memory >= MAX_MEMORY
 
     def held_up(self, now: float) -> list[Worker]:
-        """Workers whose job holds up others behind it."""
+        """Return the workers whose job holds up others behind it."""
         return [worker for worker in self.workers.values() if len(worker.sent) > 1 and worker.held_up(now)]
 
     def idle(self) -> bool:
-        """Whether a job that came now could begin at once."""
+        """Return whether a job that came now could begin at once."""
         return self.busy() < self._size and not any(self.waiting.values())
 
     def overrunning(self, now: float) -> list[tuple[Assignment, float]]:
-        """Jobs of quick workers that turn out to be long; their workers are heavy ones from now on, within bounds."""
+        """Return quick workers' jobs that turn out to be long; their workers become heavy ones, within bounds."""
         found = []
         heavy = len(self._busy_in(HEAVY))
         for worker in self.workers.values():
@@ -119,16 +119,16 @@ class Scheduler:
         return found
 
     def spare(self) -> list[Worker]:
-        """Idle workers to be let go: worn ones, and more than the machine can use."""
+        """Return idle workers to be ended: worn ones, and more than the machine can use."""
         idle = [worker for worker in self.workers.values() if not worker.sent]
         surplus = len(self.workers) - (self._size + 2)
         return [worker for number, worker in enumerate(idle) if worker.worn or number < surplus]
 
     def busy(self) -> int:
-        """Workers that have something to do."""
+        """Return the number of workers with jobs."""
         return sum(1 for worker in self.workers.values() if worker.sent)
 
-    # -- who takes what --------------------------------------------------------------------------------------------
+    # -- which worker ----------------------------------------------------------------------------------------------
 
     def _quick_worker(self, assignment: Assignment, now: float) -> Worker | None:
         """Return an idle worker where there is a slot for the job, else a busy one that it can be queued behind."""
@@ -170,10 +170,9 @@ class Scheduler:
         return self._start_in(lane)
 
     def _fits(self, assignment: Assignment, behind: Worker | None = None) -> bool:
-        """Whether there is memory for it; always while nothing runs. Behind another job it needs only what is more.
+        """Return whether there is memory for a job; always while nothing runs. Behind another only the excess counts.
 
-        A heavy job that is overdue has its memory kept free from whatever is due later, or small ones would keep it
-        waiting for ever.
+        The memory of an overdue heavy job is reserved against all that is due later, or small jobs would starve it.
         """
         if self._memory is None or not self.busy():
             return True
@@ -192,7 +191,7 @@ class Scheduler:
         return behind + unused * (depth_of(self._expected) if idle else 1)
 
     def _takes_heavy(self) -> bool:
-        """Whether one more heavy job can be taken."""
+        """Return whether one more heavy job can be taken."""
         cores_left = self._heavy_cores() < self._size
         return cores_left and not self.waiting[HEAVY] and len(self._busy_in(HEAVY)) < self._most(HEAVY)
 
@@ -232,7 +231,7 @@ class Scheduler:
         return min(max(1, self._size - self._heavy_cores()), self._most(QUICK))
 
     def _most(self, lane: str) -> int:
-        """Jobs of a lane that may run at once, whatever the others do."""
+        """Return how many jobs of a lane may run at once, whatever the others do."""
         return self._limits.get(lane, self._size)
 
     def _heavy_cores(self) -> int:
@@ -252,14 +251,14 @@ def lower_priority(worker: Worker) -> None:
     """Make a worker a heavy one: whatever it starts from now on yields to quick work."""
     worker.lane = HEAVY
     try:
-        own = os.getpriority(os.PRIO_PROCESS, 0)  # started by nice: it may not, and should not, go below that
+        own = os.getpriority(os.PRIO_PROCESS, 0)  # under nice it may not, and should not, go below that
         os.setpriority(os.PRIO_PROCESS, worker.pid, min(19, own + NICENESS))
     except ProcessLookupError:
-        return  # it died; reading from it will say so
+        return  # it died; the next read finds out
 
 
 def depth_of(expected: float | None) -> int:
-    """How many jobs may stand in a pipe that are expected to take so many seconds each."""
+    """Return how many jobs of so many predicted seconds each may be in a pipe."""
     if expected is None:
         return 1
     for limit, depth in DEPTHS:
@@ -269,7 +268,7 @@ def depth_of(expected: float | None) -> int:
 
 
 def _depth(worker: Worker, now: float) -> int:
-    """How many jobs may stand in a busy worker's pipe, given those that do."""
+    """Return how many jobs may be in a busy worker's pipe, given those that are."""
     if worker.held_up(now):
         return 0
     longest = 0.0
@@ -289,7 +288,7 @@ def _last_due(worker: Worker) -> float:
 
 
 def _wait(now: float, worker: Worker) -> float:
-    """Seconds until a worker begins its next job; one that is just about to has chosen that already."""
+    """Return the seconds until a worker begins its next job; one that is about to begin it has chosen it already."""
     expected = worker.sent[0].expected or 0.0
     left = expected - (now - worker.started)
     return left if left > DELIVERY else left + expected

@@ -1,4 +1,4 @@
-"""Signals that ask the supervisor to stop: counted, and told to its loop through a socket."""
+"""Signals that ask the supervisor to stop: counted, and passed to its loop through a socket."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class StopSignals:
         self._old_fd = signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
         heard = [signal.SIGINT, signal.SIGTERM]
         if sys.stdin is not None and sys.stdin.isatty() and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            heard.append(signal.SIGHUP)  # the terminal that somebody watched is gone: stop in order
+            heard.append(signal.SIGHUP)  # its terminal is gone: drain
         self._old = {number: signal.signal(number, self._count) for number in heard}
-        if signal.SIGHUP not in self._old:  # detached: it means nothing to us
+        if signal.SIGHUP not in self._old:  # detached: ignored
             self._old[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return self
 

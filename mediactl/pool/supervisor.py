@@ -1,6 +1,6 @@
-"""The loop over the workers: hands out jobs, gathers answers, keeps limits, stops in order.
+"""The loop over the workers: hands out jobs, collects answers, enforces limits, stops gracefully.
 
-It knows no journal. A ``Backlog`` settles and claims for it, both in one call, so that one transaction can hold them.
+A ``Backlog`` settles and claims jobs for it, both in one call, so that one transaction can contain them.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from mediactl.pool.scheduler import Scheduler
 from mediactl.pool.signals import StopSignals
 
 TICK = 0.1
-"""Seconds between two looks at timers and the display, at the most."""
+"""Seconds between two checks of timers and updates of the display, at most."""
 IDLE_TICK = 0.5
-"""Seconds between two looks for work while there is none: retries, jobs of runs that died."""
+"""Seconds between two claims while there are no jobs: retries come due, and jobs of runs that died."""
 SLICE = 0.005
-"""Seconds of planning between two looks at the pipes."""
+"""Seconds of planning between two polls of the pipes."""
 MAX_STARTS = 3
-"""Workers that may die one after the other before they said hello; then something is wrong with the installation."""
+"""Workers that may die in a row before Hello; then the installation is broken."""
 WEIGHING_INTERVAL = 0.25
-"""Seconds between two looks at the memory of workers: a runaway decoder takes about 1 GB in that time."""
+"""Seconds between two measurements of workers' memory: a runaway decoder takes about 1 GB in that time."""
 CLOSE_TIMEOUT = 2.0
 """Seconds that an idle worker gets to end by itself."""
 
@@ -41,8 +41,8 @@ class Supervisor:
 
     ``call`` names the workers' function ("module:function"); ``token`` marks their temporary files; ``log`` is a file
     descriptor for whatever they print. ``grace`` and ``max_duration`` are seconds. ``limits`` caps the jobs of a lane
-    or kind that run at once, ``memory`` (bytes) what they are expected to take together; ``leave``, asked many times a
-    second, tells that the machine is to be left. Without ``network`` no job of that lane is taken.
+    or kind that run at once, ``memory`` (bytes) what they are expected to take together; ``drain``, called many times a
+    second, returns whether the machine is being drained. Without ``network`` no job of that lane is taken.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Supervisor:
         limits: Mapping[str, int] = MappingProxyType({}),
         memory: int | None = None,
         network: Service | None = None,
-        leave: Callable[[], bool] = lambda: False,
+        drain: Callable[[], bool] = lambda: False,
     ) -> None:
         self._call = call
         self._backlog = backlog
-        self._leave = leave
+        self._drain = drain
         self._token = token
         self._environment = environment
         self._log = log
@@ -83,7 +83,7 @@ class Supervisor:
         self.blocked_by = ""
 
     def run(self) -> Stopped:
-        """Work until the backlog is complete, or until asked to stop, and say which.
+        """Work until the backlog is complete, or until asked to stop, and return which.
 
         The first SIGINT or SIGTERM claims nothing more and lets running jobs finish for ``grace`` seconds; the second
         ends them at once. What did not finish is given back as interrupted. No worker is left when this returns.
@@ -101,7 +101,7 @@ class Supervisor:
                     room = self._room()
                     if self._ended or self._notes or (room and time.monotonic() >= next_look):
                         taken = self._exchange(room)
-                        # With nothing to take, ask again after a while, or at once after the next answer.
+                        # Without new jobs, claim again after a while, or at once after the next answer.
                         next_look = 0.0 if taken or self._ended else time.monotonic() + IDLE_TICK
                     self._hand_out()
                     busy = self._scheduler.busy() + self._network.busy()
@@ -119,20 +119,20 @@ class Supervisor:
     # -- one turn of the loop --------------------------------------------------------------------------------------
 
     def _plan(self) -> bool:
-        """Plan for a while, or until there is work for a worker that has none; whether jobs were added."""
+        """Plan for a while, or until there are jobs for an idle worker; return whether jobs were added."""
         until = time.monotonic() + SLICE
         added = False
         while self._planning is not IntakeStep.DONE:
             self._planning = self._backlog.plan()
             if self._planning is IntakeStep.DONE and self._backlog.wakeup is not None:
-                self._selector.unregister(self._backlog.wakeup)  # it may be at its end, which is readable for ever
+                self._selector.unregister(self._backlog.wakeup)  # at its end it would be readable forever
             added = added or self._planning is IntakeStep.ADDED
             if not self._more_to_plan() or (added and self._scheduler.idle()) or time.monotonic() >= until:
                 break
         return added
 
     def _begin_new(self) -> None:
-        """Hand out what was just added before answers are settled: that waits for the disk, urgent jobs need not."""
+        """Hand out new jobs before answers are settled: settling waits for the disk, and urgent jobs need not."""
         if self._ended and (room := self._scheduler.room(time.monotonic())):
             ended, self._ended = self._ended, []
             notes, self._notes = self._notes, []
@@ -170,7 +170,7 @@ class Supervisor:
         noting = [Noting(assignment, note.body) for assignment, note in known if assignment is not None]
         taken = self._backlog.exchange(ended, room, alone, noting)
         for worker, note in notes:
-            worker.tell(Noted(note.number))
+            worker.send(Noted(note.number))
             self._flush(worker)
         self._scheduler.add(assignment for assignment in taken if assignment.lane != NETWORK)
         self._network.add(assignment for assignment in taken if assignment.lane == NETWORK)
@@ -198,7 +198,7 @@ class Supervisor:
             if isinstance(message, Answer):
                 self._answered(worker, message)
             elif isinstance(message, Progress):
-                # Whatever it says: a film that is longer than its header told stays at the same fraction.
+                # Whatever the fraction: that of a video longer than its header says stays the same.
                 worker.advanced = time.monotonic()
                 self._backlog.progress(message.job, message.attempt, message.fraction, message.sent)
             elif isinstance(message, Note):
@@ -206,7 +206,7 @@ class Supervisor:
                 self._notes.append((worker, message))
             else:
                 self._failed_starts, worker.greeted = 0, True
-                worker.started = worker.advanced = time.monotonic()  # its own start is none of the job's time
+                worker.started = worker.advanced = time.monotonic()  # start-up does not count as the job's time
 
     def _answered(self, worker: Worker, answer: Answer) -> None:
         try:
@@ -265,7 +265,7 @@ class Supervisor:
             return Stopped.ASKED
         if self._end is not None and now >= self._end:
             return Stopped.TIME_UP
-        return Stopped.LEAVE if self._leave() else None
+        return Stopped.DRAIN if self._drain() else None
 
     def _kill_busy(self) -> None:
         for worker in self._all_workers():
@@ -332,12 +332,12 @@ class Supervisor:
         if self._stopping is None:
             self._stopping = why
             self._deadline = time.monotonic() + self._grace
-            for worker in self._network.leave(self._grace):
+            for worker in self._network.drain(self._grace):
                 self._flush(worker)
 
     def _close(self) -> None:
-        """Leave no worker behind. Busy ones (an error is on its way out) are killed, their jobs stay claimed by this
-        run, whose lock is about to fall: the next run takes them."""
+        """End all workers. Busy ones (on an error) are killed; their jobs stay claimed by this run, whose lock is about
+        to be released: the next run reclaims them."""
         for worker in self._all_workers():
             if worker.sent:
                 worker.kill()

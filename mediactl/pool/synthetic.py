@@ -1,4 +1,4 @@
-"""Jobs without media, for benchmarks, tests of faults, and a look at a new machine."""
+"""Synthetic jobs without media, for benchmarks, fault tests and selftest."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def execute(
         while time.process_time() < end:
             pass
     elif kind == "fail":
-        raise JobFailed("was made to fail")
+        raise JobFailed("synthetic failure")
     elif kind == "reject":
-        raise RejectedInput("was made to be rejected")
+        raise RejectedInput("synthetic rejection")
     elif kind == "block":
-        raise MachineBlocked("was made to block")
+        raise MachineBlocked("synthetic block")
     elif kind == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif kind == "exit":

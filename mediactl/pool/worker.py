@@ -1,4 +1,4 @@
-"""A worker process: reads jobs from its pipe, does them one after the other, answers each.
+"""A worker process: reads jobs from its pipe, runs them one after the other, answers each.
 
 Started with the arguments CALL FD TOKEN PARENT (see ``process``); CALL is "module:function". Nothing is shared with
 the supervisor or other workers but the pipe. It ends when the pipe does.
@@ -31,7 +31,7 @@ Call = Callable[[str, bytes, tuple[Reuse, ...], bytes, Callable[[float], None]],
 """(kind, payload, reuse, token, report) -> a value that msgpack can hold."""
 
 BLOCKING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
-"""Errors of writing that every other job would meet too."""
+"""Write errors that every other job would get, too."""
 INTERNAL = (
     TypeError, AttributeError, NameError, ImportError, AssertionError, LookupError, NotImplementedError, SyntaxError
 )  # fmt: skip
@@ -63,13 +63,13 @@ def settle_in(parent: int) -> None:
 
 
 def named(call: str) -> Any:
-    """What "module:name" stands for."""
+    """Return the object named by "module:name"."""
     module, _, name = call.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 def serve(pipe: socket.socket, call: Call, token: bytes) -> None:
-    """Answer every job that arrives until the other end closes; of those that wait, what is due first goes first."""
+    """Answer every job until the other end closes; of those that wait, the one that is due first runs first."""
     inbox = Inbox(pipe)
     alarm = Alarm()
     encode = msgspec.msgpack.Encoder().encode
@@ -85,7 +85,7 @@ def serve(pipe: socket.socket, call: Call, token: bytes) -> None:
 
 
 class Inbox:
-    """What has come out of the pipe and was not begun."""
+    """Jobs that arrived and have not begun."""
 
     def __init__(self, pipe: socket.socket) -> None:
         self._pipe = pipe
@@ -93,7 +93,7 @@ class Inbox:
         self._runs: list[Run] = []
 
     def wait(self) -> Run | None:
-        """The first job to arrive: the supervisor counts on that order while nothing runs. None: the pipe is closed."""
+        """Return the first job to arrive, as the supervisor expects while nothing runs; None: the pipe is closed."""
         while not self._runs:
             data = self._pipe.recv(1 << 20)
             if not data:
@@ -102,7 +102,7 @@ class Inbox:
         return self._runs.pop(0)
 
     def next(self) -> Run | None:
-        """Of the jobs that are here by now, the one that is due first; None when there are none."""
+        """Return the job that is due first of those that have arrived; None when there are none."""
         try:
             if data := self._pipe.recv(1 << 20, socket.MSG_DONTWAIT):
                 self._take(data)
@@ -127,7 +127,7 @@ class TimeUp(BaseException):
 
 
 class Alarm:
-    """Raises TimeUp in the main thread after a job's time. Code that never comes back to Python is not reached by it:
+    """Raises TimeUp in the main thread after a job's time. Code that never returns to Python is not reached by it:
     for that, the supervisor kills."""
 
     def __init__(self) -> None:
@@ -145,7 +145,7 @@ class Alarm:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def send(self, pipe: socket.socket, data: bytes) -> None:
-        """Send all of a frame before time can be up: half a frame would take the worker down."""
+        """Send all of a frame before time can be up: half a frame would be a protocol violation."""
         self._held = True
         pipe.sendall(data)
         self._held = False
@@ -215,7 +215,7 @@ def _cpu() -> float:
 
 
 def peak_memory() -> int:
-    """Bytes, of this process or its largest child so far."""
+    """Return the peak memory in bytes, of this process or its largest child so far."""
     # Linux counts in KiB: getrusage(2).
     return 1024 * max(
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

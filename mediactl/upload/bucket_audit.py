@@ -1,4 +1,4 @@
-"""Questions to a bucket apart from transfers: what is open there, is it ours, and is what was sent still there?"""
+"""Audit a bucket: open multipart uploads, whether they are ours, and whether uploaded objects still exist."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from mediactl.upload.store import Exists, Listed, OpenUpload, Refused, Store, St
 
 THREADS = 16
 ATTEMPTS = 5
-"""Of one question; half a second at most before the second, up to 8 s before the last."""
+"""Attempts at one request; half a second at most before the second, up to 8 s before the last."""
 
 T = TypeVar("T")
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """An object as it was put there."""
+    """An object as it was uploaded."""
 
     key: str
     file: bytes
     size: int
     etag: str
-    """With its quotes; empty: not known."""
+    """With its quotes; empty: unknown."""
     token: str
     sha256: str
 
 
 class Bucket:
-    """A place that is asked. Every method raises StoreError."""
+    """A bucket to be audited. Every method raises StoreError."""
 
     def __init__(self, place: Place, open_store: Callable[[Place, int], Store] = s3_store) -> None:
-        """Asks nothing yet, but for credentials."""
+        """Sends no request yet; looks for credentials."""
         self._place = place
         self._store = open_store(place, THREADS)
 
     def open_uploads(self) -> list[OpenUpload]:
-        """Every multipart upload that is open under the place's prefix."""
+        """Return every multipart upload that is open under the bucket's prefix."""
         prefix = self._place.prefix + "/" if self._place.prefix else ""
         return _asked(lambda: list(self._store.open_uploads(prefix)))
 
@@ -56,14 +56,14 @@ class Bucket:
         return _asked(lambda: left_open(self._store, key, state))
 
     def abort(self, key: str, state: UploadState) -> None:
-        """Give up what a remembered state left open, and only that."""
+        """Abort what a remembered state left open, and only that."""
         for upload_id in self.ours(key, state):
             _asked(partial(self._store.abort, key, upload_id))
 
     def spoilt(self, sent: Sequence[Expected]) -> Iterator[tuple[Expected, str]]:
         """Those that are not there any more ("" as the reason), or are other objects now.
 
-        One LIST where that is allowed, and a HEAD for each whose size and ETag do not tell.
+        One LIST where that is allowed, and a HEAD for each whose size and ETag are not enough.
         """
         try:
             listed = self._listed({each.key for each in sent})
@@ -81,9 +81,9 @@ class Bucket:
             if found is Standing.ABSENT:
                 yield each, ""
             elif found is Standing.FOREIGN:
-                yield each, "an object that mediactl did not put there stands in its place"
+                yield each, "another program's object is at its key"
             elif found is Standing.OLD:
-                yield each, "another version stands in its place"
+                yield each, "another version is at its key"
 
     def _listed(self, keys: set[str]) -> dict[str, Listed]:
         prefix = os.path.commonprefix(list(keys))  # noqa: RUF071 - character by character is right
@@ -101,7 +101,7 @@ class Bucket:
 
 
 def _asked(question: Callable[[], T]) -> T:
-    """The answer, asked again where the store stumbles."""
+    """Return the answer, retried where the store is unavailable."""
     return Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, Unavailable) and not isinstance(error, Unreachable)),
         stop=stop_after_attempt(ATTEMPTS),

@@ -1,4 +1,4 @@
-"""What is learned of a store by using it: does it know conditions, are its ETags what most stores' are?"""
+"""Capabilities of a store, learned by using it: conditional writes, and whether ETags are MD5 sums."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?', re.IGNORECASE)
 DOUBTS = 3
 """Bodies whose ETag is not their MD5, none before having had one that is, after which ETags are taken for something
-else. A few resends for nothing, once a process."""
+else. A few needless resends, once a process."""
 
 
 class Capabilities:
-    """Of one store. Its fields are set by many threads; any order of that will do."""
+    """Capabilities of one store. Fields are set by many threads, in any order."""
 
     def __init__(self, plain: bool) -> None:
         """``plain``: it is reached without TLS, so that bytes may change on the way."""
@@ -24,7 +24,7 @@ class Capabilities:
         self._doubts = 0
 
     def intact(self, etag: str, md5: Callable[[], str]) -> bool:
-        """Did the bytes with that MD5 arrive as they were sent, as far as their ETag tells?
+        """Return whether the bytes with that MD5 arrived as they were sent, as far as their ETag shows.
 
         Over plain http only: rclone's ``serve s3`` and moto compare neither the CRC32 nor the SHA-256 of the signature
         with what they get. Over https TLS does it, and a store with KMS keys has ETags that are no MD5.
@@ -42,5 +42,5 @@ class Capabilities:
 
 
 def md5_of(body: memoryview) -> str:
-    """MD5 in hex."""
+    """Return the MD5 in hex."""
     return hashlib.md5(body, usedforsecurity=False).hexdigest()

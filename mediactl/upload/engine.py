@@ -25,22 +25,22 @@ from mediactl.upload.throttle import Bandwidth, Concurrency
 T = TypeVar("T")
 
 FIRST_PATIENCE = 20.0
-"""Seconds that a store is waited for that never answered: its address is wrong more often than its network is gone."""
+"""Seconds of waiting for a store that never answered: a wrong address is more likely than a lost network."""
 PROBE_CAP = 30.0
-"""Seconds between two looks whether the network is back, at most."""
+"""Seconds between two checks of the network, at most."""
 IDLE = 10.0
 """Seconds after which a thread without work ends."""
 
 
 class Stopped(Interrupted):
-    """The engine was told to stop; what was saved stays for the next run."""
+    """The engine was asked to stop; what was saved is resumed by the next run."""
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """How hard to try, and how much at once."""
+    """Retries, concurrency and limits."""
 
     concurrency: int = 16
-    """Requests under way, at most."""
+    """Requests in flight, at most."""
     budget: int = 256 * MIB
     """Bytes of bodies in memory."""
     bandwidth: float | None = None
@@ -75,14 +75,14 @@ class Engine:
         self.bandwidth = Bandwidth(tuning.bandwidth, clock, self.sleep) if tuning.bandwidth else None
         self._threads = _Threads()
         self.answered = False
-        """Whether the store ever gave an answer, be it an error."""
+        """Whether the store ever answered, be it with an error."""
 
     def job(self, group: Hashable) -> Job:
-        """A new job; those of one group end together when their place refuses one."""
+        """Return a new job; those of one group end together when their bucket rejects one."""
         return Job(group)
 
     def turn(self, job: Job, size: int = 0) -> Turn:
-        """A place among those who may send now, for ``with``; ``size``: bytes of body that it will hold in memory.
+        """Return a slot for one request, for ``with``; ``size``: bytes of body that it holds in memory.
 
         Raises Stopped, or the Refused or Expired that ended the job's group, when the block is entered.
         """
@@ -91,7 +91,7 @@ class Engine:
     def gather(self, job: Job, units: Iterable[tuple[int, Callable[[Turn], T]]]) -> Generator[list[T], None, None]:
         """Run (bytes of body, function) units in other threads, each in its turn; their results, some at a time.
 
-        When one raises, those that wait are dropped, the results of those under way still come, then the first error
+        When one raises, those that wait are dropped, the results of those in flight still come, then the first error
         is raised. No unit runs any more when this ends, however it ends.
         """
         answers: queue.SimpleQueue[_Answer[T]] = queue.SimpleQueue()
@@ -122,23 +122,23 @@ class Engine:
             raise failed
 
     def stop(self) -> None:
-        """Begin nothing any more: what waits, sleeps or comes later raises Stopped; requests under way go on."""
-        self.queue.close(Stopped("stopped; run again to go on"))
+        """Begin no more requests: those that wait, sleep or come later raise Stopped; requests in flight continue."""
+        self.queue.close(Stopped("stopped; run again to resume"))
         self._stopping.set()
 
     def backoff(self, attempt: int) -> float:
-        """Seconds to wait after so many attempts (full jitter)."""
+        """Return the seconds to wait after so many attempts (full jitter)."""
         return self.dice() * min(self.tuning.cap, self.tuning.base * 2.0 ** min(attempt, 16))
 
     def sleep(self, seconds: float) -> None:
         """Sleep. Raises Stopped."""
         self._sleep(seconds)
         if self._stopping.is_set():
-            raise Stopped("stopped; run again to go on")
+            raise Stopped("stopped; run again to resume")
 
 
 class Turn:
-    """The right to have one request under way, and the retries of what is sent in it."""
+    """The right to have one request in flight, and the retries of what is sent in it."""
 
     def __init__(self, engine: Engine, job: Job, size: int) -> None:
         self._engine = engine
@@ -154,7 +154,7 @@ class Turn:
         self._engine.queue.leave(self._size, self._slot)
 
     def call(self, request: Callable[[], T], body: int = 0, fatal: bool = True) -> T:
-        """The answer to a request, tried as often as the tuning says; ``body``: bytes that it sends.
+        """Return the answer to a request, tried as often as the tuning says; ``body``: bytes that it sends.
 
         Unavailable is tried again after a pause; Unreachable is waited for and costs no attempt; SlowDown halves the
         concurrency of all. Refused and Expired end everything of the job's group; unless ``fatal``, they are the
@@ -163,7 +163,7 @@ class Turn:
         tries = _Tries(self._engine)
         try:
             return self._once(request, body, fatal, tries)
-        except Unavailable:  # the rule is that it goes well: tenacity's 30 us are a tenth of a small object's cost
+        except Unavailable:  # most requests succeed at once: tenacity's 30 us are a tenth of a small object's cost
             if tries.stop():
                 raise
         self._rest(tries.wait())

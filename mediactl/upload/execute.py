@@ -1,4 +1,4 @@
-"""What a network worker process calls: one object for the whole process, any number of its threads at once."""
+"""What a network worker process runs: one object for the whole process, any number of its threads at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mediactl.upload.transfer import transfer
 
 
 def s3_store(place: Place, connections: int) -> Store:
-    """The store of a place, over boto3 (imported here: a command without uploads never loads it)."""
+    """Return the store of a bucket, over boto3 (imported here: a command without uploads never loads it)."""
     from mediactl.upload.s3.store import S3Store
 
     return S3Store(place, connections=connections)
@@ -74,14 +74,14 @@ class Transfers:
                 self._changed.notify_all()
 
     def stop(self, seconds: float) -> bool:
-        """Begin no request any more, and wait so long for those under way and for their jobs, which raise Stopped or
+        """Begin no request any more, and wait so long for those in flight and for their jobs, which raise Stopped or
         finish; True when all have ended. What has not may be killed: it is resumed from what was saved."""
         self._engine.stop()
         with self._changed:
             return self._changed.wait_for(lambda: not self._running, seconds)
 
     def store(self, place: Place) -> Store:
-        """The store of a place, opened once."""
+        """Return the store of a bucket, opened once."""
         return self._store(place)[0]
 
     def _store(self, place: Place) -> tuple[Store, Capabilities]:

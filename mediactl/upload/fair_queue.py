@@ -20,7 +20,7 @@ class Job:
 
 
 class _Unit:
-    """Something that waits to be admitted. Exactly one of its two callables is called, once."""
+    """A unit that waits to be admitted. Exactly one of its two callables is called, once."""
 
     __slots__ = ("admitted", "dropped", "size")
 
@@ -33,7 +33,7 @@ class _Unit:
 class FairQueue:
     """Admits units: at most ``concurrency.limit`` at once and ``budget`` bytes of them, each job in its turn.
 
-    A unit larger than the whole budget is admitted when nothing else is under way. Whoever was admitted must leave.
+    A unit larger than the whole budget is admitted when nothing else is in flight. Whoever was admitted must leave.
     """
 
     def __init__(self, concurrency: Concurrency, budget: int) -> None:
@@ -42,7 +42,7 @@ class FairQueue:
         self._lock = threading.Lock()
         self._waiting: OrderedDict[Job, deque[_Unit]] = OrderedDict()
         self._returning: deque[tuple[Job, _Unit]] = deque()
-        """Those who gave their slot away but hold bytes: first, since others may wait for just those bytes."""
+        """Units that gave their slot back but hold bytes: first, since others may wait for just those bytes."""
         self._running = 0
         self._bytes = 0
         self._closed: BaseException | None = None

@@ -1,4 +1,4 @@
-"""Where in a bucket a file goes: pure, and the same on every machine and in every run."""
+"""Object keys of files: pure, and the same on every machine and in every run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_KEY = 1024
 MAX_PREFIX = 512
 """Bytes of a prefix that leave room for a path and a name."""
 MAX_NAME = 255
-"""Bytes of an artefact's name in a key that has to be shortened; Linux knows no longer ones."""
+"""Bytes of an artefact's name in a key that has to be shortened; Linux has no longer ones."""
 DIGEST = 32
 """Hex digits of the digest in a shortened key: 128 bits."""
 
 _SCHEME = "s3://"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
-"""What boto3 takes: AWS itself has been stricter since 2018, others and old buckets are not."""
+"""What boto3 accepts: AWS itself has been stricter since 2018, others and old buckets are not."""
 _SHORTENED = "%7E"
 """A tilde, which is never escaped otherwise, so that no whole path looks like a shortened one."""
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
@@ -38,20 +38,20 @@ def parse(url: str) -> tuple[str, str]:
     if not url.startswith(_SCHEME):
         hint = ""
         if url.startswith(("http://", "https://")):
-            hint = "; the address of a store goes to --endpoint-url"
+            hint = "; give the store's address as --endpoint-url"
         raise UsageError(f"{shown(url)}: not of the form s3://BUCKET/PREFIX{hint}")
     bucket, _, prefix = url.removeprefix(_SCHEME).partition("/")
     if not bucket:
-        raise UsageError(f"{shown(url)}: it names no bucket: s3://BUCKET/PREFIX")
+        raise UsageError(f"{shown(url)}: no bucket; use s3://BUCKET/PREFIX")
     for mark in "?#":
         if mark in url:
-            raise UsageError(f"{shown(url)}: {mark} is not taken: s3://BUCKET/PREFIX is all there is to say")
+            raise UsageError(f"{shown(url)}: {mark} is not supported; use s3://BUCKET/PREFIX")
     if "@" in bucket or bucket.startswith("arn:"):
-        raise UsageError(f"{shown(url)}: only a bucket's own name is taken, no login, access point or ARN")
+        raise UsageError(f"{shown(url)}: logins, access points and ARNs are not supported; use the bucket's name")
     if ":" in bucket:
-        raise UsageError(f"{shown(url)}: a bucket has no port; the address of a store goes to --endpoint-url")
+        raise UsageError(f"{shown(url)}: a bucket has no port; give the store's address as --endpoint-url")
     if not _BUCKET.fullmatch(bucket) or ".." in bucket:
-        raise UsageError(f"{shown(url)}: {shown(bucket)} cannot be the name of a bucket: 3 to 63 of a-z, 0-9, . and -")
+        raise UsageError(f"{shown(url)}: invalid bucket name {shown(bucket)}; use 3 to 63 of a-z, 0-9, . and -")
     if bucket.endswith("--x-s3"):
         raise UsageError(f"{shown(url)}: directory buckets (S3 Express) are not supported")
     prefix = unicodedata.normalize("NFC", prefix.removesuffix("/"))
@@ -67,7 +67,7 @@ def parse(url: str) -> tuple[str, str]:
 
 
 def object_key(prefix: str, path: bytes, name: str | None = None) -> str:
-    """The key of the artefact ``name`` of the source ``path``: PREFIX/PATH/NAME, or PREFIX/PATH where no name is given.
+    """Return the key of the artefact ``name`` of the source ``path``: PREFIX/PATH/NAME, or PREFIX/PATH without a name.
 
     It is in NFC, has at most 1,024 bytes and always lies under ``prefix`` (as ``parse`` gives it). Bytes that are not
     UTF-8 and control characters are written %XX, byte by byte; so is a % before two hex digits of upper case (as %25),
@@ -103,7 +103,7 @@ def _text(path: bytes | str) -> str:
 
 
 def _component(text: str) -> str:
-    """One part of a key. ``text`` has slashes only where it is a name."""
+    """Return one part of a key. ``text`` has slashes only where it is a name."""
     if not text:
         return "%2F"
     if text in (".", ".."):

@@ -23,7 +23,7 @@ class Standing(Enum):
 
 
 def standing(there: Stored | None, task: UploadTask, sha256: str, token: str) -> Standing:
-    """What HEAD's answer means for the upload of that content with that token ("" for none)."""
+    """Return what HEAD's answer means for the upload of that content with that token ("" for none)."""
     if there is None:
         return Standing.ABSENT
     marks = there.metadata
@@ -35,20 +35,20 @@ def standing(there: Stored | None, task: UploadTask, sha256: str, token: str) ->
 
 
 def conflict(found: Standing, policy: IfExists) -> bool:
-    """Must the object be left alone, though it is not what was to be uploaded?"""
+    """Return whether the object must be kept, though it is not what was to be uploaded."""
     if policy is IfExists.REPLACE:
         return False
     return found is Standing.FOREIGN or (found is Standing.OLD and policy is IfExists.FAIL)
 
 
 def complete(found: Standing, policy: IfExists) -> bool:
-    """Is there nothing to be done? REPLACE overwrites even its like (its headers may differ), but not itself."""
+    """Return whether nothing is to be done. REPLACE overwrites equal content (headers may differ), but not itself."""
     return found is Standing.MINE or (found is Standing.SAME and policy is not IfExists.REPLACE)
 
 
 def reason(task: UploadTask, found: Standing) -> str:
-    """The line that tells of a conflict."""
+    """Return the line that reports a conflict."""
     if task.if_exists is IfExists.REPLACE:
-        return f"{task.url} was written by somebody else meanwhile; left alone: run again to replace that too"
-    what = "another version" if found is Standing.OLD else "an object that mediactl did not put there"
-    return f"{task.url} holds {what}; left alone (--if-exists replace overwrites it)"
+        return f"{task.url} was written by another program meanwhile; kept: run again to replace that too"
+    what = "another version" if found is Standing.OLD else "another program's object"
+    return f"{task.url} is {what}; kept (--if-exists replace overwrites it)"

@@ -1,4 +1,4 @@
-"""What the processes of the network lane run: upload jobs, many at once (``pool.threaded`` calls it)."""
+"""What the processes of the network lane run: upload jobs, many at once (called by ``pool.network_worker``)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from mediactl.upload.execute import Transfers
 from mediactl.upload.store import Store, StoreError
 
 LOOKS = 20
-"""Objects that are looked for one by one before all under the prefix are listed: a HEAD is a request, a page of LIST
-tells of a thousand."""
+"""HEAD requests before all under the prefix are listed: a page of LIST covers a thousand objects."""
 PAGE = 1000
 MAX_LISTED = 50 * PAGE
-"""Objects that are listed at most; of keys behind the last of them nothing is known."""
+"""Objects that are listed at most; keys after the last one are unknown."""
 FRESH = 60.0
-"""Seconds that a list is believed: a store that knows no conditions would overwrite what came since."""
+"""Seconds that a list is valid: a store without conditional writes would overwrite what came since."""
 
 
 class Conflict(RejectedInput):
-    """Another object stands where this one was to go."""
+    """Another object is at the key."""
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How hard to try; the process's one argument, as JSON."""
+    """Options of the process, its one argument, as JSON."""
 
     tuning: Tuning = Tuning()
 
 
 def service(options: str) -> Uploads:
-    """The service of a process."""
+    """Return the service of a process."""
     return Uploads(msgspec.json.decode(options, type=Options).tuning)
 
 
@@ -57,7 +56,7 @@ class Uploads:
         keep: Callable[[bytes], None],
         report: Callable[[int, float], None],
     ) -> Sent:
-        """See that an object is there. Raises Conflict when another is, and what ``Transfers.run`` raises."""
+        """Upload one object. Raises Conflict when another is at its key, and what ``Transfers.run`` raises."""
         task = self._task.decode(payload)
         if not state:
             task = msgspec.structs.replace(task, seen=self._look(task))
@@ -73,8 +72,8 @@ class Uploads:
             raise Conflict(sent.reason)
         return sent
 
-    def leave(self, seconds: float) -> None:
-        """Begin no request any more."""
+    def drain(self, seconds: float) -> None:
+        """Begin no more requests."""
         self._transfers.stop(seconds)
 
     def _look(self, task: UploadTask) -> str | None:
@@ -84,14 +83,14 @@ class Uploads:
 
 
 class _Seen:
-    """What a LIST showed under a prefix a moment ago."""
+    """A recent LIST of a prefix."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix + "/" if prefix else ""
         self._looks = 0
         self._etags: dict[str, str] = {}
         self._last = ""
-        """The key up to which everything is known."""
+        """The key up to which the list is complete."""
         self._until = 0.0
         self._listing = threading.Lock()
 

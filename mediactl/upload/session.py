@@ -1,4 +1,4 @@
-"""What every step of an upload needs: task, state, store, engine, ledger; and the count of what it did."""
+"""What every step of an upload needs: task, state, store, engine, ledger, counters."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from mediactl.upload.store import Condition, Corrupted, Exists, Limits, Refused,
 T = TypeVar("T")
 
 Report = Callable[[int, int], None]
-"""(bytes that left, bytes that the store has now) since the last call. Called from several threads."""
+"""(bytes sent, bytes stored) since the last call. Called from several threads."""
 
 
 class Ledger(Protocol):
@@ -47,7 +47,7 @@ class Ledger(Protocol):
 
 
 class Session:
-    """One upload under way. Its state changes in its job's thread only."""
+    """A running upload. Its state changes in its job's thread only."""
 
     def __init__(
         self,
@@ -88,30 +88,30 @@ class Session:
         self.state = after
 
     def about(self, token: str) -> About:
-        """What is kept with the object: the task's, with our marks."""
+        """Return what is kept with the object: the task's, with our marks."""
         marks = {TOKEN: token, SHA256: self.source.sha256}
         if self.task.artefact:
             marks[ARTEFACT] = self.task.artefact
         return msgspec.structs.replace(self.task.about, metadata={**self.task.about.metadata, **marks})
 
     def ask(self, request: Callable[[], T], fatal: bool = True) -> T:
-        """The answer to a request without a body, in a turn of its own; ``fatal`` as in ``Turn.call``."""
+        """Return the answer to a request without a body, in a turn of its own; ``fatal`` as in ``Turn.call``."""
         with self.engine.turn(self.job) as turn:
             return turn.call(request, fatal=fatal)
 
     def look(self) -> Stored | None:
-        """What is at the key now: one request, without retries."""
+        """Return what is at the key now: one request, without retries."""
         try:
             return self.store.head(self.task.key)
         except Exists:  # an ill HEAD, which S3Store looks into with a GET, and that says NoSuchKey
             return None
 
     def head(self, turn: Turn | None = None) -> Stored | None:
-        """What is at the key now."""
+        """Return what is at the key now."""
         return turn.call(self.look) if turn else self.ask(self.look)
 
     def send(self, turn: Turn, size: int, request: Callable[[], T], fatal: bool = True) -> T:
-        """The answer to a request with a body of ``size`` bytes, counted and reported."""
+        """Return the answer to a request with a body of ``size`` bytes, counted and reported."""
 
         def counted() -> T:
             try:
@@ -127,7 +127,7 @@ class Session:
         return turn.call(counted, size, fatal=fatal)
 
     def conditional(self, aim: str, write: Callable[[Condition, bool], T]) -> T:
-        """What ``write(condition, fatal)`` gives, for a write over the object with the ETag ``aim`` ("": over none).
+        """Return what ``write(condition, fatal)`` returns, over the object with the ETag ``aim`` ("": over none).
 
         A store that knows no conditions refuses them. One who said "replace" is not held up by that: it is written
         again without, and so is all that follows. Everybody else is told which flag helps.
@@ -145,7 +145,7 @@ class Session:
         return answer
 
     def check(self, etag: str, body: memoryview) -> str:
-        """The ETag. Raises Corrupted when it shows that the store has other bytes."""
+        """Return the ETag. Raises Corrupted when it shows that the store has other bytes."""
         if not self.capabilities.intact(etag, partial(md5_of, body)):
             raise Corrupted(f"{self.task.url}: the store got other bytes than were sent")
         return etag
@@ -156,11 +156,11 @@ class Session:
         self._left(0, sum(part.size for part in parts))
 
     def standing(self, there: Stored | None, token: str) -> Standing:
-        """What is there, as this upload sees it."""
+        """Return what is there, as this upload sees it."""
         return policy.standing(there, self.task, self.source.sha256, token)
 
     def done(self, status: SentStatus, there: Stored | str, token: str) -> Sent:
-        """The object is there; ``there`` is it, or its ETag."""
+        """Return the end, the object being there; ``there`` is it, or its ETag."""
         if isinstance(there, Stored):
             etag, token = there.etag, there.metadata.get(TOKEN, token)
         else:
@@ -173,7 +173,7 @@ class Session:
         return self._sent(SentStatus.CONFLICT, Settled(UploadStatus.CONFLICT), reason=policy.reason(self.task, found))
 
     def judged(self, there: Stored | None, token: str, already: SentStatus) -> Sent | str:
-        """The end, when what is there ends it; else the ETag that may be overwritten ("": nothing is there)."""
+        """Return the end, when what is there ends it; else the ETag that may be overwritten ("": nothing is there)."""
         found = self.standing(there, token)
         if there is None:
             return ""
@@ -185,7 +185,7 @@ class Session:
         return there.etag
 
     def raced(self, there: Stored | None, token: str) -> Sent | None:
-        """The end, after a write was refused because something is there; None: it is not there any more."""
+        """Return the end, after a write was refused because something is there; None: it is not there any more."""
         found = self.standing(there, token)
         if there is None:
             return None

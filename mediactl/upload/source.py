@@ -41,7 +41,7 @@ class Source:
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
-            raise SourceChanged(f"{shown(path)} is gone") from None
+            raise SourceChanged(f"{shown(path)} does not exist any more") from None
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO):
                 raise RejectedInput(f"{shown(path)} cannot be read: {error.strerror}") from None
@@ -96,7 +96,7 @@ class Source:
             os.close(fd)
 
     def read(self, offset: int, size: int, reuse: bool = False) -> memoryview:
-        """Bytes of the file; with ``reuse`` valid only until this thread reads so again.
+        """Return the bytes of the file; with ``reuse`` valid only until this thread reads so again.
 
         Raises SourceChanged when the file changed before they were read.
         """

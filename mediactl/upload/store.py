@@ -1,4 +1,4 @@
-"""What an upload needs of an object store, and what can go wrong there. ``s3`` is the one implementation."""
+"""The object store protocol, and its errors. ``s3`` is the one implementation."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mediactl.upload.multipart.parts import MIN_PART
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """When a write may take place: always, only where nothing is, only over the object with this ETag."""
+    """The condition of a write: none, no object at the key, or an object with this ETag."""
 
     if_absent: bool = False
     if_etag: str | None = None
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An object as HEAD tells of it."""
+    """An object as HEAD reports it."""
 
     key: str
     size: int
@@ -31,7 +31,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """An object as LIST tells of it."""
+    """An object as LIST reports it."""
 
     key: str
     size: int
@@ -69,7 +69,7 @@ class Store(Protocol):
     called from many threads at once, and raises a StoreError."""
 
     def head(self, key: str) -> Stored | None:
-        """What is there; None: nothing."""
+        """Return what is there; None: nothing."""
 
     def put(self, key: str, body: memoryview, crc32: int, about: About, condition: Condition) -> str:
         """Store a small object whole; its ETag."""
@@ -81,23 +81,23 @@ class Store(Protocol):
         """Store one part; its ETag. Raises NoSuchUpload."""
 
     def stored_parts(self, key: str, upload_id: str) -> list[StoredPart]:
-        """All parts that the store has, by number, all pages. Raises NoSuchUpload."""
+        """Return all parts that the store has, by number, all pages. Raises NoSuchUpload."""
 
     def complete(self, key: str, upload_id: str, parts: list[StoredPart], condition: Condition) -> str:
         """Make the parts one object; its ETag. Raises NoSuchUpload, InvalidPart, Exists, Busy."""
 
     def abort(self, key: str, upload_id: str) -> None:
-        """Give an upload up; nothing happens where there is none."""
+        """Abort an upload; nothing happens where there is none."""
 
     def listed(self, prefix: str) -> Iterator[Listed]:
-        """Every object whose key starts with ``prefix``, in the order of the keys."""
+        """Yield every object whose key starts with ``prefix``, in the order of the keys."""
 
     def open_uploads(self, prefix: str) -> Iterator[OpenUpload]:
-        """Every multipart upload under ``prefix`` that is open."""
+        """Yield every multipart upload under ``prefix`` that is open."""
 
 
 class StoreError(MediactlError):
-    """The store, or the way to it, said no. ``str(error)`` is one line for a person, naming bucket and key."""
+    """A request failed. ``str(error)`` is one line for a person, naming bucket and key."""
 
     exit_code = ExitCode.STOPPED_EARLY
     code: str = ""
@@ -109,7 +109,7 @@ class Unavailable(StoreError):
 
 
 class Throttled(Unavailable):
-    """SlowDown, 429, 503: fewer requests at once, please."""
+    """SlowDown, 429, 503: fewer requests at once."""
 
 
 class Unreachable(Unavailable, LaneClosed):
@@ -125,7 +125,7 @@ class NoSuchUpload(StoreError):
 
 
 class InvalidPart(StoreError):
-    """Complete named a part that the store does not have as told."""
+    """Complete named a part that the store does not have."""
 
 
 class Exists(StoreError):
@@ -137,8 +137,8 @@ class Busy(StoreError):
 
 
 class Refused(StoreError, LaneClosed):
-    """The configuration is wrong on our side (no credentials, no such bucket, wrong region, access denied, an option
-    that this store does not know): no other object will fare better. The line says what to change."""
+    """The configuration is wrong (no credentials, no such bucket, wrong region, access denied, an unsupported option):
+    no other object will fare better. The line says what to change."""
 
     verdict = Verdict.REFUSED
     exit_code = ExitCode.USAGE

@@ -1,4 +1,4 @@
-"""How much at once and how fast: concurrency that follows the store's answers, and a bandwidth that is kept."""
+"""Throttling: concurrency that follows the store's answers, and a bandwidth limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Concurrency:
-    """How many requests may be under way: halved when the store asks for fewer, one more after a round of successes.
+    """How many requests may be in flight: halved when the store asks for fewer, one more after a round of successes.
 
     A round is as many successes as the limit, so that after a halving it takes some time, not some milliseconds, to
     come back to what was too much (additive increase, multiplicative decrease, as TCP does it). Not locked: its owner
@@ -18,7 +18,7 @@ class Concurrency:
         self._ceiling = max(1, ceiling)
         self._successes = 0
         self.limit = self._ceiling
-        """Requests that may be under way now, from 1 to the ceiling."""
+        """Requests that may be in flight now, from 1 to the ceiling."""
         self.round = 0
         """How often it was halved; a request keeps the number that it started with."""
 
@@ -33,7 +33,7 @@ class Concurrency:
     def throttled(self, round_: int) -> None:
         """A request that started in that round was answered with SlowDown.
 
-        The requests that were under way together all get that answer; only the first of them halves.
+        The requests that were in flight together all get that answer; only the first of them halves.
         """
         if round_ == self.round:
             self.round += 1

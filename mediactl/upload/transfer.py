@@ -32,13 +32,13 @@ def transfer(
     new_token: Callable[[], str],
     limits: Limits,
 ) -> Sent:
-    """See that the object is there, or say why it was left alone.
+    """Upload the object, unless another one has to be kept.
 
-    May be stopped at any instant and called again with the state of the last saved change: it goes on from there, and
+    May be stopped at any instant and called again with the state of the last saved change: it resumes from there, and
     sends no part again that was saved. ``capabilities`` goes with the store; ``new_token`` gives 32 random hex digits.
 
-    Raises SourceChanged (plan it anew), RejectedInput, StoreError (Refused and Expired: for every upload to this
-    place), Stopped, OSError, and what the ledger raises. An open multipart upload stays open then, to be resumed.
+    Raises SourceChanged (plan it again), RejectedInput, StoreError (Refused and Expired: for every upload to this
+    bucket), Stopped, OSError, and what the ledger raises. An open multipart upload stays open then, to be resumed.
     """
     known = task.sha256
     if not known and state.source is not None and state.source == task.fingerprint:
@@ -70,8 +70,8 @@ def transfer(
 
 
 def _small(session: Session) -> Sent:
-    """One PutObject, in one turn. Nothing is saved on the way: when the answer is lost together with this process, the
-    next run finds the object by its digest, or sends the few bytes again."""
+    """Send one PutObject. Nothing is saved on the way: when the answer is lost together with this process, the next
+    run finds the object by its digest, or sends the few bytes again."""
     task, source, state = session.task, session.source, session.state
     with session.engine.turn(session.job, task.size) as turn:
         body = source.read(0, task.size)
@@ -107,7 +107,7 @@ def _small(session: Session) -> Sent:
 
 
 def _judged(session: Session, turn: Turn, body: memoryview, token: str) -> Sent | str:
-    """The end, when what is there ends it; else the ETag of what may be overwritten ("": nothing is there)."""
+    """Return the end, when what is there ends it; else the ETag of what may be overwritten ("": nothing is there)."""
     there = session.head(turn)
     ours = session.standing(there, token) in (Standing.MINE, Standing.SAME)
     if there and ours and not session.capabilities.intact(there.etag, partial(md5_of, body)):

@@ -54,9 +54,9 @@ def test_quick_jobs_go_on_while_every_core_is_held_by_heavy_ones(tmp_path: Path)
 
     quick = [new_job(f"quick {number}", kind="empty") for number in range(50)]
     stopped, _ = run_pool(
-        tmp_path, *hang, *quick, call=synthetic.EXECUTE, prepare=prepare, leave=lambda: bool(niced), grace=0.0
+        tmp_path, *hang, *quick, call=synthetic.EXECUTE, prepare=prepare, drain=lambda: bool(niced), grace=0.0
     )
-    assert stopped is Stopped.LEAVE
+    assert stopped is Stopped.DRAIN
     assert niced.count(NICENESS) == 2
     assert 0 in niced
     jobs = Rows(tmp_path)

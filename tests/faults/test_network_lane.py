@@ -287,9 +287,9 @@ def test_on_leaving_what_goes_on_is_told_and_ends_within_the_grace(tmp_path: Pat
     waiting = [upload(number, report=1, left=True) for number in range(20)]
     started = time.monotonic()
     stopped, _ = run(
-        tmp_path, leaving, ends, *waiting, threads=2, prepare=on_event(look), leave=lambda: len(begun) >= 2, grace=50.0
+        tmp_path, leaving, ends, *waiting, threads=2, prepare=on_event(look), drain=lambda: len(begun) >= 2, grace=50.0
     )
-    assert stopped is Stopped.LEAVE
+    assert stopped is Stopped.DRAIN
     assert time.monotonic() - started < 30.0, "it waited for the whole grace"
     rows = Rows(tmp_path)
     job = rows.job("leaving")
@@ -307,8 +307,8 @@ def test_what_does_not_end_within_the_grace_is_killed_and_given_back(tmp_path: P
             begun.append(network_worker())
 
     with locked(tmp_path / "lock"):
-        stopped, _ = run(tmp_path, *jobs, threads=4, prepare=on_event(look), leave=lambda: len(begun) >= 4, grace=0.5)
-        assert stopped is Stopped.LEAVE
+        stopped, _ = run(tmp_path, *jobs, threads=4, prepare=on_event(look), drain=lambda: len(begun) >= 4, grace=0.5)
+        assert stopped is Stopped.DRAIN
         assert has_died(begun[0])
     rows = Rows(tmp_path)
     assert rows.jobs() == {"ready": 40}
@@ -325,8 +325,8 @@ def test_what_was_stopped_is_gone_on_with_by_the_next_run(tmp_path: Path) -> Non
 
     with locked(tmp_path / "lock"):
         job = upload("job", parts=6, report=1, lock=tmp_path / "lock")
-        stopped, _ = run(tmp_path, job, prepare=on_event(look), leave=lambda: bool(begun), grace=0.1)
-        assert stopped is Stopped.LEAVE
+        stopped, _ = run(tmp_path, job, prepare=on_event(look), drain=lambda: bool(begun), grace=0.1)
+        assert stopped is Stopped.DRAIN
     assert len(state_of(tmp_path, job).parts) == 6
     stopped, _ = run(tmp_path)
     assert stopped is Stopped.COMPLETE

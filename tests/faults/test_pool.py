@@ -96,7 +96,7 @@ def test_jobs_sent_ahead_behind_a_crash_are_not_blamed(tmp_path: Path) -> None:
     ("kind", "outcome", "count", "reason"),
     [
         ("exit", "crashed", PATIENCE.crashes, "its worker exited with status 3"),
-        ("fail", "failed", PATIENCE.failures, "was made to fail"),
+        ("fail", "failed", PATIENCE.failures, "synthetic failure"),
         ("nonsense", "failed", PATIENCE.failures, "ValueError: no synthetic job 'nonsense'"),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_bad_input_is_rejected_at_once(tmp_path: Path) -> None:
     _, pool = run_pool(tmp_path, new_job("bad", kind="reject"))
     assert "job.rejected" in pool.names()
     job = Rows(tmp_path).job("bad")
-    assert (job.state, job.attempt, job.reason) == ("rejected", 1, "was made to be rejected")
+    assert (job.state, job.attempt, job.reason) == ("rejected", 1, "synthetic rejection")
 
 
 def test_a_hang_is_ended_by_its_time_limit_with_all_its_processes(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_workers_that_cannot_start_end_the_run_and_cost_no_job_anything(tmp_path
 def test_a_machine_that_cannot_go_on_stops_the_run_and_gives_the_jobs_back(tmp_path: Path) -> None:
     stopped, pool = run_pool(tmp_path, *kinds("empty", 5), new_job("full", kind="block"), *kinds("sleep", 5), workers=1)
     assert stopped is Stopped.BLOCKED
-    assert pool.supervisor.blocked_by == "was made to block"
+    assert pool.supervisor.blocked_by == "synthetic block"
     rows = Rows(tmp_path)
     assert rows.jobs()["done"] >= 5
     assert set(rows.jobs()) == {"done", "ready"}

@@ -177,9 +177,9 @@ def test_a_job_whose_worker_was_still_starting_when_the_run_was_stopped_has_not_
         pool.on_event = look
 
     stopped, pool = run_pool(
-        tmp_path, new_job("empty"), call="late:execute", prepare=prepare, leave=lambda: bool(handed_out), grace=0.0
+        tmp_path, new_job("empty"), call="late:execute", prepare=prepare, drain=lambda: bool(handed_out), grace=0.0
     )
-    assert stopped is Stopped.LEAVE
+    assert stopped is Stopped.DRAIN
     assert "job.interrupted" in pool.names()
     job = Rows(tmp_path).job("empty")
     assert (job.state, job.interruptions) == ("ready", 0)

@@ -101,7 +101,7 @@ def test_transparency_is_laid_on_white_and_told(tmp_path: Path, second: tuple[in
     _, colours = shown(drafts)
     if told:
         assert min(colours[0]) > 250
-    assert any("transparency was laid on white in loop.mp4" in each for each in drafts.warnings) is told
+    assert any("transparency was flattened onto white in loop.mp4" in each for each in drafts.warnings) is told
 
 
 def test_the_same_picture_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -348,9 +348,9 @@ def test_a_click_stays_at_its_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sound", "warning"),
     [
-        ("anullsrc=d=2:r=48000", "the recording is silent throughout"),
-        ("sine=440:d=2:r=48000,volume=30dB", r"the recording clips: [\d]+ samples at full scale"),
-        ("aevalsrc='if(lt(t,8),0.3*sin(880*PI*t),0)':d=30:s=8000", "the recording is silent from 8 s on, of 30 s"),
+        ("anullsrc=d=2:r=48000", "the audio is silent throughout"),
+        ("sine=440:d=2:r=48000,volume=30dB", r"the audio clips: [\d]+ samples at full scale"),
+        ("aevalsrc='if(lt(t,8),0.3*sin(880*PI*t),0)':d=30:s=8000", "the audio is silent from 8 s on, of 30 s"),
     ],
 )
 def test_silence_and_clipping_are_told(sound: str, warning: str, tmp_path: Path) -> None:
@@ -363,7 +363,7 @@ def test_floating_point_sound_over_full_scale_is_told(tmp_path: Path) -> None:
     sound = "aevalsrc=2*sin(880*PI*t):d=1:s=48000"
     source = make(tmp_path / "a.wav", "-f", "lavfi", "-i", sound, "-c:a", "pcm_f32le")
     assert render(source, target("m4a", 1)).drafts.warnings == (
-        "the recording goes 6.0 dB over full scale: players may clip it",
+        "the audio exceeds full scale by 6.0 dB: players may clip it",
     )
 
 
@@ -383,5 +383,5 @@ def test_a_recording_that_changes_its_channels_stays_in_time(format: str, tmp_pa
     source = tmp_path / "a.mp3"
     source.write_bytes(b"".join(part.read_bytes() for part in parts))
     made = render(source, target(format, 2))
-    assert "the recording changes its channels or its rate in the middle: it was made uniform" in made.drafts.warnings
+    assert "the audio changes its channels or its sample rate: it was made uniform" in made.drafts.warnings
     assert decoded_length(made.files[0]) == pytest.approx(6.1, abs=0.15)

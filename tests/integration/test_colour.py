@@ -17,7 +17,7 @@ needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CO
 needs_heif = pytest.mark.skipif(not fallback.has("pillow_heif"), reason="the extra [heic] is not installed")
 needs_jxl = pytest.mark.skipif(not fallback.has("pillow_jxl"), reason="the extra [jxl] is not installed")
 P3, BT2020, SRGB_CURVE, PQ, HLG, LINEAR = 12, 9, 13, 16, 18, 8
-TOLD = "HDR ({}) toned down: variants are standard range"
+TOLD = "HDR ({}) tone-mapped: variants are standard range"
 
 
 def with_points(png: bytes, primaries: int, transfer: int) -> bytes:

@@ -150,7 +150,7 @@ def test_an_animation_is_cut_at_one_place_in_all_its_frames(tmp_path: Path, name
 def test_a_cut_of_many_frames_needs_little_memory(tmp_path: Path) -> None:
     moving(tmp_path / "in.gif", 600)
     code = (
-        "import sys; from pathlib import Path; import pictures as t\n"
+        "import sys; from pathlib import Path; from support import pictures as t\n"
         "from mediactl.outputs.tables import ImageOutput as I\n"
         "t.render(Path(sys.argv[1]), I(name='a', width=60, height=40, fit='cover', position='top'))\n"
         "(line,) = [line for line in open('/proc/self/status') if line.startswith('VmHWM')]\n"

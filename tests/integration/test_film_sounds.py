@@ -158,7 +158,7 @@ def test_a_sound_that_changes_its_channels_stays_in_time(late: float, tmp_path: 
     film = tmp_path / "a.ts"
     film.write_bytes(b"".join(part.read_bytes() for part in parts))
     files, warnings = encoded(film, AudioRequest(0, 128, 2), AudioRequest(0, 64, 1))
-    assert "the sound changes its channels or its rate in the middle: it was made uniform" in warnings
+    assert "the audio changes its channels or its sample rate: it was made uniform" in warnings
     for file in files:
         channel = samples(file)[0]
         assert len(channel) / 48_000 == pytest.approx(6.0, abs=0.15)

@@ -511,7 +511,7 @@ def test_what_was_written_is_looked_at_again(tmp_path: Path) -> None:
     photo(50, 40).save(other, "PNG")
     save.save(right.getvalue(), target, file)
     for data in (wrong.getvalue(), other.getvalue(), right.getvalue()[:-20], b""):
-        with pytest.raises(JobFailed, match=r"w50\.jpg is not what was asked for"):
+        with pytest.raises(JobFailed, match=r"w50\.jpg: invalid output"):
             save.save(data, target, file)
         assert not os.path.exists(file)
 
@@ -576,7 +576,7 @@ needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CO
 WORKER = """
 import os, sys
 from pathlib import Path
-import pictures as t
+from support import pictures as t
 for line in sys.stdin:
     path, folder = map(Path, eval(line))
     os.chdir(folder)

@@ -63,7 +63,7 @@ def test_peaks_without_room_are_limited_and_told(tmp_path: Path) -> None:
     before = measured(source)
     made = render(source, target("m4a", -12.0, 1), target("opus", -12.0, 1))
     (warning,) = made.drafts.warnings
-    assert warning.startswith("the recording has peaks that left no room for ")
+    assert warning.startswith("the audio has peaks without headroom for ")
     for draft, file in zip(made.drafts.files, made.files, strict=True):
         assert before.integrated + 2 < measured(file).integrated == pytest.approx(-12.0, abs=0.5)
         assert measured(file).peak == pytest.approx(loudness.PEAK, abs=1.0)
@@ -74,7 +74,7 @@ def test_what_is_little_but_peaks_stays_quieter_and_that_is_told(tmp_path: Path)
     source = make(tmp_path / "a.wav", "-f", "lavfi", "-i", CLICKS.format(level=0.01, click=0.9))
     made = render(source, target("m4a", -10.0, 1))
     assert len(made.drafts.warnings) == 2
-    assert "LU quieter than asked for" in made.drafts.warnings[1]
+    assert "LU quieter than requested" in made.drafts.warnings[1]
 
 
 def test_limiting_moves_nothing(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_silence_and_snippets_are_left_as_they_are(sound: str, tmp_path: Path) -
     made = render(
         make(tmp_path / "a.wav", "-f", "lavfi", "-i", sound), target("m4a", -16.0, 1), target("opus", -16.0, 1)
     )
-    wanted = "the recording is silent, or too short or too quiet to be measured: its loudness was left as it is"
+    wanted = "the audio is silent, or too short or too quiet to be measured: its loudness is unchanged"
     assert wanted in made.drafts.warnings
     assert len(made.files) == 2
 

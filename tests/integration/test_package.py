@@ -258,7 +258,7 @@ def test_what_is_no_track_is_told_so(clips: Path, tmp_path: Path) -> None:
     shutil.copy(clips / "piece0.mp4", tmp_path / "plain.mp4")
     os.truncate(cut, os.path.getsize(cut) - 100)
     for name in ("plain.mp4", "cut.mp4"):
-        with pytest.raises(JobFailed, match=f"{name}: is no CMAF track: "):
+        with pytest.raises(JobFailed, match=f"{name}: not a CMAF track: "):
             fragments.read(bytes(tmp_path / name))
 
 

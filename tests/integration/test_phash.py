@@ -10,7 +10,7 @@ import pytest
 
 from mediactl.admin.duplicates import DISTANCE
 from mediactl.assets.document import Appearance
-from mediactl.media.image.fingerprint import fit, look_of
+from mediactl.media.image.fingerprint import appearance_of, fit
 from mediactl.media.image.vips import pyvips
 
 FAR = 16
@@ -31,7 +31,7 @@ def small(picture: Any, longest: int) -> Any:
 
 
 def bits(picture: Any) -> int:
-    return int(look_of(picture).phash, 16)
+    return int(appearance_of(picture).phash, 16)
 
 
 def apart(one: Any, other: Any) -> int:
@@ -41,7 +41,7 @@ def apart(one: Any, other: Any) -> int:
 def colour(*stripes: tuple[int, tuple[int, ...]]) -> str:
     """The dominant colour of a picture of plain stripes, each so many pixels wide."""
     parts = [pyvips.Image.black(width, 40, bands=3) + rgb for width, rgb in stripes]
-    return look_of(_joined(parts)).colour
+    return appearance_of(_joined(parts)).colour
 
 
 def _joined(parts: list[Any]) -> Any:
@@ -80,7 +80,7 @@ def test_a_photo_turned_by_its_exif_has_the_hash_of_the_upright_one(corpus: Path
 @pytest.mark.parametrize("level", [0, 77, 255])
 def test_a_plain_picture_has_no_hash(level: int) -> None:
     plain = (pyvips.Image.black(50, 30, bands=3) + level).cast("uchar").copy(interpretation="srgb")
-    look = look_of(plain.copy_memory())
+    look = appearance_of(plain.copy_memory())
     assert look == Appearance(look.placeholder, "#" + 3 * f"{level:02x}", "")
 
 
@@ -100,18 +100,18 @@ def test_what_cannot_be_seen_has_no_colour() -> None:
     green = pyvips.Image.black(64, 64, bands=3).linear(1, [0, 200, 0])
     holes = (pyvips.Image.xyz(64, 64)[0] >= 16).ifthenelse(0, 255)
     picture = green.bandjoin(holes).cast("uchar").copy(interpretation="srgb").copy_memory()
-    assert look_of(picture).colour == "#00c800"
+    assert appearance_of(picture).colour == "#00c800"
     invisible = green.bandjoin(0).cast("uchar").copy(interpretation="srgb").copy_memory()
-    assert look_of(invisible).colour == "#ffffff"
+    assert appearance_of(invisible).colour == "#ffffff"
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 900), (900, 1), (2, 3), (33, 31)])
 def test_pictures_of_any_size_have_a_look(width: int, height: int) -> None:
     noise = pyvips.Image.gaussnoise(width, height, seed=1).cast("uchar").copy(interpretation="b-w")
-    look = look_of(noise.copy_memory())
+    look = appearance_of(noise.copy_memory())
     assert look.placeholder and look.colour.startswith("#") and len(look.phash) in (0, 16)
 
 
 def test_equal_pictures_have_equal_looks(corpus: Path) -> None:
     file = corpus / "photos/jolla.jpg"
-    assert look_of(photo(file)) == look_of(photo(file))
+    assert appearance_of(photo(file)) == appearance_of(photo(file))

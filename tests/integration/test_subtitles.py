@@ -134,7 +134,7 @@ def test_a_track_without_words_is_a_valid_file_and_told(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mkv", "-i", str(tmp_path / "a.srt"), "-c:v", "libx264", "-c:s", "srt")
     texts, warnings = rendered(path, 0)
     assert texts == ["WEBVTT\n"]
-    assert warnings == ["subtitle track 1 holds no text"]
+    assert warnings == ["subtitle stream 1 holds no text"]
 
 
 def test_bytes_that_are_no_text_do_not_fail_the_film(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_pictures_of_text_cannot_become_webvtt(tmp_path: Path) -> None:
     with path.open("rb") as file:
         found = streams.inspect(file.fileno(), "mkv", Limits())
     assert [(text.codec, text.text) for text in found.info.texts] == [("dvd_subtitle", False)]
-    with pytest.raises(JobFailed, match="subtitle track 1 is not one of text"):
+    with pytest.raises(JobFailed, match="subtitle stream 1 is not text"):
         rendered(path, 0)
 
 

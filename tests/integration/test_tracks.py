@@ -71,11 +71,11 @@ def test_only_what_no_target_holds_is_left_out(rich: Path) -> None:
     sounds = [of("sound", track=number, bitrate=128, channels=2) for number in (0, 1)]
     texts = [of("text", track=number) for number in (0, 1)]
     assert render.left_out(found, [poster]) == []
-    assert render.left_out(found, [mp4]) == ["left out: 1 sound track, 2 subtitle tracks"]
-    assert render.left_out(found, [stream, *sounds]) == ["left out: 2 subtitle tracks"]
+    assert render.left_out(found, [mp4]) == ["left out: 1 audio stream, 2 subtitle streams"]
+    assert render.left_out(found, [stream, *sounds]) == ["left out: 2 subtitle streams"]
     assert render.left_out(found, [stream, *sounds, *texts]) == []
-    assert render.left_out(found, [mp4, sounds[1], texts[0]]) == ["left out: 1 sound track, 1 subtitle track"]
-    assert render.left_out(found, [of("video", sound=False), texts[0], texts[1]]) == ["left out: 2 sound tracks"]
+    assert render.left_out(found, [mp4, sounds[1], texts[0]]) == ["left out: 1 audio stream, 1 subtitle stream"]
+    assert render.left_out(found, [of("video", sound=False), texts[0], texts[1]]) == ["left out: 2 audio streams"]
 
 
 def test_an_mp4s_track_names_are_titles_and_its_handlers_names_are_not(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_a_silent_film_stays_silent(tmp_path: Path) -> None:
 
 
 def test_a_film_without_pictures_is_refused_with_that_reason(tmp_path: Path) -> None:
-    with pytest.raises(RejectedInput, match="no film track"):
+    with pytest.raises(RejectedInput, match="no video stream"):
         render(make(tmp_path / "sound.mp4", *TONE), film_target(160, 120))
 
 
@@ -255,7 +255,7 @@ def test_tracks_that_are_left_out_are_named(plain: Path, tmp_path: Path) -> None
     made = render(many)
     assert made.info.subtitles == ("subrip",)
     assert [track.language for track in made.info.audio][1] == "fra"
-    assert made.drafts.warnings == ("left out: 1 sound track, 1 subtitle track",)
+    assert made.drafts.warnings == ("left out: 1 audio stream, 1 subtitle stream",)
     with made.container() as container:
         assert len(container.streams.audio) == 1
 
@@ -335,7 +335,7 @@ def test_a_film_whose_second_half_is_garbage_is_never_half_done(tmp_path: Path) 
     content = bytearray(whole.read_bytes())
     content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
     whole.write_bytes(content)
-    with pytest.raises(RejectedInput, match=r"the film is broken after 0\.\d s of 1\.0 s|cannot be decoded"):
+    with pytest.raises(RejectedInput, match=r"the video is broken after 0\.\d s of 1\.0 s|cannot be decoded"):
         render(whole, film_target(160, 120))
 
 

@@ -132,7 +132,7 @@ class Service:
         done = Settled(UploadStatus.DONE, "token", "etag", MARK)
         return Sent(SentStatus.SENT, done, COUNT, "etag", what.get("report", 0))
 
-    def leave(self, seconds: float) -> None:
+    def drain(self, seconds: float) -> None:
         """Let those end that wait for it."""
         self._left.set()
 

@@ -122,7 +122,7 @@ def test_a_strangers_object_is_left_alone_or_replaced_as_asked(tmp_path: Path, s
         foreign(store)
         sent = run(task_of(path, if_exists=policy, seen=seen), store, journal := Journal())
         assert sent.status is SentStatus.CONFLICT
-        assert "did not put there" in sent.reason
+        assert "another program's object" in sent.reason
         assert store.objects[KEY][0] == b"theirs"
         assert not store.uploads
         assert journal.state.status is UploadStatus.CONFLICT

@@ -1,4 +1,4 @@
-"""Cover art: taken out of a recording and drawn anew, so that nothing but pixels goes into an output."""
+"""Cover art: extracted from an audio file and re-encoded, so that nothing but pixels goes into an output."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from mediactl.media.inspect import demux, describe
 from mediactl.model.media import Limits
 
 SIDE = 1_000
-"""Pixels of the longer side at most: what players show full screen on a phone."""
+"""Pixels of the longer side at most: what players show in full screen on a phone."""
 _FORMATS = {"mjpeg": "jpeg", "png": "png", "webp": "webp", "gif": "gif", "bmp": "bmp"}
-"""What libav takes attached pictures for, by their first bytes, and what we call it."""
+"""libav's name of an attached picture's codec, and our name of the format."""
 _QUALITY = 85
 _LARGEST = 64 << 20
-"""Bytes of a picture that is looked at."""
+"""Bytes of an attached picture that is read."""
 
 
 class Cover(msgspec.Struct, frozen=True):
-    """A picture to be put into sound files."""
+    """An image to be embedded into audio files."""
 
     jpeg: bytes
     width: int
     height: int
 
 
-def drawn(fd: int, limits: Limits) -> Cover | None:
-    """A recording's front cover as a JPEG of at most ``SIDE`` pixels, upright, sRGB, without any metadata; None when it
-    has none that can be read."""
+def extracted(fd: int, limits: Limits) -> Cover | None:
+    """Return the front cover as a JPEG of at most ``SIDE`` pixels, upright, sRGB, without any metadata.
+
+    None when there is none that can be decoded.
+    """
     found = _front(fd, limits)
     if found is None:
         return None
@@ -55,7 +57,7 @@ def drawn(fd: int, limits: Limits) -> Cover | None:
 
 
 def _front(fd: int, limits: Limits) -> tuple[str, bytes] | None:
-    """Format and file of the picture that is called the front cover, else of the first one."""
+    """Return format and content of the attached picture called the front cover, else of the first one."""
     images: dict[int, tuple[str, bytes]] = {}
     with demux.opened(fd, limits) as container:
         attached = [

@@ -1,9 +1,9 @@
-"""Loudness by EBU R128: measured in a first pass, then brought to a target, the dynamics untouched if that can be.
+"""Loudness by EBU R128: measured in a first pass, then normalised, with untouched dynamics where possible.
 
-The gain is one number for the whole sound ("linear"). Where its true peak would then go over the ceiling, peaks are
-limited, which is told. ffmpeg's loudnorm is not used: its first pass takes six times ebur128's time for the same
-numbers, and its dynamic mode changes the whole sound where only peaks are in the way (music that lacked 0.3 dB of room
-came out 0.9 LU too loud, its loudness range 2.5 LU of 4.2; limited, 0.1 LU too quiet and 4.1 LU).
+The gain is one number for the whole stream ("linear"). Where its true peak would then exceed the ceiling, peaks are
+limited, with a warning. ffmpeg's loudnorm is not used: its first pass takes six times ebur128's time for the same
+numbers, and its dynamic mode changes the whole stream where only peaks exceed the ceiling (music that lacked 0.3 dB of
+headroom came out 0.9 LU too loud, its loudness range 2.5 LU of 4.2; limited, 0.1 LU too quiet and 4.1 LU).
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from mediactl.media.inspect.streams import InputAudio
 from mediactl.model.media import Limits
 
 PEAK = -1.5
-"""dBTP that nothing may go over: EBU R128 says -1, lossy encoders overshoot by some tenths."""
+"""dBTP that nothing may exceed: EBU R128 allows -1, lossy encoders overshoot by some tenths."""
 _QUIETEST = -65.0
-"""LUFS below which nothing is brought up: ITU-R BS.1770 gates at -70, and it would be noise."""
+"""LUFS below which nothing is amplified: ITU-R BS.1770 gates at -70, and it would be noise."""
 _OVERSAMPLED = 192_000
 """Samples a second at which peaks are limited: four times 48 kHz, as BS.1770 measures true peaks."""
 _ATTACK, _RELEASE = 5, 50
 """Milliseconds: ffmpeg's own defaults."""
 _CLOSE = 1.0
-"""LU that go unmentioned where peaks were limited, which takes away some."""
+"""LU of difference without a warning where peaks were limited, which takes away some."""
 
 
 class Loudness(msgspec.Struct, frozen=True):
-    """What was measured of a whole sound, as it will be encoded."""
+    """What was measured of a whole stream, mixed as it will be encoded."""
 
     integrated: float
     """LUFS; -70: nothing of it passes the gate."""
@@ -47,14 +47,14 @@ class Loudness(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """How a sound is brought to its target."""
+    """How a stream is normalised to its target."""
 
     gain: float = 0.0
     """dB for all of it."""
     dynamic: bool = False
     """Whether peaks are limited after it."""
     remark: str = ""
-    """What a person should know, "" if nothing."""
+    """A warning, "" if none."""
 
 
 def measure(
@@ -68,12 +68,12 @@ def measure(
     folder: bytes,
     report: Report,
 ) -> Loudness:
-    """Loudness of a sound track mixed to so many channels. Raises RejectedInput, JobFailed or MachineBlocked."""
+    """Return the loudness of a stream mixed to so many channels. Raises RejectedInput, JobFailed or MachineBlocked."""
     stream = mixdown.mixed(mixdown.straight(command.source(fd, threads), audio), encoder, channels)
     stream = stream.filter("ebur128", peak="true", framelog="quiet")
     try:
         lines = process.run(
-            # Its summary is no error; ``run`` asks for errors alone.
+            # Its summary is no error, and ``run`` asks for errors alone.
             ["-loglevel", "level+info", "-nostats", *command.arguments(nothing(stream, limits), threads=threads)],
             input_fd=fd,
             folder=folder,
@@ -87,36 +87,36 @@ def measure(
 
 
 def nothing(stream: Any, limits: Limits) -> Any:
-    """An output node that takes a stream and writes nothing."""
+    """Return an output node that takes a stream and writes nothing."""
     return command.output([stream], b"nothing", "null", limits)
 
 
 def parsed(lines: str) -> Loudness:
-    """The numbers of ebur128's summary. Raises JobFailed when there is none."""
+    """Return the numbers of ebur128's summary. Raises JobFailed when there is none."""
     summary = lines[lines.rfind("Integrated loudness:") :]
     found = [
         re.search(rf"\b{name}:\s+(-?inf|nan|-?[\d.]+) {unit}", summary)
         for name, unit in (("I", "LUFS"), ("Threshold", "LUFS"), ("LRA", "LU"), ("Peak", "dBFS"))
     ]
     if not all(found):
-        raise JobFailed("the loudness could not be measured: this ffmpeg's ebur128 says nothing that is understood")
+        raise JobFailed("the loudness cannot be measured: unexpected output of this ffmpeg's ebur128 filter")
     integrated, threshold, range_, peak = (float(match[1]) for match in found if match)
     return Loudness(integrated, threshold, range_, peak)
 
 
 def change(measured: Loudness, target: float) -> Change:
-    """What brings a sound to ``target`` LUFS. Pure."""
+    """Return what normalises a stream to ``target`` LUFS."""
     if not measured.integrated > _QUIETEST:
-        return Change(remark="is silent, or too short or too quiet to be measured: its loudness was left as it is")
+        return Change(remark="is silent, or too short or too quiet to be measured: its loudness is unchanged")
     gain = target - measured.integrated
     if measured.peak + gain <= PEAK:
         return Change(gain)
     over = measured.peak + gain - PEAK
-    return Change(gain, True, f"has peaks that left no room for {gain:+.1f} dB: they were limited, by {over:.1f} dB")
+    return Change(gain, True, f"has peaks without headroom for {gain:+.1f} dB: they were limited by {over:.1f} dB")
 
 
 def changed(stream: Any, how: Change) -> Any:
-    """The sound at its new loudness; where peaks were limited, at another rate."""
+    """Return the stream at its new loudness; where peaks were limited, at another sample rate."""
     stream = stream.filter("volume", volume=f"{how.gain:.2f}dB", precision="float") if how.gain else stream
     if not how.dynamic:
         return stream
@@ -125,6 +125,6 @@ def changed(stream: Any, how: Change) -> Any:
 
 
 def shortfall(made: Loudness, target: float) -> str:
-    """What is to be told of a sound whose peaks were limited, measured again; "" if nothing."""
+    """Return a warning about a stream whose peaks were limited, measured again; "" if none."""
     less = target - made.integrated
-    return f"is {less:.1f} LU quieter than asked for: there is little in it but peaks" if less > _CLOSE else ""
+    return f"is {less:.1f} LU quieter than requested: it consists of little but peaks" if less > _CLOSE else ""

@@ -1,7 +1,7 @@
-"""InputAudio tracks as ffmpeg filters and outputs; the sound of films: each track encoded once, whole, in its own file.
+"""Audio streams as ffmpeg filters and outputs; the audio of videos: each stream encoded once, whole, in its own file.
 
 All filters of one run must be in one graph: given several (``-af`` for each output), ffmpeg 9 deadlocks on some
-sounds with gaps. ffmpeg-python makes one graph of all nodes of a run, so nodes are what is passed around here.
+streams with gaps. ffmpeg-python makes one graph of all nodes of a run, so nodes are what is passed around here.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-"""Samples a second that every AAC decoder knows (ISO/IEC 14496-3, table 1.18, up to what browsers are tested with)."""
+"""Sample rates that every AAC decoder supports (ISO/IEC 14496-3, table 1.18, up to what browsers are tested with)."""
 _OPUS_RATE = 48_000
 _AAC_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1")
-"""By number of channels: those of ISO/IEC 14496-3, table 1.19, where there is one; 6.1 takes a PCE."""
+"""By number of channels: those of ISO/IEC 14496-3, table 1.19, where there is one; 6.1 needs a PCE."""
 _OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 """The same for mapping family 1 (RFC 7845, section 5.1.1.2)."""
 _CUT = 0.2
-"""Seconds of sound behind the end of a film that go unmentioned."""
+"""Seconds of audio after the end of a video that are cut off without a warning."""
 _OFF = 0.005
-"""Seconds that a sound may be off before it is brought back; stamps in milliseconds are half of one off."""
+"""Seconds that audio may be off before it is resynchronised; timestamps in milliseconds are half of one off."""
 _CATCHING_UP = 240
-"""Samples a second that it may be played faster or slower by: one in two hundred, a twelfth of a semitone."""
+"""Samples a second that it may be stretched or squeezed by: one in two hundred, a twelfth of a semitone."""
 _LAST_PACKET = 0.03
-"""Seconds that a track's last packet may reach beyond the sound: 1024 samples at 44.1 kHz are 23 ms."""
+"""Seconds that a stream's last packet may extend beyond the audio: 1024 samples at 44.1 kHz are 23 ms."""
 
 
 class AudioRequest(msgspec.Struct, frozen=True):
-    """One sound track to be encoded for a film."""
+    """One audio stream to be encoded for a video."""
 
     ordinal: int
     """Which of ``MediaInfo.audio``."""
@@ -49,13 +49,13 @@ class AudioRequest(msgspec.Struct, frozen=True):
 
 
 def wanted(found: Streams, targets: Sequence[Target]) -> tuple[AudioRequest, ...]:
-    """The distinct sound tracks that these targets ("video" with sound, "sound") are put together from."""
+    """Return the distinct audio streams that these targets are muxed from."""
     each = (of_target(found, target) for target in targets)
     return tuple(dict.fromkeys(audio for audio in each if audio))
 
 
 def of_target(found: Streams, target: Target) -> AudioRequest | None:
-    """The sound track that a target holds; None when it holds none."""
+    """Return the audio stream that a target contains; None when it contains none."""
     params = target.params
     if target.operation == "sound":
         return AudioRequest(int(params["track"]), int(params["bitrate"]), int(params["channels"]))
@@ -68,12 +68,12 @@ def of_target(found: Streams, target: Target) -> AudioRequest | None:
 def video_audio(
     source: Any, found: Streams, wanted: Sequence[AudioRequest], paths: Mapping[AudioRequest, bytes], limits: Limits
 ) -> list[Any]:
-    """Output nodes for a run that reads ``source``: each wanted sound as AAC in an MP4 (.m4a) of its own at its place.
+    """Return output nodes for a run that reads ``source``: each requested stream as AAC in an MP4 (.m4a) of its own.
 
-    Each begins at 0 of the film; gaps are silence, and so is what is missing up to the film's end, whether it never was
-    there or cannot be decoded; what goes on behind the end of track and film is cut off (``checked`` tells).
+    Each begins at 0 of the video. Gaps become silence, and so does what is missing up to the video's end, whether it
+    never existed or cannot be decoded; what continues after the end of both is cut off (``checked`` warns).
 
-    Raises JobFailed when a wanted track is none that can be played.
+    Raises JobFailed when a requested stream cannot be played.
     """
     outputs = []
     for ordinal, several in _by_track(wanted).items():
@@ -99,7 +99,7 @@ def encode_audio(
     folder: bytes,
     report: Report,
 ) -> list[str]:
-    """The same in a run of its own, for a job that makes only the sound of a film. Returns ffmpeg's complaints.
+    """Do the same in a run of its own, for a job that makes only the audio of a video. Return ffmpeg's error lines.
 
     Raises RejectedInput, JobFailed or MachineBlocked.
     """
@@ -107,7 +107,7 @@ def encode_audio(
     expected = max(_playable(found, each.ordinal).end for each in wanted)
     try:
         return process.run(
-            # However much of a sound is broken, a film is worth having; ffmpeg gives up at two thirds of the packets.
+            # A video is worth having even if its audio is damaged; ffmpeg would give up at two thirds of the packets.
             ["-max_error_rate", "1", *command.arguments(*outputs, threads=threads)],
             input_fd=fd,
             folder=folder,
@@ -130,19 +130,19 @@ def checked(
     threads: int = 1,
     report: Report = lambda _: None,
 ) -> list[str]:
-    """Warnings about the sounds of a film that were just written, after each was opened again.
+    """Return warnings about the audio files of a video that were just written, after each was opened again.
 
-    A sound that breaks off does not make a film useless: it is a warning. Raises JobFailed when a file is not what
-    was wanted. ``damaged``: whether ffmpeg complained of the source. ``fd``: the film, with which a sound that changes
-    its channels in the middle, as television does, is made anew; without it such a sound is a failure.
+    Audio that ends early does not make a video useless: it is a warning. Raises JobFailed when a file is invalid.
+    ``damaged``: whether ffmpeg reported errors in the source. ``fd``: the video, from which a stream that changes its
+    channels in the middle, as television does, is encoded again; without it such a stream is a failure.
     """
     warnings: list[str] = []
     for ordinal, several in _by_track(wanted).items():
         audio = _playable(found, ordinal)
-        what = "the sound" if len(found.audios) == 1 else f"sound track {ordinal + 1}"
+        what = "the audio" if len(found.audios) == 1 else f"audio stream {ordinal + 1}"
         if fd is not None and any(resync.jumps(paths[each]) for each in several):
             _resynced(fd, found, several, paths, threads, limits, report)
-            warnings.append(f"{what} changes its channels or its rate in the middle: it was made uniform")
+            warnings.append(f"{what} changes its channels or its sample rate: it was made uniform")
         measured = statistics.measured(paths[several[0]], audio.stream.sample_rate, audio.stream.channels)
         if measured:
             warnings += statistics.remarks(measured, what)
@@ -153,7 +153,7 @@ def checked(
                 )
         end = max(audio.end, found.video.end if found.video else 0.0)
         if measured and measured.end - end > _CUT:
-            warnings.append(f"{what} lasts {measured.end:.2f} s, the film {end:.2f} s: the rest of it is cut off")
+            warnings.append(f"{what} lasts {measured.end:.2f} s, the video {end:.2f} s: the rest is cut off")
         for each in several:
             _check(each, paths[each], end, limits)
     return warnings
@@ -168,12 +168,12 @@ def _resynced(
     limits: Limits,
     report: Report,
 ) -> None:
-    """Make the files of one track anew."""
+    """Encode the files of one stream again."""
     audio, folder = _playable(found, wanted[0].ordinal), os.path.dirname(paths[wanted[0]])
     stream = source = command.source(fd, threads)
     stream = mixed(source[str(audio.index)].filter("aresample", **{"async": 1}), "aac", wanted[0].channels)
     with resync.uniform(fd, stream, audio, paths[wanted[0]], threads, limits, report) as (other, index, start):
-        # Its own start is where the track begins in the film.
+        # Its own start is where the stream begins in the video.
         source = command.source(other, threads, itsoffset=f"{start:.6f}")
         moved = msgspec.structs.replace(audio, index=index)
         outputs = video_audio(source, msgspec.structs.replace(found, audios=(moved,)), wanted, paths, limits)
@@ -182,22 +182,22 @@ def _resynced(
 
 
 def forget(paths: Mapping[AudioRequest, bytes]) -> None:
-    """Remove what lies beside the places, of a run that failed."""
+    """Remove temporary files beside the outputs, of a run that failed."""
     for path in paths.values():
         statistics.forget(path)
 
 
 def straight(source: Any, audio: InputAudio) -> Any:
-    """The sound track of an ffmpeg-python input: it begins at 0, gaps are silence, overlaps are cut.
+    """Return the audio stream of an ffmpeg-python input so that it begins at 0, without gaps and overlaps.
 
-    What is less than a tenth of a second off is brought back by playing it a little faster or slower: small gaps, as
-    joined recordings have them, would else add up to that before anything is done.
+    Gaps become silence. What is less than a tenth of a second off is resynchronised by stretching: small gaps, as in
+    concatenated recordings, would otherwise add up to that before anything is done.
     """
     return source[str(audio.index)].filter("aresample", **{"async": _CATCHING_UP, "min_comp": _OFF, "first_pts": 0})
 
 
 def split(stream: Any, count: int) -> list[Any]:
-    """A sound ``count`` times."""
+    """Return a stream ``count`` times."""
     if count == 1:
         return [stream]
     several = stream.filter_multi_output("asplit", count)
@@ -205,10 +205,10 @@ def split(stream: Any, count: int) -> list[Any]:
 
 
 def mixed(stream: Any, encoder: str, channels: int) -> Any:
-    """A sound with so many channels in the layout that the encoder knows.
+    """Return a stream with so many channels in a layout that the encoder supports.
 
-    Mixed down as ITU-R BS.775 has it (centre and surround 3 dB lower, no LFE), and so much lower in all that it cannot
-    clip, which libswresample leaves out by itself for floating-point samples.
+    Mixed down by ITU-R BS.775 (centre and surround 3 dB lower, no LFE), and attenuated as a whole so that it cannot
+    clip, which libswresample does not do by itself for floating-point samples.
     """
     layouts = _OPUS_LAYOUTS if encoder == "libopus" else _AAC_LAYOUTS
     stream = stream.filter("aresample", out_chlayout=layouts[channels - 1], rematrix_maxval=1)
@@ -216,7 +216,7 @@ def mixed(stream: Any, encoder: str, channels: int) -> Any:
 
 
 def options(encoder: str, bitrate: int, audio: InputAudio) -> dict[str, Any]:
-    """ffmpeg options that encode a sound track; ``bitrate`` in kbit/s."""
+    """Return the ffmpeg options that encode an audio stream; ``bitrate`` in kbit/s."""
     chosen: dict[str, Any] = {
         "c:a": encoder,
         "b:a": f"{bitrate}k",
@@ -236,29 +236,29 @@ def _by_track(wanted: Sequence[AudioRequest]) -> dict[int, list[AudioRequest]]:
 
 
 def _check(wanted: AudioRequest, path: bytes, end: float, limits: Limits) -> None:
-    name = f"sound track {wanted.ordinal + 1}"
+    name = f"audio stream {wanted.ordinal + 1}"
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         made = verify.verified(fd, name, limits)
     finally:
         os.close(fd)
     if made.video or not made.audio or made.audio.stream.codec != "aac":
-        raise JobFailed(f"{name}: came out with other tracks than asked for")
+        raise JobFailed(f"{name}: invalid output: other streams than requested")
     if made.audio.stream.channels != wanted.channels:
-        raise JobFailed(f"{name}: came out with {made.audio.stream.channels} channels instead of {wanted.channels}")
+        raise JobFailed(f"{name}: invalid output: {made.audio.stream.channels} channels instead of {wanted.channels}")
     if resync.jumps(path):
-        raise JobFailed(f"{name}: came out of step: its channels or its rate change in the middle")
+        raise JobFailed(f"{name}: invalid output: its channels or its sample rate change")
     if abs(made.audio.end - end) > durations.TOLERANCE + _LAST_PACKET:
-        raise JobFailed(f"{name}: came out {made.audio.end:.2f} s long instead of {end:.2f} s")
+        raise JobFailed(f"{name}: invalid output: {made.audio.end:.2f} s instead of {end:.2f} s")
 
 
 def _playable(found: Streams, ordinal: int) -> InputAudio:
     for audio in found.audios:
         if audio.ordinal == ordinal:
             return audio
-    raise JobFailed(f"sound track {ordinal + 1} cannot be played, though it was planned")
+    raise JobFailed(f"audio stream {ordinal + 1} cannot be decoded, though it was planned")
 
 
 def _aac_rate(rate: int) -> int:
-    """The source's rate if AAC has it, else the next higher one, 48 kHz at most."""
+    """Return the source's sample rate if AAC has it, else the next higher one, 48 kHz at most."""
     return next((known for known in _AAC_RATES if known >= rate), _AAC_RATES[-1])

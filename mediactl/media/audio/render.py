@@ -1,7 +1,7 @@
-"""InputAudio: all missing files of a recording in one ffmpeg run, each verified; and what films need for their sound.
+"""Audio: all missing outputs of an audio file in one ffmpeg run, each verified.
 
-AAC in .m4a that plays while it loads, Opus in .opus (Ogg); title, artist and the like, chapters and the cover are kept,
-nothing else is.
+AAC in .m4a that plays while it is downloaded, Opus in .opus (Ogg); title, artist and the like, chapters and the cover
+are kept, nothing else is.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ FORMATS = {
 """A target's format: encoder, codec, ffmpeg's muxer, media type."""
 
 _HOLDING = frozenset({"video", "stream", "sound", "audio"})
-"""Operations whose targets hold tracks."""
+"""Operations whose targets contain streams."""
 _MEASURED, _ENCODED = 0.25, 0.95
-"""Shares of the work that are done by then."""
+"""Fractions of the progress at which measuring and encoding end."""
 _Mix = tuple[str, int, float]
 """Encoder, channels, LUFS."""
 
 
 def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temporary, report: Report) -> Drafts:
-    """Make and verify the "audio" and "waveform" targets of an open recording; drafts come in the order of ``targets``.
+    """Make and verify the "audio" and "waveform" targets of an open file; drafts come in the order of ``targets``.
 
-    Raises RejectedInput when the recording is broken ("broken after 12.3 s of 30.0 s"), JobFailed when ffmpeg failed
-    otherwise or an output is not what was asked for, MachineBlocked when the disk is full.
+    Raises RejectedInput when the source is damaged ("broken after 12.3 s of 30.0 s"), JobFailed when ffmpeg failed
+    otherwise or an output is invalid, MachineBlocked when the disk is full.
     """
     found = streams.inspect(fd, task.source.format, task.limits)
     if found.audio is None:
-        raise RejectedInput("has no sound track that can be decoded")
+        raise RejectedInput("has no audio stream that can be decoded")
     paths = {target.name: temporary(target.name) for target in targets}
     work = _Work(fd, task, found, found.audio, paths)
     try:
@@ -57,18 +57,18 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
 
 
 class _Work:
-    """One recording on its way through ffmpeg."""
+    """The outputs of one audio file."""
 
     def __init__(self, fd: int, task: MakeTask, found: Streams, audio: InputAudio, paths: dict[str, bytes]) -> None:
         self._fd, self._task, self._found, self._audio, self._paths = fd, task, found, audio, paths
         self._first = next(iter(paths.values()))
         self._also: list[tuple[str, bytes]] = []
-        """Files of ours that ffmpeg reads: number one and on of its inputs."""
+        """Files of ours that ffmpeg reads: its inputs from number 1 on."""
         self._warnings = left_out(found, task.targets)
         self._cover: Cover | None = None
 
     def done(self, targets: tuple[Target, ...], report: Report) -> Drafts:
-        """All that is to be made in one run, after a run for each loudness to be measured."""
+        """Make all targets in one run, after a run for each loudness to be measured."""
         files = [target for target in targets if target.operation == "audio"]
         self._read_cover(files)
         changes = self._changes(files, lambda fraction: report(fraction * _MEASURED))
@@ -83,7 +83,7 @@ class _Work:
             stream = mixdown.mixed(
                 source.filter("aresample", **{"async": 1}), "aac", min(8, self._audio.stream.channels)
             )
-            self._warnings.append("the recording changes its channels or its rate in the middle: it was made uniform")
+            self._warnings.append("the audio changes its channels or its sample rate: it was made uniform")
             with resync.uniform(self._fd, stream, self._audio, self._first, self._task.threads, self._task.limits) as (
                 other,
                 index,
@@ -96,7 +96,7 @@ class _Work:
     def _encode(
         self, fd: int, audio: InputAudio, targets: tuple[Target, ...], changes: dict[_Mix, Change], report: Report
     ) -> list[str]:
-        """Write all targets from a track of this file; what ffmpeg complained about."""
+        """Write all targets from a stream of this file; return ffmpeg's error lines."""
         self._also = []
         stream = statistics.measuring(mixdown.straight(command.source(fd, self._task.threads), audio), self._first)
         outputs = []
@@ -119,7 +119,7 @@ class _Work:
             raise diagnosis.cause(error, fd, self._task.limits) from error
 
     def clean(self) -> None:
-        """Leave nothing beside the places."""
+        """Remove temporary files beside the outputs."""
         for _, file in self._also:
             remove_if_there(file)
         for path in self._paths.values():
@@ -131,11 +131,11 @@ class _Work:
     ) -> Drafts:
         audio, drafts = self._audio, []
         if damaged:
-            self._warnings.append("parts of the recording are damaged and may sound wrong")
+            self._warnings.append("parts of the audio are damaged and may sound distorted")
         measured = statistics.measured(self._first, audio.stream.sample_rate, audio.stream.channels)
         if measured:
-            durations.compare("the recording", audio.end, measured.end, 0.0, damaged)
-            self._warnings += statistics.remarks(measured, "the recording")
+            durations.compare("the audio", audio.end, measured.end, 0.0, damaged)
+            self._warnings += statistics.remarks(measured, "the audio")
         for number, target in enumerate(targets, 1):
             path = self._paths[target.name]
             if target.operation == "waveform":
@@ -146,7 +146,7 @@ class _Work:
         return Drafts(tuple(drafts), "", tuple(dict.fromkeys(filter(None, self._warnings))))
 
     def _verified(self, target: Target, damaged: bool, change: Change | None) -> Draft:
-        """The draft of a sound file, opened again: codec, channels, duration, decoded here and there, loudness."""
+        """Return the draft of an audio file, verified: codec, channels, duration, some frames, loudness."""
         encoder, codec, muxer, media_type = FORMATS[str(target.params["format"])]
         channels, path = int(target.params["channels"]), self._paths[target.name]
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -154,22 +154,22 @@ class _Work:
             made = verify.verified(fd, target.name, self._task.limits)
             streamable = muxer != "ipod" or isobmff.is_faststart(fd)
             if made.video or not made.audio or made.audio.stream.codec != codec:
-                raise JobFailed(f"{target.name}: came out with other tracks than asked for")
+                raise JobFailed(f"{target.name}: invalid output: other streams than requested")
             if made.audio.stream.channels != channels:
-                raise JobFailed(f"{target.name}: came out with {made.audio.stream.channels} channels")
+                raise JobFailed(f"{target.name}: invalid output: {made.audio.stream.channels} channels")
             if not streamable:
-                raise JobFailed(f"{target.name}: came out with its index at the end")
+                raise JobFailed(f"{target.name}: invalid output: its index is at the end")
             if change and change.dynamic:
                 reached = self._measured(fd, made.audio, encoder, channels, lambda _: None)
                 if remark := loudness.shortfall(reached, float(target.params["loudness"])):
                     self._warnings.append(f"{target.name} {remark}")
         finally:
             os.close(fd)
-        self._warnings.append(durations.compare("the recording", self._audio.end, made.audio.end, 0.0, damaged))
+        self._warnings.append(durations.compare("the audio", self._audio.end, made.audio.end, 0.0, damaged))
         return Draft(target, path, media_type, duration=made.info.duration)
 
     def _changes(self, files: list[Target], report: Report) -> dict[_Mix, Change]:
-        """What is to be done about the loudness of each different mix."""
+        """Return how the loudness of each different mix has to be changed."""
         mixes = list(dict.fromkeys(_mix(target) for target in files if "loudness" in target.params))
         made: dict[_Mix, Change] = {}
         for number, (encoder, channels, target) in enumerate(mixes):
@@ -181,7 +181,7 @@ class _Work:
             how = loudness.change(measured, target)
             made[encoder, channels, target] = how
             if how.remark:
-                self._warnings.append(f"the recording {how.remark}")
+                self._warnings.append(f"the audio {how.remark}")
         return made
 
     def _measured(self, fd: int, audio: InputAudio, encoder: str, channels: int, report: Report) -> Loudness:
@@ -192,9 +192,9 @@ class _Work:
 
     def _read_cover(self, files: list[Target]) -> None:
         if self._found.cover and any(target.params.get("cover") for target in files):
-            self._cover = cover.drawn(self._fd, self._task.limits)
+            self._cover = cover.extracted(self._fd, self._task.limits)
             if not self._cover:
-                self._warnings.append("left out: the cover art, which cannot be read")
+                self._warnings.append("left out: the cover art, which cannot be decoded")
 
     def _output(self, stream: Any, target: Target, change: Change | None) -> Any:
         encoder, _, muxer, _ = FORMATS[str(target.params["format"])]
@@ -216,7 +216,7 @@ class _Work:
         return command.output([stream], path, muxer, self._task.limits, **chosen)
 
     def _beside(self, format: str, file: bytes, content: bytes) -> int:
-        """Number of a new input with this content."""
+        """Write a file with this content, and return its number as an input."""
         with open(file, "wb") as opened:
             opened.write(content)
         self._also.append((format, file))
@@ -224,13 +224,13 @@ class _Work:
 
 
 def _mix(target: Target) -> _Mix:
-    """What the loudness depends on, and what it is to be."""
+    """Return what the loudness depends on, and its target."""
     encoder = FORMATS[str(target.params["format"])][0]
     return encoder, int(target.params["channels"]), float(target.params.get("loudness", 0.0))
 
 
 def left_out(found: Streams, targets: Sequence[Target]) -> list[str]:
-    """A warning that names the tracks which none of these targets holds; none when no target holds any."""
+    """Return a warning that names the streams which no target contains; none when no target contains any."""
     held = {target.operation for target in targets} & _HOLDING
     if not held:
         return []
@@ -240,10 +240,10 @@ def left_out(found: Streams, targets: Sequence[Target]) -> list[str]:
     read = {int(target.params["track"]) for target in targets if target.operation == "text"}
     kept_cover = any(target.operation == "audio" and target.params.get("cover") for target in targets)
     counts = [
-        (len(found.info.audio) - len(heard), "sound track"),
-        (found.video_count - bool(found.video), "film track"),
-        (len(found.info.texts) - len(read), "subtitle track"),
-        (found.data_count, "data track"),
+        (len(found.info.audio) - len(heard), "audio stream"),
+        (found.video_count - bool(found.video), "video stream"),
+        (len(found.info.texts) - len(read), "subtitle stream"),
+        (found.data_count, "data stream"),
     ]
     parts = [f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count > 0]
     parts += ["the cover art"] if found.cover and not kept_cover else []

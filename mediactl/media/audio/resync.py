@@ -1,7 +1,7 @@
-"""Sounds that change their channels or their rate in the middle, as recordings of television do.
+"""Audio that changes its channels or its sample rate in the middle, as recordings of television do.
 
-At such a change ffmpeg begins its filters anew, and those that fill up from 0 do so a second time: what follows comes
-too late. So such a sound is first written, without any filling, to a lossless file whose properties stay the same.
+At such a change ffmpeg restarts its filters, and those that pad from 0 do so a second time: what follows comes too
+late. So such a stream is first written, without any padding, to a lossless file whose properties stay the same.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _SUFFIX = b".even"
 _FRAME = 1_024
 """Samples of an AAC packet (ISO/IEC 14496-3, section 4.5.2.1.1)."""
 _SPARE = 4
-"""Packets more than its duration takes that a file may have: priming, padding."""
+"""Packets that a file may have beyond its duration: priming, padding."""
 
 
 def jumps(path: bytes) -> bool:
-    """Whether a file of ours (AAC or Opus) has more in it than goes into its time: its filters began anew."""
+    """Return whether a file of ours (AAC or Opus) contains more than its duration: ffmpeg restarted its filters."""
     with av.open(os.fsdecode(path)) as container:
         stream = container.streams.audio[0]
         unit = float(stream.time_base or 0)
@@ -45,8 +45,8 @@ def jumps(path: bytes) -> bool:
 def uniform(
     fd: int, stream: Any, audio: InputAudio, path: bytes, threads: int, limits: Limits, report: Report = lambda _: None
 ) -> Iterator[tuple[int, int, float]]:
-    """A file for the time of the block that holds ``stream``, of an open source: (descriptor, track index, seconds of
-    the source at which it begins). It lies beside ``place``. Raises RejectedInput, JobFailed or MachineBlocked.
+    """Yield a temporary file that contains ``stream`` of an open source: (descriptor, stream index, seconds of the
+    source at which it begins). It is beside ``path``. Raises RejectedInput, JobFailed or MachineBlocked.
     """
     file = path + _SUFFIX
     try:
@@ -55,8 +55,8 @@ def uniform(
         folder = os.path.dirname(path)
         process.run(arguments, input_fd=fd, folder=folder, expected=audio.end, rate=None, report=report)
         with demux.opened(fd, limits) as source:
-            track = source.streams[audio.index]
-            start = max(0.0, float((track.start_time or 0) * (track.time_base or 0)) - (source.start_time or 0) / 1e6)
+            listed = source.streams[audio.index]
+            start = max(0.0, float((listed.start_time or 0) * (listed.time_base or 0)) - (source.start_time or 0) / 1e6)
         other = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
             with av.open(os.fsdecode(file)) as container:

@@ -1,6 +1,6 @@
-"""What is noticed of a sound while it is encoded: how long it really went on, silence, samples at full scale.
+"""Statistics of audio, taken while it is encoded: how long it really lasts, silence, samples at full scale.
 
-Three cheap filters in the encoder's own chain write it to a small file beside the output.
+Three cheap filters in the encoder's own chain write them to a small file beside the output.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import msgspec
 
 from mediactl.core.files import remove_if_there
 
-_SUFFIX = b".heard"
+_SUFFIX = b".stats"
 _BLOCK = 1 << 15
-"""Samples that are judged together: 0.7 s, and 800 kB of lines an hour."""
+"""Samples of a block: 0.7 s, and 800 kB of lines an hour."""
 _SILENT = -70.0
 """dBFS up to which a block is called silent: the absolute gate of ITU-R BS.1770."""
 _FULL = 20 * math.log10(32_766.5 / 32_768)
 """dBFS from which a sample of 16 bits is at full scale."""
 _CLIPPING = 10
-"""Samples at full scale from which it is called clipping: a few are what bringing to full scale leaves."""
+"""Samples at full scale from which it is called clipping: normalising to full scale leaves a few."""
 _OVER = 1.0
-"""dB over full scale that go unmentioned: lossy encoders overshoot that much."""
+"""dB over full scale without a warning: lossy encoders overshoot that much."""
 _LONG = 10.0
-"""Seconds of silence at the end that are worth a word, and a tenth of the whole at least."""
+"""Seconds of silence at the end from which there is a warning, and a tenth of the whole at least."""
 _LINES = re.compile(
     rb"pts_time:(\S+)\s+lavfi\.astats\.Overall\.Peak_level=(\S+)\s+lavfi\.astats\.Overall\.Abs_Peak_count=(\S+)"
     rb"\s+lavfi\.astats\.Overall\.Number_of_samples=(\S+)"
@@ -34,12 +34,12 @@ _LINES = re.compile(
 
 
 class AudioStatistics(msgspec.Struct, frozen=True):
-    """What was noticed of one sound."""
+    """Statistics of one audio stream."""
 
     end: float
     """Seconds from the start to its last sample."""
     loud_end: float
-    """The same, of what is not silent; 0: it is silent throughout."""
+    """The same for its last block that is not silent; 0: it is silent throughout."""
     peak: float
     """dBFS of its highest sample; -inf: digital silence."""
     full: int
@@ -47,7 +47,7 @@ class AudioStatistics(msgspec.Struct, frozen=True):
 
 
 def measuring(stream: Any, path: bytes) -> Any:
-    """The same sound, whose properties will be in a file beside ``place``, which lies in the folder of the run."""
+    """Return the same stream, whose statistics will be in a file beside ``path``, which is in the folder of the run."""
     stream = stream.filter("asetnsamples", n=_BLOCK, p=0)
     measured = "Peak_level+Abs_Peak_count+Number_of_samples"
     stream = stream.filter("astats", metadata=1, reset=1, measure_perchannel="none", measure_overall=measured)
@@ -55,9 +55,9 @@ def measuring(stream: Any, path: bytes) -> Any:
 
 
 def measured(path: bytes, rate: int, channels: int) -> AudioStatistics | None:
-    """What was noticed of the sound with ``rate`` samples a second that was written to ``place``; its file is removed.
+    """Return the statistics of the audio with ``rate`` samples a second written to ``path``; their file is removed.
 
-    None when there is nothing to read: not one sample came.
+    None when there are none: not one sample came.
     """
     try:
         with open(path + _SUFFIX, "rb") as file:
@@ -78,22 +78,22 @@ def measured(path: bytes, rate: int, channels: int) -> AudioStatistics | None:
 
 
 def forget(path: bytes) -> None:
-    """Remove what was noticed, of a run that failed."""
+    """Remove the statistics of a run that failed."""
     remove_if_there(path + _SUFFIX)
 
 
-def remarks(heard: AudioStatistics, what: str) -> list[str]:
-    """Warnings about silence and clipping of ``what`` ("the recording")."""
-    if not heard.loud_end:
+def remarks(measured: AudioStatistics, what: str) -> list[str]:
+    """Return warnings about silence and clipping of ``what`` ("the audio")."""
+    if not measured.loud_end:
         return [f"{what} is silent throughout"]
     found = []
-    quiet = heard.end - heard.loud_end
-    if quiet >= max(_LONG, heard.end / 10):
-        found.append(f"{what} is silent from {heard.loud_end:.0f} s on, of {heard.end:.0f} s")
-    if heard.peak > _OVER:
-        found.append(f"{what} goes {heard.peak:.1f} dB over full scale: players may clip it")
-    elif heard.full >= _CLIPPING:
-        found.append(f"{what} clips: {heard.full} samples at full scale")
+    quiet = measured.end - measured.loud_end
+    if quiet >= max(_LONG, measured.end / 10):
+        found.append(f"{what} is silent from {measured.loud_end:.0f} s on, of {measured.end:.0f} s")
+    if measured.peak > _OVER:
+        found.append(f"{what} exceeds full scale by {measured.peak:.1f} dB: players may clip it")
+    elif measured.full >= _CLIPPING:
+        found.append(f"{what} clips: {measured.full} samples at full scale")
     return found
 
 

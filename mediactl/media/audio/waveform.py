@@ -1,6 +1,6 @@
-"""Peaks of a recording: lowest and highest sample of each of some thousand parts, as JSON or drawn.
+"""Peaks of audio: lowest and highest sample of each of some thousand parts, as JSON or drawn.
 
-ffmpeg's astats finds them at the full rate in the same decode that encodes the sound; Python sees two numbers a part.
+ffmpeg's astats finds them at the full rate in the same decode that encodes the audio; Python sees two numbers a part.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
 COLOUR = (74, 85, 104)
-"""Red, green, blue of what is drawn: a slate that shows on white and on black."""
+"""Red, green, blue of what is drawn: a slate that is visible on white and on black."""
 
 _SUFFIX = b".peaks"
 _BLOCK = 1 << 16
@@ -31,7 +31,7 @@ _LINES = re.compile(rb"lavfi\.astats\.Overall\.Min_level=(\S+)\s+lavfi\.astats\.
 
 
 class Peaks(msgspec.Struct, frozen=True):
-    """Lowest and highest value (-128 to 127) of each part, in turn."""
+    """Lowest and highest value (-128 to 127) of each part, interleaved."""
 
     rate: int
     per_point: int
@@ -40,7 +40,7 @@ class Peaks(msgspec.Struct, frozen=True):
 
 
 def listening(stream: Any, audio: InputAudio, target: Target, path: bytes, limits: Limits) -> Any:
-    """An output node that writes no media, but the peaks of the sound mixed to mono beside ``place``."""
+    """Return an output node that writes no media, but the peaks of the stream mixed to mono beside ``path``."""
     block, _ = _blocks(audio, int(target.params["points"]))
     stream = stream.filter("aresample", out_chlayout="mono", rematrix_maxval=1)
     stream = stream.filter("aformat", sample_fmts="flt", channel_layouts="mono")
@@ -52,7 +52,7 @@ def listening(stream: Any, audio: InputAudio, target: Target, path: bytes, limit
 
 
 def written(target: Target, audio: InputAudio, path: bytes) -> Draft:
-    """The draft of a waveform whose peaks ffmpeg has found. Raises JobFailed, OSError on writing."""
+    """Return the draft of a waveform whose peaks ffmpeg has found. Raises JobFailed, OSError on writing."""
     points = int(target.params["points"])
     found = _found(audio, points, path)
     if target.params["format"] == "png":
@@ -77,12 +77,12 @@ def written(target: Target, audio: InputAudio, path: bytes) -> Draft:
 
 
 def forget(path: bytes) -> None:
-    """Remove what lies beside ``place``, of a run that failed."""
+    """Remove the peaks of a run that failed."""
     remove_if_there(path + _SUFFIX)
 
 
 def _blocks(audio: InputAudio, points: int) -> tuple[int, int]:
-    """Samples of a block, and blocks of a part, so that ``points`` parts hold the whole sound."""
+    """Return samples of a block, and blocks of a part, so that ``points`` parts cover the whole stream."""
     samples = math.ceil(audio.end * audio.stream.sample_rate)
     part = max(1, math.ceil(samples / points))
     several = math.ceil(part / _BLOCK)
@@ -100,17 +100,17 @@ def _found(audio: InputAudio, points: int, path: bytes) -> Peaks:
     data: list[int] = []
     for first in range(0, len(levels), several):
         part = levels[first : first + several]
-        # A sound that is a little longer than it says does not get one more part.
+        # A stream that is a little longer than its header says does not get one more part.
         if len(data) == 2 * points:
             part = [*part, (data.pop(-2), data.pop())]
         data += [min(low for low, _ in part), max(high for _, high in part)]
     if not data:
-        raise JobFailed("not one sample of the sound reached the waveform")
+        raise JobFailed("not one sample of the audio reached the waveform")
     return Peaks(audio.stream.sample_rate, block * several, data)
 
 
 def _level(word: bytes) -> int:
-    """A sample as 8 bits, rounded towards zero, as audiowaveform makes it of 16 bits."""
+    """Return a sample as 8 bits, rounded towards zero, as audiowaveform does it from 16 bits."""
     try:
         return max(-128, min(127, int(float(word) * 128)))
     except (ValueError, OverflowError):
@@ -118,7 +118,7 @@ def _level(word: bytes) -> int:
 
 
 def _drawn(data: list[int], width: int, height: int) -> Any:
-    """A column for each point on a transparent ground, at least one pixel high in the middle."""
+    """Return a column for each point on a transparent ground, at least one pixel high in the middle."""
     from mediactl.media.image.vips import pyvips
 
     pairs = len(data) // 2

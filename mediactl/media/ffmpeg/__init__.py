@@ -1,1 +1,1 @@
-"""The ffmpeg binary: found, asked, run; which encoder makes what."""
+"""The ffmpeg binary: where it is, its command line, its process; which encoder encodes what."""

@@ -17,8 +17,10 @@ VARIABLE = "MEDIACTL_FFMPEG"
 
 
 def find(configured: str | None = None) -> str:
-    """Path of the binary: ``configured`` (a path or a name on PATH), else that of the environment, else the one that
-    imageio-ffmpeg brings, else the one on PATH.
+    """Return the path of the binary.
+
+    That is ``configured`` (a path or a name on PATH), else the environment's, else the one bundled with imageio-ffmpeg,
+    else the one on PATH.
 
     Raises UsageError when the named one does not exist, MachineBlocked when there is none at all.
     """
@@ -27,26 +29,26 @@ def find(configured: str | None = None) -> str:
 
 
 def version(binary: str | None = None) -> str:
-    """Series of the binary, "9.0"; for a development build its whole version word. Raises as ``find``."""
+    """Return the series of the binary, "9.0"; for a development build its whole version word. Raises as ``find``."""
     binary = binary or find()
     word = re.match(r"ffmpeg version (\S+)", _ask(binary, "-version"))
     if not word:
-        raise UsageError(f"{shown(binary)} is no ffmpeg: `-version` names none; set {VARIABLE} to one")
+        raise UsageError(f"{shown(binary)} is not ffmpeg: `-version` names another program; set {VARIABLE} to one")
     return series(word[1])
 
 
 def encoders(binary: str | None = None) -> frozenset[str]:
-    """Names of the encoders that the binary has."""
+    """Return the names of the encoders that the binary has."""
     return _listed(binary or find(), "-encoders")
 
 
 def filters(binary: str | None = None) -> frozenset[str]:
-    """Names of the filters that the binary has."""
+    """Return the names of the filters that the binary has."""
     return _listed(binary or find(), "-filters")
 
 
 def check(needed: set[str], binary: str | None = None) -> None:
-    """Raise UsageError, naming what to do, unless ffmpeg is there, starts, and has every encoder in ``needed``."""
+    """Raise UsageError, naming what to do, unless ffmpeg exists, starts, and has every encoder in ``needed``."""
     path = binary or find()
     if missing := sorted(needed - encoders(path)):
         raise UsageError(
@@ -56,8 +58,8 @@ def check(needed: set[str], binary: str | None = None) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The child's environment: nothing that could make it write reports, use a proxy or load modules; and
-    SVT-AV1, which has a log of its own, tells errors only."""
+    """Return the child's environment: nothing that could make it write reports, use a proxy or load modules; and
+    SVT-AV1, which has a log of its own, reports errors only."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
     return {**kept, "LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1", "SVT_LOG": "1"}
 
@@ -96,5 +98,5 @@ def _ask(binary: str, question: str) -> str:
 
 @functools.cache
 def _listed(binary: str, question: str) -> frozenset[str]:
-    """Second words of the table that ``-encoders`` or ``-filters`` prints: " V....D libx264   description"."""
+    """Return the second column of what ``-encoders`` or ``-filters`` prints: " V....D libx264   description"."""
     return frozenset(re.findall(r"^ [A-Z.|]{2,6} (\w+) +\S", _ask(binary, question), re.MULTILINE))

@@ -1,4 +1,4 @@
-"""The ffmpeg binary that imageio-ffmpeg brings, and the series that a version belongs to. Starts nothing."""
+"""The ffmpeg binary bundled with imageio-ffmpeg, and the series that a version belongs to. Starts nothing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import re
 
 
 def series(word: str) -> str:
-    """The series of a version word: "9.0" for "n9.0.2-17-g2a571b6068", "9.0.2" or "v9.0.2"; other words as they are."""
+    """Return the series of a version: "9.0" for "n9.0.2-17-g2a571b6068", "9.0.2" or "v9.0.2"; others as they are."""
     found = re.match(r"[nv]?(\d+\.\d+)(?!\d)", word)
     return found[1] if found else word
 
 
 def bundled_ffmpeg() -> str | None:
-    """Path of the binary that imageio-ffmpeg brings; None on platforms that it has none for.
+    """Return the path of the binary bundled with imageio-ffmpeg; None on platforms without one.
 
     Looked up by hand: the package's own function starts the binary to see whether it works.
     """

@@ -1,7 +1,7 @@
-"""Which encoder makes a stream: one in software for each codec, hardware where it is asked for and really works.
+"""Which encoder encodes a stream: one in software for each codec, hardware where it is requested and really works.
 
-The options make streams that can be cut and joined: closed groups of pictures, every one begun by a picture that
-decoders may start at, no other key frames than those that are due.
+The options make streams that can be cut and joined: closed groups of pictures, each of which begins with a frame that
+decoders can start at, and no other key frames.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import msgspec
 from mediactl.media.ffmpeg import binary
 
 SOFTWARE = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
-"""Codec -> its encoder in software."""
+"""Codec -> its software encoder."""
 HARDWARE = ("nvenc", "qsv", "vaapi", "videotoolbox")
-"""Kinds of hardware encoders, in the order in which "auto" tries them. ffmpeg names them "h264_nvenc"."""
+"""Kinds of hardware encoders, in the order in which "auto" tries them. ffmpeg calls them "h264_nvenc"."""
 
 _DEVICE = "hw"
-"""Our name for the device that VAAPI frames are sent to."""
+"""Our name for the device that VAAPI frames are uploaded to."""
 _PROBE_TIME = 20
 """Seconds that the encoding of one frame may take; starting a graphics card takes one or two."""
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _X265_THREADS = 2
-"""Frames that x265 works on at once. Fixed: the number decides what comes out."""
+"""Frames that x265 encodes at once. Fixed, since the output depends on it."""
 
 
 class Coder(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Coder(msgspec.Struct, frozen=True):
         return ("-init_hw_device", f"vaapi={_DEVICE}", "-filter_hw_device", _DEVICE) if self.kind == "vaapi" else ()
 
     def fed(self, stream: Any, *, ten_bit: bool = False) -> Any:
-        """A filtered stream in the form that the encoder takes."""
+        """Return a filtered stream in the pixel format that the encoder requires."""
         if self.kind == "software" or self.kind == "videotoolbox":
             return stream
         stream = stream.filter("format", "p010le" if ten_bit else "nv12")
@@ -49,7 +49,7 @@ class Coder(msgspec.Struct, frozen=True):
 
 
 def chosen(codec: str, wanted: str) -> tuple[Coder, str]:
-    """The encoder for ``codec``, and a note that tells when it is not the one that was asked for, else "".
+    """Return the encoder for ``codec``, and a warning when it is not the one that was requested, else "".
 
     ``wanted``: "software", "auto" (hardware that works here, else software) or one of ``HARDWARE``.
     """
@@ -65,33 +65,33 @@ def chosen(codec: str, wanted: str) -> tuple[Coder, str]:
 
 
 def works(coder: Coder) -> bool:
-    """Whether an encoder makes a frame: being in ffmpeg's list says nothing of the machine. Asked once a process."""
+    """Return whether an encoder encodes a frame here: being in ffmpeg's list is not enough. Tried once a process."""
     return coder.name in binary.encoders() and _makes_a_frame(binary.find(), coder)
 
 
 def options(
     coder: Coder, codec: str, *, crf: float, preset: str, maxrate: int, hdr: bool, group: int | None, threads: int
 ) -> dict[str, Any]:
-    """ffmpeg's options for one stream.
+    """Return ffmpeg's options for one stream.
 
     ``group``: frames between key frames; None: they are forced by time. ``maxrate`` in kbit/s, 0: none.
     """
     common: dict[str, Any] = {"c:v": coder.name, "flags:v": "+bitexact", "g": group or _NEVER}
     if maxrate:
-        # Two seconds may be borrowed: what Apple's HLS authoring specification lets peaks differ by, about.
+        # Two seconds of buffer: about the peaks that Apple's HLS authoring specification allows.
         common |= {"maxrate": f"{maxrate}k", "bufsize": f"{2 * maxrate}k"}
     if codec == "hevc":
-        common["tag:v"] = "hvc1"  # Apple's players know no hev1.
+        common["tag:v"] = "hvc1"  # Apple's players do not support hev1.
     make = {"software": _software, "nvenc": _nvenc, "qsv": _qsv, "vaapi": _vaapi, "videotoolbox": _videotoolbox}
     made = common | make[coder.kind](codec, crf, preset, hdr, group, threads)
     if maxrate and coder.name == "libx264":
-        # With a limit, x264's frame threads look at how far the others are: what comes out differs from run to run.
+        # With a limit, x264's frame threads depend on each other's progress: the output differs from run to run.
         made["threads"] = 1
     return made
 
 
 _NEVER = 100_000
-"""Frames after which a key frame comes where they are forced by time: later than that."""
+"""Frames between key frames where they are forced by time: more than ever pass between two."""
 
 
 def _software(codec: str, crf: float, preset: str, hdr: bool, group: int | None, threads: int) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _software(codec: str, crf: float, preset: str, hdr: bool, group: int | None,
         params: dict[str, Any] = {
             "keyint": group or _NEVER, "min-keyint": group or 1, "scenecut": 0, "open-gop": 0, "info": 0,
             "pools": threads, "frame-threads": _X265_THREADS, "log-level": "error",
-            "const-vbv": 1,  # Else what a limit of bit rate comes to depends on how far other threads are.
+            "const-vbv": 1,  # Else the effect of a maximum bit rate depends on the progress of other threads.
         }  # fmt: skip
         return {
             "profile:v": "main10" if hdr else "main", "preset": preset, "crf": crf, "forced-idr": 1, "dolbyvision": 0,
@@ -132,7 +132,7 @@ def _qsv(codec: str, crf: float, preset: str, hdr: bool, group: int | None, thre
 
 
 def _vaapi(codec: str, crf: float, preset: str, hdr: bool, group: int | None, threads: int) -> dict[str, Any]:
-    # Constant quantiser: the one mode that every driver has. It knows no maxrate.
+    # Constant quantiser: the one mode that every driver has. It does not support maxrate.
     chosen = {"rc_mode": "CQP", "qp" if codec != "av1" else "global_quality": _nearest(codec, crf)}
     return chosen | _profile(codec, hdr)
 
@@ -147,7 +147,7 @@ def _profile(codec: str, hdr: bool) -> dict[str, str]:
 
 
 def _nearest(codec: str, crf: float) -> int:
-    """CRF on the quantiser's scale of H.264 and HEVC, where hardware takes it as the quality wanted."""
+    """Return the CRF on the quantiser's scale of H.264 and HEVC, which hardware encoders use for quality."""
     return round(crf if codec != "av1" else crf * 51 / 63)
 
 

@@ -13,24 +13,24 @@ from typing import Any
 from mediactl.model.media import Limits
 
 DEMUXERS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mp3,flac,wav,w64,aac,ac3,eac3,aiff,caf,amr,au,wv,tta,ape,dv"
-"""Containers that are opened. None of them lives of other files, as do hls, dash, concat, image2, sdp and lavfi."""
+"""Containers that are opened. None of them refers to other files, as hls, dash, concat, image2, sdp and lavfi do."""
 PROTOCOLS = "fd"
-"""Protocols that a source may use: the descriptor it is handed over by, and so no other file and no network."""
+"""Protocols that a source may use: its descriptor, and so no other file and no network."""
 
 
 def source(fd: int, threads: int, **options: Any) -> Any:
-    """The source as an ffmpeg-python input node, with the allow-lists that every run needs."""
-    import ffmpeg as graph  # Here and below: it takes 100 ms, which nobody pays who only asks for a version.
+    """Return the source as an ffmpeg-python input node, with the allow-lists that every run needs."""
+    import ffmpeg as graph  # Here and below: importing it takes 100 ms.
 
     lists = {"protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS}
     return graph.input("fd:", fd=fd, threads=threads, **lists, **options)
 
 
 def output(streams: list[Any], file: bytes, muxer: str, limits: Limits, **options: Any) -> Any:
-    """An ffmpeg-python output node: without the source's metadata, and the same bytes for the same work.
+    """Return an ffmpeg-python output node: without the source's metadata, and with the same bytes for the same input.
 
-    ``file`` must lie in the folder of the run; ffmpeg sees its name alone, marked as a file's. ``limits`` end it when
-    a source goes on for longer than it claimed. ``metadata`` may hold several "key=value", with "\\0" between them.
+    ``file`` must be in the folder of the run; ffmpeg sees its name alone, marked as a file's. ``limits`` end it when
+    a source lasts longer than its header says. ``metadata`` may hold several "key=value", with "\\0" between them.
     """
     import ffmpeg as graph
 
@@ -40,7 +40,7 @@ def output(streams: list[Any], file: bytes, muxer: str, limits: Limits, **option
 
 
 def arguments(*outputs: Any, threads: int, also: Sequence[tuple[str, bytes]] = ()) -> list[str]:
-    """argv (without the binary) of one run that writes all these outputs, with so many threads for its filters.
+    """Return the argv (without the binary) of one run that writes all these outputs, with so many filter threads.
 
     ``also``: format and path of files of ours in the run's folder that are read besides the (one) source; options name
     them by number, from 1 ("map_metadata": 1).

@@ -23,7 +23,7 @@ _INPUT_FAULTS = frozenset({69, 176, 183, 187, 8})
 of AVERROR_PATCHWELCOME, AVERROR_INVALIDDATA, AVERROR_EOF and AVERROR_DECODER_NOT_FOUND (libavutil/error.h)."""
 
 _MACHINE_FAULTS = {(-code) & 0xFF: code for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)}
-"""Exit codes of a disk that refuses, each the low byte of a negative errno: the source, after all, is open already."""
+"""Exit codes of a disk that refuses writes, each the low byte of a negative errno: the source is open already."""
 _ECHOES = (
     "Error opening", "Error muxing", "Task finished", "Terminating thread", "Nothing was written", "Last message",
     "Could not open encoder before", "Cannot determine format of input",
@@ -37,7 +37,7 @@ Pace = Callable[[float, float, float], None]
 
 
 class FfmpegFailed(JobFailed):
-    """ffmpeg ended with an error. The message has the most telling line; the rest is in the attributes and notes."""
+    """ffmpeg ended with an error. The message has the most specific line; the rest is in the attributes and notes."""
 
     def __init__(self, message: str, status: int, command: str, stderr: str) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class FfmpegFailed(JobFailed):
 
     @property
     def blames_input(self) -> bool:
-        """Whether the exit code alone says that the source is at fault."""
+        """Whether the exit code alone blames the source."""
         return self.status in _INPUT_FAULTS
 
 
@@ -68,18 +68,17 @@ def run(
 ) -> list[str]:
     """Run ffmpeg in ``folder`` with ``input_fd`` (read from its start; or a pipe) as its only open file.
 
-    ``report`` gets position / ``expected`` (seconds) whenever the position has advanced. While an output waits for its
-    first frame, ffmpeg tells no position: then it is taken from the frames encoded, at ``rate`` a second. ``pace`` is
-    told how fast it goes. The child is
-    in this process's group, dies with this process, and is killed and reaped if anything is raised in here, by
-    ``report`` too. Returns what it complained about, bounded: nothing, for a source without a flaw.
+    ``report`` gets position / ``expected`` (seconds) whenever the position has advanced. While an output
+    waits for its first frame, ffmpeg reports no position: then it is computed from the frames encoded, at ``rate`` a
+    second. ``pace`` gets the speed. The child is in this process's group, dies with this process, and is killed and
+    reaped if anything is raised in here, by ``report`` too. Returns its error lines, bounded: none for a valid source.
 
-    Raises MachineBlocked (disk full, quota, read-only), FfmpegFailed for every other bad end.
+    Raises MachineBlocked (disk full, quota, read-only), FfmpegFailed for every other failure.
     """
     argv = [binary.find(), "-nostdin", "-hide_banner", "-loglevel", "level+error", "-progress", "pipe:1"]
     argv += ["-stats_period", "0.5", *arguments]
     if not stat.S_ISFIFO(os.fstat(input_fd).st_mode):
-        os.lseek(input_fd, 0, os.SEEK_SET)  # ffmpeg duplicates the descriptor, and so begins where we left it.
+        os.lseek(input_fd, 0, os.SEEK_SET)  # ffmpeg duplicates the descriptor, and so begins at its position.
     progress, stderr = _Progress(expected, rate, report, pace), _Bounded()
     try:
         child = subprocess.Popen(
@@ -93,9 +92,9 @@ def run(
             preexec_fn=_tied_to_this_process(),
         )
     except OSError as error:
-        if error.errno == errno.E2BIG:  # The source's doing: a chain of filters for each of very many tracks.
-            raise RejectedInput("has more tracks than can be worked on at once") from error
-        culprit = shown(error.filename or argv[0])  # The binary, or the folder to start it in.
+        if error.errno == errno.E2BIG:  # Because of the source: a chain of filters for each of very many streams.
+            raise RejectedInput("has more streams than can be transcoded at once") from error
+        culprit = shown(error.filename or argv[0])  # The binary, or its working directory.
         raise MachineBlocked(f"ffmpeg cannot be started: {culprit}: {error.strerror}") from error
     with child, selectors.DefaultSelector() as selector:
         assert child.stdout is not None
@@ -119,7 +118,7 @@ def run(
 
 
 class _Progress:
-    """Reads the key=value lines of -progress; reports each advancement."""
+    """Parses the key=value lines of -progress; reports each advancement."""
 
     def __init__(self, expected: float, rate: float | None, report: Report, pace: Pace | None) -> None:
         self._expected, self._rate, self._report, self._pace = expected, rate, report, pace
@@ -137,7 +136,7 @@ class _Progress:
             elif key == b"fps":
                 self._fps = _number(value)
             elif key == b"speed" and self._pace and (speed := _number(value.rstrip(b"x"))) > 0:
-                self._pace(self._seconds, self._fps, speed)  # The last line of a block but one; "N/A" at first.
+                self._pace(self._seconds, self._fps, speed)  # The last but one line of a block; "N/A" at first.
             if seconds > self._seconds:
                 self._seconds = seconds
                 self._report(min(seconds / self._expected, 1.0))
@@ -164,7 +163,7 @@ class _Bounded:
             self._last, self._cut = self._last[-_KEPT_LAST:], True
 
     def text(self) -> str:
-        """Lines safe to show, without the addresses that differ from run to run."""
+        """Return lines safe to show, without the addresses that differ from run to run."""
         whole = self._first + (b"\n[...]\n" if self._cut else b"") + self._last
         lines = whole.decode("utf-8", "replace").splitlines()
         return "\n".join(shown(re.sub(r" @ 0x[0-9a-f]+", "", line)) for line in lines if line.strip())
@@ -173,7 +172,7 @@ class _Bounded:
 def _failure(status: int, argv: list[str], stderr: str, folder: bytes) -> Exception:
     if status in _MACHINE_FAULTS or _full(folder):
         reason = os.strerror(_MACHINE_FAULTS.get(status, errno.ENOSPC))
-        return MachineBlocked(f"ffmpeg could not write to {shown(folder)}: {reason}; make room")
+        return MachineBlocked(f"ffmpeg could not write to {shown(folder)}: {reason}; free some space")
     command = shlex.join(argv)
     command = command if len(command) <= _COMMAND_SHOWN else command[:_COMMAND_SHOWN] + " [...]"
     how = f"was killed by {_signal(-status)}" if status < 0 else f"failed with exit code {status}"
@@ -181,10 +180,10 @@ def _failure(status: int, argv: list[str], stderr: str, folder: bytes) -> Except
 
 
 def last_message(stderr: str) -> str:
-    """The last line of stderr that is not merely an echo of an earlier one; for people, nothing is decided by it."""
+    """Return the last line of stderr that does not merely repeat an earlier one; for people, nothing depends on it."""
     lines = [re.sub(r"^(\[[^]]*\] )*", "", line) for line in stderr.splitlines()]
     own = [line for line in lines if not line.strip().startswith(_ECHOES)]
-    return (own or lines or ["it gave no reason"])[-1][:300]
+    return (own or lines or ["no error message"])[-1][:300]
 
 
 def _signal(number: int) -> str:
@@ -195,7 +194,7 @@ def _signal(number: int) -> str:
 
 
 def _full(folder: bytes) -> bool:
-    """Whether the folder's file system has no room left for its owner (less than 64 kB)."""
+    """Return whether the folder's file system has no room left for its owner (less than 64 kB)."""
     try:
         room = os.statvfs(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""Which encoders make the artefacts: part of every artefact's key. Loads none of them."""
+"""The versions of the encoders, which are part of every artefact's key. Loads none of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mediactl.media.ffmpeg.bundled import bundled_ffmpeg, series
 def encoder_versions(ffmpeg: str | None = None) -> dict[str, str]:
     """{"image": "libvips-8.18", "ffmpeg": "9.0"}: series, not patch levels (docs/decisions/0004-encoder-series.md).
 
-    ``ffmpeg`` names a binary other than the bundled one; it is asked for its version. Raises as ``ffmpeg.find``.
+    ``ffmpeg`` names a binary other than the bundled one; it is asked for its version. Raises as ``binary.find``.
     """
     return {"image": f"libvips-{series(_installed('pyvips-binary'))}", "ffmpeg": _ffmpeg(ffmpeg)}
 
@@ -21,7 +21,7 @@ def encoder_versions(ffmpeg: str | None = None) -> dict[str, str]:
 def _ffmpeg(named: str | None) -> str:
     named = named or os.environ.get("MEDIACTL_FFMPEG")
     bundled = None if named else bundled_ffmpeg()
-    # It carries its version in its name: "ffmpeg-linux-x86_64-v9.0.2".
+    # Its name contains its version: "ffmpeg-linux-x86_64-v9.0.2".
     if bundled and (found := re.search(r"-v(\d[\w.]*)", os.path.basename(bundled))):
         return series(found[1])
     from mediactl.media.ffmpeg import binary
@@ -30,7 +30,7 @@ def _ffmpeg(named: str | None) -> str:
 
 
 def _installed(distribution: str) -> str:
-    """Version of an installed distribution, by the name of its folder: importlib.metadata takes 30 ms to import."""
+    """Return the version of an installed distribution, by the name of its folder (importlib.metadata takes 30 ms)."""
     pattern = distribution.replace("-", "_") + "-*.dist-info"
     for folder in sys.path:
         for path in glob.glob(os.path.join(glob.escape(folder or "."), pattern)):

@@ -1,4 +1,4 @@
-"""Whether a film is interlaced, by looking at it: flags are often missing, or set on films that are not."""
+"""Whether a video is interlaced, by its frames: flags are often missing, or set on videos that are progressive."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from mediactl.media.inspect.streams import Streams
 from mediactl.model.media import Limits
 
 _CODECS = frozenset({"h264", "mpeg2video", "dvvideo", "vc1", "mjpeg", "mpeg4", "prores", "rawvideo"})
-"""Those that television was ever interlaced with."""
+"""Codecs of interlaced television."""
 _LINES = frozenset({480, 486, 576, 1080})
-"""Of interlaced television (SMPTE 125M, 259M, 274M)."""
+"""Lines of interlaced television (SMPTE 125M, 259M, 274M)."""
 _RATES = (25.0, 30.0 / 1.001, 30.0)
-"""Frames a second of it."""
+"""Frames a second of interlaced television."""
 _SAMPLES = (0.1, 0.4, 0.7)
-"""Parts of the film that are looked at."""
+"""Fractions of the duration at which frames are examined."""
 _FRAMES = 40
-"""Frames that are looked at in each."""
+"""Frames that are examined at each."""
 _SHORT = 6.0
-"""Seconds up to which a film is looked at only at its beginning."""
+"""Seconds up to which a video is examined only at its beginning."""
 _ENOUGH = 12
 _OVERRULING = 9
-"""So many frames must look alike, and so many times as many as look otherwise, before the flags are overruled."""
+"""So many frames must agree, and so many times as many as disagree, before the flags are overruled."""
 
 
 def detected(fd: int, found: Streams, *, threads: int, limits: Limits, folder: bytes) -> Weave | None:
-    """How a film is interlaced; None: it is not. The answer is the same whichever piece of it is asked for.
+    """Return how a video is interlaced; None: it is progressive. The answer is the same for every piece of a video.
 
-    Only films that may be are decoded for it, some frames at three places. Raises MachineBlocked.
+    Only videos that may be interlaced are decoded, some frames at three positions. Raises MachineBlocked.
     """
     video, shown = found.video, found.info.video
     if video is None or shown is None:
@@ -48,30 +48,30 @@ def detected(fd: int, found: Streams, *, threads: int, limits: Limits, folder: b
     top = bottom = progressive = 0
     samples, frames = (_SAMPLES, _FRAMES) if video.end > _SHORT else ((0.0,), _FRAMES * len(_SAMPLES))
     for number, share in enumerate(samples, 1):
-        kinds = _looked_at(fd, found, video.end * share, frames, threads, limits, folder)
+        kinds = _classified(fd, found, video.end * share, frames, threads, limits, folder)
         top, bottom = top + kinds.count(b"tff"), bottom + kinds.count(b"bff")
         progressive += kinds.count(b"progressive")
         left = (len(samples) - number) * _FRAMES
         if not flagged and top + bottom + left < _OVERRULING * progressive:
-            return None  # Most films end here.
+            return None  # Most videos end here.
     combed = top + bottom
     if flagged:
         return None if progressive >= _ENOUGH and combed * _OVERRULING < progressive else Weave(flagged=True)
-    # Fine patterns of progressive films look combed too, but not all the time, nor always with the same field first.
+    # Fine patterns of progressive videos look combed too, but not all the time, nor always with the same field first.
     if combed >= _ENOUGH and combed >= _OVERRULING * progressive and max(top, bottom) >= 0.95 * combed:
         return Weave(flagged=False, parity="tff" if top >= bottom else "bff")
     return None
 
 
-def _looked_at(
+def _classified(
     fd: int, found: Streams, second: float, frames: int, threads: int, limits: Limits, folder: bytes
 ) -> list[bytes]:
-    """What idet calls some frames from a second on: b"tff", b"bff", b"progressive" or b"undetermined"."""
+    """Return how idet classifies some frames from a second on: b"tff", b"bff", b"progressive" or b"undetermined"."""
     assert found.video is not None
     handle, path = tempfile.mkstemp(prefix=b".mediactl-idet-", dir=folder)
     os.close(handle)
     try:
-        # From the key frame before: what lies between need not be decoded in vain.
+        # From the key frame before: what is between need not be decoded in vain.
         seek: dict[str, Any] = {"ss": f"{second:.3f}", "noaccurate_seek": None} if second else {}
         node = command.source(fd, threads, max_pixels=limits.pixels, **seek)[str(found.video.index)]
         node = node.filter("idet").filter("trim", end_frame=frames)
@@ -85,9 +85,9 @@ def _looked_at(
             rate=None,
             report=lambda _: None,
         )
-        with open(path, "rb") as told:
-            return re.findall(rb"current_frame=(\w+)", told.read())
+        with open(path, "rb") as lines:
+            return re.findall(rb"current_frame=(\w+)", lines.read())
     except process.FfmpegFailed:
-        return []  # Broken there; the encoding itself will tell.
+        return []  # Damaged there; encoding will report it.
     finally:
         remove_if_there(path)

@@ -1,6 +1,6 @@
-"""The filters that films go through: progressive, colours with tags, size, standard range; and exact pieces of them.
+"""Filters for videos: deinterlacing, colour tags, size, standard range; and exact pieces.
 
-Pure functions over ffmpeg-python nodes. ffmpeg itself turns a film upright before its first filter.
+Pure functions over ffmpeg-python nodes. ffmpeg itself rotates a video upright before its first filter.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from mediactl.media.ffmpeg import binary
 from mediactl.media.inspect.streams import HDR, InputVideo, Streams
 
 TICKS = 120_000
-"""Ticks a second of our own tracks: exact for 24 to 120 frames a second, for their 1000/1001 variants, and for
+"""Ticks a second of our own streams: exact for 24 to 120 frames a second, for their 1000/1001 variants, and for
 Matroska's milliseconds."""
 SCALER = "bicubic+accurate_rnd+full_chroma_int"
 
 _HIGH_DEFINITION = 720
-"""Lines from which films without colour tags are BT.709, as browsers assume; below, BT.601."""
+"""Lines from which videos without colour tags are BT.709, as browsers assume; below, BT.601."""
 _PAL = (576, 288)
 """Lines of the European variant of BT.601."""
 _BT709, _BT470BG, _SMPTE170M, _BT2020, _BT2020C, _UNKNOWN = 1, 5, 6, 9, 10, 2
@@ -29,21 +29,21 @@ _PEAK = 100
 
 
 class Weave(msgspec.Struct, frozen=True):
-    """How a film is interlaced: its frames hold two moments in every other line."""
+    """How a video is interlaced: the even and odd lines of its frames are of two moments."""
 
     flagged: bool
-    """Whether the frames themselves say which of them are; else all are taken to be."""
+    """Whether frames are flagged; else all of them are treated as interlaced."""
     parity: str = "auto"
-    """The field that comes first: "tff" (top), "bff" or, as the frames say, "auto"."""
+    """The field that comes first: "tff" (top), "bff" or, as the frames are flagged, "auto"."""
 
 
 def prepared(
     stream: Any, found: Streams, video: InputVideo, count: int, *, weave: Weave | None = None, cut: Cut | None = None
 ) -> list[Any]:
-    """The film (turned upright by ffmpeg itself), progressive and with all its colour tags, ``count`` times.
+    """Return the video (rotated upright by ffmpeg itself), progressive and with all colour tags, ``count`` times.
 
-    What is not tagged gets the tag that players assume, so that a smaller rendition is not taken for BT.601.
-    ``weave`` is what ``interlacing.detected`` tells; None: it is progressive. ``cut`` leaves only a piece of it.
+    Missing tags are set to what players assume, so that a smaller rendition is not taken for BT.601. ``weave`` is what
+    ``interlacing.detected`` returns; None: it is progressive. ``cut`` leaves only a piece of it.
     """
     if weave:
         deint = "interlaced" if weave.flagged else "all"
@@ -59,7 +59,7 @@ def prepared(
 
 
 def scaled(stream: Any, video: InputVideo, width: int, height: int, *, hdr: bool = False) -> Any:
-    """The film at exactly this size, with square pixels, in limited range.
+    """Return the video at exactly this size, with square pixels, in limited range.
 
     8 bit, BT.709 or BT.601, high dynamic range mapped to standard range; with ``hdr`` 10 bit as it is.
     """
@@ -75,7 +75,7 @@ def scaled(stream: Any, video: InputVideo, width: int, height: int, *, hdr: bool
             stream = stream.filter("zscale", transfer="linear", npl=_PEAK).filter("format", "gbrpf32le")
             stream = stream.filter("zscale", primaries="bt709").filter("tonemap", tonemap="hable", desat=0)
         stream = stream.filter("zscale", primaries="bt709", transfer="bt709", matrix="bt709", range="limited")
-        # Mastering display and Dolby Vision data describe the HDR picture that this one is no more.
+        # Mastering display and Dolby Vision data describe the HDR frames that these no longer are.
         stream = stream.filter("sidedata", "delete")
     else:
         matrix = {"out_color_matrix": "bt709"} if video.rgb else {}
@@ -84,12 +84,12 @@ def scaled(stream: Any, video: InputVideo, width: int, height: int, *, hdr: bool
 
 
 def is_wide(video: InputVideo) -> bool:
-    """Whether a film has colours or brightness that BT.709 does not hold."""
+    """Return whether a video has colours or brightness outside BT.709."""
     return video.transfer in HDR or video.primaries == _BT2020 or video.matrix in (_BT2020, _BT2020C)
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """Frames ``first`` to ``first + frames`` of a film that has one every 1/``rate`` seconds from ``start`` on."""
+    """Frames ``first`` to ``first + frames`` of a video with one every 1/``rate`` seconds from ``start`` on."""
 
     start: float
     """Seconds from the file's start."""
@@ -98,18 +98,18 @@ class Cut(msgspec.Struct, frozen=True):
     frames: int
 
     def second(self, number: float) -> float:
-        """When a frame comes, in seconds from the file's start."""
+        """Return when a frame is shown, in seconds from the file's start."""
         return self.start + float(number / self.rate)
 
     def stamps(self) -> list[int]:
-        """When each frame comes in the piece, in ticks from its beginning."""
+        """Return when each frame of the piece is shown, in ticks from its beginning."""
         return [self._tick(number) - self._tick(self.first) for number in range(self.first, self.first + self.frames)]
 
     def applied(self, stream: Any) -> Any:
-        """These frames of a stream whose times are counted from the file's start; the piece begins at 0.
+        """Return these frames of a stream whose times are counted from the file's start; the piece begins at 0.
 
-        They are told by their times, half a frame from either neighbour: by counting, one that was lost would
-        shift all that follow. Each gets the exact time of the number that its own time stands for.
+        They are selected by time, half a frame from either neighbour: with counting, a lost frame would shift all
+        that follow. Each gets the exact time of the number that its own time stands for.
         """
         begin, end = self.second(self.first - 0.5), self.second(self.first + self.frames - 0.5)
         number = f"round((T-{self.start:.6f})*{self.rate.numerator}/{self.rate.denominator})"

@@ -1,4 +1,4 @@
-"""The playlists of one film: which files they are about, found among what was just made and what is there already."""
+"""The playlists of one video, for files that this run made and those that exist already."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mediactl.model.assets import Target
 from mediactl.model.jobs import MakeTask
 
 OPERATIONS = ("playlist", "master")
-"""Of these, drafts are made here."""
+"""Operations whose drafts are made here."""
 
 _MEDIA_TYPE = "application/vnd.apple.mpegurl"
 
@@ -20,14 +20,14 @@ class Ladder:
     """Writes playlists."""
 
     def __init__(self, task: MakeTask, found: Streams, drafts: dict[str, Draft], present: Present) -> None:
-        """``drafts`` are those of this run by name, ``present`` tells where the other artefacts are."""
+        """``drafts`` are those of this run by name, ``present`` returns where the other artefacts are."""
         self._found = found
         self._targets = {target.name: target for target in task.targets}
         self._drafts = drafts
         self._present = present
 
     def draft(self, target: Target, path: bytes) -> Draft:
-        """The playlist of a track, or the one above those. Raises JobFailed when a file of its is none of ours."""
+        """Return a media or master playlist. Raises JobFailed when a file that it names is invalid."""
         text = self._master(target) if target.operation == "master" else self._playlist(target)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
@@ -40,7 +40,7 @@ class Ladder:
         return playlists.media(fragments.read(self._file(of)), of.name, segment=float(target.params["segment"]))
 
     def _master(self, target: Target) -> str:
-        """Renditions in the recipe's order; the sound that players take unless told otherwise is the film's own."""
+        """Return the master playlist, in the recipe's order; the default audio is the video's default stream."""
         videos: list[playlists.VideoRendition] = []
         audios: list[playlists.AudioRendition] = []
         subtitles: list[playlists.SubtitleRendition] = []
@@ -63,7 +63,7 @@ class Ladder:
         return self._targets[str(playlist.params["of"])]
 
     def _file(self, target: Target) -> bytes:
-        """Where the file of a target is, or one of the same key: that is the same file."""
+        """Return the file of a target, or one with the same key, which has the same content."""
         if target.name in self._drafts:
             return self._drafts[target.name].file
         existing = self._present(target.name)
@@ -72,4 +72,4 @@ class Ladder:
         for draft in self._drafts.values():
             if draft.target.key == target.key:
                 return draft.file
-        raise JobFailed(f"{target.name}: is not there, though a playlist is about it")
+        raise JobFailed(f"{target.name}: missing, though a playlist names it")

@@ -1,6 +1,6 @@
-"""HLS playlists (RFC 8216) as text: pure functions of what ``fragments`` found in the files that they name.
+"""HLS playlists (RFC 8216) as text: pure functions of what ``fragments`` read from the files that they name.
 
-Each track is one file, and a segment a range of its bytes (decision 10). The same tracks give the same text.
+Each track is one file, and a segment a range of its bytes (decision 10). Equal tracks give equal text.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from mediactl.media.mp4 import languages
 from mediactl.media.mp4.fragments import Segment, Track
 
 _VERSION = 7
-"""EXT-X-MAP in a playlist of whole pictures needs 6; 7 is what players of fMP4 know."""
+"""EXT-X-MAP in a playlist without I-frames only requires 6; players of fMP4 expect 7."""
 _RANGES = {16: "PQ", 18: "HLG"}
 _AUDIO_GROUP, _SUBTITLE_GROUP = "sound", "text"
-"""Names of the groups."""
+"""Names of the rendition groups."""
 
 
 class VideoRendition(msgspec.Struct, frozen=True):
-    """A rendition of the picture."""
+    """A variant stream: a rendition of the video."""
 
     name: str
     """Of its playlist, relative to the master."""
@@ -29,7 +29,7 @@ class VideoRendition(msgspec.Struct, frozen=True):
 
 
 class AudioRendition(msgspec.Struct, frozen=True):
-    """A sound track."""
+    """An audio rendition."""
 
     name: str
     track: Track
@@ -38,7 +38,7 @@ class AudioRendition(msgspec.Struct, frozen=True):
 
 
 class SubtitleRendition(msgspec.Struct, frozen=True):
-    """A WebVTT track."""
+    """A WebVTT rendition."""
 
     name: str
     language: str = ""
@@ -46,15 +46,17 @@ class SubtitleRendition(msgspec.Struct, frozen=True):
 
 
 def media(track: Track, name: str, *, segment: float = 0.0) -> str:
-    """The playlist of a CMAF track whose file has this name; ``segment`` is what the recipe asked for, so that short
-    tracks have the same target duration as the others of their film."""
+    """Return the playlist of a CMAF track whose file has this name.
+
+    ``segment`` (seconds) is that of the recipe, so that short tracks have the same target duration as the others.
+    """
     segments = track.segments
     lines = [*_head(max(target(segments), _nearest(Fraction(segment)))), "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines.append(f'#EXT-X-MAP:URI="{name}",BYTERANGE="{track.header}@0"')
     passed, written = Fraction(0), 0
     for each in segments:
         passed += each.duration
-        # What is told adds up to the whole, however many segments there are.
+        # Rounded so that the durations add up to the whole, however many segments there are.
         micro = round(passed * 1_000_000) - written
         written += micro
         lines += [
@@ -66,7 +68,7 @@ def media(track: Track, name: str, *, segment: float = 0.0) -> str:
 
 
 def text(name: str, duration: float) -> str:
-    """The playlist of a WebVTT file: all of it is one segment of ``duration`` seconds."""
+    """Return the playlist of a WebVTT file: all of it is one segment of ``duration`` seconds."""
     lines = [*_head(_nearest(Fraction(duration))), f"#EXTINF:{max(duration, 0.001):.6f},", name, "#EXT-X-ENDLIST"]
     return _joined(lines)
 
@@ -76,9 +78,9 @@ def master(
     audios: Sequence[AudioRendition] = (),
     subtitles: Sequence[SubtitleRendition] = (),
 ) -> str:
-    """The playlist above the others, pictures in this order; the first sound is the default one, no text is.
+    """Return the master playlist, videos in this order; the first audio rendition is the default, no subtitles are.
 
-    Without pictures, each sound is a variant of its own.
+    Without videos, each audio rendition is a variant stream of its own.
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     names = _unique([each.title or languages.name(each.language) for each in audios], "Sound")
@@ -115,12 +117,12 @@ def master(
 
 
 def target(segments: Sequence[Segment]) -> int:
-    """Seconds that no segment is longer than, rounded to the nearest (RFC 8216, 4.3.3.1)."""
+    """Return the target duration: the longest segment in seconds, rounded to the nearest (RFC 8216, 4.3.3.1)."""
     return max((_nearest(each.duration) for each in segments), default=1)
 
 
 def peak(track: Track) -> int:
-    """The largest bit rate of segments in a row that last between half and one and a half of the target duration
+    """Return the largest bit rate of segments in a row that last between half and one and a half of the target duration
     (RFC 8216, 4.1), in bit/s, rounded up."""
     segments = track.segments
     shortest, longest = Fraction(target(segments), 2), Fraction(3 * target(segments), 2)
@@ -137,12 +139,12 @@ def peak(track: Track) -> int:
 
 
 def average(track: Track) -> int:
-    """Bits of all segments over their duration, in bit/s, rounded up."""
+    """Return the average bit rate: bits of all segments over their duration, in bit/s, rounded up."""
     return -int(-8 * sum(each.size for each in track.segments) / (track.duration or 1) // 1)
 
 
 def _bandwidth(videos: list[Track], audios: list[Track]) -> list[str]:
-    """Of a rendition with the heaviest sound that may go with it."""
+    """Return the bandwidth of a rendition with the audio rendition of the highest bit rate."""
     peak_rate = sum(map(peak, videos)) + max(map(peak, audios), default=0)
     average_rate = sum(map(average, videos)) + max(map(average, audios), default=0)
     return [f"BANDWIDTH={peak_rate}", f"AVERAGE-BANDWIDTH={average_rate}"]
@@ -162,7 +164,7 @@ def _language(language: str) -> str:
 
 
 def _unique(wanted: list[str], otherwise: str) -> list[str]:
-    """Names for people, each once, without what would end a quoted string."""
+    """Return unique names for people, without characters that would end a quoted string."""
     found: list[str] = []
     for number, name in enumerate(wanted, 1):
         clean = "".join(each if each.isprintable() and each != '"' else " " for each in name)

@@ -1,7 +1,7 @@
-"""A picture that moves (GIF, WebP, APNG) as a silent H.264 MP4: a tenth of a GIF's bytes, and played by hardware.
+"""An animated image (GIF, WebP, APNG) as a silent H.264 MP4: a tenth of a GIF's bytes, and played by hardware.
 
-Each frame is shown as long as in the picture. Frames go through a pipe, so thousands of them take no memory. That it
-is played over and over is up to the page (``<video loop muted autoplay playsinline>``).
+Each frame is shown as long as in the source. Frames go through a pipe, so thousands of them take no memory. Looping
+is up to the page (``<video loop muted autoplay playsinline>``).
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from mediactl.model.media import Limits
 
 _PRESET = "medium"
 _BT709 = 1
-"""Primaries, transfer and matrix of ITU-T H.273: those of sRGB, but for the transfer, near to it."""
+"""Primaries, transfer and matrix of ITU-T H.273: those of sRGB, except for the transfer, which is similar."""
 
 _MILLISECOND = Fraction(1, 1000)
 _FRAGMENTS = {"movflags": "empty_moov+frag_every_frame"}
-"""Of the MOV that goes through the pipe: nothing is held back, and nothing is written anew."""
+"""Options of the MOV that goes through the pipe: unbuffered, and never rewritten."""
 
 
 def animation(
     strip: VipsImage, target: Target, path: bytes, *, threads: int, limits: Limits, report: Report = lambda _: None
 ) -> Draft:
-    """The MP4 of all frames (as ``image_load.animation`` gives them, at the target's size), verified.
+    """Make the MP4 of all frames (as ``load.animation`` returns them, at the target's size), verified.
 
-    Transparency is laid on white. Raises RejectedInput when a frame cannot be decoded, FfmpegFailed, JobFailed when it
-    came out otherwise than asked for, MachineBlocked, OSError.
+    Transparency is flattened onto white. Raises RejectedInput when a frame cannot be decoded, FfmpegFailed, JobFailed
+    when the output is invalid, MachineBlocked, OSError.
     """
     width, height = int(target.params["width"]), int(target.params["height"])
     delays = played(field(strip, "delay") or [], strip.height // height)
@@ -65,7 +65,7 @@ def animation(
         except process.FfmpegFailed as error:
             feeder.failure = feeder.failure or error
         finally:
-            os.close(reading)  # Should it still write to it, that ends it.
+            os.close(reading)  # If the thread still writes, this ends it.
             feeder.join()
         if feeder.failure:
             raise feeder.failure
@@ -78,7 +78,7 @@ class _Feeder(threading.Thread):
     def __init__(self, strip: VipsImage, width: int, height: int, delays: list[int], pipe: int) -> None:
         super().__init__(daemon=True)
         self.failure: Exception | None = None
-        """What was wrong with the source."""
+        """The error in the source."""
         self._strip, self._size, self._delays = strip, (width, height), delays
         self._bytes = width * height * 3
         self._pipe = pipe
@@ -103,12 +103,12 @@ class _Feeder(threading.Thread):
             if not self._closed:
                 self.failure = broken(error)
         except (av.FFmpegError, OSError):
-            pass  # ffmpeg has ended, and tells why.
+            pass  # ffmpeg has ended, and its exit code says why.
         finally:
             os.close(self._pipe)
 
     def _written(self, block: Any) -> int:
-        """Take what libvips has made of the rows; called from within it, so nothing may be raised."""
+        """Take rows from libvips; called from C, so nothing may be raised."""
         try:
             self._frame += block
             while len(self._frame) >= self._bytes:
@@ -145,7 +145,7 @@ class _Pipe:
         self._fd = fd
 
     def write(self, block: bytes) -> int:
-        """Write all of it. Raises BrokenPipeError when nobody reads any more."""
+        """Write all of it. Raises BrokenPipeError when the reader has closed the pipe."""
         view = memoryview(block)
         while view:
             view = view[os.write(self._fd, view) :]
@@ -153,7 +153,7 @@ class _Pipe:
 
 
 def _doubled(delays: list[int]) -> bool:
-    """Whether the last frame is given twice: ffmpeg shows the last one of an MP4 as long as the one before."""
+    """Return whether the last frame is written twice: ffmpeg shows the last one of an MP4 as long as the one before."""
     return len(delays) > 1 and delays[-1] != delays[-2] and delays[-1] > 1
 
 
@@ -167,12 +167,12 @@ def _output(pipe: int, target: Target, delays: list[int], path: bytes, threads: 
         "fps_mode": "vfr", "enc_time_base": "1:1000", "video_track_timescale": TICKS, "flags:v": "+bitexact",
     }  # fmt: skip
     if len(set(delays)) > 1:
-        options["bf"] = 0  # Else decoding times are uneven in another way, and the last frame's duration with them.
+        options["bf"] = 0  # Else decoding times are uneven in another way, and so is the last frame's duration.
     return command.output([frames], path, "mp4", limits, movflags="+faststart", **options)
 
 
 def _checked(path: bytes, target: Target, delays: list[int], limits: Limits) -> float:
-    """The duration of what was made, after it was opened again. Raises JobFailed when it is not what was wanted."""
+    """Return the duration of the output, after it was opened again. Raises JobFailed when it is invalid."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         made = verify.verified(fd, target.name, limits)
@@ -182,9 +182,9 @@ def _checked(path: bytes, target: Target, delays: list[int], limits: Limits) -> 
     video, duration = made.info.video, made.info.duration or 0.0
     wanted = (target.params["width"], target.params["height"], len(delays) + _doubled(delays))
     if video is None or (video.width, video.height, video.frames) != wanted:
-        raise JobFailed(f"{target.name}: came out with other frames than asked for")
+        raise JobFailed(f"{target.name}: invalid output: other frames than requested")
     if abs(duration - sum(delays) / 1000) > durations.TOLERANCE:
-        raise JobFailed(f"{target.name}: plays {duration:.2f} s instead of {sum(delays) / 1000:.2f} s")
+        raise JobFailed(f"{target.name}: invalid output: {duration:.2f} s instead of {sum(delays) / 1000:.2f} s")
     if not streamable:
-        raise JobFailed(f"{target.name}: came out with its index at the end")
+        raise JobFailed(f"{target.name}: invalid output: its index is at the end")
     return duration

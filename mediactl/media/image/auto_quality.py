@@ -1,4 +1,4 @@
-"""``quality = "auto"``: the smallest file that still looks like the picture it was made of."""
+"""``quality = "auto"``: the smallest file that still looks like its source."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ BEST = 100
 
 
 def search(image: VipsImage, format: str, similarity: float, encode: Callable[[int], bytes]) -> tuple[int, bytes]:
-    """The lowest quality whose file has this SSIM with ``picture`` (8 bit, in memory), and that file.
+    """Return the lowest quality whose file has this SSIM with ``image`` (8 bit, in memory), and that file.
 
-    The best quality, when none has. PNG, which loses nothing, is not searched. The same picture gives the same bytes.
+    The best quality if none has. PNG is lossless, and not searched. The same image gives the same bytes.
     Raises one of ``vips.FAILURES``.
     """
     if format == "png":

@@ -1,6 +1,6 @@
-"""Colours told by code points (CICP, ITU-T H.273) and not by a profile: PNG's cICP chunk, nclx in HEIC and AVIF.
+"""Colours described by code points (CICP, ITU-T H.273) instead of a profile: PNG's cICP chunk, nclx in HEIC and AVIF.
 
-High dynamic range (PQ, HLG) is brought to standard range, wide gamuts to sRGB's.
+High dynamic range (PQ, HLG) is mapped to standard range, wide gamuts to sRGB's.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _CHUNKS = 256
 _WHITE = 203.0
 """Nits of white in HDR, ITU-R BT.2408: it becomes the 1.0 that tone mapping begins from."""
 _PEAK = 1000.0
-"""Nits of the display that HLG is meant for, and that PQ pictures are graded on most often (BT.2408)."""
+"""Nits of the reference display of HLG, and of the one that PQ images are graded on most often (BT.2408)."""
 _KNEE = 0.5
-"""Of linear light: what is darker keeps its value exactly."""
+"""Linear light up to which values are kept exactly."""
 _TO_SRGB = {
     # Linear light to linear BT.709, both D65; from the primaries in H.273, rows of the matrix.
     "p3": ((1.22494, -0.22494, 0.0), (-0.04206, 1.04206, 0.0), (-0.01964, -0.07864, 1.09827)),
@@ -48,13 +48,13 @@ class Cicp(NamedTuple):
 
     @property
     def odd(self) -> bool:
-        """Whether the numbers are not already sRGB's. Camera curves (BT.709, 601, 2020) count as sRGB's, as in
-        browsers: pictures are graded by what a screen shows."""
+        """Whether the values have to be converted to sRGB. Camera curves (BT.709, 601, 2020) count as sRGB's, as in
+        browsers: images are graded on a screen."""
         return bool(self.hdr) or self.primaries in _P3 + _BT2020 or self.transfer in (_LINEAR, *_GAMMAS)
 
 
 def read(content: bytes | int, format: str) -> Cicp | None:
-    """What a PNG, AVIF or HEIC (its bytes or descriptor) says; None when it says nothing."""
+    """Return the code points of a PNG, AVIF or HEIC (its bytes or descriptor); None when it has none."""
 
     def at(offset: int, size: int) -> bytes:
         return os.pread(content, size, offset) if isinstance(content, int) else content[offset : offset + size]
@@ -65,13 +65,13 @@ def read(content: bytes | int, format: str) -> Cicp | None:
 
 
 def to_srgb(image: VipsImage, cicp: Cicp) -> VipsImage:
-    """Colours by these code points, 8 or 16 bit, alpha not premultiplied, to 8-bit sRGB."""
+    """Convert an image with these code points, 8 or 16 bit, alpha not premultiplied, to 8-bit sRGB."""
     alpha = image.extract_band(image.bands - 1) if image.hasalpha() else None
     wide = image.format == "ushort"
     colours = image.extract_band(0, n=3) if image.bands > 2 else image.extract_band(0).bandjoin([image[0]] * 2)
     light = colours.maplut(_curve(cicp.transfer, wide))
     if cicp.transfer == _HLG:
-        # The system gamma of BT.2100: HLG's numbers are of the scene, a screen shows them with more contrast.
+        # The system gamma of BT.2100: HLG's values are scene-referred, a display adds contrast.
         luminance = light.recomb(pyvips.Image.new_from_array([[0.2627, 0.6780, 0.0593]]))
         light = light * (luminance**0.2) * (_PEAK / _WHITE)
     gamut = "p3" if cicp.primaries in _P3 else "bt2020" if cicp.primaries in _BT2020 else ""
@@ -86,7 +86,7 @@ def to_srgb(image: VipsImage, cicp: Cicp) -> VipsImage:
 
 
 def _toned(light: VipsImage) -> VipsImage:
-    """Linear light, 1.0 being white, so that the peak becomes 1.0: dark and middle tones stay as they are.
+    """Tone-map linear light, 1.0 being white, so that the peak becomes 1.0: dark and middle tones are kept.
 
     The curve is the Moebius transform that ffmpeg's tonemap filter has too, on the largest of the three, so that hues
     stay.
@@ -103,7 +103,7 @@ def _toned(light: VipsImage) -> VipsImage:
 
 @lru_cache(maxsize=8)
 def _curve(transfer: int, wide: bool) -> VipsImage:
-    """Numbers to linear light: a table of 256 or 65,536; white is 1.0 (PQ: 203 nits; HLG: of the scene)."""
+    """Return the table from values (8 or 16 bit) to linear light; white is 1.0 (PQ: 203 nits; HLG: of the scene)."""
     most = 65535 if wide else 255
     value = pyvips.Image.identity(ushort=wide).linear(1 / most, 0)
     if transfer == _PQ:  # SMPTE ST 2084
@@ -135,7 +135,7 @@ def _of_png(read: Read) -> Cicp | None:
 
 
 def _of_boxes(meta: bytes) -> Cicp | None:
-    """The colour property of the primary picture in a "meta" box's content."""
+    """Return the colour property of the primary image in a "meta" box's content."""
     try:
         top = dict(_boxes(meta, 4))
         pitm, parts = top[b"pitm"], dict(_boxes(top[b"iprp"], 0))
@@ -146,7 +146,7 @@ def _of_boxes(meta: bytes) -> Cicp | None:
             if kind == b"colr" and body[:4] == b"nclx":
                 return Cicp(*struct.unpack_from(">HH", body, 4))
     except (KeyError, IndexError, struct.error):
-        pass  # a broken file: whether it is one is for its decoder to tell
+        pass  # malformed; its decoder decides whether it is damaged
     return None
 
 

@@ -1,4 +1,4 @@
-"""Colours to sRGB in 8 bit, the one space that every browser shows right without a profile."""
+"""Conversion to 8-bit sRGB, the one space that every browser displays correctly without a profile."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from mediactl.media.image.vips import FAILURES, VipsImage, field
 
-PROFILE_IGNORED = "its colour profile is broken and was left aside"
+PROFILE_IGNORED = "its colour profile is invalid and was ignored"
 
 _DEVICE = {"srgb", "rgb", "rgb16", "b-w", "grey16", "cmyk"}
-"""Spaces that an ICC profile can describe; all others (Lab, XYZ, scRGB ...) say themselves what their numbers mean."""
+"""Spaces that an ICC profile can describe; all others (Lab, XYZ, scRGB ...) are defined by themselves."""
 _SRGB_COLUMNS = {
     b"rXYZ": (0.4361, 0.2225, 0.0139),
     b"gXYZ": (0.3851, 0.7169, 0.0971),
@@ -18,11 +18,11 @@ _SRGB_COLUMNS = {
 }
 """sRGB's primaries, adapted to D50, from the profile that HP and Microsoft published with IEC 61966-2-1."""
 _NEAR = 0.003
-"""Difference that no 8-bit value shows; makers round differently."""
+"""Tolerance, invisible in 8-bit values: vendors round differently."""
 
 
 def to_device(image: VipsImage) -> VipsImage:
-    """Lab, XYZ, float and other spaces to sRGB; device spaces (RGB, grey, CMYK), 8 or 16 bit, stay."""
+    """Convert Lab, XYZ, float and other spaces to sRGB; device spaces (RGB, grey, CMYK), 8 or 16 bit, are kept."""
     if image.interpretation == "multiband":
         wide = image.format == "ushort"
         colour, grey = ("rgb16", "grey16") if wide else ("srgb", "b-w")
@@ -34,15 +34,15 @@ def to_device(image: VipsImage) -> VipsImage:
 
 
 def to_srgb(image: VipsImage, warn: Callable[[str], None]) -> VipsImage:
-    """Device colours, alpha not premultiplied, to 8-bit sRGB, or grey where there is no colour and no profile.
+    """Convert device colours, alpha not premultiplied, to 8-bit sRGB, or grey where there is no colour and no profile.
 
-    A profile that is sRGB's own is recognised and costs nothing; one that cannot be used is left aside, with a warning.
+    A profile that is sRGB's own is recognised and costs nothing; one that cannot be used is ignored, with a warning.
     """
     profile = field(image, "icc-profile-data")
     cmyk = image.interpretation == "cmyk"
     if cmyk or (profile and not is_srgb(profile)):
         try:
-            # Perceptual: what browsers and sharp use for pictures. The fallback is for a profile of another space.
+            # Perceptual: what browsers and sharp use for photos. The fallback is for a profile of another space.
             return image.icc_transform(
                 "srgb", embedded=True, input_profile="cmyk" if cmyk else "srgb", intent="perceptual", depth=8
             )
@@ -52,7 +52,7 @@ def to_srgb(image: VipsImage, warn: Callable[[str], None]) -> VipsImage:
 
 
 def is_srgb(profile: bytes) -> bool:
-    """Whether an ICC profile is sRGB by its numbers (its name proves nothing); False when in doubt."""
+    """Return whether an ICC profile is sRGB by its numbers (not by its name); False when in doubt."""
     try:
         if profile[16:24] != b"RGB XYZ ":
             return False

@@ -1,4 +1,4 @@
-"""Geometry of a variant that does not keep its source's proportions: cut to fill a box, or stretched."""
+"""Geometry of a variant that does not keep its source's proportions: cropped to fill a box, or stretched."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from mediactl.media.image.vips import VipsImage, pyvips
 
 SMART = ("attention", "entropy")
-"""Positions that look at the picture: where skin, saturated colours and edges are; where most happens."""
+"""Positions by content: where skin, saturated colours and edges are; where entropy is highest."""
 
 
 def covering(own_width: int, own_height: int, width: int, height: int) -> tuple[int, int]:
-    """Smallest size of a picture, its proportions kept, that holds ``width`` x ``height``; never enlarged."""
+    """Return the smallest size with an image's proportions that covers ``width`` x ``height``; never enlarged."""
     scale = min(1.0, max(width / own_width, height / own_height))
     # Rounding must not lose the last pixel of a side.
     return (
@@ -21,7 +21,7 @@ def covering(own_width: int, own_height: int, width: int, height: int) -> tuple[
 
 
 def offset(image: VipsImage, width: int, height: int, position: str) -> tuple[int, int]:
-    """Left and top of the part of this size that ``position`` means; the picture is in memory and large enough."""
+    """Return left and top of the part of this size at ``position``; the image is in memory and large enough."""
     spare_width, spare_height = image.width - width, image.height - height
     if position in SMART and (spare_width or spare_height):
         cut = image.smartcrop(width, height, interesting=position)
@@ -32,16 +32,16 @@ def offset(image: VipsImage, width: int, height: int, position: str) -> tuple[in
 
 
 def cut(image: VipsImage, width: int, height: int, position: str) -> VipsImage:
-    """The part of this size that ``position`` names."""
+    """Return the part of this size that ``position`` names."""
     if (image.width, image.height) == (width, height):
         return image
     return image.extract_area(*offset(image, width, height, position), width, height)
 
 
 def cut_all(strip: VipsImage, page_height: int, left: int, top: int, width: int, height: int) -> VipsImage:
-    """The same part of every frame of an animation (frames one below the other), as such a strip.
+    """Return the same part of every frame of an animation (frames one below the other), as such a strip.
 
-    Only places are computed here: frames are still decoded as they are taken.
+    Only offsets are computed here: frames are still decoded as they are read.
     """
     if (strip.width, page_height) == (width, height):
         return strip

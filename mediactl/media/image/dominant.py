@@ -1,20 +1,20 @@
-"""The dominant colour of a picture: the one that most of its pixels nearly have, not the mean of all."""
+"""The dominant colour of an image: the one that most of its pixels are close to, not the mean of all."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 _SHIFT = 3
-"""Bins are 8 levels wide: a plain sky falls into a few of them, a face does, too."""
+"""Bins are 8 levels wide: a clear sky or a face falls into a few of them."""
 _CANDIDATES = 32
-"""Fullest bins that are looked at with their neighbours."""
+"""Fullest bins that are compared together with their neighbours."""
 _OPAQUE = 128
 """Alpha from which on a pixel counts."""
 
 
 def dominant(rgba: bytes) -> str:
-    """``"#rrggbb"`` of pixels given as RGBA, 8 bit: the mean of those in the fullest place of the colour cube, 24
-    levels wide. White when nothing can be seen.
+    """Return ``"#rrggbb"`` of pixels given as RGBA, 8 bit: the mean of those in the fullest cell of the colour
+    cube, 24 levels wide. White when all are transparent.
     """
     counts = Counter(zip(rgba[0::4], rgba[1::4], rgba[2::4], rgba[3::4], strict=True))
     bins: dict[tuple[int, int, int], tuple[int, int, int, int]] = {}
@@ -27,14 +27,14 @@ def dominant(rgba: bytes) -> str:
         return "#ffffff"
     fullest = sorted(bins, key=lambda cell: (-bins[cell][0], cell))[:_CANDIDATES]
     number, red, green, blue = max((_around(bins, cell) for cell in fullest), key=lambda total: total[0])
-    # Halves go up, in whole numbers: the same on every machine.
+    # Halves are rounded up, in integers: the same on every machine.
     return "#" + "".join(f"{(2 * each + number) // (2 * number):02x}" for each in (red, green, blue))
 
 
 def _around(
     bins: dict[tuple[int, int, int], tuple[int, int, int, int]], cell: tuple[int, int, int]
 ) -> tuple[int, int, int, int]:
-    """Pixels and sums of a bin with its neighbours."""
+    """Return the pixels and sums of a bin with its neighbours."""
     red, green, blue = cell
     near = range(-1, 2)
     found = [bins.get((red + x, green + y, blue + z)) for x in near for y in near for z in near]

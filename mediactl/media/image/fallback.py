@@ -22,11 +22,11 @@ FORMATS = {
     "jp2": ("JPEG2000",), "bmp": ("BMP",), "pnm": ("PPM",), "heic": ("HEIF",), "apng": ("PNG",),
     "jxl": ("JXL",),
 }  # fmt: skip
-"""Format as sniffed -> the only Pillow decoders that may look at it."""
+"""Format as sniffed -> the only Pillow decoders that may open it."""
 
 _BANDS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
 _SPACES = {"L": "b-w", "LA": "b-w", "RGB": "srgb", "RGBA": "srgb", "CMYK": "cmyk"}
-# What Pillow's decoders, in Python over C, raise on broken files.
+# What Pillow's decoders, in Python over C, raise on damaged files.
 _FAILURES = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
     NotImplementedError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError, Warning,
@@ -34,15 +34,15 @@ _FAILURES = (
 
 
 def has(package: str) -> bool:
-    """Whether the package of an extra (``pillow_heif``, ``pillow_jxl``) is installed."""
+    """Return whether the package of an extra (``pillow_heif``, ``pillow_jxl``) is installed."""
     return find_spec(package) is not None
 
 
 @contextmanager
 def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.Image]:
-    """A picture whose header was read; leaving the block closes it.
+    """Yield an image whose header was read; leaving the block closes it.
 
-    Inside, whatever Pillow raises becomes RejectedInput; an OSError of the system goes through.
+    Inside, whatever Pillow raises becomes RejectedInput; an OSError of the system is passed on.
     """
     if format == "heic":
         import pillow_heif  # type: ignore[import-not-found, unused-ignore]
@@ -66,7 +66,7 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
             raise
         if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
             raise RejectedInput(f"is too large: more than {limits.pixels:,} pixels (limits.pixels)") from None
-        if format == "jxl":  # its decoder's messages are for its makers
+        if format == "jxl":  # its decoder's messages are for its developers
             raise RejectedInput("is truncated or damaged: the JPEG XL decoder could not read it to its end") from None
         if isinstance(error, UnidentifiedImageError):
             raise RejectedInput("is truncated or damaged: its header cannot be read") from None
@@ -74,13 +74,13 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
 
 
 def to_vips(image: Image.Image) -> VipsImage:
-    """The pixels of an open image (its current frame) as a libvips picture, with profile and orientation."""
+    """Return the pixels of an open image (its current frame) as a libvips image, with profile and orientation."""
     profile, exif = image.info.get("icc_profile"), image.info.get("exif")
     moves = getattr(image, "n_frames", 1) > 1
     orientation = image.getexif().get(0x0112) if exif and not moves else None
     mode = image.mode
     if image.format == "JXL":
-        orientation = None  # turned already by its decoder
+        orientation = None  # rotated already by its decoder
     if mode.startswith("I;16") or mode == "I":
         pixels = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     elif mode in _BANDS:
@@ -100,7 +100,7 @@ def to_vips(image: Image.Image) -> VipsImage:
 
 
 def deep_heif(content: bytes | int) -> VipsImage | None:
-    """A HEIC of 10 or 12 bits as 16-bit numbers, turned already; None for one of 8.
+    """Return a HEIC of 10 or 12 bits as 16-bit values, rotated already; None for one of 8.
 
     Pillow would make 8 bits of it, too few for high dynamic range. To be called while the same is ``opened``.
     """
@@ -122,13 +122,13 @@ def deep_heif(content: bytes | int) -> VipsImage | None:
 
 
 def frame_count(image: Image.Image) -> int:
-    """Frames of an animated PNG, without the picture for programs that show none of them."""
+    """Return frames of an animated PNG, without the default image for programs that do not support animation."""
     number: int = getattr(image, "n_frames", 1)
     return number - bool(getattr(image, "default_image", False))
 
 
 def frames(image: Image.Image, shrink: Callable[[VipsImage], VipsImage]) -> Iterator[tuple[VipsImage, int]]:
-    """The frames of an animated PNG, each handed to ``shrink`` as it comes, and its duration in ms."""
+    """Yield the frames of an animated PNG, each handed to ``shrink`` as it comes, and its duration in ms."""
     number = frame_count(image)
     first = getattr(image, "n_frames", 1) - number
     for at in range(first, first + number):

@@ -1,4 +1,4 @@
-"""What a picture looks like, in a few bytes: thumbhash, dominant colour and perceptual hash, from one small picture."""
+"""What an image looks like, in a few bytes: thumbhash, dominant colour and perceptual hash, from one small image."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from mediactl.media.image.thumbhash import MAX_SIDE, thumbhash
 from mediactl.media.image.vips import VipsImage
 
 ENOUGH = 256
-"""Pixels of the longer side from which a look is made when there is no smaller variant."""
+"""Pixels of the longer side of the image that is used when there is no smaller variant."""
 _SAMPLED = 64
-"""Pixels a side that the dominant colour is counted among."""
+"""Pixels a side that are sampled for the dominant colour."""
 _WHITE = 255
 
 
 def text_of(image: VipsImage) -> str:
-    """The look of a whole, upright picture (8-bit sRGB or grey, in memory), as text."""
-    return look_of(image).text()
+    """Return the appearance of a whole, upright image (8-bit sRGB or grey, in memory), as text."""
+    return appearance_of(image).text()
 
 
-def look_of(image: VipsImage) -> Appearance:
-    """The look of a whole, upright picture (8-bit sRGB or grey, in memory)."""
+def appearance_of(image: VipsImage) -> Appearance:
+    """Return the appearance of a whole, upright image (8-bit sRGB or grey, in memory)."""
     small = _rgba(shrink(image, *fit(image.width, image.height, MAX_SIDE)))
     step = max(1, math.ceil(max(image.width, image.height) / _SAMPLED))
-    # Every so-manieth pixel as it is: what is shrunk has colours between those of the picture.
+    # Every n-th pixel: shrinking would create colours that are not in the image.
     sample = _rgba(image.subsample(min(step, image.width), min(step, image.height)))
-    # A picture with holes is compared as it is seen on a white page.
+    # A transparent image is compared as it looks on a white page.
     solid = image.flatten(background=_WHITE) if image.hasalpha() else image
     grey = solid.colourspace("b-w").resize(SIDE / image.width, vscale=SIDE / image.height)
     return Appearance(
@@ -41,7 +41,7 @@ def look_of(image: VipsImage) -> Appearance:
 
 
 def fit(width: int, height: int, longest: int) -> tuple[int, int]:
-    """Sides of a picture shrunk until none is over ``longest``."""
+    """Return the sides of an image shrunk until none is over ``longest``."""
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 

@@ -1,4 +1,4 @@
-"""A stranger's image file to pixels: header checked against the limits, then shrunk while it is decoded."""
+"""Decode untrusted image files: header checked against the limits, then shrunk while it is decoded."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ from mediactl.model.media import Limits
 Warn = Callable[[str], None]
 
 READ_WHOLE = 256 << 20
-"""Bytes up to which a file is read into memory: then a failing disk is an OSError, and a file cut short under us
+"""Bytes up to which a file is read into memory: then a failing disk is an OSError, and a file truncated by others
 cannot crash the process (libvips maps files). Larger ones are left to libvips."""
 ANIMATED = ("gif", "webp", "apng")
 """Formats whose frames are an animation (TIFF's are pages, AVIF's are told apart by libheif)."""
 
 _PILLOW = ("jp2", "bmp", "pnm", "heic", "apng", "jxl")
 _EXTRAS = {"heic": ("HEIC", "pillow_heif"), "jxl": ("JPEG XL", "pillow_jxl")}
-"""Format -> its name, and the package that reads it, which the extra of the format's name installs."""
+"""Format -> its name, and the package that decodes it, from the extra named like the format."""
 _CONVERT = "convert it to PNG, TIFF or JPEG"
 _REFUSED = {
     "svg": "is SVG, which can hold scripts and links to other files; export it as PNG",
     "pdf": "is PDF, a document; export its pages as PNG or JPEG",
-    "psd": "is a Photoshop file, which is not read; export it as PNG, TIFF or JPEG",
-    "raw": "is a camera's RAW, which is not developed here; export it as TIFF or JPEG",
+    "psd": "is a Photoshop file, which is not supported; export it as PNG, TIFF or JPEG",
+    "raw": "is a camera's RAW, which is not supported; export it as TIFF or JPEG",
 }
 
 
 class Header(NamedTuple):
-    """What the header of a file tells, sides as shown."""
+    """The header of a file, sides as shown."""
 
     width: int
     height: int
     frames: int
-    """Of an animation; 1 for all else."""
+    """Of an animation; 1 otherwise."""
     pages: int
-    """Of a TIFF; 1 for all else."""
+    """Of a TIFF; 1 otherwise."""
     alpha: bool
     exif: bytes
     xmp: bytes
 
 
 def content_of(fd: int) -> bytes | int:
-    """The bytes of an open file, or for a very large one its descriptor. Raises OSError."""
+    """Return the bytes of an open file, or for a very large one its descriptor. Raises OSError."""
     size = os.fstat(fd).st_size
     if size > READ_WHOLE:
         return fd
@@ -69,9 +69,9 @@ def content_of(fd: int) -> bytes | int:
 
 
 def true_format(fd: int, format: str) -> str:
-    """ "apng" for a PNG that moves, the format itself for all else that can be read.
+    """Return "apng" for an animated PNG, else the format itself.
 
-    Raises RejectedInput for what is refused by name, saying what to do instead.
+    Raises RejectedInput for unsupported formats, saying what to do instead.
     """
     if format in _REFUSED:
         raise RejectedInput(_REFUSED[format])
@@ -82,7 +82,7 @@ def true_format(fd: int, format: str) -> str:
         if not fallback.has(package):
             raise RejectedInput(f'{shown} needs the extra: pip install "mediactl[{format}]"; or {_CONVERT}')
     elif format not in LOADERS and format not in _PILLOW:
-        raise RejectedInput(f"is {format.upper()}, which is not read; {_CONVERT}")
+        raise RejectedInput(f"is {format.upper()}, which is not supported; {_CONVERT}")
     elif format == "png" and apng_frames(fd) > 1:
         return "apng"
     elif format == "tiff":
@@ -98,11 +98,11 @@ def header(fd: int, format: str, limits: Limits) -> Header:
     if format in ("heic", "avif") and boxes_are_cut(fd):
         raise RejectedInput("is truncated: the end of its data is missing")
     if format == "jxl" and (size := jxl_size(fd)):
-        check_limits(*size, 1, limits)  # its decoder does all of its work when it opens a file
+        check_limits(*size, 1, limits)  # its decoder decodes everything when it opens a file
     if format in _PILLOW:
         return _pillow_header(fd, format, limits)
     try:
-        # The descriptor, not the bytes: a header is the first few of them.
+        # The descriptor, not the bytes: a header is only the first few.
         image = open_image(fd, format, fail_on="none")
     except FAILURES as error:
         raise broken(error) from None
@@ -135,9 +135,9 @@ def check_limits(width: int, height: int, frames: int, limits: Limits) -> None:
 
 
 def still(content: bytes | int, format: str, width: int, height: int, limits: Limits, warn: Warn) -> VipsImage:
-    """The (first) picture at exactly this size, upright, 8-bit sRGB or grey, in memory.
+    """Return the (first) image at exactly this size, upright, 8-bit sRGB or grey, in memory.
 
-    Raises RejectedInput; what is only odd is told to ``warn``.
+    Raises RejectedInput; minor problems are reported to ``warn``.
     """
     try:
         if format in _PILLOW:
@@ -149,7 +149,7 @@ def still(content: bytes | int, format: str, width: int, height: int, limits: Li
         try:
             return _jpeg(content, width, height, limits, warn, "warning")
         except FAILURES as error:
-            # Most that libjpeg warns of is harmless (bytes between the markers); its errors come again, and for good.
+            # Most warnings of libjpeg are harmless (bytes between the markers); real errors are raised again here.
             made = _jpeg(content, width, height, limits, warn, "error")
             warn(f"may be damaged in places: {reason(error)}")
             return made
@@ -158,9 +158,9 @@ def still(content: bytes | int, format: str, width: int, height: int, limits: Li
 
 
 def animation(content: bytes | int, format: str, width: int, height: int, limits: Limits, warn: Warn) -> VipsImage:
-    """All frames, each at exactly this size, one below the other, with "page-height", "delay" and "loop" set.
+    """Return all frames, each at exactly this size, one below the other, with "page-height", "delay" and "loop" set.
 
-    Not in memory: frames are decoded as they are taken, so RejectedInput may come from here and FAILURES later.
+    Not in memory: frames are decoded as they are read, so RejectedInput may come from here and FAILURES later.
     """
     if format == "apng":
         return _apng(content, width, height, limits, warn)
@@ -171,20 +171,20 @@ def animation(content: bytes | int, format: str, width: int, height: int, limits
     page = field(roll, "page-height") or roll.height
     number = roll.height // page
     check_limits(roll.width, page, number, limits)
-    # All frames as one tall picture, each scaled to exactly its place, as sharp does: a row at the edge of a frame gets
+    # All frames as one tall image, each scaled to exactly its part, as sharp does: a row at the edge of a frame gets
     # 6 % of its neighbour at the very worst, and 1,000 frames take 40 MB and not 1.4 GB for a pipeline each.
     strip = shrink(colour.to_device(roll), width, height * number)
     return _animated(strip, height, field(roll, "delay") or [], field(roll, "loop") or 0, warn)
 
 
 def shrink(image: VipsImage, width: int, height: int) -> VipsImage:
-    """The picture at exactly this size (Lanczos, in gamma light as sharp and browsers do); alpha is respected."""
+    """Return the image at exactly this size (Lanczos, in gamma light as sharp and browsers do); alpha is respected."""
     if (image.width, image.height) == (width, height):
         return image
     across, down = width / image.width, height / image.height
     if not image.hasalpha():
         return image.resize(across, vscale=down)
-    # Premultiplied, or what lies hidden under transparent pixels would bleed into their neighbours.
+    # Premultiplied, or what is hidden under transparent pixels would bleed into their neighbours.
     kind = image.format
     small = image.premultiply().cast(kind).resize(across, vscale=down)
     return small.unpremultiply().cast(kind)
@@ -192,7 +192,7 @@ def shrink(image: VipsImage, width: int, height: int) -> VipsImage:
 
 def _jpeg(content: bytes | int, width: int, height: int, limits: Limits, warn: Warn, fail_on: str) -> VipsImage:
     image = _checked(open_image(content, "jpeg", fail_on), limits)
-    # libjpeg halves while it decodes, for less than nothing. sharp's rule: as often as the wanted size allows.
+    # libjpeg halves while it decodes, which saves time. sharp's rule: as often as the target size allows.
     short, long = sorted((image.width, image.height))
     ratio = min(short / min(width, height), long / max(width, height))
     factor = next((each for each in (8, 4, 2) if ratio >= each), 1)
@@ -213,16 +213,16 @@ def _finished(
     orientation = _orientation(image, format)
     if orientation >= 5:
         width, height = height, width
-    # Colours after shrinking: there are fewer of them then.
+    # Colours after shrinking: there are fewer pixels then.
     small = shrink(colour.to_device(image), width, height)
-    # In a PNG the code points count more than a profile; in a HEIC or AVIF less.
+    # In a PNG code points take precedence over a profile; in a HEIC or AVIF the profile does.
     by_points = points is not None and points.odd and (format == "png" or not field(image, "icc-profile-data"))
     small = (cicp.to_srgb(small, points) if points and by_points else colour.to_srgb(small, warn)).copy_memory()
     return small.autorot().copy_memory() if orientation > 1 else small
 
 
 def _orientation(image: VipsImage, format: str) -> int:
-    """EXIF's, 1 to 8; from 5 on the sides are swapped. Animations are shown as they are, by browsers too."""
+    """Return EXIF's orientation, 1 to 8; from 5 on the sides are swapped. Browsers do not rotate animations either."""
     if format in ANIMATED and (field(image, "n-pages") or 1) > 1:
         return 1
     orientation = field(image, "orientation")
@@ -265,7 +265,7 @@ def _apng(content: bytes | int, width: int, height: int, limits: Limits, warn: W
     with fallback.opened(content, "apng", limits) as image:
         number = fallback.frame_count(image)
         check_limits(*image.size, number, limits)
-        # Pillow draws each frame over the last, so they come in order, and are kept small.
+        # Pillow draws each frame over the last, so they come in order, and are kept at the small size.
         made = fallback.frames(image, lambda frame: shrink(frame, width, height).copy_memory())
         parts, delays = zip(*made, strict=True)
         strip = pyvips.Image.arrayjoin(list(parts), across=1)

@@ -1,7 +1,7 @@
-"""Pictures: what a file's header tells, and all its missing variants made from one decoding.
+"""Images: what the header says, and all missing variants from one decode.
 
 The largest is made while the file is decoded, each smaller one from the next larger in memory; so a photograph costs
-one decoding, however many sizes a recipe asks for.
+one decode, however many sizes a recipe has.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from mediactl.model.media import Limits, MediaInfo
 
 
 def probe(fd: int, format: str, limits: Limits, *, location: bool = False) -> MediaInfo:
-    """What the header of an open file tells; its pixels are not decoded. ``format`` is that of ``sniff``.
+    """Return what the header of an open file says; its pixels are not decoded. ``format`` is that of ``sniff``.
 
     The GPS position is read for ``location`` alone. Width and height are as shown (upright), frames those of an
-    animation. Raises RejectedInput for what is broken, too large for ``limits``, or of a format that is refused;
+    animation. Raises RejectedInput for what is damaged, too large for ``limits``, or of an unsupported format;
     OSError when the file cannot be read.
     """
     true_format = load.true_format(fd, format)
@@ -41,7 +41,7 @@ def probe(fd: int, format: str, limits: Limits, *, location: bool = False) -> Me
     if has_gain_map(fd, format, found.xmp):
         warnings.append(LEFT_OUT)
     if (points := cicp.read(fd, true_format)) and points.hdr:
-        warnings.append(f"HDR ({points.hdr}) toned down: variants are standard range")
+        warnings.append(f"HDR ({points.hdr}) tone-mapped: variants are standard range")
     if format == "avif" and os.pread(fd, 4, 8) == b"avis":
         warnings.append("animation left out: only its first frame is used")
     return MediaInfo(
@@ -59,8 +59,8 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
     """Make and verify the "image" and "animation" targets of an open file, and its placeholder when
     ``task.placeholder`` is "".
 
-    Of targets with the same key one is made. Drafts come films first, then largest first.
-    Raises RejectedInput when the source is broken, JobFailed when an encoder failed, OSError when a
+    Of targets with the same key one is made. Drafts are ordered: videos, then largest first.
+    Raises RejectedInput when the source is damaged, JobFailed when an encoder failed, OSError when a
     file cannot be read or written.
     """
     warnings: dict[str, None] = {}
@@ -85,13 +85,12 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
             if target.key in todo:
                 drafts.append(_save_animation(source, todo[target.key], params, temporary(todo[target.key].name)))
         else:
-            # Sizes that are there already are stepped through as well: a variant's bytes must not depend on which
-            # others happen to be missing.
+            # Existing sizes are made as well: a variant's bytes must not depend on which others are missing.
             image = source.at(*_covering(params, source.width, source.height))
             if target.key in todo:
                 drafts.append(save(_encoded(image, params), todo[target.key], temporary(todo[target.key].name)))
         report(len(drafts) / max(1, len(todo)))
-    # Every run tells what the whole asset lost, not only what this run made.
+    # Warnings are about the whole asset, not only about what this run made.
     if source.moves and (left := [target.name for target in stills if not params_of(target).animated]):
         warn(f"animation left out of {', '.join(left)}: only its first frame is used")
     placeholder = "" if task.placeholder else fingerprint.text_of(source.smallest())
@@ -99,9 +98,9 @@ def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temp
 
 
 def encode_still(frame: bytes, target: Target, destination: bytes) -> Draft:
-    """A poster: the PNG file ``frame`` at the target's size and format, verified, at ``destination`` (both absolute).
+    """Encode the PNG file ``frame`` at the target's size and format to ``destination`` (both absolute), and verify it.
 
-    Raises RejectedInput when the frame is no whole PNG, JobFailed when it cannot be encoded, OSError on reading or
+    Raises RejectedInput when the frame is truncated, JobFailed when it cannot be encoded, OSError on reading or
     writing.
     """
     params = params_of(target)
@@ -109,12 +108,12 @@ def encode_still(frame: bytes, target: Target, destination: bytes) -> Draft:
 
 
 def placeholder_of(frame: bytes) -> str:
-    """What the PNG file ``frame`` looks like, as text (``asset.Appearance``). Raises as ``encode_still``."""
+    """Return what the PNG file ``frame`` looks like, as text (``document.Appearance``). Raises as ``encode_still``."""
     return placeholder_at(frame, "png")
 
 
 def placeholder_at(file: bytes, format: str) -> str:
-    """The same of any picture of ours (absolute path). Raises as ``encode_still``."""
+    """Return the same of any image of ours (absolute path). Raises as ``encode_still``."""
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         found = load.header(fd, format, Limits())
@@ -126,7 +125,7 @@ def placeholder_at(file: bytes, format: str) -> str:
 
 
 class _Source:
-    """One file's pixels at falling sizes, decoded when the first of them is asked for."""
+    """One file's pixels at decreasing sizes, decoded when the first is requested."""
 
     def __init__(self, fd: int, task: MakeTask, warn: Warn) -> None:
         self.format = load.true_format(fd, task.source.format)
@@ -138,13 +137,13 @@ class _Source:
         self._last: VipsImage = None
 
     def rank(self, target: Target) -> tuple[bool, int, str]:
-        """Animations first, each decoded on its own; stills by falling size, for each is made of the one before."""
+        """Return the sort key: animations first, then stills by decreasing size, each made from the previous."""
         params = params_of(target)
         width, height = _covering(params, self.width, self.height)
         return not params.animated, -width * height, target.name
 
     def at(self, width: int, height: int) -> VipsImage:
-        """The still picture at this size; sizes must not grow from call to call."""
+        """Return the still image at this size; sizes must not grow from call to call."""
         if self._last is None:
             self._last = load.still(self.content, self.format, width, height, self.limits, self.warn)
         elif (self._last.width, self._last.height) != (width, height):
@@ -152,15 +151,15 @@ class _Source:
         return self._last
 
     def smallest(self) -> VipsImage:
-        """The smallest still picture made so far; a small one is decoded when there is none."""
+        """Return the smallest still image made so far; a small one is decoded when there is none."""
         return (
             self.at(*fingerprint.fit(self.width, self.height, fingerprint.ENOUGH)) if self._last is None else self._last
         )
 
     def animation(self, params: Params) -> tuple[VipsImage, VipsImage]:
-        """All frames as these parameters want them, and the first alone.
+        """Return all frames for these parameters, and the first alone.
 
-        Decoded anew each time, for all frames at once may be gigabytes.
+        Decoded again each time, since all frames may be gigabytes.
         """
         size = _covering(params, self.width, self.height) if params.fit == "cover" else (params.width, params.height)
         strip = load.animation(self.content, self.format, *size, self.limits, self.warn)
@@ -168,7 +167,7 @@ class _Source:
             return strip, None
         first = load.still(self.content, self.format, *size, self.limits, self.warn)
         if params.fit == "cover":
-            # What is kept of the first frame is kept of all: a part that moved about would be another film.
+            # All frames are cropped like the first one.
             offset = crop.offset(first, params.width, params.height, params.position)
             first = first.crop(*offset, params.width, params.height)
             strip = crop.cut_all(strip, size[1], *offset, params.width, params.height)
@@ -176,9 +175,9 @@ class _Source:
 
 
 def _save_animation(source: _Source, target: Target, params: Params, file: bytes) -> Draft:
-    """The draft has a duration, as no still has: pages tell by it what moves."""
+    """Return the draft, with a duration, by which pages recognise animations."""
     try:
-        # Frames are decoded while they are encoded, so what fails here is most likely the source.
+        # Frames are decoded while they are encoded, so errors are most likely the source's.
         strip, first = source.animation(params)
         data = encode(strip, params, like=first)
     except FAILURES as error:
@@ -189,20 +188,20 @@ def _save_animation(source: _Source, target: Target, params: Params, file: bytes
 
 
 def _save_video(source: _Source, target: Target, file: bytes, task: MakeTask) -> Draft:
-    from mediactl.media.image import animation  # Here: PyAV and ffmpeg are for those few pictures that become films.
+    from mediactl.media.image import animation  # Here: PyAV and ffmpeg are for the few images that become videos.
 
     size = int(target.params["width"]), int(target.params["height"])
     strip = load.animation(source.content, source.format, *size, source.limits, source.warn)
     if strip.hasalpha():
-        # In GIFs, transparency may be no more than what stays of the frame before; the first frame has none before it.
+        # In GIFs, transparency may only mean that pixels of the previous frame stay; the first one has none.
         first = load.still(source.content, source.format, *size, source.limits, source.warn)
         if first.hasalpha() and first[first.bands - 1].min() < 255:
-            source.warn(f"transparency was laid on white in {target.name}")
+            source.warn(f"transparency was flattened onto white in {target.name}")
     return animation.animation(strip, target, file, threads=task.threads, limits=source.limits)
 
 
 def _encoded(image: VipsImage, params: Params) -> bytes:
-    """The file of one variant, made of a picture that holds it."""
+    """Return the content of one variant, made from an image that covers it."""
     try:
         if params.fit == "cover":
             image = crop.cut(image, params.width, params.height, params.position)
@@ -227,7 +226,7 @@ def _frame(file: bytes, params: Params) -> VipsImage:
 
 
 def _covering(params: Params, own_width: int, own_height: int) -> tuple[int, int]:
-    """Size of the whole picture that a variant is made of: its own, or what it is cut out of or pressed together."""
+    """Return the size of the image that a variant is made from: its own, or what it is cropped or squeezed from."""
     if params.fit == "inside":
         return params.width, params.height
     return crop.covering(own_width, own_height, params.width, params.height)

@@ -1,4 +1,4 @@
-"""Pixels to a verified file: encoded in memory, written, opened again."""
+"""Encode pixels to a verified file: in memory, written, opened again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Params(msgspec.Struct, frozen=True):
     format: str
     width: int
     height: int
-    """Pixels of the finished picture, exactly."""
+    """Pixels of the finished image, exactly."""
     quality: int | Literal["auto"]
     effort: int
     animated: bool = False
@@ -36,19 +36,19 @@ class Params(msgspec.Struct, frozen=True):
     fit: Literal["inside", "cover", "exact"] = "inside"
     position: str = ""
     apart: bool = False
-    """Whether an animation's frames are encoded each for itself, which in films is no larger: libwebp takes what
-    differs little from the frame before for unchanged, and blocks of earlier frames stay in skies and fades."""
+    """Whether an animation's frames are encoded independently, which for video is no larger: libwebp treats small
+    differences from the previous frame as none, and blocks of earlier frames stay in skies and fades."""
 
 
 def params_of(target: Target) -> Params:
-    """A target's params with their types."""
+    """Return a target's params with their types."""
     return msgspec.convert(target.params, Params)
 
 
 def encode(image: VipsImage, params: Params, like: VipsImage = None) -> bytes:
-    """The file's bytes: the same for the same pixels. Nothing but pixels is in them, no EXIF, place or profile.
+    """Return the file's content: the same for the same pixels, without EXIF, location or profile.
 
-    Quality "auto" is searched with ``like``, an animation's first frame, and with the picture itself for all else.
+    Quality "auto" is searched with ``like``, an animation's first frame, and with the image itself for all else.
 
     Effort is each encoder's own scale, cut off at its end: JPEG 0 fixed Huffman tables, 1 to 4 optimised ones (2 %
     fewer bytes for 2.5 times the time), from 5 on trellis quantisation and progressive scans; PNG zlib's level; WebP
@@ -65,7 +65,7 @@ def encode(image: VipsImage, params: Params, like: VipsImage = None) -> bytes:
 
 
 def encode_at(image: VipsImage, params: Params, quality: int) -> bytes:
-    """``encode`` at a quality from 1 to 100, whatever the parameters say of it."""
+    """``encode`` at a quality from 1 to 100, whatever the parameters say."""
     effort = params.effort
     if params.format == "webp":
         apart = {"kmin": 0, "kmax": 1} if params.apart else {}
@@ -77,7 +77,7 @@ def encode_at(image: VipsImage, params: Params, quality: int) -> bytes:
         small = {"palette": True, "Q": quality} if quality < 100 else {"filter": "all"}
         return bytes(image.pngsave_buffer(compression=min(effort, 9), keep="none", **small))
     best = {"trellis_quant": True, "overshoot_deringing": True, "optimize_scans": True, "interlace": True}
-    # White: what a page behind a transparent picture most often is.
+    # White: what a page behind a transparent image most often is.
     opaque = image.flatten(background=255) if image.hasalpha() else image
     return bytes(
         opaque.jpegsave_buffer(
@@ -88,10 +88,10 @@ def encode_at(image: VipsImage, params: Params, quality: int) -> bytes:
 
 
 def save(data: bytes, target: Target, file: bytes, delays: list[int] | None = None) -> Draft:
-    """Write an encoded picture to ``file`` and open it again. ``delays`` (ms) are those of an animation's frames.
+    """Write an encoded image to ``file`` and open it again. ``delays`` (ms) are those of an animation's frames.
 
-    Raises OSError when it cannot be written (disk full), JobFailed when what lies there is not what was wanted; then
-    no file is left.
+    Raises OSError when it cannot be written (disk full), JobFailed when the output is invalid; then no file is
+    left.
     """
     params = params_of(target)
     with removed_on_error(file):
@@ -101,16 +101,16 @@ def save(data: bytes, target: Target, file: bytes, delays: list[int] | None = No
             while view:
                 view = view[os.write(fd, view) :]
             if fault := _fault(fd, params, len(data), delays):
-                raise JobFailed(f"{target.name} is not what was asked for: {fault}")
+                raise JobFailed(f"{target.name}: invalid output: {fault}")
         finally:
             os.close(fd)
     return Draft(target, file, MEDIA_TYPES[params.format], params.width, params.height)
 
 
 def _fault(fd: int, params: Params, size: int, delays: list[int] | None) -> str:
-    """What is wrong with a written file; "" when nothing is.
+    """Return what is invalid about a written file; "" when nothing is.
 
-    Its header is read anew and its end is looked at. Decoding all of it would take half as long as making it (WebP,
+    Its header and its end are read. Decoding all of it would take half as long as making it (WebP,
     measured), and could only find a mistake in the encoder itself: the bytes are in the digest that is taken next.
     """
     if os.fstat(fd).st_size != size:
@@ -128,7 +128,7 @@ def _fault(fd: int, params: Params, size: int, delays: list[int] | None) -> str:
 
 
 def _animation_fault(image: VipsImage, delays: list[int]) -> str:
-    """Frames like the one before are joined to it by the encoder, so playing time is what has to be the same."""
+    """Return frames like the one before are joined to it by the encoder, so the total duration has to be the same."""
     found = field(image, "delay")
     if not found:
         return ""  # all frames alike: a still
@@ -139,6 +139,6 @@ def _animation_fault(image: VipsImage, delays: list[int]) -> str:
 
 
 def played(delays: list[int], frames: int) -> list[int]:
-    """How long each of so many frames is shown, in ms, as browsers and libvips' WebP writer have it."""
+    """Return how long each of so many frames is shown, in ms, as browsers and libvips' WebP writer have it."""
     told = [*delays[:frames], *[_DEFAULT_DELAY] * (frames - len(delays))]
     return [delay if delay > _SHORTEST_DELAY else _DEFAULT_DELAY for delay in told]

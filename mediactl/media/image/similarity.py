@@ -1,4 +1,4 @@
-"""How alike two pictures are to the eye: structural similarity (SSIM), in libvips.
+"""Visual similarity of two images: structural similarity (SSIM), in libvips.
 
 Wang, Bovik, Sheikh, Simoncelli: Image quality assessment: from error visibility to structural similarity, 2004. As
 ffmpeg and x264 compute it: windows of 8 x 8 pixels every 4 pixels, which is one pass over the pixels and agrees with
@@ -15,7 +15,7 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def luma(image: VipsImage) -> VipsImage:
-    """Brightness of an 8-bit sRGB or grey picture as numbers from 0 to 255 (BT.601, as in JPEG), lying on white."""
+    """Return the luma of an 8-bit sRGB or grey image, 0 to 255 (BT.601, as in JPEG), flattened onto white."""
     opaque = image.flatten(background=255) if image.hasalpha() else image
     if opaque.bands < 3:
         return opaque.extract_band(0).cast("float")
@@ -24,9 +24,9 @@ def luma(image: VipsImage) -> VipsImage:
 
 
 def ssim(one: VipsImage, other: VipsImage) -> float:
-    """Mean structural similarity of two ``luma`` pictures of one size, 1.0 being equal.
+    """Return the mean structural similarity of two ``luma`` images of one size, 1.0 being equal.
 
-    Pictures smaller than 8 pixels are one window.
+    Images smaller than 8 pixels are one window.
     """
     if min(one.width, one.height) < 2 * _BLOCK:
         width, height = (-(-side // 8) * 8 for side in (one.width, one.height))
@@ -39,7 +39,7 @@ def ssim(one: VipsImage, other: VipsImage) -> float:
 
 
 def _windows(image: VipsImage) -> VipsImage:
-    """Means of 8 x 8 pixels, every 4 pixels."""
+    """Return means of 8 x 8 pixels, every 4 pixels."""
     blocks = image.crop(0, 0, image.width - image.width % _BLOCK, image.height - image.height % _BLOCK).shrink(
         _BLOCK, _BLOCK
     )

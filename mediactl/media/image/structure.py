@@ -1,18 +1,18 @@
-"""The outer structure of image files, where the libraries do not look closely enough: is all of it there?"""
+"""The outer structure of image files, where the libraries do not check it: whether a file is complete."""
 
 from __future__ import annotations
 
 import os
 
 _APNG_CHUNKS = 256
-"""PNG chunks before the pixels that are looked at for the animation's."""
+"""PNG chunks before the pixels that are read at most."""
 _BOXES = 1000
-"""Top-level boxes that are looked at; files have about five."""
+"""Top-level boxes that are read at most; files have about five."""
 _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 
 
 def apng_frames(fd: int) -> int:
-    """Frames that a PNG's animation control announces; 1 when it has none. Reads heads of chunks only."""
+    """Return the frames that a PNG's animation control announces; 1 when it has none. Reads chunk headers only."""
     at = 8
     for _ in range(_APNG_CHUNKS):
         head = os.pread(fd, 12, at)
@@ -25,7 +25,7 @@ def apng_frames(fd: int) -> int:
 
 
 def gif_is_cut(content: bytes) -> bool:
-    """Whether a GIF ends inside a block; libvips would show the frames before it as if they were all."""
+    """Return whether a GIF ends inside a block; libvips would return the frames before it as if they were all."""
     if len(content) < 13:
         return True
     at = 13 + (6 << (content[10] & 7) if content[10] & 0x80 else 0)
@@ -33,7 +33,7 @@ def gif_is_cut(content: bytes) -> bool:
         kind = content[at]
         if kind == 0x21:  # extension
             at += 2
-        elif kind == 0x2C:  # picture
+        elif kind == 0x2C:  # image
             packed = content[at + 9] if at + 9 < len(content) else 0
             at += 11 + (6 << (packed & 7) if packed & 0x80 else 0)
         else:
@@ -41,12 +41,12 @@ def gif_is_cut(content: bytes) -> bool:
         while at < len(content) and content[at]:
             at += 1 + content[at]
         at += 1
-    # The end mark itself is missing in many that are whole.
+    # Many complete files lack the trailer.
     return at > len(content)
 
 
 def boxes_are_cut(fd: int) -> bool:
-    """Whether the boxes of a HEIC or AVIF file reach beyond its end; HEIC decoders paint what is missing grey."""
+    """Return whether the boxes of a HEIC or AVIF reach beyond its end; HEIC decoders fill missing parts with grey."""
     size, at = os.fstat(fd).st_size, 0
     for _ in range(_BOXES):
         head = os.pread(fd, 16, at)
@@ -60,9 +60,9 @@ def boxes_are_cut(fd: int) -> bool:
 
 
 def jxl_size(fd: int) -> tuple[int, int] | None:
-    """Width and height (before any turn) from the first bits of a JPEG XL, ISO/IEC 18181-1 annex D; None for no such.
+    """Return width and height (before rotation) of a JPEG XL (ISO/IEC 18181-1 annex D); None if it is none.
 
-    In a container the picture lies in the first box "jxlc" or "jxlp".
+    In a container the image is in the first box "jxlc" or "jxlp".
     """
     at = 0
     for _ in range(_BOXES):
@@ -82,7 +82,7 @@ def jxl_size(fd: int) -> tuple[int, int] | None:
 
 
 def _jxl_dimensions(bits: int) -> tuple[int, int]:
-    """Its size header: the height, then the width, mostly as one of seven ratios to the height. Lowest bits first."""
+    """Parse the size header, lowest bits first: height, then width, mostly as one of seven ratios to the height."""
 
     def take(number: int) -> int:
         nonlocal bits
@@ -100,7 +100,7 @@ def _jxl_dimensions(bits: int) -> tuple[int, int]:
 
 
 def is_complete(fd: int, format: str, size: int) -> bool:
-    """Whether a file of ours ends as its format has it."""
+    """Return whether a file of ours ends as its format requires."""
     if format == "webp":
         head = os.pread(fd, 12, 0)
         return head[:4] == b"RIFF" and int.from_bytes(head[4:8], "little") + 8 == size

@@ -1,4 +1,4 @@
-"""ThumbHash (evanw.github.io/thumbhash): a picture's colours and rough shapes in some 25 bytes."""
+"""ThumbHash (evanw.github.io/thumbhash): an image's colours and rough shapes in some 25 bytes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from operator import mul
 
 MAX_SIDE = 32
-"""Pixels. The hash holds at most 7 waves a side, so more pixels add time and nothing to see."""
+"""Pixels. The hash holds at most 7 waves a side, so more pixels only add time."""
 
 
 def thumbhash(width: int, height: int, rgba: bytes) -> bytes:
-    """The hash of a picture given as rows of RGBA, 8 bit, alpha not premultiplied; sides at most MAX_SIDE."""
+    """Return the hash of an image given as rows of RGBA, 8 bit, alpha not premultiplied; sides at most MAX_SIDE."""
     if max(width, height) > MAX_SIDE or len(rgba) != width * height * 4:
         raise ValueError(f"{width} x {height} pixels in {len(rgba)} bytes")
     alpha = [value / 255 for value in rgba[3::4]]
@@ -18,7 +18,7 @@ def thumbhash(width: int, height: int, rgba: bytes) -> bytes:
     channels = []
     for band in range(3):
         values = [value / 255 for value in rgba[band::4]]
-        # Transparent pixels take the average colour, so that what they hide does not show.
+        # Transparent pixels get the average colour, so that their own does not matter.
         average = sum(map(mul, values, alpha)) / weight if weight else 0.0
         channels.append([average * (1 - a) + a * value for value, a in zip(values, alpha, strict=True)])
     red, green, blue = channels
@@ -58,10 +58,10 @@ def thumbhash(width: int, height: int, rgba: bytes) -> bytes:
 
 
 def _waves(channel: list[float], width: int, height: int, nx: int, ny: int) -> tuple[float, list[int], float]:
-    """Mean, the waves of a cosine transform from 0 to 15 (7.5 is none), and the strength of the strongest."""
+    """Return mean, waves of a cosine transform from 0 to 15 (7.5 is none), and the strength of the strongest."""
     rows = [channel[at : at + width] for at in range(0, width * height, width)]
     cosines = [[math.cos(math.pi / width * cx * (x + 0.5)) for x in range(width)] for cx in range(nx)]
-    # One side at a time: each row first, then what the rows gave.
+    # One side at a time: each row first, then the columns of the results.
     columns = [[sum(map(mul, row, cosine)) for row in rows] for cosine in cosines]
     mean, waves = 0.0, []
     for cy in range(ny):
@@ -75,12 +75,12 @@ def _waves(channel: list[float], width: int, height: int, nx: int, ny: int) -> t
             else:
                 mean = wave
     scale = max(map(abs, waves))
-    if scale < 1e-6:  # one plain colour: what is left are rounding errors, which differ between machines
+    if scale < 1e-6:  # one plain colour: the rest are rounding errors, which differ between machines
         return mean, [0] * len(waves), 0.0
-    # A wave that is not there lies between two steps, where rounding errors would decide.
+    # A wave of strength 0 is between two steps, where rounding errors would decide.
     return mean, [_round(15 * (0.5 + 0.5 / scale * wave) + 1e-6) for wave in waves], scale
 
 
 def _round(value: float) -> int:
-    # As JavaScript's Math.round: halves go up, so that hashes are those of the reference.
+    # As JavaScript's Math.round: halves are rounded up, so that hashes equal the reference's.
     return math.floor(value + 0.5)

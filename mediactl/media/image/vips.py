@@ -24,17 +24,17 @@ LOADERS = {
     "tiff": "tiffload_source",
     "avif": "heifload_source",
 }
-"""Format as sniffed -> libvips operation. Named one by one: libvips never guesses what a stranger's file is."""
+"""Format as sniffed -> libvips operation. Named one by one: libvips never guesses what an untrusted file is."""
 
 FAILURES = (pyvips.Error, UnicodeDecodeError)
-"""What pyvips raises when libvips fails; the second when the message itself, or a field, quotes broken text."""
+"""What pyvips raises when libvips fails; the second when the message itself, or a field, quotes malformed text."""
 
 _PREFIX = re.compile(r"^(?:\w*vips\w*|heif|[a-z]+load(?:_source)?|VipsJpeg): ", re.IGNORECASE)
 _NOISE = re.compile(r"^\(|bad seek|TIFF_SETGET|unable to open source|\.\.\.$")
-"""Lines that say nothing to a person: error numbers, the search for an end, unknown TIFF tags, a message cut off."""
+"""Lines that do not help a person: error numbers, the search for an end, unknown TIFF tags, a message cut off."""
 _ALLOWED = ("Jpeg", "Png", "Webp", "Nsgif", "Tiff", "Heif")
 
-# Every picture is different, so an operation cache only costs memory.
+# Every image is different, so an operation cache only costs memory.
 pyvips.cache_set_max(0)
 pyvips.operation_block_set("VipsForeignLoad", True)
 for _name in _ALLOWED:
@@ -43,11 +43,11 @@ pyvips.block_untrusted_set(True)
 
 
 def open_image(content: bytes | int, format: str, fail_on: str = "error", **options: Any) -> VipsImage:
-    """A picture whose header is read and whose pixels come when they are asked for, top to bottom, once.
+    """Return an image whose header is read and whose pixels come when they are requested, top to bottom, once.
 
-    ``content`` is the file's bytes, which must outlive the picture, or a descriptor, of which only one picture may be
-    in use at a time (they would share its position). ``fail_on="error"`` refuses what is cut short and lets harmless
-    oddities pass. Raises one of FAILURES.
+    ``content`` is the file's bytes, which must outlive the image, or a descriptor, of which only one image may be
+    in use at a time (they would share its position). ``fail_on="error"`` rejects truncated files and accepts harmless
+    errors. Raises one of FAILURES.
     """
     if isinstance(content, int):
         os.lseek(content, 0, os.SEEK_SET)
@@ -58,7 +58,7 @@ def open_image(content: bytes | int, format: str, fail_on: str = "error", **opti
 
 
 def field(image: VipsImage, name: str) -> Any:
-    """A metadata field, None where there is none or it cannot be read."""
+    """Return a metadata field, None where there is none or it cannot be read."""
     try:
         return image.get(name) if image.get_typeof(name) else None
     except (*FAILURES, RuntimeError):  # RuntimeError: cffi's, for a field of no bytes
@@ -66,36 +66,36 @@ def field(image: VipsImage, name: str) -> Any:
 
 
 def with_field(image: VipsImage, kind: int, name: str, value: Any) -> VipsImage:
-    """A copy with one more metadata field; ``kind`` is a ``pyvips.GValue`` type."""
+    """Return a copy with one more metadata field; ``kind`` is a ``pyvips.GValue`` type."""
     copy = image.copy()
     copy.set_type(kind, name, value)
     return copy
 
 
 def broken(error: Exception) -> RejectedInput:
-    """The refusal of a file that libvips or Pillow could not read to its end."""
+    """Return the error for a file that libvips or Pillow cannot decode completely."""
     return RejectedInput(f"is truncated or damaged: {reason(error)}")
 
 
 def reason(error: Exception) -> str:
-    """One line from a library's error: the last that says something, without the names of functions before it."""
+    """Return one line from a library's error: the last useful one, without the function names before it."""
     text = str(error.detail) if isinstance(error, pyvips.Error) else str(error)
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not _NOISE.search(line)]
     if not lines:
-        return "its structure is broken"
+        return "its structure is malformed"
     line = _PREFIX.sub("", lines[-1])
     line = "".join(character for character in line if character.isprintable())[:200].rstrip(". ")
-    # Libraries write sentences; ours goes on after a colon. Names in capitals stay (JPEG, EXIF).
+    # Libraries write sentences; ours continues after a colon. Names in capitals stay (JPEG, EXIF).
     return line if line[1:2].isupper() else line[:1].lower() + line[1:]
 
 
 def version() -> str:
-    """Version of libvips, "8.18.3"."""
+    """Return the version of libvips, "8.18.3"."""
     return ".".join(str(pyvips.version(part)) for part in range(3))
 
 
 def describe() -> str:
-    """Version of libvips and the formats that it reads here, for ``doctor``."""
+    """Return the version of libvips and the formats that it reads here, for ``doctor``."""
     formats = [name for name, operation in LOADERS.items() if pyvips.type_find("VipsOperation", operation)]
     return f"{version()}, reads {', '.join(formats)}"

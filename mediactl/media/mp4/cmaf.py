@@ -1,6 +1,6 @@
 """Writing a CMAF track: a header, then fragments, in one file (ISO/IEC 23000-19).
 
-By hand, since libavformat cuts sound only after so many seconds, not at the times where the picture is cut.
+Our own muxer, since libavformat cuts audio only after so many seconds, not where the video is cut (decision 10).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """What a header is made of: the description of a track in an MP4."""
+    """The description of a track in an MP4, from which a header is built."""
 
     kind: bytes
     """"vide" or "soun"."""
@@ -46,7 +46,7 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 def origin(file: bytes) -> Origin:
-    """How the first track of one of our MP4s is described. Raises JobFailed when that is not to be found."""
+    """Return how the first track of one of our MP4s is described. Raises JobFailed when it has none."""
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         _, offset, size = next(each for each in isobmff.top_level_boxes(fd) if each[0] == b"moov")
@@ -58,11 +58,11 @@ def origin(file: bytes) -> Origin:
             hdlr=boxes.inside(mdia, b"hdlr"),
             media_header=head,
             dinf=boxes.inside(minf, b"dinf"),
-            stsd=_described_inside(boxes.inside(minf, b"stbl", b"stsd")),
+            stsd=_without_bitrates(boxes.inside(minf, b"stbl", b"stsd")),
             timescale=struct.unpack_from(">I", mdhd, 20 if mdhd[0] else 12)[0],
         )
     except (ValueError, StopIteration, struct.error) as error:
-        raise JobFailed(f"{shown(os.path.basename(file))}: came out without a track: {error}") from error
+        raise JobFailed(f"{shown(os.path.basename(file))}: invalid output: no track: {error}") from error
     finally:
         os.close(fd)
 
@@ -71,8 +71,8 @@ class Writer:
     """Appends to a file: first the header, then fragment after fragment."""
 
     def __init__(self, file: io.BufferedWriter, described: Origin, *, lead: int = 0, language: str = "") -> None:
-        """``lead`` (ticks) is what an edit list says that is to be passed over: of a sound, what comes before its time
-        0; of a picture, the longest time that a frame is decoded before it is shown. Raises OSError on writing."""
+        """``lead`` (ticks) is what the edit list skips: of audio, what comes before its time 0; of video, the longest
+        time that a frame is decoded before it is shown. Raises OSError on writing."""
         self._file = file
         self._is_video = described.kind == b"vide"
         self._number = 0
@@ -83,13 +83,13 @@ class Writer:
     def fragment(self, samples: list[Sample], opens: bool) -> None:
         """Append these samples; ``opens``: a segment begins with them.
 
-        The decode times of its frames are the times at which they are shown, in order: so a fragment is decoded from
-        the very time on at which it is shown, which players take for each other.
+        The decode times of its frames are their presentation times, in order: so a fragment begins to be decoded at
+        the time at which it is shown, which players treat as the same.
         """
         self._number += 1
         order = sorted(samples, key=lambda sample: sample.start)
         if order[0] is not samples[0] or (self._is_video and not samples[0].key):
-            raise JobFailed("a part of the film does not begin with a key frame")
+            raise JobFailed("a fragment of the video does not begin with a key frame")
         durations = {sample.duration for sample in order}
         even = len(durations) == 1
         flags = 0x1 | (0 if even else 0x100) | 0x200 | (0x804 if self._is_video else 0)
@@ -124,11 +124,11 @@ class Writer:
             self._file.write(sample.data)
 
 
-def _described_inside(stsd: bytes) -> bytes:
-    """A sample description without the bitrates of the part that it comes from; HEVC named hvc1, as Apple wants it."""
+def _without_bitrates(stsd: bytes) -> bytes:
+    """Return a sample description without bit rates, which are those of one piece; HEVC is named hvc1, for Apple."""
     kind, entry = next(boxes.children(stsd[8:]))
     kind = b"hvc1" if kind == b"hev1" else kind
-    start = 28 if kind == b"mp4a" else 78  # Of the boxes behind the fields of an AudioSampleEntry, VisualSampleEntry.
+    start = 28 if kind == b"mp4a" else 78  # Of the boxes after the fields of an AudioSampleEntry, VisualSampleEntry.
     kept = [boxes.box(name, body) for name, body in boxes.children(entry[start:]) if name != b"btrt"]
     return stsd[:8] + boxes.box(kind, entry[:start], *kept)
 
@@ -170,7 +170,7 @@ def _moov(described: Origin, lead: int, language: str) -> bytes:
 
 
 def _packed(language: str) -> int:
-    """Three letters, five bits each (ISO/IEC 14496-12, 8.4.2.3)."""
+    """Return three letters, five bits each (ISO/IEC 14496-12, 8.4.2.3)."""
     letters = language if len(language) == 3 and language.isascii() and language.isalpha() else "und"
     high, middle, low = (ord(letter) - 0x60 for letter in letters.lower())
     return high << 10 | middle << 5 | low

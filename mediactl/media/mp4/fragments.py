@@ -1,6 +1,6 @@
-"""What is in a CMAF track (a fragmented MP4 of one track): its codec, and where each fragment lies and when it plays.
+"""Read CMAF tracks (fragmented MP4s of one track): the codec, and offset and time of each fragment.
 
-Only what ``package`` writes is understood; of anything else it is told what is missing.
+Only what ``package`` writes is supported; errors name what is missing from other files.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Fragment(msgspec.Struct, frozen=True):
     key: bool
     """Whether it begins with a key frame."""
     opens: bool
-    """Whether a segment begins here (a styp box stands before it, and belongs to it)."""
+    """Whether a segment begins here (a styp box precedes it, and belongs to it)."""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -59,18 +59,18 @@ class Track(msgspec.Struct, frozen=True):
     """Bytes at the beginning of the file that every fragment needs (ftyp and moov)."""
     fragments: tuple[Fragment, ...]
     lead: int = 0
-    """Ticks that an edit list passes over (``cmaf.Writer``)."""
+    """Ticks that the edit list skips (``cmaf.Writer``)."""
     width: int = 0
     height: int = 0
     channels: int = 0
     language: str = ""
-    """Three letters of ISO 639-2; "" where none is told."""
+    """Three letters of ISO 639-2; "" where there is none."""
     transfer: int = 2
     """Transfer characteristics of ITU-T H.273, table 3; 2 is unknown."""
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """The fragments, gathered to segments: exactly those bytes, exactly that time."""
+        """The fragments, grouped into segments: exactly those bytes, exactly that time."""
         groups: list[list[Fragment]] = []
         for fragment in self.fragments:
             if fragment.opens or not groups:
@@ -98,19 +98,21 @@ class Track(msgspec.Struct, frozen=True):
 
 
 def read(file: bytes) -> Track:
-    """The track in a file. Raises JobFailed when it is no CMAF track, OSError when it cannot be read."""
+    """Return the track in a file. Raises JobFailed when it is not a CMAF track, OSError when it cannot be read."""
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return _track(fd)
     except (ValueError, IndexError, struct.error) as error:
-        raise JobFailed(f"{shown(os.path.basename(file))}: is no CMAF track: {error}") from error
+        raise JobFailed(f"{shown(os.path.basename(file))}: not a CMAF track: {error}") from error
     finally:
         os.close(fd)
 
 
 def codecs(file: bytes) -> tuple[str, ...]:
-    """Codecs of the pictures and sounds in an MP4 of ours, each once, as RFC 6381 has them: what a browser must know to
-    play it. Raises JobFailed when it is none, OSError when it cannot be read."""
+    """Return the codecs in an MP4 of ours, each once, in RFC 6381 form, as browsers need them.
+
+    Raises JobFailed when it is malformed, OSError when it cannot be read.
+    """
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         at, size = next((each[1:] for each in isobmff.top_level_boxes(fd) if each[0] == b"moov"), (0, 0))
@@ -118,7 +120,7 @@ def codecs(file: bytes) -> tuple[str, ...]:
         entries = [_entry(trak) for trak in traks if _handler(trak) in (b"vide", b"soun")]  # no chapters
         return tuple(dict.fromkeys(_codec(kind, extension) for kind, _, extension in entries))
     except (ValueError, LookupError, struct.error) as error:
-        raise JobFailed(f"{shown(os.path.basename(file))}: does not tell its codecs: {error}") from error
+        raise JobFailed(f"{shown(os.path.basename(file))}: malformed: {error}") from error
     finally:
         os.close(fd)
 
@@ -126,7 +128,7 @@ def codecs(file: bytes) -> tuple[str, ...]:
 def _track(fd: int) -> Track:
     found, end = isobmff.top_level_boxes(fd), os.fstat(fd).st_size
     if [kind for kind, _, _ in found[:2]] != [b"ftyp", b"moov"]:
-        raise ValueError("it does not begin with ftyp and moov")
+        raise ValueError("does not begin with ftyp and moov")
     header = found[1][1] + found[1][2]
     moov = boxes.read(fd, found[1][1], found[1][2])
     fragments: list[Fragment] = []
@@ -142,7 +144,7 @@ def _track(fd: int) -> Track:
         fragments.append(_fragment(boxes.read(fd, offset, size), offset - styp, content + length, bool(styp)))
         styp, at = 0, content + length
     if at != end or not fragments:
-        raise ValueError("it has no fragments, or ends within one")
+        raise ValueError("has no fragments, or ends within one")
     return _described(moov, header, tuple(fragments))
 
 
@@ -164,7 +166,7 @@ def _fragment(moof: bytes, offset: int, end: int, opens: bool) -> Fragment:
 
 
 def _fields(body: bytes, at: int, known: tuple[tuple[int, int], ...]) -> dict[int, int]:
-    """The optional fields of a box whose flags say which are there: flag -> value."""
+    """Return the optional fields of a box whose flags say which are there: flag -> value."""
     flags, values = struct.unpack_from(">I", body)[0] & 0xFF_FFFF, {}
     for flag, size in known:
         if flags & flag:
@@ -198,7 +200,7 @@ def _handler(trak: bytes) -> bytes:
 
 
 def _entry(trak: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]]:
-    """The one sample entry of a picture or a sound: its type, its content, and the boxes within."""
+    """Return the one sample entry of a track: its type, its content, and the boxes within."""
     kind, entry = next(boxes.children(boxes.inside(trak, b"mdia", b"minf", b"stbl", b"stsd")[8:]))
     return kind, entry, dict(boxes.children(entry[28 if _handler(trak) == b"soun" else 78 :]))
 
@@ -221,7 +223,7 @@ def _video_codec(kind: bytes, extension: dict[bytes, bytes], colour: bytes) -> s
         return f"{kind.decode()}.{_hevc(extension[b'hvcC'])}"
     if kind == b"av01":
         return f"av01.{_av1(extension[b'av1C'], colour)}"
-    raise ValueError(f"the codec {kind!r} is not known")
+    raise ValueError(f"unsupported codec {kind!r}")
 
 
 def _hevc(config: bytes) -> str:
@@ -266,4 +268,4 @@ def _audio_codec(extension: dict[bytes, bytes]) -> str:
             return f"mp4a.40.{esds[at] >> 3}"
         else:
             at += length
-    raise ValueError("its sound is no AAC")
+    raise ValueError("its audio is not AAC")

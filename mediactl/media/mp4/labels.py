@@ -1,4 +1,4 @@
-"""Tags, chapters and cover art on their way into a sound file: as files of ours that ffmpeg reads beside the source."""
+"""Tags, chapters and cover art for audio files, as files that ffmpeg reads besides the source."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import struct
 from mediactl.model.media import MediaInfo
 
 KEPT_TAGS = ("title", "artist", "album", "album_artist", "composer", "genre", "track", "disc", "date")
-_FRONT_COVER = 3  # ID3v2, section 4.14, which RFC 9639, table 13, repeats
+_FRONT_COVER = 3  # ID3v2, section 4.14, repeated in RFC 9639, table 13
 
 
 def ffmetadata(info: MediaInfo) -> bytes:
-    """Tags and chapters in ffmpeg's own format."""
+    """Return tags and chapters in ffmpeg's own format."""
     lines = [";FFMETADATA1", *_tags(info)]
     for chapter in info.chapters:
         lines += ["[CHAPTER]", "TIMEBASE=1/1000", f"START={chapter.start * 1000:.0f}", f"END={chapter.end * 1000:.0f}"]
@@ -21,7 +21,7 @@ def ffmetadata(info: MediaInfo) -> bytes:
 
 
 def vorbis_comments(info: MediaInfo, picture: str) -> bytes:
-    """The same for Ogg, where chapters and the cover (``picture``, of ``picture_block``) are tags.
+    """Return the same for Ogg, where chapters and the cover (``picture``, of ``picture_block``) are tags.
 
     ffmpeg makes such tags of chapters, too, but with the seconds rounded: 0.7 s becomes "00:00:01.700" (ffmpeg 9).
     """
@@ -34,7 +34,7 @@ def vorbis_comments(info: MediaInfo, picture: str) -> bytes:
 
 
 def picture_block(jpeg: bytes, width: int, height: int) -> str:
-    """A JPEG as Opus files hold it: a FLAC picture block (RFC 9639, section 8.8) in base64."""
+    """Return a JPEG as Opus files hold it: a FLAC picture block (RFC 9639, section 8.8) in base64."""
     mime = b"image/jpeg"
     head = struct.pack(">II", _FRONT_COVER, len(mime)) + mime + struct.pack(">I", 0)
     return base64.b64encode(head + struct.pack(">IIIII", width, height, 24, 0, len(jpeg)) + jpeg).decode("ascii")

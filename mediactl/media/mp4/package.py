@@ -1,7 +1,7 @@
-"""Joining what was encoded, by copy: one MP4 to download, or one CMAF track for streaming.
+"""Mux encoded streams by copy: one MP4 to download, or one CMAF track for streaming.
 
-Pictures come as MP4s of one stream, in order: a whole film with its own times, or pieces, each of which begins where
-the frames of the one before it end. Sound comes whole. No frame is changed, and equal input gives equal bytes.
+Video comes as MP4s of one stream, in order: a whole video with its own times, or pieces, each of which begins where
+the frames of the previous one end. Audio comes whole. No frame is changed, and equal input gives equal bytes.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from mediactl.media.mp4.cmaf import Sample
 from mediactl.model.media import Chapter
 
 GOP = 2.0
-"""Seconds between the key frames of a picture, unless told otherwise."""
+"""Seconds between the key frames of a video by default."""
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 _MILLI = Fraction(1, 1000)
 
 
 class AudioFile(msgspec.Struct, frozen=True):
-    """A sound track that was encoded: an .m4a from time 0."""
+    """An encoded audio stream: an .m4a from time 0."""
 
     file: bytes
     language: str = ""
@@ -42,7 +42,7 @@ class AudioFile(msgspec.Struct, frozen=True):
 
 
 class Timed(msgspec.Struct, frozen=True):
-    """A coded frame of a picture, with its times in ticks."""
+    """An encoded frame of a video, with its times in ticks."""
 
     packet: Any
     pts: int
@@ -59,10 +59,10 @@ def mp4(
     rate: Fraction | None = None,
     chapters: Sequence[Chapter] = (),
 ) -> None:
-    """Write an MP4 that plays while it loads. The first sound is the one that is played unless another is chosen.
+    """Write an MP4 that plays while it is downloaded. The first audio stream is the default.
 
-    ``start`` (seconds) is added to the times of the pictures; ``rate`` (frames a second) is needed for several pieces.
-    Raises JobFailed when the pieces do not belong together, MachineBlocked when the disk refuses.
+    ``start`` (seconds) is added to the times of the video; ``rate`` (frames a second) is needed for several pieces.
+    Raises JobFailed when the pieces do not belong together, MachineBlocked when the disk refuses writes.
     """
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with _libav_errors(path):
@@ -103,16 +103,16 @@ def video_track(
     rate: Fraction | None = None,
     gop: float = GOP,
 ) -> None:
-    """Write a picture as a CMAF track: a fragment for each key frame, ``segment`` seconds of them to a segment, about.
+    """Write a video as a CMAF track: a fragment for each key frame, in segments of about ``segment`` seconds.
 
-    ``rate`` is that of an even film, None of others. A picture that comes late (``start``, or its own times) is shown
-    from 0 on, since players take it that all tracks begin together. Raises as ``mp4``.
+    ``rate`` is that of an even video, None of others. A video that starts late (``start``, or its own times) is shown
+    from 0 on, since players expect all tracks to begin together. Raises as ``mp4``.
     """
     with _libav_errors(path), _Joined(videos, rate) as joined, open(path, "wb") as file:
         writer = cmaf.Writer(file, cmaf.origin(videos[0]), lead=joined.lead())
         interval, count = cutting(segment, rate, gop)
         length, current = interval * count, -1
-        # Half a frame is the slack where key frames come at exact times; else a moment.
+        # Half a frame of tolerance where key frames have exact times, else a millisecond.
         slack = 1 / (2 * rate) if rate else _MILLI
         offset = round(Fraction(start) / joined.tick)
         for group in _groups(joined.frames(), joined.tick, offset):
@@ -130,8 +130,10 @@ def audio_track(
     rate: Fraction | None = None,
     gop: float = GOP,
 ) -> None:
-    """Write a sound (an .m4a from time 0) as a CMAF track, cut where the pictures of a film of this ``rate`` (as given
-    to ``track``) are cut. What the encoder put before time 0 is left out by an edit list. Raises as ``mp4``."""
+    """Write audio (an .m4a from time 0) as a CMAF track, cut where ``video_track`` cuts a video of this ``rate``.
+
+    The encoder's priming before time 0 is skipped by an edit list. Raises as ``mp4``.
+    """
     with _libav_errors(path), av.open(_name(audio), "r") as source, open(path, "wb") as file:
         stream = source.streams.audio[0]
         tick = stream.time_base
@@ -146,24 +148,24 @@ def audio_track(
             if writer is None:
                 described, language = cmaf.origin(audio), languages.three_letters(language)
                 writer = cmaf.Writer(file, described, lead=max(0, -packet.pts), language=language)
-            # The border goes to the nearest packet.
+            # The boundary is at the nearest packet.
             if group and (packet.pts + Fraction(packet.duration or 0, 2)) * tick >= (number + 1) * interval:
                 writer.fragment(group, opens=number % count == 0)
                 group, number = [], number + 1
             group.append(Sample(bytes(packet), packet.pts, packet.duration or 0, True))
         if writer is None or not group:
-            raise JobFailed(f"{shown(os.path.basename(audio))}: came out without a sound")
+            raise JobFailed(f"{shown(os.path.basename(audio))}: invalid output: no audio")
         writer.fragment(group, opens=number % count == 0)
 
 
 def cutting(segment: float, rate: Fraction | None, gop: float = GOP) -> tuple[Fraction, int]:
-    """Seconds from one key frame to the next, exactly, and how many of these make a segment."""
+    """Return the seconds from one key frame to the next, exactly, and how many of these make a segment."""
     interval = max(1, round(rate * Fraction(gop))) / rate if rate else Fraction(gop)
     return interval, max(1, round(Fraction(segment) / interval))
 
 
 class _Joined:
-    """The pieces of a picture as one."""
+    """The pieces of a video, concatenated."""
 
     def __init__(self, files: Sequence[bytes], rate: Fraction | None) -> None:
         self._files = files
@@ -190,25 +192,25 @@ class _Joined:
         return max((turn - time for turn, time in zip(sorted(times), times, strict=True)), default=0)
 
     def _delay_frames(self) -> int:
-        """Frames that decoding runs ahead: the most that any piece needs, so that all decode times are in one row."""
+        """Return the reorder delay in frames: the most of any piece, so that decode times increase across pieces."""
         delays = [0]
         for file in self._files:
             with av.open(_name(file), "r") as piece:
                 self._check(piece, file)
                 first = next(_packets(piece, piece.streams.video[0]), None)
                 if first is None:
-                    raise JobFailed(f"{shown(os.path.basename(file))}: came out without a frame")
+                    raise JobFailed(f"{shown(os.path.basename(file))}: invalid output: no frame")
                 delays.append(round((first.pts - first.dts) * self.tick * (self._rate or 0)))
         return max(delays)
 
     def frames(self) -> Iterator[Timed]:
-        """All frames in decoding order."""
+        """Yield all frames in decoding order."""
         if len(self._files) == 1:
             for packet in _packets(self._container, self.stream):
                 yield Timed(packet, packet.pts, packet.dts, packet.duration or 0)
             return
         if not self._rate:
-            raise JobFailed("pieces of a film whose frame rate is not known cannot be joined")
+            raise JobFailed("pieces of a video of unknown frame rate cannot be concatenated")
         frame, done, delay = 1 / (self._rate * self.tick), 0, self._delay_frames()
         for file in self._files:
             with av.open(_name(file), "r") as piece:
@@ -220,12 +222,12 @@ class _Joined:
                     yield Timed(packet, at, decoded, round((done + number + 1) * frame) - at)
                     count, last = count + 1, max(last, number)
                 if last != count - 1:
-                    raise JobFailed(f"{shown(os.path.basename(file))}: its {count} frames go on to number {last}")
+                    raise JobFailed(f"{shown(os.path.basename(file))}: its {count} frames are numbered up to {last}")
                 done += count
 
     def _check(self, piece: Any, file: bytes) -> None:
         if _parameters(piece.streams.video[0]) != self._alike:
-            raise JobFailed(f"{shown(os.path.basename(file))}: was encoded otherwise than the piece before it")
+            raise JobFailed(f"{shown(os.path.basename(file))}: encoded with other parameters than the previous piece")
 
 
 def _parameters(stream: Any) -> tuple[Any, ...]:
@@ -258,7 +260,7 @@ def _audio_packets(source: Any, stream: Any) -> Iterator[tuple[Fraction, int, An
 
 
 def _groups(frames: Iterator[Timed], tick: Fraction, offset: int) -> Iterator[list[Sample]]:
-    """Frames from one key frame to the next, each lasting until the next one is shown; the first shown from 0 on."""
+    """Yield groups from key frame to key frame, each frame lasting until the next one; the first shown from 0 on."""
     group: list[Timed] = []
     first = True
     for frame in frames:
@@ -274,7 +276,7 @@ def _groups(frames: Iterator[Timed], tick: Fraction, offset: int) -> Iterator[li
 def _lasting(frames: list[Timed], offset: int, end: int, first: bool) -> list[Sample]:
     times = sorted(frame.pts for frame in frames)
     if times[-1] >= end or times[0] != frames[0].pts:
-        raise JobFailed("a part of the film cannot be decoded without the one before it")
+        raise JobFailed("a group of frames of the video cannot be decoded without the previous one")
     ends = dict(zip(times, [*times[1:], end], strict=True))
     starts = {time: time + offset for time in times}
     if first:
@@ -296,7 +298,7 @@ def _chapter(number: int, chapter: Chapter) -> Any:
 
 
 def _name_hvc1(path: bytes) -> None:
-    """Name HEVC hvc1, as Apple's players want it; libavformat copies it as hev1."""
+    """Name HEVC hvc1, which Apple's players require; libavformat copies it as hev1."""
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         for kind, offset, size in isobmff.top_level_boxes(fd):
@@ -315,13 +317,13 @@ def _name(file: bytes) -> str:
 
 @contextmanager
 def _libav_errors(path: bytes) -> Iterator[None]:
-    """Errors of libav as what they mean here."""
+    """Raise errors of libav as errors of ours."""
     try:
         yield
     except ValueError as error:
-        raise JobFailed(f"{shown(os.path.basename(path))}: cannot be put together: {error}") from error
+        raise JobFailed(f"{shown(os.path.basename(path))}: cannot be muxed: {error}") from error
     except av.FFmpegError as error:
         if error.errno in _DISK_ERRORS:
             folder = shown(os.path.dirname(path))
-            raise MachineBlocked(f"cannot write to {folder}: {error.strerror}; make room") from error
-        raise JobFailed(f"{shown(os.path.basename(path))}: cannot be put together: {error.strerror}") from error
+            raise MachineBlocked(f"cannot write to {folder}: {error.strerror}; free some space") from error
+        raise JobFailed(f"{shown(os.path.basename(path))}: cannot be muxed: {error.strerror}") from error

@@ -1,7 +1,7 @@
-"""Chosen frames of a film as PNG files, upright, square and in standard range as its renditions are.
+"""Selected frames of a video as PNG files, upright, with square pixels, in standard range like its renditions.
 
-Two ways to get at them. Key frames alone: the index says where they are, all else is neither read (MP4, MOV) nor
-decoded. Or every frame, decoded as far as it is asked for.
+Either key frames alone: the index lists them, all else is neither read (MP4, MOV) nor decoded. Or any frames, with all
+frames of the requested span decoded.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from mediactl.media.inspect.streams import InputVideo, Streams
 from mediactl.model.media import Limits
 
 _NEAR = 0.002
-"""Seconds that a frame's time may differ from itself, told in milliseconds and counted from another start."""
+"""Seconds that a frame's time may differ from itself: rounded to milliseconds, counted from another start."""
 _SIGN = 5_000
-"""Packets between two signs of life."""
+"""Packets between two reports of progress."""
 _BUDGET = 2e10
-"""Pixels up to which a film is decoded from its start where a seek gave broken pictures: about a minute."""
+"""Pixels up to which a video is decoded from its start where a seek gave damaged images: about a minute."""
 _INPUT_FILTERS = 7
-"""Series of ffmpeg from which bitstream filters may stand before a decoder (its changelog, 7.0)."""
+"""Series of ffmpeg from which bitstream filters may precede a decoder (its changelog, 7.0)."""
 _INDEXED = ("mov", "matroska")
 """Containers whose packets all have a presentation time."""
 
 
-def _nobody() -> None:
-    """Nobody waits for a sign of life."""
+def _ignore() -> None:
+    """Report no progress."""
 
 
 class Video(msgspec.Struct, frozen=True):
@@ -47,13 +47,13 @@ class Video(msgspec.Struct, frozen=True):
     limits: Limits
     threads: int
     keys: tuple[float, ...]
-    """Seconds from the file's start at which key frames are, ascending; about, for it is decoding time."""
+    """Seconds from the file's start of key frames, ascending; approximate, since they are decoding times."""
     indexed: bool
     """Whether every packet has a presentation time."""
     weave: Weave | None
     """How it is interlaced."""
-    alive: Callable[[], None] = _nobody
-    """Called while it is read: taking few frames of a long film is work, too."""
+    alive: Callable[[], None] = _ignore
+    """Called while it is read, as a sign of progress."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,17 +63,17 @@ class Video(msgspec.Struct, frozen=True):
 
     @property
     def duration(self) -> float:
-        """Seconds until the last frame has been shown."""
+        """Seconds until the end of the last frame."""
         return self.stream.end
 
     @property
     def work(self) -> float:
-        """What decoding a second of it costs: pixels."""
+        """Pixels of a second, which is what decoding costs."""
         width, height = self.size
         return width * height * (self.stream.rate or 30.0)
 
     def gap(self) -> float:
-        """Seconds between two key frames at the most."""
+        """Return the longest time between two key frames, in seconds."""
         times = (0.0, *self.keys, self.duration)
         return max(after - before for before, after in itertools.pairwise(times))
 
@@ -85,9 +85,9 @@ def open_video(
     limits: Limits,
     threads: int,
     folder: bytes,
-    alive: Callable[[], None] = _nobody,
+    alive: Callable[[], None] = _ignore,
 ) -> Video:
-    """The film with its key frames, from the index where there is a whole one, else from all its packets.
+    """Return the video with its key frames, from the index where it is complete, else from all packets.
 
     ``folder`` is for temporary files. Raises RejectedInput, MachineBlocked.
     """
@@ -121,11 +121,11 @@ def spread(
     exact: bool = True,
     report: Report = lambda _: None,
 ) -> dict[float, bytes]:
-    """At most one frame of every ``step`` seconds from ``begin`` to ``end``: time -> PNG file, ascending.
+    """Return at most one frame of every ``step`` seconds from ``begin`` to ``end``: time -> PNG file, ascending.
 
-    The files are named after ``scratch`` (a temporary name; its folder is there). ``keys``: key frames only; then times
-    that are not ``exact`` (off by a few frames) spare reading the others. What of a damaged film can be decoded is
-    given; it may be nothing. Raises MachineBlocked, FfmpegFailed when nothing came.
+    The files are named after ``scratch`` (a temporary name in an existing folder). ``keys``: key frames only; then
+    times that are not ``exact`` (off by a few frames) avoid reading the others. Of a damaged video, what can be decoded
+    is returned; it may be nothing. Raises MachineBlocked, FfmpegFailed when nothing came.
     """
     end = video.duration + 1.0 if end is None else end
     options: dict[str, Any] = {"t": _clock(end + 1.0)}
@@ -133,37 +133,37 @@ def spread(
         # "discard" makes the MP4 demuxer lose count of its composition offsets (ffmpeg 9.0), hence ``exact``.
         options |= {"skip_frame": "nokey", **({} if exact else {"discard": "nokey"})}
         if video.indexed and len(video.keys) * step > 2 * video.duration and _filters_input():
-            # Of more key frames than are wanted, the others are dropped before they are decoded.
+            # Of more key frames than are needed, the others are dropped before they are decoded.
             bucket = f"floor(pts*tb/{step})"
             options["bsf:v"] = f"noise=drop='if(key*gt({bucket}+1,ld(0)),st(0,{bucket}+1)*0,1)'"
     # HEVC's key frames may come out of order when there are no frames between them: so "not the same", not "later".
     another = f"isnan(prev_selected_t)+not(eq(floor(t/{step}),floor(prev_selected_t/{step})))"
     selection = f"between(t,{begin},{end})*({another})"
-    return _taken(video, options, selection, [(size, scratch)], report)[0][0]
+    return _extract(video, options, selection, [(size, scratch)], report)[0][0]
 
 
 def moment(video: Video, time: float, sizes: list[tuple[int, int]], scratch: bytes, *, key: bool) -> list[bytes]:
-    """The one frame at this time (of ``spread``) at each of these sizes, as PNG files; none if it does not come."""
+    """Return the frame at this time (of ``spread``) at each of these sizes, as PNG files; none if it is missing."""
     outputs = [(size, scratch + b"-%d" % number) for number, size in enumerate(sizes)]
-    # Neighbours are needed to make an interlaced frame whole.
+    # Deinterlacing requires neighbours.
     options: dict[str, Any] = {"skip_frame": "nokey"} if key and not video.weave else {}
     made: list[dict[float, bytes]] = []
     for start in _starts(video, max(0.0, time - _NEAR)):
         at = time - start
         selection = f"between(t,{at - _NEAR},{at + _NEAR})"
-        made, flaws = _taken(video, options | {"ss": _clock(start)}, selection, outputs, only=1)
+        made, flaws = _extract(video, options | {"ss": _clock(start)}, selection, outputs, only=1)
         if all(made) and flaws < diagnosis.DAMAGED:
             break
     return [next(iter(files.values())) for files in made] if all(made) else []
 
 
 def run(video: Video, begin: float, seconds: float, rate: float, size: tuple[int, int], scratch: bytes) -> list[bytes]:
-    """Frames of so many ``seconds`` from ``begin`` on at an even ``rate``, as PNG files in order."""
+    """Return frames of so many ``seconds`` from ``begin`` on at an even ``rate``, as PNG files in order."""
     made: list[dict[float, bytes]] = [{}]
     for start in _starts(video, begin):
         skipped = begin - start
         options = {"ss": _clock(start), "t": _clock(skipped + seconds + 1.0)}
-        made, flaws = _taken(video, options, "", [(size, scratch)], rate=(rate, skipped, seconds))
+        made, flaws = _extract(video, options, "", [(size, scratch)], rate=(rate, skipped, seconds))
         if flaws < diagnosis.DAMAGED:
             break
     return list(made[0].values())
@@ -176,17 +176,20 @@ def clear(scratch: bytes) -> None:
 
 
 def _clock(seconds: float) -> str:
-    """Seconds as ffmpeg reads them: without an exponent."""
+    """Return the seconds as ffmpeg reads them: without an exponent."""
     return f"{seconds:.6f}"
 
 
 def _starts(video: Video, wanted: float) -> list[float]:
-    """Where to seek to, in turn. Not every film can be decoded from any key frame on: what tells how may come once, in
-    its first packet (4:4:4 of an x264 before 2017), and broken indexes lead astray."""
+    """Return where to seek to, in turn.
+
+    Not every video can be decoded from any key frame on: parameters may come once, in its first packet (4:4:4 of x264
+    before 2017), and indexes may be damaged.
+    """
     return [wanted, 0.0] if 0 < video.work * wanted <= _BUDGET else [wanted]
 
 
-def _taken(
+def _extract(
     video: Video,
     options: dict[str, Any],
     selection: str,
@@ -196,11 +199,11 @@ def _taken(
     only: int | None = None,
     rate: tuple[float, float, float] | None = None,
 ) -> tuple[list[dict[float, bytes]], int]:
-    """For each output, time -> file; and how often ffmpeg complained. ``rate``: frames a second, from, seconds."""
+    """For each output, time -> file; and ffmpeg's number of error lines. ``rate``: frames a second, from, seconds."""
     for _, scratch in outputs:
         clear(scratch)
     source = command.source(video.fd, video.threads, max_pixels=video.limits.pixels, **options)
-    # Key frames without their neighbours would be mixed with one another; being shrunk they show no lines anyway.
+    # Key frames without their neighbours would be mixed with one another; shrunk, they show no lines anyway.
     weave = None if "skip_frame" in options else video.weave
     [stream] = prepared(source[str(video.stream.index)], video.found, video.stream, 1, weave=weave)
     if rate:
@@ -222,7 +225,7 @@ def _taken(
     ]  # fmt: skip
     flaws = 0
 
-    def told(part: float) -> None:
+    def progressed(part: float) -> None:
         video.alive()
         report(part)
 
@@ -233,7 +236,7 @@ def _taken(
             folder=os.path.dirname(outputs[0][1]),
             expected=video.duration,
             rate=None,
-            report=told,
+            report=progressed,
         )
         flaws = len(complaints)
     except process.FfmpegFailed:
@@ -244,13 +247,13 @@ def _taken(
 
 
 def _exact(stream: Any, image: InputVideo, width: int, height: int) -> Any:
-    """Like a rendition, in RGB; those have even sides only, so one row or column too many is cut off."""
+    """Return the stream like a rendition, in RGB; those have even sides, so a surplus row or column is cropped."""
     even = scaled(stream, image, width + width % 2, height + height % 2).filter("format", "rgb24")
     return even.filter("crop", width, height, 0, 0) if width % 2 or height % 2 else even
 
 
 def _files(scratch: bytes) -> dict[float, bytes]:
-    """Time in seconds -> file, ascending."""
+    """Return the files by time in seconds, ascending."""
     folder, name = os.path.split(scratch)
     made = {}
     for each in os.listdir(folder):

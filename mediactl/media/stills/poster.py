@@ -1,4 +1,4 @@
-"""The picture that stands for a film: the best of frames from all over it, neither black nor blurred."""
+"""The still image that represents a video: the best of sampled frames, neither black nor blurred."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from mediactl.media.stills.frames import Video
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
-_LOOKED_AT = (0.02, 0.8)
-"""Share of a film that is looked at: neither its first moments (fading in, logos) nor its credits."""
+_SAMPLED = (0.02, 0.8)
+"""Span of a video that is sampled: neither its first moments (fading in, logos) nor its credits."""
 _WHOLE = 20.0
-"""Seconds up to which a film has no titles: it is looked at from its first frame on."""
+"""Seconds up to which a video has no titles: it is sampled from its first frame on."""
 _CANDIDATES = 24
 _ENOUGH = 6
-"""Key frames from which on the others are not looked at."""
+"""Key frames from which on other frames are not sampled."""
 _BUDGET = 600e6
-"""Pixels that are decoded at the most when there are too few key frames: about 2 s on one core."""
+"""Pixels that are decoded at most when there are too few key frames: about 2 s on one core."""
 _SIDE = 480
-"""Longer side in pixels of the pictures that are judged: blur shows at this size, and noise does not."""
+"""Longer side in pixels of the images that are judged: blur is visible at this size, noise is not."""
 _DARK, _BRIGHT = 24, 250
-"""Of 0 to 255: what is below is black (or a black bar), what is above is white."""
+"""Of 0 to 255: darker is black (or a black bar), brighter is white."""
 _PLAIN = 12.0
-"""Standard deviation of the luma below which there is nothing to be seen."""
+"""Standard deviation of the luma below which an image is near-uniform."""
 _LIGHT = 60
-"""Mean luma from which on a picture is not dark: a film's night scenes lie below."""
+"""Mean luma from which on an image is not dark: night scenes are below."""
 _EDGES = [[0, 1, 0], [1, -4, 1], [0, 1, 0]]
-"""The Laplacian: its deviation is large in a sharp picture and small in a blurred one (Pech-Pacheco et al., 2000)."""
+"""The Laplacian: its deviation is large in a sharp image and small in a blurred one (Pech-Pacheco et al., 2000)."""
 
 
 class FrameStatistics(msgspec.Struct, frozen=True):
-    """What is to be seen in a picture."""
+    """Measures of what is visible in an image."""
 
     detail: float
-    """Entropy of the luma, 0 (one shade) to 1 (all shades alike)."""
+    """Entropy of the luma, 0 (one shade) to 1 (all shades equally often)."""
     edges: float
     """Deviation of the Laplacian."""
     colour: float
@@ -53,11 +53,11 @@ class FrameStatistics(msgspec.Struct, frozen=True):
     light: float
     """Mean luma, 0 to 255."""
     plain: bool
-    """Whether there is nothing to be seen: black, white, or all of nearly one shade."""
+    """Whether it is near-uniform: black, white, or of nearly one shade."""
 
 
 def posters(video: Video, targets: tuple[Target, ...], temporary: Temporary, *, placeholder: bool) -> Drafts:
-    """Posters of one film, all of the same frame, and its placeholder (thumbhash) if asked for.
+    """Return posters of one video, all of the same frame, and its placeholder (thumbhash) if requested.
 
     Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when an encoder failed, OSError.
     """
@@ -67,7 +67,7 @@ def posters(video: Video, targets: tuple[Target, ...], temporary: Temporary, *, 
         time, key = best(video, scratch)
         stills = frames.moment(video, time, [_still_size(video, target) for target in targets], scratch, key=key)
         if not stills:
-            raise RejectedInput("not one frame of the film can be decoded")
+            raise RejectedInput("not one frame of the video can be decoded")
         drafts: list[Draft] = [
             encode_still(still, target, path) for still, target, path in zip(stills, targets, paths, strict=True)
         ]
@@ -78,22 +78,22 @@ def posters(video: Video, targets: tuple[Target, ...], temporary: Temporary, *, 
 
 
 def best(video: Video, scratch: bytes) -> tuple[float, bool]:
-    """Time of the frame that makes the best poster, and whether it is a key frame. Raises as ``posters``."""
+    """Return the time of the frame that makes the best poster, and whether it is a key frame. Raises as ``posters``."""
     seen = {(time, True): found for time, found in sampled(video, scratch, keys=True).items()}
     if len(seen) < _ENOUGH:
         seen |= {(time, False): found for time, found in sampled(video, scratch, keys=False).items()}
     if not seen:
-        raise RejectedInput("not one frame of the film can be decoded")
+        raise RejectedInput("not one frame of the video can be decoded")
     worth = _worth(video, seen)
     return max(seen, key=lambda each: (worth[each], -each[0]))
 
 
 def sampled(
-    video: Video, scratch: bytes, share: tuple[float, float] = _LOOKED_AT, *, keys: bool, exact: bool = True
+    video: Video, scratch: bytes, share: tuple[float, float] = _SAMPLED, *, keys: bool, exact: bool = True
 ) -> dict[float, FrameStatistics]:
-    """What is to be seen in key frames of a ``share`` of the film, or without ``keys`` in any of its first frames.
+    """Return statistics of key frames of a ``share`` of the video; without ``keys``, of any of its first frames.
 
-    ``exact``: as ``frames.spread`` has it.
+    ``exact``: see ``frames.spread``.
     """
     end = video.duration
     begin, end = (0.0, end) if end <= _WHOLE else (end * share[0], end * share[1])
@@ -112,7 +112,7 @@ def sampled(
 
 
 def statistics_of(image: VipsImage) -> FrameStatistics:
-    """Judge an 8-bit picture."""
+    """Return the statistics of an 8-bit image."""
     luma = image.colourspace("b-w")
     shades = luma.hist_find()
     counts = memoryview(bytes(shades.write_to_memory())).cast("I")
@@ -129,18 +129,18 @@ def statistics_of(image: VipsImage) -> FrameStatistics:
 
 
 def lit(found: FrameStatistics) -> float:
-    """1 for a picture that is bright enough to be made out at a glance, less for darker ones."""
+    """Return 1 for an image that is bright enough to be recognised at a glance, less for darker ones."""
     return min(1.0, 0.4 + 0.6 * found.light / _LIGHT)
 
 
 def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """A size scaled down so that its longer side is at most ``side``."""
+    """Return a size scaled down so that its longer side is at most ``side``."""
     scale = min(1.0, side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def read_png(file: bytes) -> VipsImage:
-    """A PNG of ours, in memory. Raises RejectedInput when it is not whole, OSError."""
+    """Return a PNG of ours, in memory. Raises RejectedInput when it is truncated, OSError."""
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         content = load.content_of(fd)
@@ -151,7 +151,7 @@ def read_png(file: bytes) -> VipsImage:
 
 
 def _worth(video: Video, seen: dict[tuple[float, bool], FrameStatistics]) -> dict[tuple[float, bool], float]:
-    """How good a poster each would be, 0 to about 1; sharpness is told from the other pictures of the same film."""
+    """Return the score of each as a poster, 0 to about 1; sharpness is relative to the other frames."""
     shown = [each.edges for each in seen.values() if not each.plain]
     usual = statistics.median(shown) if shown else 1.0
     return {at: _value(each, at[0] / (video.duration or 1.0), usual or 1.0) for at, each in seen.items()}
@@ -168,7 +168,7 @@ def _value(found: FrameStatistics, position: float, usual: float) -> float:
 
 
 def _still_size(video: Video, target: Target) -> tuple[int, int]:
-    """What a poster is made from: its own size, or the film's proportions where it is a part of the picture."""
+    """Return the size of the frame for a poster: its own, or the video's proportions where it is cropped."""
     width, height = int(target.params["width"]), int(target.params["height"])
     if target.params.get("fit") != "cover":
         return width, height

@@ -1,4 +1,4 @@
-"""A preview: a short silent animation (WebP) of moments from all over a film, which goes on for ever."""
+"""A preview: a short silent animation (WebP) of moments from the whole video, in an endless loop."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from mediactl.media.stills.storyboard import made_of
 from mediactl.model.assets import Target
 
 _SNIPPET = 0.75
-"""Seconds that one moment is shown at least: less is not understood."""
+"""Seconds that one moment is shown at least."""
 _SNIPPETS = 4
 _TRIES = 4
-"""Times that a snippet is begun anew, later, because it begins with nothing but black."""
+"""Attempts to begin a snippet later because it begins with black frames."""
 _BLANK = 0.98
-"""Share of black pixels from which on nothing is to be seen; or of white ones."""
+"""Share of black pixels, or of white ones, from which on a frame is blank."""
 _DIM = 50
-"""Mean luma below which nothing is to be seen in what is nearly of one shade, as when a film fades in."""
+"""Mean luma below which a near-uniform frame is blank, as when a video fades in."""
 _EFFORT = 4
-_LOOKED_AT = (0.0, 0.95)
-"""Share of a film that moments are taken from: without the end of its credits."""
+_SAMPLED = (0.0, 0.95)
+"""Span of a video that moments are taken from: without the end of its credits."""
 
 
 def preview(video: Video, target: Target, temporary: Temporary) -> Draft:
-    """The animation; only what is around its moments is decoded. Verified.
+    """Return the animation; only what is around its moments is decoded. Verified.
 
     Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when it cannot be encoded, OSError.
     """
@@ -44,13 +44,13 @@ def preview(video: Video, target: Target, temporary: Temporary) -> Draft:
             end = video.duration * (number + 1) / len(begins) - wanted / rate
             shown += _snippet(video, begin, end, wanted, rate, (width, height), scratch)
         if not shown:
-            # A film that is over before the first picture's time has come.
+            # A video that ends before the first frame's time.
             only = frames.spread(video, (width, height), scratch, video.duration + 1.0)
             shown = [read_png(file) for file in only.values()][:1]
     finally:
         frames.clear(scratch)
     if not shown:
-        raise RejectedInput("not one frame of the film can be decoded")
+        raise RejectedInput("not one frame of the video can be decoded")
     # Even times, without the drift that rounding each delay would add up to.
     delays = [round((number + 1) * 1000 / rate) - round(number * 1000 / rate) for number in range(len(shown))]
     strip = pyvips.Image.arrayjoin(shown, across=1)
@@ -68,8 +68,10 @@ def preview(video: Video, target: Target, temporary: Temporary) -> Draft:
 def _snippet(
     video: Video, begin: float, end: float, count: int, rate: int, size: tuple[int, int], scratch: bytes
 ) -> list[VipsImage]:
-    """So many pictures from ``begin`` on, or, where nothing is to be seen at first, from when there is; ``end`` is
-    when it may begin at the latest."""
+    """Return so many images from ``begin`` on, or, where the first frames are blank, from the first visible one on.
+
+    ``end`` is when it may begin at the latest.
+    """
     shown: list[VipsImage] = []
     for _ in range(_TRIES):
         shown = [read_png(file) for file in frames.run(video, begin, count / rate, float(rate), size, scratch)[:count]]
@@ -83,18 +85,18 @@ def _snippet(
 
 
 def moments(video: Video, seconds: float, scratch: bytes) -> list[float]:
-    """Where the snippets begin, in order, evenly over the film; of each part, where most is to be seen."""
+    """Return where the snippets begin, in order, evenly over the video; in each part, at its most detailed frame."""
     room = video.duration - seconds
     number = min(_SNIPPETS, max(1, int(seconds / _SNIPPET)))
     if room <= seconds or number == 1:
         return [max(0.0, room / 3)] if room > 0 else [0.0]
     length = seconds / number
-    seen = poster.sampled(video, scratch, _LOOKED_AT, keys=True, exact=False)
+    seen = poster.sampled(video, scratch, _SAMPLED, keys=True, exact=False)
     begins: list[float] = []
     for part in range(number):
         begin, end = video.duration * part / number, video.duration * (part + 1) / number - length
         middle = (begin + end) / 2
-        # Of what is about as good, the one nearest to the middle of its part.
+        # Of about equal values, the one nearest to the middle of its part.
         worth = {
             (round(_value(found), 1), -abs(time - middle)): time for time, found in seen.items() if begin <= time <= end
         }

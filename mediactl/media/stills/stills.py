@@ -1,4 +1,4 @@
-"""What a page shows before a film plays: posters, storyboards, previews; each in runs of its own."""
+"""What a page shows before a video plays: posters, storyboards, previews; each in ffmpeg runs of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 
 OPERATIONS = ("poster", "storyboard", "storyboard-map", "preview")
-"""Of these, ``render`` makes targets."""
+"""Operations whose targets are made here."""
 
 
 def render(
@@ -29,13 +29,13 @@ def render(
     placeholder: bool,
     report: Report = lambda _: None,
 ) -> Drafts:
-    """Make and verify all stills of an open film, in the order of ``targets``, and its placeholder if asked for.
+    """Make and verify all stills of an open video, in the order of ``targets``, and its placeholder if requested.
 
     A placeholder comes with a poster only. Raises RejectedInput when not one frame can be decoded, JobFailed when an
-    output is not what was asked for, ``ffmpeg.FfmpegFailed``, MachineBlocked, OSError.
+    output is invalid, FfmpegFailed, MachineBlocked, OSError.
     """
     if found.video is None:
-        raise RejectedInput("has no film track that can be decoded")
+        raise RejectedInput("has no video stream that can be decoded")
     if not targets:
         return Drafts(())
     folder = os.path.dirname(temporary(targets[0].name))

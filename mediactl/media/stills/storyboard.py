@@ -1,7 +1,7 @@
-"""A storyboard: small pictures of a film at even times in one sheet, and the WebVTT file that says where each is.
+"""A storyboard: small images of a video at even intervals in one sheet, and a WebVTT file with the position of each.
 
-The picture of each interval is the frame nearest to its middle. Key frames serve where they are close enough to one
-another, or where decoding all of a long film would take minutes.
+The image of each interval is the frame nearest to its middle. Key frames are used where they are close enough to
+one another, or where decoding all of a long video would take minutes.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from mediactl.media.stills.poster import read_png
 from mediactl.model.assets import Target
 
 _BUDGET = 4e9
-"""Pixels of a film up to which it is decoded whole: a minute of 1080p24, about 10 s on two cores."""
+"""Pixels of a video up to which it is decoded whole: a minute of 1080p24, about 10 s on two cores."""
 _SPARSE = 2.5
-"""Intervals that key frames of a larger film may be apart: x264 puts one every 10.4 s into 24 frames a second."""
+"""Intervals that key frames of a larger video may be apart: x264 puts one every 10.4 s into 24 frames a second."""
 _BLACK = 16
-"""Mean luma and its deviation, of 0 to 255, below which a picture is black."""
+"""Mean luma and its deviation, of 0 to 255, below which an image is black."""
 _SHEET_EFFORT = 4
 
 
 def storyboard(video: Video, target: Target, temporary: Temporary, report: Report = lambda _: None) -> Draft:
-    """The sheet, row by row; intervals that the film does not reach repeat the last picture. Verified.
+    """Return the sheet, row by row; intervals after the end of the video repeat the last image. Verified.
 
     Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when it cannot be encoded, OSError.
     """
@@ -46,7 +46,7 @@ def storyboard(video: Video, target: Target, temporary: Temporary, report: Repor
         if not made and keys:
             made = frames.spread(video, size, scratch, interval / 2, report=report)
         if not made:
-            raise RejectedInput("not one frame of the film can be decoded")
+            raise RejectedInput("not one frame of the video can be decoded")
         tiles = {time: read_png(file) for time, file in made.items()}
     finally:
         frames.clear(scratch)
@@ -64,7 +64,7 @@ def storyboard(video: Video, target: Target, temporary: Temporary, report: Repor
 
 
 def storyboard_map(target: Target, path: bytes) -> Draft:
-    """The WebVTT file of a sheet: one cue for each interval, the last one until the film ends. Raises OSError."""
+    """Write the WebVTT file of a sheet: one cue an interval, the last one until the video ends. Raises OSError."""
     params = target.params
     count, columns, interval = int(params["count"]), int(params["columns"]), float(params["interval"])
     width, height, duration = int(params["width"]), int(params["height"]), float(params["duration"])
@@ -84,33 +84,35 @@ def storyboard_map(target: Target, path: bytes) -> Draft:
 
 
 def serves(video: Video, interval: float) -> bool:
-    """Whether a storyboard of this interval (seconds) is made of key frames only."""
+    """Return whether a storyboard of this interval (seconds) is made of key frames only."""
     gap = video.gap()
     return gap <= interval or (video.work * video.duration > _BUDGET and gap <= interval * _SPARSE)
 
 
 def middles(duration: float, count: int, interval: float) -> list[float]:
-    """The middle of each interval in seconds; of the last one, of what the film has of it."""
+    """Return the middle of each interval in seconds; of the last one, of the part before the end of the video."""
     starts = [number * interval for number in range(count)]
     return [(start + max(start, min(start + interval, duration))) / 2 for start in starts]
 
 
 def arranged(tiles: list[VipsImage], columns: int) -> VipsImage:
-    """Pictures of equal size in rows, on black where the last row is short; in memory."""
+    """Return images of equal size in rows, on black where the last row is short; in memory."""
     rows: Any = pyvips.Image.arrayjoin(tiles, across=columns, background=0)
     return rows.copy_memory()
 
 
 def made_of(target: Target, whole: Params, data: bytes, path: bytes, delays: list[int] | None = None) -> Draft:
-    """An encoded picture of these params written to ``place`` and verified, as the draft of its target."""
+    """Return an encoded image of these params written to ``path`` and verified, as the draft of its target."""
     params: dict[str, Any] = {name: getattr(whole, name) for name in ("format", "width", "height", "quality", "effort")}
     draft = save(data, msgspec.structs.replace(target, params=params), path, delays)
     return msgspec.structs.replace(draft, target=target)
 
 
 def _nearest(times: Iterable[float], wanted: float, black: set[float], interval: float) -> float:
-    """The time that is nearest to the wanted one, the earlier one of two. A black frame counts as one interval further:
-    where key frames are rare, a scene that fades in would be black to its end."""
+    """Return the time that is nearest to ``wanted``, the earlier one of two.
+
+    A black frame counts as one interval further: where key frames are rare, a scene that fades in would stay black.
+    """
     return min(times, key=lambda time: (abs(time - wanted) + (interval if time in black else 0.0), time))
 
 

@@ -84,7 +84,7 @@ class Work:
                 )  # fmt: skip
                 for stream in missing:
                     if not _is_whole(temporary[stream], piece.frames):
-                        raise JobFailed(f"piece {number} of the film came out broken")
+                        raise JobFailed(f"piece {number} of the video: invalid output")
                 self._unchanged()
                 damaged = len(encoded.complaints) >= diagnosis.DAMAGED
                 self._note(str(number), Remarks(damaged, encoded.notes))

@@ -66,7 +66,7 @@ def render(
     """
     found = streams.inspect(fd, task.source.format, task.limits, task.info)
     if found.video is None:
-        raise RejectedInput("has no film track that can be decoded")
+        raise RejectedInput("has no video stream that can be decoded")
     film = _Film(fd, task, found, temporary)
     try:
         return film.render(targets, present, report)
@@ -281,27 +281,28 @@ class _Film:
             or video.codec != params["codec"]
             or bool(made.audio) != bool(wanted)
         ):
-            raise JobFailed(f"{target.name}: came out with other tracks than asked for")
+            raise JobFailed(f"{target.name}: invalid output: other streams than requested")
         if (video.width, video.height, video.rotation) != (params["width"], params["height"], 0):
             raise JobFailed(
-                f"{target.name}: came out {video.width}x{video.height} instead of {params['width']}x{params['height']}"
+                f"{target.name}: invalid output: {video.width}x{video.height}"
+                f" instead of {params['width']}x{params['height']}"
             )
         if not streamable:
-            raise JobFailed(f"{target.name}: came out with its index at the end")
+            raise JobFailed(f"{target.name}: invalid output: its index is at the end")
         damaged = encoded.remarks.damaged
         if source.even and source.frames and video.frames != source.frames:
             counts = f"{video.frames} of {source.frames} frames"
             if any(len(files) > 1 for files in encoded.pictures.values()):
-                raise JobFailed(f"{target.name}: came out with {counts}")
-            self._warnings.append("" if damaged else f"the film came out with {counts}")
+                raise JobFailed(f"{target.name}: invalid output: {counts}")
+            self._warnings.append("" if damaged else f"the video has {counts} in its outputs")
         frame = 1 / picture.rate if picture.rate else 0.0
-        self._warnings.append(durations.compare("the film", picture.end, made.video.end, frame, damaged))
+        self._warnings.append(durations.compare("the video", picture.end, made.video.end, frame, damaged))
         return Draft(target, place, "video/mp4", video.width, video.height, made.info.duration)
 
     def _sound_verified(self, target: Target, place: bytes, wanted: AudioRequest) -> Draft:
         made, _ = self._reopened(target, place)
         if made.video or not made.audio or made.audio.stream.channels != wanted.channels:
-            raise JobFailed(f"{target.name}: came out with other tracks than asked for")
+            raise JobFailed(f"{target.name}: invalid output: other streams than requested")
         return Draft(target, place, "audio/mp4", duration=made.info.duration)
 
     def _reopened(self, target: Target, place: bytes) -> tuple[Streams, bool]:
@@ -324,10 +325,10 @@ class _Film:
                 self._warnings.append(f"high dynamic range ({name}) was mapped to standard range")
             else:
                 self._warnings.append(
-                    f"high dynamic range ({name}) looks dull: this ffmpeg has no zscale filter to map it"
+                    f"high dynamic range ({name}) is not tone-mapped: this ffmpeg has no zscale filter"
                 )
         self._warnings += audio.left_out(self._found, self._task.targets)
         if encoded:
             self._warnings += encoded.remarks.warnings
             if encoded.remarks.damaged:
-                self._warnings.append("parts of the film are damaged and may look or sound wrong")
+                self._warnings.append("parts of the video are damaged and may look or sound distorted")

@@ -56,7 +56,7 @@ def rendered(
     wanted = {int(target.params["track"]) for target in targets}
     texts = [text for text in found.subtitles if text.ordinal in wanted and text.stream.text]
     if missing := sorted(wanted - {text.ordinal for text in texts}):
-        raise JobFailed(f"subtitle track {missing[0] + 1} is not one of text, though it was planned")
+        raise JobFailed(f"subtitle stream {missing[0] + 1} is not text, though it was planned")
     cues, warnings = read(fd, texts, found.info.duration or 0.0, limits)
     drafts = []
     for target in targets:
@@ -85,11 +85,11 @@ def read(
     for ordinal, several in cues.items():
         cues[ordinal] = _timed(several, duration)
         if broken[ordinal]:
-            warnings.append(f"subtitle track {ordinal + 1}: {broken[ordinal]} entries cannot be read and are left out")
+            warnings.append(f"subtitle stream {ordinal + 1}: {broken[ordinal]} entries cannot be read and are left out")
         if ordinal in cut:
-            warnings.append(f"subtitle track {ordinal + 1} is too long: its end is left out")
+            warnings.append(f"subtitle stream {ordinal + 1} is too long: its end is left out")
         if not cues[ordinal]:
-            warnings.append(f"subtitle track {ordinal + 1} holds no text")
+            warnings.append(f"subtitle stream {ordinal + 1} holds no text")
     return cues, warnings
 
 

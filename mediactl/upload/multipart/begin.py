@@ -1,4 +1,4 @@
-"""How a multipart upload begins, and how it is given up without leaving one open."""
+"""Begin multipart uploads, and abort them without leaving one open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mediactl.upload.store import NoSuchUpload, Refused, Store
 
 
 def resumable(session: Session) -> bool:
-    """Is the upload that is under way still one of this content with these parameters?"""
+    """Return whether the open upload is one of this content with these parameters."""
     state = session.state
     return (
         state.sha256 == session.source.sha256

@@ -23,8 +23,8 @@ class Part(msgspec.Struct, frozen=True):
 
 
 def part_size(size: int, least: int = MIN_PART) -> int:
-    """Bytes of each part (but the last) of an object of ``size`` bytes: ``least``, or the whole number of MiB above it
-    that is needed to stay within the number of parts.
+    """Return the part size for an object of ``size`` bytes: ``least``, or the whole number of MiB above it that is
+    needed to stay within the number of parts.
 
     Raises ValueError for an object larger than S3 holds.
     """
@@ -35,7 +35,7 @@ def part_size(size: int, least: int = MIN_PART) -> int:
 
 
 def parts(size: int, each: int) -> tuple[Part, ...]:
-    """The parts of an object, in order, without gap or overlap; an empty object is one empty part."""
+    """Return the parts of an object, in order, without gap or overlap; an empty object is one empty part."""
     if not size:
         return (Part(1, 0, 0),)
     return tuple(

@@ -60,7 +60,7 @@ class _Again(Exception):
 def send(session: Session, live: bool, rounds: int) -> Sent:
     """Have the object there in parts. ``live``: the state's upload is to be resumed.
 
-    Begins anew at most ``rounds`` times. Raises as ``transfer`` does.
+    Begins again at most ``rounds`` times. Raises as ``transfer`` does.
     """
     for round_ in range(1, rounds + 1):
         try:
@@ -132,7 +132,7 @@ def _reconcile(session: Session) -> Sent | None:
 
 
 def _adopted(session: Session, part: Part, there: StoredPart) -> SentPart | None:
-    """A part that the store has and nobody remembers, when it is what the file has there."""
+    """Return a part that the store has and nobody remembers, when it is what the file has there."""
     if there.size != part.size:
         return None
     crc32 = session.source.crc32(part.offset, part.size)
@@ -221,7 +221,7 @@ def _finish(session: Session, looked: bool) -> Sent:
 
 
 def _raced(session: Session, there: Stored | None) -> Sent | None:
-    """The end when something is there that was not when we looked; None when there is nothing."""
+    """Return the end when something is there that was not when we looked; None when there is nothing."""
     ended = session.raced(there, session.state.token)
     if ended and ended.status is not SentStatus.SENT:
         begin.abandon(session)
@@ -229,7 +229,7 @@ def _raced(session: Session, there: Stored | None) -> Sent | None:
 
 
 def _proved(session: Session, error: StoreError, status: SentStatus = SentStatus.SENT) -> Sent:
-    """The end when HEAD proves that this upload was completed. Raises _Again when it does not."""
+    """Return the end when HEAD proves that this upload was completed. Raises _Again when it does not."""
     there = session.head()
     if there is not None and session.standing(there, session.state.token) is Standing.MINE:
         return session.done(status, there, session.state.token)

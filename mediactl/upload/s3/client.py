@@ -1,4 +1,4 @@
-"""boto3's client for a place, and where its requests go: ours take the same address, region and credentials."""
+"""boto3's client for a bucket, and where its requests go: ours take the same address, region and credentials."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def client(core: botocore.session.Session, place: Place, connections: int, read_
 
 
 def address(made: S3Client, bucket: str) -> Address:
-    """Where ``made`` sends what is for ``bucket``: seen from a request that is signed but never leaves."""
+    """Return where ``made`` sends what is for ``bucket``: seen from a request that is signed but never leaves."""
     seen: list[AWSPreparedRequest] = []
 
     def keep(request: AWSPreparedRequest, **_: Any) -> Any:

@@ -13,7 +13,7 @@ META = "x-amz-meta-"
 
 
 def fixed(place: Place) -> dict[str, str]:
-    """The headers that every object of a place is stored with."""
+    """Return the headers that every object of a bucket is stored with."""
     headers = {}
     if place.storage_class:
         headers["x-amz-storage-class"] = place.storage_class
@@ -29,7 +29,7 @@ def fixed(place: Place) -> dict[str, str]:
 
 
 def described(about: About) -> dict[str, str]:
-    """The headers that describe an object. Raises ValueError for what no header can carry."""
+    """Return the headers that describe an object. Raises ValueError for what no header can carry."""
     headers = {"content-type": about.media_type}
     if about.cache_control is not None:
         headers["cache-control"] = about.cache_control
@@ -48,15 +48,15 @@ def _sendable(headers: dict[str, str]) -> dict[str, str]:
 
 
 def quoted_etag(etag: str) -> str:
-    """An ETag with its quotes, which rclone leaves out of its lists."""
+    """Return an ETag with its quotes, which rclone leaves out of its lists."""
     return etag if etag.endswith('"') else f'"{etag}"'
 
 
 def crc32_text(crc32: int) -> str:
-    """A CRC32 as S3 writes it."""
+    """Return a CRC32 as S3 writes it."""
     return base64.b64encode(crc32.to_bytes(4, "big")).decode()
 
 
 def crc32_number(text: str | None) -> int | None:
-    """The CRC32 that S3 wrote so."""
+    """Return the CRC32 that S3 wrote so."""
     return int.from_bytes(base64.b64decode(text), "big") if text else None

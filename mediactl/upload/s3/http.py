@@ -63,7 +63,7 @@ class Wire:
         self._absolute, self._forwarded = (base, authorization) if proxy and not self._tls else ("", {})
 
     def send(self, method: str, target: str, headers: dict[str, str], body: memoryview | None) -> Answer:
-        """One request and its answer. ``target``: path and query as signed.
+        """Send one request, and return its answer. ``target``: path and query as signed.
 
         Raises NotConnected where nothing was sent, OSError or HTTPException where the connection broke.
         """
@@ -89,12 +89,12 @@ class Wire:
                 connection.close()
 
     def close(self) -> None:
-        """Close what is idle; the next request opens anew."""
+        """Close what is idle; the next request opens again."""
         while self._idle:
             self._idle.pop().close()
 
     def _take(self) -> HTTPConnection:
-        """A connection: the one used last, for the others may well time out, or a new one."""
+        """Return a connection: the one used last, for the others may well time out, or a new one."""
         while self._idle:
             try:
                 connection = self._idle.pop()
@@ -122,7 +122,7 @@ class Wire:
 
 
 def _alive(connection: HTTPConnection) -> bool:
-    """Whether an idle connection may still be used: one that has something to read was closed by the other side."""
+    """Return whether an idle connection may be used: one with something to read was closed by the other side."""
     return not _readable(connection.sock, 0)
 
 

@@ -66,7 +66,7 @@ _BY_CODE: dict[str, tuple[type[StoreError], str]] = {
     "EntityTooLarge": (StoreError, f"{_ONE_OBJECT}: it is too large for the store"),
     "KeyTooLongError": (StoreError, f"{_ONE_OBJECT}: its key is too long for the store"),
     "MetadataTooLarge": (StoreError, f"{_ONE_OBJECT}: its metadata are too large for the store"),
-    "InvalidURI": (StoreError, f"{_ONE_OBJECT}: the store does not take its key"),
+    "InvalidURI": (StoreError, f"{_ONE_OBJECT}: the store rejects its key"),
     # Credentials.
     "ExpiredToken": (Expired, "the credentials have expired: get new ones and run again"),
     "ExpiredTokenException": (Expired, "the credentials have expired: get new ones and run again"),
@@ -83,12 +83,12 @@ _BY_CODE: dict[str, tuple[type[StoreError], str]] = {
     "RequestExpired": (Refused, "the store takes the request for an old one: check this machine's clock"),
     # Where and how.
     "NoSuchBucket": (Refused, "there is no such bucket: create it, or correct --to"),
-    "InvalidBucketName": (Refused, "the store does not take this bucket's name: correct --to"),
+    "InvalidBucketName": (Refused, "the store rejects this bucket's name: correct --to"),
     "InvalidBucketState": (Refused, "the bucket is in a state that forbids it: see its settings"),
-    "InvalidTag": (Refused, "the store does not take a tag: letters, digits, spaces and + - = . _ : / @ are allowed"),
-    "InvalidStorageClass": (Refused, "the store does not know this --storage-class"),
-    "AccessControlListNotSupported": (Refused, "the bucket takes no ACLs: leave --acl out"),
-    "InvalidEncryptionAlgorithmError": (Refused, "the store does not know this --sse"),
+    "InvalidTag": (Refused, "the store rejects a tag: letters, digits, spaces and + - = . _ : / @ are allowed"),
+    "InvalidStorageClass": (Refused, "the store does not support this --storage-class"),
+    "AccessControlListNotSupported": (Refused, "the bucket rejects ACLs: leave --acl out"),
+    "InvalidEncryptionAlgorithmError": (Refused, "the store does not support this --sse"),
     "MethodNotAllowed": (Refused, "the store does not allow this request: check --endpoint-url"),
     "QuotaExceeded": (Refused, "the account's quota is used up"),
 }
@@ -129,7 +129,7 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def read(answer: Answer) -> Told:
-    """What an answer with an error, or without what it should have, says."""
+    """Return what an answer with an error, or without what it should have, says."""
     fields: dict[str, str] = {}
     try:
         root = ElementTree.fromstring(answer.body)
@@ -143,7 +143,7 @@ def read(answer: Answer) -> Told:
 
 
 def refused(where: str, told: Told, sent: Mapping[str, str], now: float) -> StoreError:
-    """The error that an answer amounts to.
+    """Return the error that an answer amounts to.
 
     ``where`` begins its line. ``sent``: the request's headers, of which some can be left out. ``now``: seconds since
     1970, for the clock's difference.
@@ -167,7 +167,7 @@ def _judged(told: Told, sent: Mapping[str, str], now: float) -> tuple[type[Store
     if told.code.startswith("KMS."):
         return Refused, f"the key of --sse cannot be used{_words(told)}"
     if told.code in _NOT_KNOWN or told.status == 501:
-        return Refused, f"the store does not take the request{_words(told)}; {_way_out(told, sent)}"
+        return Refused, f"the store rejects the request{_words(told)}; {_way_out(told, sent)}"
     if found := _BY_STATUS.get(told.status):
         return found
     if told.status >= 500:
@@ -187,14 +187,14 @@ def _judged(told: Told, sent: Mapping[str, str], now: float) -> tuple[type[Store
 
 
 def _way_out(told: Told, sent: Mapping[str, str]) -> str:
-    """The flag that leaves out what the store does not know: the header that it names, else all that it may be."""
+    """Return the flag that leaves out the unsupported header: the one that the store names, else all candidates."""
     named = {told.fields.get(field, "").lower() for field in ("Header", "ArgumentName")} & _OPTIONS.keys() & sent.keys()
     options = dict.fromkeys(text for name, text in _OPTIONS.items() if name in (named or sent))
     return f"try {' or '.join(options)}" if options else "check --endpoint-url"
 
 
 def _late(told: Told, now: float) -> int | None:
-    """Seconds that our clock is behind the store's; None: it did not tell."""
+    """Return the seconds that our clock is behind the store's; None: unknown."""
     try:
         if stamp := told.fields.get("ServerTime"):
             theirs = datetime.fromisoformat(stamp)
@@ -218,7 +218,7 @@ def _words(told: Told) -> str:
 
 
 def broken(where: str, error: Exception) -> StoreError:
-    """The error that a connection's failure, or one of botocore's own, amounts to. Raises what is neither."""
+    """Return the error that a connection's failure, or one of botocore's own, amounts to. Raises what is neither."""
     cause = _tls_error(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return coded(Refused, where, f"its certificate is not trusted ({cause.verify_message}): see --ca-bundle", error)
@@ -255,14 +255,14 @@ _BY_CLASS: tuple[tuple[tuple[type[Exception], ...], type[StoreError], str], ...]
 
 
 def coded(kind: type[StoreError], where: str, text: str, code: object) -> StoreError:
-    """An error with its line, and its code: what is given, or the name of that exception's class."""
+    """Return an error with its line, and its code: what is given, or the name of that exception's class."""
     found = kind(f"{where}: {text}")
     found.code = code if isinstance(code, str) else type(code).__name__
     return found
 
 
 def _reason(error: BaseException) -> str:
-    """The words of what lies deepest: the operating system's."""
+    """Return the words of what lies deepest: the operating system's."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
     return shown(str(error) or type(error).__name__)[:QUOTED]
@@ -277,5 +277,5 @@ def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
 
 
 def _local(tag: str) -> str:
-    """An XML name without its namespace."""
+    """Return an XML name without its namespace."""
     return tag.rpartition("}")[2]

@@ -30,7 +30,7 @@ class Signer:
         payload: str,
         now: float,
     ) -> dict[str, str]:
-        """The headers of a request, with those that sign it.
+        """Return the headers of a request, with those that sign it.
 
         ``keys``: access key, secret key, session token. ``path`` and ``query`` as they are sent: percent-encoded, the
         query sorted. ``headers``: lower case, with ``host``. ``payload``: the body's SHA-256 in hex, or UNSIGNED.
@@ -54,7 +54,7 @@ class Signer:
         return signed
 
     def _key(self, secret: str, day: str) -> bytes:
-        """The signing key of a day: four HMACs, kept until the day or the credentials change."""
+        """Return the signing key of a day: four HMACs, kept until the day or the credentials change."""
         last = self._last
         if last[:2] == (secret, day):
             return last[2]

@@ -91,7 +91,7 @@ class S3Store:
         self._client.close()
 
     def head(self, key: str) -> Stored | None:
-        """What is there; None: nothing. A missing bucket looks like a missing object here."""
+        """Return what is there; None: nothing. A missing bucket looks like a missing object here."""
         answer = self._ask("HEAD", key, "", {}, None)
         if answer.status == 404:
             return None
@@ -131,7 +131,7 @@ class S3Store:
         return self._put(key, f"partNumber={number}&uploadId={quoted(upload_id)}", {}, body, crc32)
 
     def stored_parts(self, key: str, upload_id: str) -> list[StoredPart]:
-        """All parts that the store has, by number, all pages. Raises NoSuchUpload."""
+        """Return all parts that the store has, by number, all pages. Raises NoSuchUpload."""
         found = [
             StoredPart(
                 part["PartNumber"], part["Size"], quoted_etag(part["ETag"]), crc32_number(part.get("ChecksumCRC32"))
@@ -177,12 +177,12 @@ class S3Store:
             pass
 
     def listed(self, prefix: str) -> Iterator[Listed]:
-        """Every object whose key starts with ``prefix``, in the order of the keys."""
+        """Yield every object whose key starts with ``prefix``, in the order of the keys."""
         for entry in self._pages("list_objects_v2", "Contents", prefix, Prefix=prefix):
             yield Listed(entry["Key"], entry["Size"], quoted_etag(entry["ETag"]))
 
     def open_uploads(self, prefix: str) -> Iterator[OpenUpload]:
-        """Every multipart upload under ``prefix`` that is open."""
+        """Yield every multipart upload under ``prefix`` that is open."""
         try:
             for entry in self._pages("list_multipart_uploads", "Uploads", prefix, Prefix=prefix):
                 yield OpenUpload(entry["Key"], entry["UploadId"], entry["Initiated"].timestamp())
@@ -203,7 +203,7 @@ class S3Store:
         return etag
 
     def _ask(self, method: str, key: str, query: str, headers: Mapping[str, str], body: memoryview | None) -> Answer:
-        """One signed request, and its answer whatever it says. Raises what the connection or the credentials raise."""
+        """Send one signed request, and return its answer. Raises what the connection or the credentials raise."""
         path = f"{self._path}/{quoted(key, safe='/')}"
         payload = UNSIGNED if self._secure and body is not None else hashlib.sha256(body or b"").hexdigest()
         named = {**headers, "host": self._wire.host}
@@ -239,20 +239,20 @@ class S3Store:
         return keys.access_key or "", keys.secret_key or "", keys.token
 
     def _done(self, key: str, answer: Answer, sent: Mapping[str, str]) -> Answer:
-        """The answer, if it says yes."""
+        """Return the answer if it is a success."""
         if answer.status >= 300:
             raise refused(self._where(key), read(answer), sent, self._clock())
         return answer
 
     def _etag(self, key: str, answer: Answer, sent: Mapping[str, str]) -> str:
-        """The ETag that every yes carries: an answer without it is an error dressed as 200, or no store's."""
+        """Return the ETag of a successful answer: an answer without it is an error dressed as 200, or no store's."""
         etag = answer.headers.get("etag")
         if not etag:
             raise refused(self._where(key), read(answer), sent, self._clock())
         return quoted_etag(etag)
 
     def _pages(self, call: str, entries: str, key: str, **arguments: str) -> Iterator[dict[str, Any]]:
-        """The entries of all pages of one of boto3's lists."""
+        """Yield the entries of all pages of one of boto3's lists."""
         pages = iter(self._client.get_paginator(call).paginate(Bucket=self._place.bucket, **arguments))  # type: ignore[call-overload]
         while True:
             with self._asked(key, {}):
@@ -292,6 +292,6 @@ class S3Store:
 
 
 def _trusted(place: Place, session: botocore.session.Session) -> str:
-    """The file of certificates that botocore trusts, too."""
+    """Return the file of certificates that botocore trusts, too."""
     named = place.ca_bundle or session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     return str(named or get_cert_path(True))
