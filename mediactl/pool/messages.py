@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -11,6 +12,7 @@ from mediactl.model.assets import Reuse
 from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
 
+T = TypeVar("T")
 _LENGTH = struct.Struct("!I")
 MAX_FRAME = 64 << 20
 """Bytes; a longer frame is a protocol violation."""
@@ -92,8 +94,8 @@ FromWorker = Hello | Progress | Note | Answer
 ToWorker = Run | Recall | Noted | Drain
 
 _encoder = msgspec.msgpack.Encoder()
-decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
-decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+_decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
+_decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
 
 
 def frame(message: ToWorker | FromWorker) -> bytes:
@@ -102,14 +104,15 @@ def frame(message: ToWorker | FromWorker) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-class Frames:
-    """Cuts a byte stream into frames; keeps what is incomplete for the next bytes."""
+class Frames(Generic[T]):
+    """Cuts a byte stream into messages; keeps what is incomplete for the next bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, decode: Callable[[bytes], T]) -> None:
+        self._decode = decode
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the bodies of all frames that are complete now. Raises ValueError on a frame longer than MAX_FRAME."""
+    def feed(self, data: bytes) -> Iterator[T]:
+        """Yield all messages that are complete now. Raises ValueError for malformed ones, and frames over MAX_FRAME."""
         buffer = self._buffer
         buffer += data
         at = 0
@@ -120,6 +123,16 @@ class Frames:
             end = at + _LENGTH.size + length
             if len(buffer) < end:
                 break
-            yield bytes(buffer[at + _LENGTH.size : end])
+            yield self._decode(bytes(buffer[at + _LENGTH.size : end]))
             at = end
         del buffer[:at]
+
+
+def frames_to_worker() -> Frames[ToWorker]:
+    """Return a parser of what a worker receives."""
+    return Frames(_decode_to_worker)
+
+
+def frames_from_worker() -> Frames[FromWorker]:
+    """Return a parser of what a worker sends."""
+    return Frames(_decode_from_worker)

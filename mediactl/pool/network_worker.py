@@ -20,15 +20,14 @@ from mediactl.model.verdict import Verdict
 from mediactl.pool.messages import (
     Answer,
     Drain,
-    Frames,
     FromWorker,
     Hello,
     Note,
     Noted,
     Progress,
     Run,
-    decode_to_worker,
     frame,
+    frames_to_worker,
 )
 from mediactl.pool.worker import PROGRESS_INTERVAL, judge, named, peak_memory, settle_in
 
@@ -76,10 +75,9 @@ class _Desk:
         for _ in range(self._service.threads):
             threading.Thread(target=self._work, daemon=True).start()
         self._send(Hello())
-        frames = Frames()
+        frames = frames_to_worker()
         while data := self._pipe.recv(1 << 20):
-            for body in frames.feed(data):
-                message = decode_to_worker(body)
+            for message in frames.feed(data):
                 if isinstance(message, Run):
                     self._runs.put(message)
                 elif isinstance(message, Noted):

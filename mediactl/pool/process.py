@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment
-from mediactl.pool.messages import Answer, Drain, Frames, FromWorker, Noted, Recall, Run, decode_from_worker, frame
+from mediactl.pool.messages import Answer, Drain, FromWorker, Noted, Recall, Run, frame, frames_from_worker
 
 _HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mediactl.pool.{} import main; main(sys.argv[2:])"
@@ -68,7 +68,7 @@ class Worker:
         """Whether a job was cut short in it."""
         self.advanced = 0.0
         """Monotonic time of the last sign of progress of the first of ``sent``."""
-        self._frames = Frames()
+        self._frames = frames_from_worker()
         self._torn = False
         self._unsent = bytearray()
 
@@ -153,7 +153,7 @@ class Worker:
             return None
         try:
             while data := self.pipe.recv(1 << 18):
-                messages.extend(decode_from_worker(body) for body in self._frames.feed(data))
+                messages.extend(self._frames.feed(data))
         except BlockingIOError:
             return messages
         except ValueError:

@@ -25,7 +25,7 @@ from mediactl.core.processes import die_with
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
-from mediactl.pool.messages import Answer, Frames, Hello, Progress, Recall, Run, decode_to_worker, frame
+from mediactl.pool.messages import Answer, Hello, Progress, Recall, Run, frame, frames_to_worker
 
 Call = Callable[[str, bytes, tuple[Reuse, ...], bytes, Callable[[float], None]], Any]
 """(kind, payload, reuse, token, report) -> a value that msgpack can hold."""
@@ -89,7 +89,7 @@ class Inbox:
 
     def __init__(self, pipe: socket.socket) -> None:
         self._pipe = pipe
-        self._frames = Frames()
+        self._frames = frames_to_worker()
         self._runs: list[Run] = []
 
     def wait(self) -> Run | None:
@@ -114,8 +114,7 @@ class Inbox:
         return self._runs.pop(first)
 
     def _take(self, data: bytes) -> None:
-        for body in self._frames.feed(data):
-            message = decode_to_worker(body)
+        for message in self._frames.feed(data):
             if isinstance(message, Run):
                 self._runs.append(message)
             elif isinstance(message, Recall):

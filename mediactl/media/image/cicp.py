@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from mediactl.media.image.structure import Read, png_chunk
 from mediactl.media.image.vips import VipsImage, pyvips
-
-Read = Callable[[int, int], bytes]
-"""Offset and size -> bytes of the file, fewer at its end."""
 
 _P3, _BT2020 = (11, 12), (9,)
 _PQ, _HLG, _LINEAR = 16, 18, 8
@@ -123,15 +121,8 @@ def _curve(transfer: int, wide: bool) -> VipsImage:
 
 
 def _of_png(read: Read) -> Cicp | None:
-    at = 8
-    for _ in range(_CHUNKS):
-        head = read(at, 12)
-        if len(head) < 12 or head[4:8] == b"IDAT":
-            return None
-        if head[4:8] == b"cICP":
-            return Cicp(head[8], head[9])
-        at += 12 + int.from_bytes(head[:4])
-    return None
+    points = png_chunk(read, b"cICP")
+    return Cicp(points[0], points[1]) if points else None
 
 
 def _of_boxes(meta: bytes) -> Cicp | None:

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
-_APNG_CHUNKS = 256
+Read = Callable[[int, int], bytes]
+"""Offset and size -> bytes of the file, fewer at its end."""
+
+_PNG_CHUNKS = 256
 """PNG chunks before the pixels that are read at most."""
 _BOXES = 1000
 """Top-level boxes that are read at most; files have about five."""
 _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 
 
+def png_chunk(read: Read, kind: bytes) -> bytes:
+    """Return the first four bytes of the first PNG chunk of this kind before the pixels, b"" if there is none."""
+    at = 8
+    for _ in range(_PNG_CHUNKS):
+        head = read(at, 12)
+        if len(head) < 12 or head[4:8] == b"IDAT":
+            return b""
+        if head[4:8] == kind:
+            return head[8:12]
+        at += 12 + int.from_bytes(head[:4])
+    return b""
+
+
 def apng_frames(fd: int) -> int:
     """Return the frames that a PNG's animation control announces; 1 when it has none. Reads chunk headers only."""
-    at = 8
-    for _ in range(_APNG_CHUNKS):
-        head = os.pread(fd, 12, at)
-        if len(head) < 12 or head[4:8] == b"IDAT":
-            return 1
-        if head[4:8] == b"acTL":
-            return int.from_bytes(head[8:12])
-        at += 12 + int.from_bytes(head[:4])
-    return 1
+    control = png_chunk(lambda offset, size: os.pread(fd, size, offset), b"acTL")
+    return int.from_bytes(control) if control else 1
 
 
 def gif_is_cut(content: bytes) -> bool:
