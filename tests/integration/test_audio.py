@@ -1,4 +1,4 @@
-"""Recordings in, verified AAC and Opus out: duration, channels, tags, damage, and sources that mean harm."""
+"""Audio in, verified AAC and Opus out: duration, channels, tags, damage, and malicious sources."""
 
 from __future__ import annotations
 

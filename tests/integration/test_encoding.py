@@ -1,4 +1,4 @@
-"""Films through the encoder: exact pieces that join without a seam, colours, fields, times."""
+"""Encoding videos: exact pieces that concatenate without a seam, colours, fields, times."""
 
 from __future__ import annotations
 

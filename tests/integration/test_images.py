@@ -1,4 +1,4 @@
-"""Pictures in, verified variants out: upright, right colours, nothing private, never enlarged, never half a picture."""
+"""Images in, verified variants out: upright, correct colours, nothing private, never enlarged, never half an image."""
 
 from __future__ import annotations
 

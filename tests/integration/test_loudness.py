@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.films import make
 from test_audio import render
-from test_film_sounds import samples
+from test_video_audio import samples
 
 from mediactl.core.errors import JobFailed
 from mediactl.media.audio import loudness

@@ -1,4 +1,4 @@
-"""Pieces and sounds joined to MP4s and CMAF tracks, and the playlists over them."""
+"""Pieces and audio muxed to MP4s and CMAF tracks, and their playlists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Films in, verified MP4s and posters out: geometry, time, tracks, damage, and sources that mean harm."""
+"""Videos in, verified MP4s and posters out: geometry, time, streams, damage, and malicious sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of a bucket apart from transfers, of a store that may list or not."""
+"""Auditing a bucket, of a store that permits listing or not."""
 
 from __future__ import annotations
 

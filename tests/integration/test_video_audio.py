@@ -1,4 +1,4 @@
-"""The sound of films: every track whole, from 0, in its own file; mixed down without clipping; breaks are told."""
+"""The audio of videos: every stream whole, from 0, in its own file; mixed down without clipping; damage is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a source's tracks: every sound, every text, chapters; and that broken outputs are found out."""
+"""The streams of a source: every audio and subtitle stream, chapters; and verification rejects damaged outputs."""
 
 from __future__ import annotations
 
