@@ -90,6 +90,21 @@ class _Playable(msgspec.Struct, frozen=True):
     audios: list[Any]
     frames: dict[int, Any]
 
+    @property
+    def video(self) -> Any:
+        """The chosen video stream; None if there is none."""
+        return _default(self.videos)
+
+    @property
+    def audio(self) -> Any:
+        """The audio stream that is played unless another is asked for; None if there is none."""
+        return _default(self.audios)
+
+    @property
+    def rate(self) -> float | None:
+        """Frames a second of the chosen video stream."""
+        return _rate(self.video) if self.video else None
+
 
 def probe(fd: int, format: str, limits: Limits, *, location: bool = False) -> MediaInfo:
     """Return streams, dimensions, duration and tags of a file. Raises RejectedInput with a one-line reason.
@@ -111,42 +126,28 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
     """
     with demux.opened(fd, limits) as container:
         playable = _playable(container, limits)
-        video, audio = _default(playable.videos), _default(playable.audios)
-        rate = _rate(video) if video else None
-        _check_duration((container.duration or 0) / 1e6, limits)
-        timed = [video, *playable.audios] if video else playable.audios
-        ends, warning = durations.ends(fd, container, lambda: demux.opened(fd, limits), timed, rate)
-        duration = max(ends[stream.index] for stream in (video, audio) if stream)
-        if duration <= 0:
-            raise RejectedInput("has a duration of zero: there is nothing to play")
-        _check_duration(duration, limits)
-
-        input_video = video_stream = None
-        if video:
-            frame, end = playable.frames[video.index], ends[video.index]
-            input_video = _input_video(video, frame, rate, end)
-            video_stream = describe.video(video, frame, rate, end)
-            video_stream = _with_cadence(video_stream, fd, video.index, limits, probed.video if probed else None)
-        audio_streams = _audio_streams(container, playable, ends)
-        audios = _input_audios(container, playable, audio_streams, ends)
+        ends, duration, warning = _ends(fd, container, playable, limits)
+        video = _video_stream(fd, playable, ends, limits, probed.video if probed else None)
+        audio = _audio_streams(container, playable, ends)
+        audios = _input_audios(container, playable, audio, ends)
         subtitles = _input_subtitles(container)
         info = MediaInfo(
             format=format,
-            width=video_stream.width if video_stream else None,
-            height=video_stream.height if video_stream else None,
+            width=video.width if video else None,
+            height=video.height if video else None,
             duration=round(duration, 6),
-            video=video_stream,
-            audio=audio_streams,
+            video=video,
+            audio=audio,
             subtitles=tuple(subtitle.stream.codec for subtitle in subtitles),
             texts=tuple(subtitle.stream for subtitle in subtitles),
             chapters=describe.chapters(container, duration),
-            tags=describe.tags(container, audio),
+            tags=describe.tags(container, playable.audio),
             warnings=(warning,) if warning else (),
         )
         return Streams(
             info=info,
-            video=input_video,
-            audio=next((each for each in audios if audio and each.index == audio.index), None),
+            video=_input_video(playable, ends),
+            audio=next((each for each in audios if each.index == playable.audio.index), None),
             cover=any(stream.disposition & Disposition.attached_pic for stream in _media(container)),
             data_count=sum(stream.type == "data" for stream in container.streams),
             video_count=len(playable.videos),
@@ -229,17 +230,48 @@ def _rate(stream: Any) -> float | None:
     return None
 
 
-def _input_video(stream: Any, frame: Any, rate: float | None, end: float) -> InputVideo:
+def _ends(
+    fd: int, container: InputContainer, playable: _Playable, limits: Limits
+) -> tuple[dict[int, float], float, str]:
+    """Return when each playable stream ends, by its index, the duration of the file (all in seconds), and a warning.
+
+    Raises RejectedInput when its end is missing, or it is longer than the limit.
+    """
+    _check_duration((container.duration or 0) / 1e6, limits)
+    timed = [playable.video, *playable.audios] if playable.video else playable.audios
+    ends, warning = durations.ends(fd, container, lambda: demux.opened(fd, limits), timed, playable.rate)
+    duration = max(ends[stream.index] for stream in (playable.video, playable.audio) if stream)
+    if duration <= 0:
+        raise RejectedInput("has a duration of zero: there is nothing to play")
+    _check_duration(duration, limits)
+    return ends, duration, warning
+
+
+def _input_video(playable: _Playable, ends: dict[int, float]) -> InputVideo | None:
+    stream = playable.video
+    if not stream:
+        return None
+    frame = playable.frames[stream.index]
     return InputVideo(
         index=stream.index,
-        end=end,
-        rate=rate,
+        end=ends[stream.index],
+        rate=playable.rate,
         primaries=frame.color_primaries,
         transfer=frame.color_trc,
         matrix=frame.colorspace,
         rgb=frame.format.is_rgb or frame.format.has_palette,
         interlaced=bool(frame.interlaced_frame),
     )
+
+
+def _video_stream(
+    fd: int, playable: _Playable, ends: dict[int, float], limits: Limits, known: VideoStream | None
+) -> VideoStream | None:
+    stream = playable.video
+    if not stream:
+        return None
+    video = describe.video(stream, playable.frames[stream.index], playable.rate, ends[stream.index])
+    return _with_cadence(video, fd, stream.index, limits, known)
 
 
 def _with_cadence(video: VideoStream, fd: int, index: int, limits: Limits, known: VideoStream | None) -> VideoStream:
