@@ -289,7 +289,7 @@ def test_a_cover_that_is_no_picture_is_left_out_with_a_word(tmp_path: Path) -> N
     place = content.index(b"IDAT")
     source.write_bytes(content[: place + 8] + b"\xff" * 40 + content[place + 48 :])
     made = render(source, kept(Path("x.m4a"), channels=1, cover=True))
-    assert made.drafts.warnings == ("left out: the cover art, which cannot be read",)
+    assert made.drafts.warnings == ("left out: the cover art, which cannot be decoded",)
 
 
 def test_chapters_are_kept(tmp_path: Path) -> None:

@@ -120,5 +120,5 @@ def test_one_gain_does_where_the_peaks_leave_room(found: Loudness, target: float
 
 
 def test_a_summary_that_is_not_there_is_told() -> None:
-    with pytest.raises(JobFailed, match=re.escape("could not be measured")):
+    with pytest.raises(JobFailed, match=re.escape("cannot be measured")):
         loudness.parsed("nothing of the kind")

@@ -138,7 +138,7 @@ def test_a_sound_that_breaks_off_is_silent_from_there_on_and_told(whole: float, 
                 content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
     film.write_bytes(content)
     (file,), warnings = encoded(film, AudioRequest(0, 96, 1))
-    assert any(f"the sound is broken after {whole:.0f}." in warning for warning in warnings), warnings
+    assert any(f"the audio is broken after {whole:.0f}." in warning for warning in warnings), warnings
     channel = samples(file)[0]
     assert len(channel) / 48_000 == pytest.approx(6.0, abs=0.03)
     assert level(channel[: int((whole - 0.1) * 48_000)]) > 0.05

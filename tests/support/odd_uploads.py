@@ -41,6 +41,7 @@ from mediactl.model.uploads import (
     UploadStatus,
     UploadTask,
 )
+from mediactl.model.verdict import Verdict
 from support.journals import new_job
 
 CALL = "support.odd_uploads:service"
@@ -53,6 +54,7 @@ MARK = Fingerprint(COUNT, 0, 0, 0)
 class Refused(LaneClosed):
     """It is the user's fault."""
 
+    verdict = Verdict.REFUSED
     exit_code = ExitCode.USAGE
 
 
