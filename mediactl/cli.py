@@ -11,10 +11,11 @@ import click
 
 from mediactl import __version__
 from mediactl.commands.events import events
-from mediactl.commands.jobs import places, state_folder
+from mediactl.commands.jobs import journal_options, state_folder
 from mediactl.commands.jobs import register as register_journal_commands
-from mediactl.commands.options import settings_of, work_options
+from mediactl.commands.options import option, settings_of, work_options
 from mediactl.commands.recipe import recipe
+from mediactl.commands.sections import CHECK, OUTPUT, RUN, SCHEDULING, SOURCES, Group
 from mediactl.commands.upload import upload
 from mediactl.commands.uploads import register as register_upload_commands
 from mediactl.core.errors import ExitCode, MediactlError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def main() -> NoReturn:
-    """Entry point. Whatever goes wrong on purpose ends as one line on standard error."""
+    """Run the command line; report every expected error as one line on standard error."""
     try:
         code = cli.main(standalone_mode=False, auto_envvar_prefix="MEDIACTL", obj=_display)
         sys.exit(code if isinstance(code, int) else ExitCode.COMPLETE)
@@ -37,24 +38,22 @@ def main() -> NoReturn:
     except click.Abort:
         sys.exit(130)
     except MediactlError as error:
-        _say(f"mediactl: {error}")
+        _print(f"mediactl: {error}")
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; not worth a traceback
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; not worth a traceback
         sys.exit(ExitCode.STOPPED_EARLY)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
         if os.environ.get("MEDIACTL_DEBUG"):
             raise
-        text = " ".join(str(error).split())
-        _say(
-            f"mediactl: a fault of ours: {type(error).__name__}: {text}; MEDIACTL_DEBUG=1 shows where; please report it"
-        )
+        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        _print(f"mediactl: internal error: {text}; set MEDIACTL_DEBUG=1 for a traceback, and please report it")
         sys.exit(ExitCode.OURS)
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
@@ -69,35 +68,28 @@ def _configured(context: click.Context, _parameter: click.Parameter, value: str 
     return value
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="mediactl %(version)s")
 @click.option("--config", callback=_configured, is_eager=True, expose_value=False, metavar="FILE",
-              help="Settings file to use instead of mediactl.toml; trusted as it is.")  # fmt: skip
+              help="Settings file to read instead of ./mediactl.toml; may set ffmpeg.")  # fmt: skip
 def cli() -> None:
-    """Batch media processor for folders of photos, videos and sound.
+    """Batch media processor for directories of images, videos and audio.
 
     Run it again at any time: it does only what is missing.
     """
 
 
-register_journal_commands(cli)
-cli.add_command(recipe)
-cli.add_command(events)
-cli.add_command(upload)
-register_upload_commands(cli)
-
-
-@cli.command()
+@cli.command(section=RUN)
 @work_options("normal")
-@click.option("-n", "--dry-run", is_flag=True, help="Say what would be done and why; touch nothing.")
-@click.option(
-    "--strict", is_flag=True, help="Start nothing if a manifest has a bad row; exit 1 also for bad sources of old."
-)
-@click.option("--allow-outside", is_flag=True, help="Let manifests name files outside their own folder.")
+@option(SOURCES, "--allow-outside", is_flag=True,
+        help="Allow manifests to name files outside their own directory.")  # fmt: skip
+@option(SOURCES, "--strict", is_flag=True,
+        help="Reject manifests with malformed rows; exit 1 also for sources rejected in earlier runs.")  # fmt: skip
+@option(OUTPUT, "-n", "--dry-run", is_flag=True, help="Print what would be done and why; change nothing.")
 def process(**flags: Any) -> int:
-    """Make the outputs of every SOURCE complete.
+    """Derive the missing and outdated outputs of every SOURCE.
 
-    SOURCE is a folder, a file, a manifest (.jsonl, .csv, .txt), or - for a manifest on standard input.
+    SOURCE is a directory, a file, a manifest (.jsonl, .csv, .txt), or - for a manifest on standard input.
     """
     settings = settings_of(flags)
     if flags["dry_run"]:
@@ -109,19 +101,19 @@ def process(**flags: Any) -> int:
     return _run(settings, flags)
 
 
-@cli.command()
+@cli.command(section=RUN)
 @work_options("backfill")
-@click.option("--settle", type=click.FloatRange(min=0.01), default=1.0, show_default=True, metavar="S",
-              help="Take a new file when its size has been still for S seconds.")  # fmt: skip
-@click.option("--poll", type=click.FloatRange(min=0.1), default=None, metavar="S",
-              help="Look at everything every S seconds: for NFS and SMB, which tell of no changes.")  # fmt: skip
-@click.option("--rescan", type=click.FloatRange(min=1), default=600.0, show_default=True, metavar="S",
-              help="Look at everything every S seconds all the same.")  # fmt: skip
+@option(SCHEDULING, "--settle", type=click.FloatRange(min=0.01), default=1.0, show_default=True, metavar="S",
+        help="Settle time: process a file once it has not changed for S seconds.")  # fmt: skip
+@option(SCHEDULING, "--poll", type=click.FloatRange(min=0.1), default=None, metavar="S",
+        help="Rescan every S seconds instead of using inotify: for NFS and SMB.")  # fmt: skip
+@option(SCHEDULING, "--rescan", type=click.FloatRange(min=1), default=600.0, show_default=True, metavar="S",
+        help="Rescan every S seconds in any case.")  # fmt: skip
 def watch(settle: float, poll: float | None, rescan: float, **flags: Any) -> int:
-    """Make the outputs of every SOURCE folder complete, then go on with whatever comes into it.
+    """Process every SOURCE directory, then each file that arrives.
 
-    New files are urgent; --priority is for those that are there at the start. Ends on Ctrl-C or SIGTERM, with exit code
-    0 when nothing was left unfinished.
+    New files are urgent; --priority applies to the files present at the start. Stops on Ctrl-C or SIGTERM, with exit
+    code 0 if nothing is left unfinished.
     """
     from mediactl.core.settings import Watching
 
@@ -139,7 +131,7 @@ def _run(settings: Settings, flags: dict[str, Any]) -> int:
 
 
 def _display(*, as_json: bool, quiet: bool, verbose: bool) -> tuple[Callable[[Event], None], Callable[[], None]]:
-    """What draws the events: NDJSON, the live view on a terminal, plain lines elsewhere."""
+    """Return what draws events, and what ends it: NDJSON, a live view on terminals, plain lines elsewhere."""
     import time
 
     display: Any
@@ -160,11 +152,20 @@ def _display(*, as_json: bool, quiet: bool, verbose: bool) -> tuple[Callable[[Ev
     return display.take, display.close
 
 
-@cli.command()
-@places
-@click.option("--ffmpeg", default=None, metavar="FILE", help="ffmpeg to look at.")
+cli.add_command(upload)
+register_journal_commands(cli)
+register_upload_commands(cli)
+cli.add_command(recipe)
+
+
+@cli.command(section=CHECK)
+@journal_options
+@click.option("--ffmpeg", default=None, metavar="FILE", help="ffmpeg to check.  [default: the bundled one]")
 def doctor(out: bytes, state: str | None, ffmpeg: str | None) -> int:
-    """Open an image, a video and audio as workers do; look at ffmpeg, libvips, the journal, free space and cores."""
+    """Check codecs, ffmpeg, libvips, journal, disk space and memory.
+
+    Opens a generated image, video and audio file as workers do. Exits with 1 if a check fails.
+    """
     from mediactl.admin import doctor as doctor_
 
     environment = {**os.environ, **({"MEDIACTL_FFMPEG": ffmpeg} if ffmpeg else {})}
@@ -175,20 +176,26 @@ def doctor(out: bytes, state: str | None, ffmpeg: str | None) -> int:
     return ExitCode.COMPLETE if good else ExitCode.BAD_SOURCES
 
 
-@cli.command()
-@click.option("--seconds", type=click.FloatRange(min=1), default=20.0, show_default=True, help="About how long.")
-@click.option("--number", type=click.IntRange(min=1), default=None, help="How many jobs, instead.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, another mix.")
-@click.option("-j", "--jobs", "workers", type=click.IntRange(min=1), default=None, help="Worker processes.")
-@click.option("--json", "as_json", is_flag=True, help="End with one event, selftest.")
+@cli.command(section=CHECK)
+@click.option("--seconds", type=click.FloatRange(min=1), default=20.0, show_default=True, metavar="S",
+              help="Approximate duration.")  # fmt: skip
+@click.option("--number", type=click.IntRange(min=1), default=None, metavar="N",
+              help="Number of jobs, instead of a duration.")  # fmt: skip
+@click.option("--seed", type=int, default=1, show_default=True, metavar="N", help="Seed of the random mix of jobs.")
+@click.option("-j", "--jobs", "workers", type=click.IntRange(min=1), default=None, metavar="N",
+              help="Number of worker processes.  [default: usable cores]")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one event, selftest.")
 def selftest(seconds: float, number: int | None, seed: int, workers: int | None, as_json: bool) -> int:
-    """Try journal and pool on this machine, with jobs that crash, hang, stall and hog; nothing of yours is touched."""
+    """Stress-test journal and worker pool with synthetic jobs.
+
+    Some of them crash, hang, stall or exhaust their memory. Runs in a temporary directory.
+    """
     from mediactl.admin import selftest as selftest_
     from mediactl.pool.limits import available_cores
 
-    many = number or int(seconds * selftest_.JOBS_A_SECOND)
-    say: Callable[[str], None] = (lambda line: None) if as_json else click.echo
-    result = selftest_.run(many, seed, workers or available_cores(), say)
+    jobs = number or int(seconds * selftest_.JOBS_A_SECOND)
+    report: Callable[[str], None] = (lambda line: None) if as_json else click.echo
+    result = selftest_.run(jobs, seed, workers or available_cores(), report)
     for line in selftest_.lines(result, as_json=as_json):
         click.echo(line)
     return ExitCode.OURS if result.invariants.violated else ExitCode.COMPLETE
@@ -197,9 +204,15 @@ def selftest(seconds: float, number: int | None, seed: int, workers: int | None,
 @cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a completion script: put `source <(mediactl completion bash)` into your .bashrc."""
+    """Print a shell completion script.
+
+    For bash, add `source <(mediactl completion bash)` to your .bashrc.
+    """
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)
     assert found is not None  # the choices above are click's own
     click.echo(found(cli, {}, "mediactl", "_MEDIACTL_COMPLETE").source())
+
+
+cli.add_command(events)

@@ -1,1 +1,1 @@
-"""Commands that look at a journal, change it, or check a machine."""
+"""What commands do that inspect a journal, edit it, or check a machine."""

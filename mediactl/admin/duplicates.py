@@ -1,4 +1,4 @@
-"""Near-duplicates among the assets of an output folder, by the perceptual hashes in their asset.json files."""
+"""Near-duplicates among the assets of an output directory, by the perceptual hashes in asset.json."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mediactl.core.files import shown
 from mediactl.ui.lines import count, size
 
 DISTANCE = 6
-"""Bits of 64 in which two hashes may differ by default. No photo of the test corpus that was shrunk to 100 pixels,
-saved as JPEG 30, made 15 % brighter or cut by 3 % was further from its original; the nearest strangers are 22 apart."""
+"""Default Hamming distance up to which two 64-bit hashes match. Photos of the test corpus that were shrunk to 100
+pixels, saved as JPEG 30, brightened by 15 % or cropped by 3 % stayed within it; other photos are at least 22 apart."""
 _BLOCKS = 4
 """Of 16 bits each: of two hashes that are n bits apart, one block is at most n // 4 bits apart (Norouzi, Punjani and
 Fleet, "Fast Search in Hamming Space with Multi-Index Hashing", 2012)."""
@@ -39,7 +39,7 @@ class _Metadata(msgspec.Struct):
 
 
 class _Asset(msgspec.Struct):
-    """As much of an asset.json as is looked at."""
+    """The part of an asset.json that is needed here."""
 
     schema: int
     source: _Source
@@ -48,12 +48,12 @@ class _Asset(msgspec.Struct):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """An asset, as far as duplicates go."""
+    """An asset, as far as duplicates are concerned."""
 
     path: str
-    """Of the source, as asset.json has it."""
+    """Path of the source, as in asset.json."""
     place: str
-    """Of the asset's folder, relative to OUT, safe to show."""
+    """Directory of the asset relative to OUT, escaped for display."""
     kind: str
     digest: str
     bytes: int
@@ -68,29 +68,29 @@ class Member(msgspec.Struct, frozen=True):
 
     asset: Found
     distance: int | None
-    """Bits in which its hash differs from the first one's; None: one of the two has no hash."""
+    """Hamming distance of its hash from the first one's; None: one of the two has no hash."""
     same: bool
-    """Whether its bytes are those of one before it."""
+    """Whether it has the bytes of an earlier member."""
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Assets that show the same, the best original first: most pixels, then most bytes."""
+    """Near-duplicate assets, the best original first: most pixels, then most bytes."""
 
     members: tuple[Member, ...]
 
     @property
     def exact(self) -> bool:
-        """Whether all have the same bytes."""
+        """Return whether all have the same bytes."""
         return all(member.same for member in self.members[1:])
 
 
 def read(out: bytes) -> Iterator[Found]:
-    """Every asset in a folder, in a fixed order; what is no sound asset.json is left out.
+    """Yield every asset of an output directory, in a fixed order; an invalid asset.json is skipped.
 
-    Raises UsageError when nothing speaks for an output folder.
+    Raises UsageError when the directory does not exist or is not an output directory.
     """
     if not os.path.isdir(out):
-        raise UsageError(f"{shown(out)}: no such folder; name the output folder of a run")
+        raise UsageError(f"{shown(out)}: no such directory; name the output directory of a run")
     decode = msgspec.json.Decoder(_Asset).decode
     ours = os.path.isdir(os.path.join(out, b".mediactl"))
     for folder, folders, names in os.walk(out):
@@ -104,20 +104,19 @@ def read(out: bytes) -> Iterator[Found]:
             continue
         if each.schema == document.SCHEMA:
             ours = True
-            source, tells = each.source, each.metadata
+            source, metadata = each.source, each.metadata
             yield Found(
                 source.path, shown(os.path.relpath(folder, out)), source.kind, source.digest, source.bytes,
-                tells.width, tells.height, tells.duration, each.phash,
+                metadata.width, metadata.height, metadata.duration, each.phash,
             )  # fmt: skip
     if not ours:
-        raise UsageError(f"{shown(out)}: no output folder, for no asset is in it; name the output folder of a run")
+        raise UsageError(f"{shown(out)}: no asset.json in it; name the output directory of a run")
 
 
 def groups(assets: Iterable[Found], distance: int = DISTANCE) -> list[Group]:
-    """Assets of which each has the bytes of another, or a hash at most ``distance`` bits from another's.
+    """Return groups of assets with equal bytes, or with hashes at most ``distance`` bits apart; the largest first.
 
-    What is near to a third through a second is in its group. Pictures are compared with pictures, films (by their
-    posters) with films. The largest groups come first.
+    Matching is transitive. Images are compared with images, videos (by their posters) with videos.
     """
     every = list(assets)
     sets = _Sets(len(every))
@@ -135,10 +134,10 @@ def groups(assets: Iterable[Found], distance: int = DISTANCE) -> list[Group]:
 
 
 def near(hashes: list[int], distance: int) -> Iterator[tuple[int, int]]:
-    """Pairs of distinct 64-bit hashes that differ in at most so many bits; each pair at least once."""
+    """Yield the pairs of distinct 64-bit hashes at most so many bits apart, each at least once."""
     least, more = divmod(distance, _BLOCKS)
     for block in range(_BLOCKS):
-        # Were the first blocks all more than ``least`` bits apart and the others at least that, it would be too far.
+        # If the first blocks differed by more than ``least`` bits and the others by at least that, all would exceed it.
         flips = _flips(least if block <= more else least - 1)
         met: dict[int, list[int]] = defaultdict(list)
         for one in hashes:
@@ -151,13 +150,13 @@ def near(hashes: list[int], distance: int) -> Iterator[tuple[int, int]]:
 
 
 def _flips(most: int) -> list[int]:
-    """Every change of at most so many bits of a block."""
+    """Return every flip of at most so many bits of a block."""
     changed = (bits for number in range(most + 1) for bits in combinations(range(_BLOCK_BITS), number))
     return [sum(1 << bit for bit in bits) for bits in changed]
 
 
 def _part(hash_: int, block: int) -> int:
-    """Every fourth bit: neighbours depend on one another, and blocks of neighbours would have favourites."""
+    """Return every fourth bit of a hash: neighbouring bits correlate, so blocks of them would collide more often."""
     part, table = 0, _SPREAD[block]
     for byte in hash_.to_bytes(8, "big"):
         part = part << 2 | table[byte]
@@ -185,7 +184,7 @@ class _Sets:
         self._parents = list(range(size))
 
     def root(self, number: int) -> int:
-        """The number that stands for a set."""
+        """Return the representative of a set."""
         parents = self._parents
         while parents[number] != number:
             parents[number] = parents[parents[number]]
@@ -193,12 +192,12 @@ class _Sets:
         return number
 
     def join(self, one: int, other: int) -> None:
-        """Make one set of two; the smaller number stands for it."""
+        """Merge two sets; the smaller representative stays."""
         first, second = sorted((self.root(one), self.root(other)))
         self._parents[second] = first
 
     def several(self) -> list[list[int]]:
-        """The sets of two and more."""
+        """Return the sets with at least two members."""
         sets: dict[int, list[int]] = defaultdict(list)
         for number in range(len(self._parents)):
             sets[self.root(number)].append(number)
@@ -206,9 +205,9 @@ class _Sets:
 
 
 def lines(found: list[Group], assets: int) -> Iterator[str]:
-    """The groups for people, then what they come to."""
+    """Yield the groups as text, then the totals."""
     for group in found:
-        yield f"{count(len(group.members), 'file')} with the same {'bytes' if group.exact else 'picture'}:"
+        yield f"{count(len(group.members), 'identical file' if group.exact else 'near-duplicate')}:"
         for number, member in enumerate(group.members):
             yield "  " + _line(member, first=number == 0)
     if not found:
@@ -217,25 +216,25 @@ def lines(found: list[Group], assets: int) -> Iterator[str]:
     others = [member.asset.bytes for group in found for member in group.members[1:]]
     yield (
         f"{count(len(found), 'group')} among {count(assets, 'asset')}:"
-        f" {len(others):,} beside the best, {size(sum(others))}"
+        f" {len(others):,} besides the best, {size(sum(others))}"
     )
 
 
 def _line(member: Member, *, first: bool) -> str:
     each = member.asset
-    sides = f"{each.width} x {each.height}" if each.width else "sound"
+    sides = f"{each.width} x {each.height}" if each.width else "audio"
     length = f", {each.duration:.1f} s" if each.duration else ""
     if first:
-        why = "the best"
+        why = "best"
     elif member.same:
-        why = "the same bytes"
+        why = "same bytes"
     else:
-        why = "the same picture" if not member.distance else f"differs by {member.distance} of 64"
+        why = "same hash" if not member.distance else f"{member.distance} of 64 bits differ"
     return f"{each.place}: {sides}{length}, {size(each.bytes)}, {why}"
 
 
 def as_json(group: Group) -> dict[str, object]:
-    """One group for programs."""
+    """Return one group as JSON."""
     return {
         "exact": group.exact,
         "assets": [

@@ -1,4 +1,4 @@
-"""Changes that a person asks for by hand: retry, cancel, prune."""
+"""Edits of the journal by command: retry, cancel, bump, prune."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from mediactl.model.jobs import Priority
 
 
 def retry(state: str, what: bytes | None) -> list[str]:
-    """Make stopped jobs ready: those that a key, path or place names, or (None) all rejected and quarantined ones.
+    """Make jobs ready again and return their keys: those of a key or path, or (None) all rejected and quarantined ones.
 
-    Returns their keys. Raises UsageError.
+    Raises UsageError.
     """
     with report.read(state) as rows:
         if what is not None:
@@ -35,7 +35,7 @@ def retry(state: str, what: bytes | None) -> list[str]:
 
 
 def cancel(state: str, what: bytes | None) -> list[str]:
-    """Cancel jobs that wait: those named, or (None) all. Returns their keys. Raises UsageError."""
+    """Cancel pending jobs, those named or (None) all, and return their keys. Raises UsageError."""
     with report.read(state) as rows:
         jobs = find(rows, what) if what is not None else list(rows.listed("ready", -1))
     with opened(state) as journal, journal.transaction():
@@ -43,7 +43,7 @@ def cancel(state: str, what: bytes | None) -> list[str]:
 
 
 def bump(state: str, what: bytes, priority: Priority) -> list[str]:
-    """Give waiting jobs another priority; returns their keys. Raises UsageError."""
+    """Give pending jobs another priority and return their keys. Raises UsageError."""
     with report.read(state) as rows:
         jobs = find(rows, what)
     with opened(state) as journal, journal.transaction():
@@ -51,23 +51,22 @@ def bump(state: str, what: bytes, priority: Priority) -> list[str]:
 
 
 MANY, MOST = 10, 0.9
-"""A root that has lost more than so many sources, and so great a share of them, may not be mounted."""
+"""A root that has lost more sources than ``MANY``, and at least this share of them, may not be mounted."""
 
 
 class Removed(NamedTuple):
-    """What ``removed_sources`` found."""
+    """The result of ``removed_sources``."""
 
     sources: list[Gone]
     unmounted: Counter[bytes]
-    """Sources of each root that is gone as a whole: nobody can tell whether they were removed or a disk is not mounted,
-    so they are never pruned."""
+    """Root that does not exist -> number of its sources. Its file system may not be mounted: they are never pruned."""
     emptied: list[tuple[bytes, int, int]]
-    """(root, sources gone, sources known) of each root that is there and has lost all its sources, or nearly all: it
-    may be the mount point of a disk that is not mounted."""
+    """(root, sources gone, sources in the journal) of each root that exists but has lost (nearly) all its sources: its
+    file system may not be mounted."""
 
 
 def removed_sources(state: str) -> Removed:
-    """Sources whose file is gone, by what that may mean. Each root is judged on its own."""
+    """Return the sources whose file is gone, each root judged on its own."""
     found = Removed([], Counter(), [])
     known: Counter[bytes] = Counter()
     lost: Counter[bytes] = Counter()
@@ -88,10 +87,9 @@ def removed_sources(state: str) -> Removed:
 
 
 def prune(state: str, out: bytes, removed: list[Gone]) -> int:
-    """Remove the outputs of removed sources, then forget them; return the number of files.
+    """Remove the outputs of removed sources, then their rows; return the number of files removed.
 
-    Only files that the journal names are removed, and folders that are empty then. Killed in between, the rest is
-    found by the next prune.
+    Removes only files that the journal names, and directories left empty. After a kill the next prune finds the rest.
     """
     number = 0
     with report.read(state, write=True) as rows:
@@ -115,7 +113,7 @@ def _remove_if_empty(folder: bytes) -> bool:
 
 @contextmanager
 def opened(state: str) -> Iterator[Journal]:
-    """The journal, for a change by hand."""
+    """Open the journal for an edit."""
     with Journal.open(state, clock=time.time, random=random.random, version=__version__) as journal:
         yield journal
         journal.end(0)

@@ -1,4 +1,4 @@
-"""Uploads that were begun and are not over: which there are, and how they are given up without touching others'."""
+"""Unfinished uploads: list them, and abort ours without touching those of other writers."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from mediactl.upload.bucket_audit import Bucket
 from mediactl.upload.store import StoreError
 
 WAITING = "waiting"
-"""Nothing of it was begun."""
+"""Status of an upload that has not been started."""
 
 
 class Unfinished(msgspec.Struct, frozen=True):
-    """An upload that is not over; the fields of a line of ``uploads list --json``."""
+    """An unfinished upload; the fields of a line of ``uploads list --json``."""
 
     url: str
     status: str
-    """Where it is; "waiting", "conflict" and so on; "open" where it is not ours."""
+    """State of the upload ("uploading", "conflict" ...), "waiting" before its start, "open" where it is not ours."""
     ours: bool
     sent: int
-    """Bytes that the store has acknowledged."""
+    """Bytes acknowledged by the store."""
     size: int | None
     age_s: float
-    """Since it was begun, or asked for where it was not."""
+    """Seconds since it was started or, before that, requested."""
     file: str | None
     endpoint: str | None
 
 
 def unfinished(state: str, now: float, *, everything: bool = False) -> Iterator[Unfinished]:
-    """Ours: those that are under way, those that wait to be begun and, with ``everything``, those that are over."""
+    """Yield our uploads: running, pending and, with ``everything``, finished ones."""
     with report.read(state) as rows:
         waiting = {object_digest(task): (since, task) for since, task in rows.upload_jobs()}
         for each in rows.uploads(live=not everything):
@@ -47,14 +47,14 @@ def unfinished(state: str, now: float, *, everything: bool = False) -> Iterator[
             if each.state.status in LIVE:
                 waiting.pop(digest, None)
             if digest not in waiting:
-                yield told(each, now)
+                yield described(each, now)
         for since, task in waiting.values():
             file, endpoint = shown(task.file), task.place.endpoint_url
             yield Unfinished(task.url, WAITING, True, 0, task.size, _age(now, since), file, endpoint)
 
 
-def told(each: Remembered, now: float) -> Unfinished:
-    """What is remembered of an upload of ours, to be told."""
+def described(each: Remembered, now: float) -> Unfinished:
+    """Return an upload of ours as it is listed."""
     row = each.row
     sent = row.size if row.status == UploadStatus.DONE else row.sent
     age = _age(now, row.began_at)
@@ -62,7 +62,7 @@ def told(each: Remembered, now: float) -> Unfinished:
 
 
 def strangers(state: str, place: Place, now: float) -> Iterator[Unfinished]:
-    """Multipart uploads that are open under a place and that this journal has not begun. Raises StoreError."""
+    """Yield open multipart uploads under a prefix that this journal did not start. Raises StoreError."""
     with report.read(state) as rows:
         remembered = [each for each in rows.uploads(live=True) if _same(each.row.place, place)]
     bucket = Bucket(place)
@@ -78,7 +78,7 @@ def strangers(state: str, place: Place, now: float) -> Iterator[Unfinished]:
 
 
 def line(each: Unfinished) -> str:
-    """One of them on a line."""
+    """Return an upload as a line."""
     if not each.ours:
         return f"{'not ours':<10}  {shown(each.url)}  open for {duration(each.age_s)}"
     acknowledged = f"{size(each.sent)} of {size(each.size or 0)}"
@@ -86,18 +86,20 @@ def line(each: Unfinished) -> str:
 
 
 def old(state: str, now: float, seconds: float) -> list[Remembered]:
-    """Ours that were begun so long ago and are not over."""
+    """Return our unfinished uploads that were started more than so many seconds ago."""
     with report.read(state) as rows:
         return [each for each in rows.uploads(live=True) if now - each.row.began_at > seconds]
 
 
 def abort(
-    state: str, out: bytes, uploads: list[Remembered], tell: Callable[[str], None]
+    state: str, out: bytes, uploads: list[Remembered], report_line: Callable[[str], None]
 ) -> tuple[int, StoreError | None]:
-    """Give uploads of ours up: cancel what waits to go on with them, free what the store keeps of them, forget their
-    parts. How many were; and the last thing that went wrong, if any, each told. What a run is at work on is left to it.
+    """Abort uploads of ours: cancel their pending jobs, free their parts in the store, forget them in the journal.
+
+    Returns the number of aborted uploads and the last error, if any; every error is reported as a line. An upload that
+    a run is sending is left to it.
     """
-    number, wrong = 0, None
+    number, last = 0, None
     buckets: dict[Place, Bucket | StoreError] = {}
     with opened(state) as journal:
         take_over(journal, out)
@@ -107,28 +109,28 @@ def abort(
                 cancelled = journal.uploads.cancel(object_digest(task))
                 now = journal.uploads.state(task)
             if cancelled is None:
-                tell(f"{shown(task.url)}: a run is sending it; left alone")
+                report_line(f"{shown(task.url)}: a run is sending it; not aborted")
                 continue
             if now.status not in LIVE or (now.token, now.upload_id) != (each.state.token, each.state.upload_id):
-                continue  # another run has finished it, or begun it again, since it was listed
+                continue  # another run has finished or restarted it since it was listed
             try:
                 bucket = buckets.get(task.place) or Bucket(task.place)
                 if isinstance(bucket, StoreError):
-                    continue  # told already
+                    continue  # already reported
                 buckets[task.place] = bucket
                 bucket.abort(task.key, now)
             except StoreError as error:
                 if isinstance(error, LaneClosed):
                     buckets[task.place] = error
-                tell(str(error))
-                wrong = error
+                report_line(str(error))
+                last = error
                 continue
             with journal.transaction():
                 if journal.uploads.cancel(object_digest(task)) is None:
-                    continue  # a run has taken it up meanwhile, and will find that it has to begin anew
+                    continue  # a run has claimed it meanwhile, and will restart it
                 journal.uploads.note(task, Settled(UploadStatus.ABORTED))
             number += 1
-    return number, wrong
+    return number, last
 
 
 def _same(one: Place, other: Place) -> bool:

@@ -1,6 +1,6 @@
-"""selftest: synthetic jobs through the real journal and the real pool of this machine, and what is to be true after.
+"""selftest: synthetic jobs through the real journal and pool of this machine, and the invariants that must hold.
 
-Some of the jobs crash their worker, hang, stall, or take all the memory they can get. Their neighbours must not notice.
+Some of the jobs crash their worker, hang, stall or exhaust their memory. Their neighbours must not be affected.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from mediactl.pool.supervisor import Supervisor
 from mediactl.recipe import loader
 
 JOBS_A_SECOND = 200
-"""How many jobs are made for each second that a test is asked to take; with two cores, what the mix below comes to."""
+"""Jobs generated for each requested second: about the throughput of the mix below on two cores."""
 MIX = (("crash", 0.02), ("hang", 0.005), ("stall", 0.005), ("hog", 0.01), ("fail", 0.01), ("reject", 0.01),
        ("cpu", 0.1), ("sleep", 0.2))  # fmt: skip
-"""Kind -> share of the jobs; the rest is empty."""
+"""Kind -> share of the jobs; the others are empty."""
 ENDS = {"crash": "quarantined", "hang": "quarantined", "stall": "quarantined", "hog": "quarantined",
         "fail": "quarantined", "reject": "rejected"}  # fmt: skip
-"""How jobs of a kind end; the others are done."""
+"""Kind -> final state; the others end as done."""
 LIMIT = 0.25
-"""Seconds until a hanging or stalling job is stopped."""
+"""Time or stall limit of hanging and stalling jobs, in seconds."""
 HOG_LIMIT = 192 << 20
-"""Bytes that a hog may take."""
+"""Memory limit of a hog, in bytes."""
 
 
 class _NoIntake:
@@ -56,12 +56,14 @@ class _NoIntake:
         return None
 
 
-def run(number: int, seed: int, workers: int, tell: Callable[[str], None]) -> Selftest:
-    """Work so many jobs off in a temporary folder and check what is left."""
+def run(number: int, seed: int, workers: int, print_line: Callable[[str], None]) -> Selftest:
+    """Run so many jobs in a temporary directory, check the invariants, return the result."""
     dice = random.Random(seed)
     jobs = [_job(index, dice) for index in range(number)]
     kinds = Counter(job.kind for job in jobs)
-    tell(f"seed {seed}: {number:,} jobs: " + ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items())))
+    print_line(
+        f"seed {seed}: {number:,} jobs: " + ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
+    )
     children = {child.pid for child in psutil.Process().children(recursive=True)}
     with tempfile.TemporaryDirectory(prefix="mediactl-selftest-") as folder:
         # No backoff: a test of an hour's retries would take an hour.
@@ -124,26 +126,26 @@ def _violated(
 ) -> list[str]:
     found = []
     if stopped is not Stopped.COMPLETE:
-        found.append(f"the run ended as {stopped.value}, not complete")
+        found.append(f"the run ended {stopped.value}, not complete")
     if left:
-        found.append(f"{len(left)} processes are left")
+        found.append(f"{len(left)} processes left running")
     if os.listdir(os.path.join(folder, "runs")):
-        found.append("a lock file is left")
+        found.append("a lock file left behind")
     if rows.check() != "ok":
         found.append("the journal is damaged")
     stood = {job.key: job for job in rows.listed(None, -1)}
     if len(stood) != len(jobs):
-        found.append(f"{len(jobs)} jobs were added, {len(stood)} are there")
+        found.append(f"{len(jobs)} jobs added, {len(stood)} in the journal")
     for job in jobs:
         row, expected = stood[job.key], ENDS.get(job.kind, "done")
         if row.state != expected:
-            found.append(f"{job.kind} job {job.key} is {row.state}, not {expected}")
+            found.append(f"{job.kind} job {job.key} is {row.state}, expected {expected}")
         elif expected == "done" and (row.failures or row.crashes):
-            found.append(f"{job.kind} job {job.key} was blamed for {row.failures} failures and {row.crashes} crashes")
+            found.append(f"{job.kind} job {job.key} is done with {row.failures} failures and {row.crashes} crashes")
         elif expected == "quarantined" and row.failures != PATIENCE.failures and row.crashes != PATIENCE.crashes:
-            found.append(f"{job.kind} job {job.key} was given up after {row.failures} failures, {row.crashes} crashes")
+            found.append(f"{job.kind} job {job.key} quarantined after {row.failures} failures, {row.crashes} crashes")
     if events["job.done"] != sum(1 for job in jobs if job.kind not in ENDS):
-        found.append("a job was told as done twice, or not at all")
+        found.append("a job was reported done twice, or never")
     return found
 
 
@@ -157,12 +159,12 @@ def _quantiles(groups: dict[str, list[float]]) -> dict[str, dict[str, float]]:
 
 
 def lines(result: Selftest, *, as_json: bool) -> list[str]:
-    """The result for a person, or as one event."""
+    """Return the result as text, or as one JSON event."""
     if as_json:
         return [msgspec.json.encode(result).decode()]
     head = " ".join(f"{word:>10}" for word in ("wait p50", "p99", "max", "  run p50", "p99", "max"))
     text = [
-        f"{result.jobs_per_s:,.0f} jobs/s, {result.cpu_us_per_job:.0f} us of the supervisor's CPU a job",
+        f"{result.jobs_per_s:,.0f} jobs/s, {result.cpu_us_per_job:.0f} us of supervisor CPU per job",
         f"{'priority/lane':<18} {head}  (ms)",
     ]
     for name, wait in result.wait_ms.items():

@@ -1,4 +1,4 @@
-"""What status, jobs and show print: the journal in words."""
+"""What status, jobs, show, why and lanes print: the journal as text and JSON."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from mediactl.jobs.prediction import ENOUGH, QUANTILE, QUICK_SECONDS
 from mediactl.jobs.report import JobRow, Report
 from mediactl.model.jobs import Priority
 from mediactl.model.verdict import Verdict
-from mediactl.ui.lines import duration
+from mediactl.ui.lines import count, duration
 
 
 def status(report: Report, now: float) -> Iterator[str]:
-    """Sources and jobs by state, depth and age of what waits, runs that are going on."""
+    """Yield sources and jobs by state, depth and age of the queue, and active runs."""
     yield "sources  " + (_counts(report.sources()) or "none")
     yield "jobs     " + (_counts(report.jobs()) or "none")
     for row in report.queue():
-        delayed = f", {row.delayed:,} of them retries to come" if row.delayed else ""
+        delayed = f", {row.delayed:,} of them delayed retries" if row.delayed else ""
         yield (
-            f"waiting  {row.depth:,} {Priority(row.priority).name.lower()} in lane {row.lane},"
-            f" the oldest for {duration(max(0.0, now - row.oldest))}{delayed}"
+            f"pending  {row.depth:,} {Priority(row.priority).name.lower()} in lane {row.lane},"
+            f" oldest {duration(max(0.0, now - row.oldest))}{delayed}"
         )
     for run, pid, version, started in report.living_runs():
         yield f"running  process {pid} (mediactl {version}, run {run[:8]}) for {duration(max(0.0, now - started))}"
 
 
 def status_json(report: Report, now: float) -> dict[str, object]:
-    """The same for programs."""
+    """Return the same as JSON."""
     return {
         "sources": report.sources(),
         "jobs": report.jobs(),
@@ -55,13 +55,13 @@ def status_json(report: Report, now: float) -> dict[str, object]:
 
 
 def job_line(job: JobRow) -> str:
-    """One job on one line."""
+    """Return one job as a line."""
     text = f"{job.key[:12]}  {job.state:<11}  {job.kind:<6}  {shown(job.path or b'-')}" + _part(job)
     return f"{text}: {job.reason}" if job.reason and job.state != "running" else text
 
 
 def job_json(job: JobRow) -> dict[str, object]:
-    """One job for programs."""
+    """Return one job as JSON."""
     fields = msgspec.structs.asdict(job)
     for name in ("root", "folder", "name"):
         del fields[name]
@@ -74,14 +74,14 @@ def job_json(job: JobRow) -> dict[str, object]:
 
 
 def _part(job: JobRow) -> str:
-    """Which piece of a film a job is about, behind what it is told with."""
+    """Return the suffix that names a job's piece of a video: " (2 of 5)"."""
     if not job.part:
         return ""
-    return " (sound)" if job.part == "sound" else f" ({job.part.replace('/', ' of ')})"
+    return " (audio)" if job.part == "sound" else f" ({job.part.replace('/', ' of ')})"
 
 
 def show(report: Report, what: bytes) -> Iterator[str]:
-    """All that is known of the jobs that a key, path or place names. Raises UsageError."""
+    """Yield details and attempts of the jobs that a key or path names. Raises UsageError."""
     for job in find(report, what):
         yield f"job       {job.key}"
         yield f"kind      {job.kind}{_part(job)}, lane {job.lane}, priority {Priority(job.priority).name.lower()}"
@@ -102,7 +102,7 @@ def show(report: Report, what: bytes) -> Iterator[str]:
 
 
 def why(report: Report, what: bytes, now: float) -> Iterator[str]:
-    """One sentence a job: what it waits for, or why it ended. Raises UsageError."""
+    """Yield a sentence for each job: why it has not run, or how it ended. Raises UsageError."""
     for job in find(report, what):
         yield f"{job.kind} job {job.key[:12]}{_part(job)} {_why(report, job, now)}"
 
@@ -110,33 +110,33 @@ def why(report: Report, what: bytes, now: float) -> Iterator[str]:
 def _why(report: Report, job: JobRow, now: float) -> str:
     last = report.attempts(job.id)[-1:]
     if job.state == "ready" and job.run_after is not None and job.run_after > now:
-        return f"waits {duration(job.run_after - now)} for its next attempt, because the last one failed: {job.reason}"
+        return f"retries in {duration(job.run_after - now)}; the last attempt failed: {job.reason}"
     if job.state == "ready" and job.lane == "alone":
-        return f"waits until nothing else runs, because it took its worker down {job.crashes} times: {job.reason}"
+        return f"runs when no other job does, because its worker crashed {count(job.crashes, 'time')}: {job.reason}"
     if job.state == "ready":
         ahead = report.ahead(job)
-        behind = f"behind {ahead:,} that are due before it" if ahead else "first in line"
-        runs = "" if report.living_runs() else "; no run is going on: start one with `mediactl process`"
-        return f"waits in lane {job.lane}, {behind} (priority {Priority(job.priority).name.lower()}){runs}"
+        behind = f"behind {ahead:,} due earlier" if ahead else "next in the queue"
+        runs = "" if report.living_runs() else "; no run is active, start one with `mediactl process`"
+        return f"is pending in lane {job.lane}, {behind} (priority {Priority(job.priority).name.lower()}){runs}"
     if job.state == "running":
-        return "is being worked on"
+        return "is running"
     if job.state == "done":
         took = f" in {duration(last[0].wall)}" if last else ""
         return f"is done{took}, at attempt {job.attempt}"
-    again = "; `mediactl retry` lets it be tried again"
+    again = "; `mediactl retry` makes it pending again"
     if job.state == "rejected":
-        return f"was rejected, for its source {job.reason}{again}, and so does a change of the file"
+        return f"was rejected: {job.reason}{again}, and so does a change of the source"
     if job.state == "quarantined":
-        counted = f"{job.failures} failures and {job.crashes} crashes"
-        return f"was given up after {counted}, the last being: {job.reason}{again}"
+        counted = f"{count(job.failures, 'failure')} and {count(job.crashes, 'crash', 'crashes')}"
+        return f"was quarantined after {counted}: {job.reason}{again}"
     if last and last[0].outcome == Verdict.INTERNAL:
-        return f"was given up for an {job.reason}; its source is left to the next run"
+        return f"was cancelled after an {job.reason}; the next run retries its source"
     return f"was cancelled{again}"
 
 
 def lanes(report: Report) -> Iterator[str]:
-    """What runs in which lane, and why: classes of jobs with what was measured of them."""
-    yield f"{'job':<8} {'format':<10} {'work up to':>14}  {'lane':<6} {'done':>8} {'p50':>10} {'p90':>10}"
+    """Yield a table of the measured classes of jobs and the lane of each."""
+    yield f"{'job':<8} {'format':<10} {'size up to':>14}  {'lane':<6} {'done':>8} {'p50':>10} {'p90':>10}"
     for row in report.classes():
         (operation, format_, bucket), counts = row
         middle, most = (history.quantile(counts, q) or 0.0 for q in (0.5, QUANTILE))
@@ -146,13 +146,13 @@ def lanes(report: Report) -> Iterator[str]:
         times = f"{duration(middle):>10} {duration(most):>10}"
         yield f"{operation:<8} {format_:<10} {size:>14,}  {lane:<6} {total:>8,} {times}"
     yield (
-        f"A class is quick while nine of ten take {QUICK_SECONDS:.0f} s at most; once heavy, when nineteen of twenty"
-        f" do; ? is guessed by its work until {ENOUGH} are measured. Work: pixels, milliseconds or bytes."
+        f"a class is quick while 90 % of its jobs take at most {QUICK_SECONDS:.0f} s; once heavy, it needs 95 % to be"
+        f" quick again; ?: fewer than {ENOUGH} measurements, estimated by size (pixels, milliseconds or bytes)"
     )
 
 
 def find(report: Report, what: bytes) -> list[JobRow]:
-    """The jobs that a key, path or place names. Raises UsageError when there are none."""
+    """Return the jobs that a key or path names. Raises UsageError when there are none."""
     found = report.find(what)
     if not found:
         raise UsageError(f"{shown(what)}: no such job; `mediactl jobs` lists them by key and path")

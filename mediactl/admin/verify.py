@@ -1,4 +1,4 @@
-"""verify: is everything that the journal calls done still there, byte for byte, in OUT and in the buckets?"""
+"""verify: compare outputs and objects, byte for byte, with what the journal calls done."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mediactl.assets import document
 from mediactl.core import files
 from mediactl.core.files import shown
 from mediactl.core.threads import in_order
-from mediactl.jobs import report
+from mediactl.jobs import report as journal_report
 from mediactl.jobs.report import Published
 from mediactl.jobs.uploads import Remembered
 from mediactl.model.uploads import Place, UploadStatus
@@ -27,7 +27,7 @@ Marks = tuple[int, int]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """A file or object that is not as the journal says; the fields of a line of ``verify --json``."""
+    """A file or object that differs from the journal; the fields of a line of ``verify --json``."""
 
     what: str
     """"file" or "object"."""
@@ -39,39 +39,39 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Verified(msgspec.Struct):
-    """What was looked at, and what has to be made or sent again."""
+    """What was checked, and what has to be rebuilt or sent again."""
 
     files: int = 0
     objects: int = 0
     findings: int = 0
     distrusted: dict[int, list[str]] = {}
-    """Source -> names of its artefacts."""
+    """Source -> names of its missing or invalid artefacts."""
     lost: list[Remembered] = []
     unverified: list[StoreError] = []
-    """Why buckets could not be looked at."""
+    """Errors of buckets that could not be checked."""
 
 
-def local(state: str, out: bytes, threads: int, tell: Callable[[Finding], None], result: Verified) -> None:
-    """Hash every artefact of every done source, several at a time; asset.json is compared with what it is to tell."""
+def local(state: str, out: bytes, threads: int, report: Callable[[Finding], None], result: Verified) -> None:
+    """Hash every artefact of every done source, several in parallel, and compare asset.json with the journal."""
     digests = _Digests()
 
     def check(source: Published) -> list[tuple[str, str, str]]:
         return list(_check(source, os.path.join(out, source.place), digests))
 
-    with report.read(state) as rows:
+    with journal_report.read(state) as rows:
         for source, wrong in in_order(threads, check, rows.published()):
             result.files += len(source.artefacts) + 1
             for name, problem, reason in wrong:
                 result.findings += 1
                 result.distrusted.setdefault(source.id, []).append(name)
-                tell(Finding("file", shown(os.path.join(source.place, os.fsencode(name))), problem, reason))
+                report(Finding("file", shown(os.path.join(source.place, os.fsencode(name))), problem, reason))
 
 
-def remote(state: str, tell: Callable[[Finding], None], result: Verified) -> None:
-    """Ask the buckets for every object that was put there."""
+def remote(state: str, report: Callable[[Finding], None], result: Verified) -> None:
+    """Ask the buckets for every object that was uploaded."""
     from mediactl.upload.bucket_audit import Bucket, Expected
 
-    with report.read(state) as rows:
+    with journal_report.read(state) as rows:
         done = [each for each in rows.uploads(live=False) if each.row.status == UploadStatus.DONE]
     groups: dict[Place, dict[str, Remembered]] = defaultdict(dict)
     for each in done:
@@ -86,14 +86,14 @@ def remote(state: str, tell: Callable[[Finding], None], result: Verified) -> Non
                 result.findings += 1
                 result.lost.append(objects[found.key])
                 url = shown(f"s3://{place.bucket}/{found.key}")
-                tell(Finding("object", url, "wrong" if reason else "missing", reason or "is not in the bucket"))
+                report(Finding("object", url, "wrong" if reason else "missing", reason or "not in the bucket"))
             result.objects += len(objects)
         except StoreError as error:
             result.unverified.append(error)
 
 
 def repair(state: str, result: Verified) -> int:
-    """Have the next run make and send again what is missing or wrong; how many sources and objects that concerns."""
+    """Mark what is missing or invalid to be rebuilt by the next run; return the number of sources and objects."""
     if not (result.distrusted or result.lost):
         return 0
     with opened(state) as journal, journal.transaction():
@@ -102,14 +102,14 @@ def repair(state: str, result: Verified) -> int:
 
 
 class _Digests:
-    """SHA-256 of files by name, each inode read once, however many threads ask."""
+    """SHA-256 of files by name; each inode is read once, however many threads ask."""
 
     def __init__(self) -> None:
         self._known: dict[Marks, Future[str]] = {}
         self._lock = threading.Lock()
 
     def of(self, path: bytes) -> str:
-        """Raises OSError."""
+        """Return the SHA-256 of a file. Raises OSError."""
         status = os.stat(path, follow_symlinks=False)
         if status.st_nlink == 1:
             return files.digest_file(path)
@@ -118,7 +118,7 @@ class _Digests:
             known = self._known.get(mark)
             mine = None if known else self._known.setdefault(mark, Future())
         if known:
-            return known.result()  # its reader runs already
+            return known.result()  # another thread reads it
         assert mine is not None
         try:
             mine.set_result(files.digest_file(path))
@@ -128,52 +128,52 @@ class _Digests:
 
 
 def _check(source: Published, folder: bytes, digests: _Digests) -> Iterator[tuple[str, str, str]]:
-    """(name, problem, reason) of what is not as it was left."""
+    """Yield (name, problem, reason) of each output that differs from the journal."""
     for artefact in source.artefacts:
         path = os.path.join(folder, artefact.name.encode())
         try:
             if digests.of(path) != artefact.sha256:
-                yield artefact.name, "wrong", "its content is not what was made"
+                yield artefact.name, "wrong", "content differs from the journal"
         except FileNotFoundError:
-            yield artefact.name, "missing", "is not there"
+            yield artefact.name, "missing", "no such file"
         except OSError as error:
             yield artefact.name, "wrong", f"cannot be read: {error.strerror}"
     name = document.NAME.decode()
     try:
         with open(os.path.join(folder, document.NAME), "rb") as file:
             content = file.read()
-        if not _tells(content, source):
-            yield name, "wrong", "does not tell what was made"
+        if not _matches(content, source):
+            yield name, "wrong", "does not match the journal"
     except FileNotFoundError:
-        yield name, "missing", "is not there"
+        yield name, "missing", "no such file"
     except OSError as error:
         yield name, "wrong", f"cannot be read: {error.strerror}"
 
 
-def _tells(content: bytes, source: Published) -> bool:
-    """Whether an asset.json is the one of a source, to the byte."""
+def _matches(content: bytes, source: Published) -> bool:
+    """Return whether an asset.json is the one of a source, to the byte."""
     try:
         found = document.decode(content)
     except msgspec.DecodeError:
         return False
-    told = (
+    written = (
         found.source.digest, found.source.kind.value, document.path_of(found), found.artefacts, found.metadata,
         document.look_of(found), found.warnings, found.srcset, found.picture, found.video,
     )  # fmt: skip
     info, look = document.told(source.info, source.metadata), document.Appearance.parse(source.placeholder)
-    known = (
+    expected = (
         source.digest, source.kind, source.path, source.artefacts, info, look, source.warnings,
         *document.markup_of(source.artefacts, info, look),
     )  # fmt: skip
-    return told == known and document.encode(found) == content
+    return written == expected and document.encode(found) == content
 
 
 def _reached(place: Place) -> Place:
-    """A place without what is only asked for when something is sent there."""
+    """Return a location without the options that only matter when something is sent."""
     return msgspec.structs.replace(place, checksum="auto", storage_class=None, sse=None, acl=None)
 
 
 def exit_code(result: Verified, bad: int) -> int:
-    """0: all is well; ``bad``: something is missing or wrong; else why a bucket could not be asked."""
+    """Return 0 without problems, ``bad`` with findings, else the exit code of a bucket that could not be checked."""
     codes: Iterable[int] = (error.exit_code for error in result.unverified)
     return max(codes, default=bad if result.findings else 0)

@@ -1,13 +1,15 @@
-"""``mediactl events``: what programs need that read events. Imports are lazy, as in ``cli``."""
+"""``mediactl events``: schema and reference of the events that --json prints. Imports are lazy, as in ``cli``."""
 
 from __future__ import annotations
 
 import click
 
+from mediactl.commands.sections import OTHER, Group
 
-@click.group()
+
+@click.group(cls=Group, section=OTHER)
 def events() -> None:
-    """Events: the lines that --json prints."""
+    """Print the schema or the reference of --json events."""
 
 
 @events.command("schema")
@@ -21,7 +23,7 @@ def events_schema() -> None:
 
 @events.command("docs")
 def events_docs() -> None:
-    """Print the reference of events, in Markdown."""
+    """Print the reference of events as Markdown."""
     from mediactl.admin import event_docs
 
     for line in event_docs.reference():

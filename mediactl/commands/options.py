@@ -1,4 +1,4 @@
-"""The options of commands that do the work (process, watch), and the Settings that they make. Imports are lazy."""
+"""Options of the commands that run jobs (process, watch, upload), and the Settings made from them. Imports are lazy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mediactl.commands.jobs import PRIORITIES, Path, places, state_folder
+from mediactl.commands.jobs import PRIORITIES, Path, journal_options, state_folder
+from mediactl.commands.sections import OUTPUT, SCHEDULING, SOURCES, UPLOADS, Option
 
 if TYPE_CHECKING:
     from mediactl.core.settings import Destination, Settings, Watching
@@ -17,65 +18,72 @@ if TYPE_CHECKING:
 LIMITED = ("quick", "heavy", "probe", "image", "video", "audio")
 
 
+def option(section: str, *names: str, **attributes: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the decorator that adds an option to a section of the help."""
+    return click.option(*names, cls=Option, section=section, **attributes)
+
+
 RUN_OPTIONS = [
-    click.option("--json", "as_json", is_flag=True, help="NDJSON events on standard output."),
-    click.option("-q", "--quiet", is_flag=True, help="Print only what went wrong."),
-    click.option("-v", "--verbose", is_flag=True, help="Print each file, also what is ignored and why."),
-    click.option("--grace", type=click.FloatRange(min=0), default=25.0, show_default=True, metavar="S",
-                 help="Seconds that running jobs get after Ctrl-C or SIGTERM."),
-    click.option("--max-duration", type=click.FloatRange(min=0), default=None, metavar="S",
-                 help="Stop cleanly after so many seconds; run again to go on."),
-    click.option("--drain-file", default=None, metavar="PATH",
-                 help="Leave, as on SIGTERM, when this file appears."),
-    click.option("--drain-url", default=None, metavar="URL", help="Leave when this address answers 200."),
+    option(SCHEDULING, "--grace", type=click.FloatRange(min=0), default=25.0, show_default=True, metavar="S",
+           help="Seconds that running jobs get to finish after Ctrl-C or SIGTERM."),
+    option(SCHEDULING, "--max-duration", type=click.FloatRange(min=0), default=None, metavar="S",
+           help="Drain after S seconds; run again to resume."),
+    option(SCHEDULING, "--drain-file", default=None, metavar="PATH", help="Drain when this file appears."),
+    option(SCHEDULING, "--drain-url", default=None, metavar="URL", help="Drain when this URL answers 200."),
+    option(OUTPUT, "--json", "as_json", is_flag=True, help="Print NDJSON events on standard output."),
+    option(OUTPUT, "-q", "--quiet", is_flag=True, help="Print only problems."),
+    option(OUTPUT, "-v", "--verbose", is_flag=True, help="Print every file, ignored ones with the reason."),
 ]  # fmt: skip
-"""Options of every command that runs jobs: what is printed, and when it ends."""
+"""Options of every command that runs jobs: when it stops and what it prints."""
 
 
-PLACE_OPTIONS = [
-    click.option("--endpoint-url", default=None, metavar="URL", help="Address of a store that is not AWS."),
-    click.option("--region", default=None, help="Region of the bucket."),
-    click.option("--profile", default=None, help="Profile in the AWS configuration."),
-    click.option("--path-style/--virtual-style", default=None,
-                 help="Bucket in the path, or in the host name.  [default: path with --endpoint-url]"),
-    click.option("--ca-bundle", default=None, metavar="FILE", help="Certificates to trust."),
+BUCKET_OPTIONS = [
+    option(UPLOADS, "--endpoint-url", default=None, metavar="URL", help="Endpoint of an S3-compatible store."),
+    option(UPLOADS, "--region", default=None, metavar="NAME", help="Region of the bucket."),
+    option(UPLOADS, "--profile", default=None, metavar="NAME", help="Profile in the AWS configuration."),
+    option(UPLOADS, "--path-style/--virtual-style", default=None,
+           help="Put the bucket in the path or in the host name.  [default: path with --endpoint-url]"),
+    option(UPLOADS, "--ca-bundle", default=None, metavar="FILE", help="CA certificates to trust."),
 ]  # fmt: skip
-"""Options that say how a bucket is reached."""
+"""Options that say how to reach a bucket."""
 
 
 TUNING_OPTIONS = [
-    click.option("--upload-concurrency", type=click.IntRange(min=1), default=16, show_default=True, metavar="N",
-                 help="Requests at once, at most."),
-    click.option("--upload-memory", default="256M", show_default=True, metavar="SIZE",
-                 help="Bytes on their way at once."),
-    click.option("--bandwidth", default=None, metavar="SIZE", help="Bytes a second at most, as 20M."),
+    option(UPLOADS, "--upload-concurrency", type=click.IntRange(min=1), default=16, show_default=True, metavar="N",
+           help="Maximum number of concurrent requests."),
+    option(UPLOADS, "--upload-memory", default="256M", show_default=True, metavar="SIZE",
+           help="Maximum number of bytes in flight."),
+    option(UPLOADS, "--bandwidth", default=None, metavar="SIZE", help="Maximum bytes per second, e.g. 20M."),
 ]  # fmt: skip
-"""Options that say how hard to send."""
+"""Options that bound requests, memory and bandwidth of uploads."""
 
 
 UPLOAD_OPTIONS = [
-    click.option("--to", default=None, metavar="URL", help="Upload what is made to s3://BUCKET/PREFIX."),
-    click.option("--include-originals", is_flag=True, help="Upload the sources, too."),
-    click.option("--if-exists", type=click.Choice(["verify", "replace", "fail"]), default="verify", show_default=True,
-                 help="For objects that are there: leave what is ours, overwrite anything, or neither."),
-    *PLACE_OPTIONS,
-    click.option("--storage-class", default=None, help="As STANDARD_IA."),
-    click.option("--sse", default=None, metavar="KIND", help="AES256, aws:kms or aws:kms:KEY."),
-    click.option("--acl", default=None, help="As public-read."),
-    click.option("--cache-control", default=None, help="Of all objects.  [default: long; of asset.json: a minute]"),
-    click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Tag of every object."),
-    click.option("--s3-checksum", type=click.Choice(["auto", "required", "none"]), default="auto", show_default=True,
-                 help="CRC32 that the store keeps."),
+    option(UPLOADS, "--to", default=None, metavar="URL", help="Upload to s3://BUCKET/PREFIX."),
+    option(UPLOADS, "--include-originals", is_flag=True, help="Upload the sources as well."),
+    option(UPLOADS, "--if-exists", type=click.Choice(["verify", "replace", "fail"]), default="verify",
+           show_default=True, help="Existing objects to overwrite: only our own (verify), any (replace), none (fail)."),
+    *BUCKET_OPTIONS,
+    option(UPLOADS, "--storage-class", default=None, metavar="CLASS", help="Storage class, e.g. STANDARD_IA."),
+    option(UPLOADS, "--sse", default=None, metavar="KIND",
+           help="Server-side encryption: AES256, aws:kms or aws:kms:KEY."),
+    option(UPLOADS, "--acl", default=None, metavar="ACL", help="Canned ACL, e.g. public-read."),
+    option(UPLOADS, "--cache-control", default=None, metavar="VALUE",
+           help="Cache-Control of every object.  [default: one year; asset.json: one minute]"),
+    option(UPLOADS, "--tag", "tags", multiple=True, metavar="NAME=VALUE",
+           help="Tag of every object; can be given more than once."),
+    option(UPLOADS, "--s3-checksum", type=click.Choice(["auto", "required", "none"]), default="auto",
+           show_default=True, help="Send a CRC32 for the store to verify and keep."),
     *TUNING_OPTIONS,
 ]  # fmt: skip
 """Options that say where and how to upload."""
 
 
 def destination(flags: dict[str, Any]) -> Destination | None:
-    """Where these flags ask to upload to. Raises UsageError."""
+    """Return where and how these flags ask to upload; None: nowhere. Raises UsageError."""
     if flags["to"] is None:
         if flags["include_originals"]:
-            raise click.UsageError("--include-originals: name the place with --to s3://BUCKET/PREFIX")
+            raise click.UsageError("--include-originals: no destination; add --to s3://BUCKET/PREFIX")
         return None
     import msgspec
 
@@ -84,10 +92,10 @@ def destination(flags: dict[str, Any]) -> Destination | None:
 
     tags = dict(tag.partition("=")[::2] for tag in flags["tags"])
     if "" in tags:
-        raise click.UsageError("--tag: must be NAME=VALUE")
+        raise click.UsageError("--tag: expected NAME=VALUE")
     return Destination(
         place=msgspec.structs.replace(
-            place(flags["to"], flags), checksum=flags["s3_checksum"], storage_class=flags["storage_class"],
+            bucket_location(flags["to"], flags), checksum=flags["s3_checksum"], storage_class=flags["storage_class"],
             sse=flags["sse"], acl=flags["acl"],
         ),
         if_exists=IfExists(flags["if_exists"]),
@@ -98,8 +106,8 @@ def destination(flags: dict[str, Any]) -> Destination | None:
     )  # fmt: skip
 
 
-def place(url: str, flags: dict[str, Any]) -> Place:
-    """The place that s3://BUCKET/PREFIX is, with PLACE_OPTIONS. Raises UsageError."""
+def bucket_location(url: str, flags: dict[str, Any]) -> Place:
+    """Return bucket, prefix and endpoint of an s3://BUCKET/PREFIX, as BUCKET_OPTIONS say. Raises UsageError."""
     from mediactl.model.uploads import Place
     from mediactl.upload import keys
 
@@ -110,43 +118,44 @@ def place(url: str, flags: dict[str, Any]) -> Place:
 
 
 def tuning(flags: dict[str, Any]) -> dict[str, Any]:
-    """What TUNING_OPTIONS say: concurrency, memory, bandwidth."""
+    """Return what TUNING_OPTIONS say: concurrency, memory (bytes), bandwidth (bytes a second)."""
     return {
         "concurrency": flags["upload_concurrency"],
-        "memory": _size(flags["upload_memory"]),
-        "bandwidth": None if flags["bandwidth"] is None else float(_size(flags["bandwidth"])),
+        "memory": _size("--upload-memory", flags["upload_memory"]),
+        "bandwidth": None if flags["bandwidth"] is None else float(_size("--bandwidth", flags["bandwidth"])),
     }
 
 
 def _endpoint() -> str | None:
-    """The address that the AWS variables name; here, because it is part of what an object is known by."""
+    """Return the endpoint that the AWS variables name: resolved here, because it is part of an object's identity."""
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
 
 
 def work_options(priority: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """What every command takes that runs jobs; ``priority`` is the default of the sources that it finds."""
+    """Return the decorator with all options of process and watch; ``priority`` is the default of --priority."""
     options: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         click.argument("sources", nargs=-1, required=True, type=Path(), metavar="SOURCE..."),
-        places,
-        click.option("--recipe", default="web", show_default=True, help="Built-in recipe, or a .toml file."),
-        click.option("--priority", type=click.Choice(PRIORITIES), default=priority, show_default=True,
-                     help="How urgent these sources are."),
-        click.option("-j", "--jobs", type=click.IntRange(min=1), default=None,
-                     help="Worker processes.  [default: usable cores]"),
-        click.option("--keep-root", is_flag=True, help="Put each SOURCE folder's own name in front of its outputs."),
-        click.option("--follow-symlinks", is_flag=True, help="Follow symbolic links inside folders."),
-        click.option("--lane", "lanes", multiple=True, metavar="NAME=N",
-                     help="At most N jobs at once of a lane (quick, heavy) or kind (probe, image, video, audio)."),
-        click.option("--memory", default=None, metavar="SIZE",
-                     help="Start no job beyond this memory, as 6G.  [default: 3/4 of the machine's]"),
-        click.option("--attempts", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
-                     help="Failed attempts after which a job is given up."),
-        click.option("--retry-delay", type=click.FloatRange(min=0, max=3600), default=1.0, show_default=True,
-                     metavar="S", help="The first retry waits up to S seconds, each next one up to 4 times as long."),
+        journal_options,
+        option(SOURCES, "--recipe", default="web", show_default=True, help="Bundled recipe, or a .toml file."),
+        option(SOURCES, "--keep-root", is_flag=True,
+               help="Prefix outputs with the name of their SOURCE directory."),
+        option(SOURCES, "--follow-symlinks", is_flag=True, help="Follow symbolic links inside directories."),
+        option(SOURCES, "--ffmpeg", default=None, metavar="FILE", help="ffmpeg to run.  [default: the bundled one]"),
+        option(SCHEDULING, "--priority", type=click.Choice(PRIORITIES), default=priority, show_default=True,
+               help="Priority of these sources."),
+        option(SCHEDULING, "-j", "--jobs", type=click.IntRange(min=1), default=None, metavar="N",
+               help="Number of worker processes.  [default: usable cores]"),
+        option(SCHEDULING, "--lane", "lanes", multiple=True, metavar="NAME=N",
+               help="Run at most N jobs at once of a lane (quick, heavy) or kind (probe, image, video, audio);"
+               " can be given more than once."),
+        option(SCHEDULING, "--memory", default=None, metavar="SIZE",
+               help="Memory budget of all running jobs, e.g. 6G.  [default: 3/4 of the machine's]"),
+        option(SCHEDULING, "--attempts", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
+               help="Quarantine a job after N failed attempts."),
+        option(SCHEDULING, "--retry-delay", type=click.FloatRange(min=0, max=3600), default=1.0, show_default=True,
+               metavar="S", help="Maximum delay before the first retry; quadruples with each retry."),
         *RUN_OPTIONS,
         *UPLOAD_OPTIONS,
-        click.option("--ffmpeg", default=None, metavar="FILE",
-                     help="ffmpeg to use.  [default: the one that came along]"),
     ]  # fmt: skip
 
     return apply_options(options)
@@ -155,7 +164,7 @@ def work_options(priority: str) -> Callable[[Callable[..., Any]], Callable[..., 
 def apply_options(
     options: Sequence[Callable[[Callable[..., Any]], Callable[..., Any]]],
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A decorator that adds these options, in their order."""
+    """Return a decorator that adds these options, in their order."""
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
@@ -166,7 +175,7 @@ def apply_options(
 
 
 def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Settings:
-    """What these flags ask for; those that a command does not have are as ``Settings`` says. Raises UsageError."""
+    """Return the Settings that these flags ask for, with defaults for flags that a command lacks. Raises UsageError."""
     from mediactl.core.settings import Settings, cache_folder
     from mediactl.model.jobs import Priority
     from mediactl.pool.limits import available_cores, available_memory
@@ -189,7 +198,7 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         grace=flags["grace"],
         max_duration=flags["max_duration"],
         limits=_limits(flags["lanes"]),
-        memory=_size(flags["memory"]) if flags["memory"] is not None else available_memory() * 3 // 4,
+        memory=_size("--memory", flags["memory"]) if flags["memory"] is not None else available_memory() * 3 // 4,
         attempts=flags["attempts"],
         retry_delay=flags["retry_delay"],
         drain_file=flags["drain_file"],
@@ -206,16 +215,18 @@ def _limits(texts: tuple[str, ...]) -> dict[str, int]:
     for text in texts:
         name, _, number = text.partition("=")
         if name not in LIMITED or not number.isdecimal() or int(number) < 1:
-            raise click.UsageError(f"--lane {text}: must be NAME=N, NAME one of {', '.join(LIMITED)}, N at least 1")
+            raise click.UsageError(f"--lane {text}: expected NAME=N, NAME one of {', '.join(LIMITED)}, N at least 1")
         limits[name] = int(number)
     return limits
 
 
-def _size(text: str) -> int:
+def _size(flag: str, text: str) -> int:
     number, unit = text[:-1], text[-1:].upper()
     if unit.isdigit():
         number, unit = text, ""
     factor = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}.get(unit)
     if factor is None or not number.isdecimal() or not int(number):
-        raise click.UsageError(f"{text}: must be a number of bytes, or one with K, M, G or T behind it, as 6G")
+        raise click.UsageError(
+            f"{flag} {text}: expected a number of bytes, or one with the suffix K, M, G or T, e.g. 6G"
+        )
     return int(number) * factor

@@ -8,25 +8,26 @@ from typing import Any
 
 import click
 
-from mediactl.commands.jobs import PRIORITIES, Path, places, state_folder
-from mediactl.commands.options import RUN_OPTIONS, UPLOAD_OPTIONS, apply_options, destination
+from mediactl.commands.jobs import PRIORITIES, Path, journal_options, state_folder
+from mediactl.commands.options import RUN_OPTIONS, UPLOAD_OPTIONS, apply_options, destination, option
+from mediactl.commands.sections import SCHEDULING, SOURCES, UPLOAD, Command
 
 
-@click.command()
+@click.command(cls=Command, section=UPLOAD)
 @click.argument("sources", nargs=-1, required=True, type=Path(), metavar="FILE...")
-@places
+@journal_options
+@option(SOURCES, "--follow-symlinks", is_flag=True, help="Follow symbolic links inside directories.")
+@option(SCHEDULING, "--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True,
+        help="Priority of these files.")  # fmt: skip
 @apply_options([*UPLOAD_OPTIONS, *RUN_OPTIONS])
-@click.option("--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True,
-              help="How urgent these files are.")  # fmt: skip
-@click.option("--follow-symlinks", is_flag=True, help="Follow symbolic links inside folders.")
 @click.pass_obj
 def upload(show: Callable[..., Any], /, **flags: Any) -> int:
-    """Upload FILEs and folders as they are, without processing.
+    """Upload files and directories as they are, without processing.
 
-    A folder's files go to PREFIX/<their path in it>. Cut off, it goes on; run again, it sends what has changed.
+    Files of a directory go to PREFIX/<path inside it>. Interrupted uploads resume; a second run sends only changes.
     """
     if flags["to"] is None:
-        raise click.UsageError("name the place with --to s3://BUCKET/PREFIX")
+        raise click.UsageError("no destination; add --to s3://BUCKET/PREFIX")
     from mediactl.core.settings import Settings
     from mediactl.model.jobs import Priority
     from mediactl.pipeline.upload_run import upload as run

@@ -1,4 +1,4 @@
-"""Commands on what was uploaded, or is still to be: uploads list, resume and abort; verify. Imports are lazy."""
+"""Commands on uploads: ``uploads list``, ``resume`` and ``abort``; ``verify``. Imports are lazy."""
 
 from __future__ import annotations
 
@@ -9,70 +9,81 @@ from typing import Any
 
 import click
 
-from mediactl.commands.jobs import places, state_folder
-from mediactl.commands.options import PLACE_OPTIONS, RUN_OPTIONS, TUNING_OPTIONS, apply_options, place, tuning
+from mediactl.commands.jobs import journal_options, state_folder
+from mediactl.commands.options import (
+    BUCKET_OPTIONS,
+    RUN_OPTIONS,
+    TUNING_OPTIONS,
+    apply_options,
+    bucket_location,
+    option,
+    tuning,
+)
+from mediactl.commands.sections import CHECK, OUTPUT, UPLOAD, UPLOADS, Command, Group
 from mediactl.core.errors import ExitCode
 
+PROBLEMS = {"missing": "missing", "wrong": "invalid"}
+"""Problem in JSON -> the word for people."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 class Span(click.ParamType[float]):
-    """A length of time, as 7d, 12h or 30m; in seconds."""
+    """A duration such as 7d, 12h or 30m; in seconds."""
 
     name = "span"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        """Seconds of the argument."""
+        """Return the seconds of the argument."""
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", str(value))
         if not found:
-            self.fail(f"{value}: must be a number with s, m, h, d or w behind it, as 7d or 12h", parameter, context)
+            self.fail(f"{value}: expected a number with the suffix s, m, h, d or w, e.g. 7d or 12h", parameter, context)
         return float(found[1]) * _UNITS[found[2]]
 
 
-@click.group()
+@click.group(cls=Group, section=UPLOAD)
 def uploads() -> None:
-    """Uploads that are under way: list them, go on with them, give them up."""
+    """List, resume and abort unfinished uploads."""
 
 
 @uploads.command("list")
-@places
-@click.option("--all", "everything", is_flag=True, help="Also those that are over.")
-@click.option("--bucket", default=None, metavar="URL",
-              help="Also the multipart uploads of others that are open under s3://BUCKET/PREFIX.")  # fmt: skip
-@apply_options(PLACE_OPTIONS)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@journal_options
+@option(UPLOADS, "--all", "everything", is_flag=True, help="Include finished uploads.")
+@option(UPLOADS, "--bucket", default=None, metavar="URL",
+        help="Include open multipart uploads of other writers under s3://BUCKET/PREFIX.")  # fmt: skip
+@apply_options(BUCKET_OPTIONS)
+@option(OUTPUT, "--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def list_(out: bytes, state: str | None, everything: bool, bucket: str | None, as_json: bool, **flags: Any) -> None:
-    """List the uploads that wait or are under way: how far each is, since when, and its file."""
+    """List unfinished uploads: status, progress, age and file."""
     import time
 
     import msgspec
 
     from mediactl.admin import open_uploads
 
-    told = 0
+    printed = 0
 
-    def tell(each: open_uploads.Unfinished) -> None:
-        nonlocal told
-        told += 1
+    def report(each: open_uploads.Unfinished) -> None:
+        nonlocal printed
+        printed += 1
         click.echo(json.dumps(msgspec.structs.asdict(each)) if as_json else open_uploads.line(each))
 
-    where = None if bucket is None else place(bucket, flags)
+    where = None if bucket is None else bucket_location(bucket, flags)
     folder, now = state_folder(out, state), time.time()
     for each in open_uploads.unfinished(folder, now, everything=everything):
-        tell(each)
+        report(each)
     if where is not None:
         for each in open_uploads.strangers(folder, where, now):
-            tell(each)
-    if not told and not as_json:
-        click.echo("no uploads" if everything else "no uploads wait or are under way")
+            report(each)
+    if not printed and not as_json:
+        click.echo("no uploads" if everything else "no unfinished uploads")
 
 
 @uploads.command()
 @click.pass_context
-@places
+@journal_options
 @apply_options([*RUN_OPTIONS, *TUNING_OPTIONS])
 def resume(context: click.Context, **flags: Any) -> int:
-    """Go on with the uploads that wait, and do nothing else."""
+    """Resume unfinished uploads, and do nothing else."""
     from mediactl.core.settings import Settings
     from mediactl.jobs import report
     from mediactl.pipeline.run import network_service
@@ -80,7 +91,7 @@ def resume(context: click.Context, **flags: Any) -> int:
 
     folder = state_folder(flags["out"], flags["state"])
     with report.read(folder):
-        pass  # a journal that is not there is told, not made
+        pass  # reports a missing journal instead of creating one
     settings = Settings(
         sources=(),
         out=os.path.abspath(flags["out"]),
@@ -100,71 +111,76 @@ def resume(context: click.Context, **flags: Any) -> int:
 
 
 @uploads.command()
-@places
-@click.option("--older-than", type=Span(), required=True, metavar="TIME", help="Begun so long ago, as 7d, 12h, 30m.")
-@click.option("-y", "--yes", is_flag=True, help="Abort them.")
+@journal_options
+@click.option("--older-than", type=Span(), required=True, metavar="AGE", help="Minimum age, e.g. 7d, 12h or 30m.")
+@click.option("-y", "--yes", is_flag=True, help="Abort the uploads.")
 def abort(out: bytes, state: str | None, older_than: float, yes: bool) -> int:
-    """List our own uploads that were begun long ago and are not over; with --yes, give them up.
+    """List unfinished uploads of a minimum age; abort them with --yes.
 
-    What was sent of them is freed. The next `process --to` or `upload` begins them anew. Those of others are never
-    touched.
+    Aborting frees the parts that were sent. The next `process --to` or `upload` starts these uploads from the
+    beginning. Uploads of other writers are never touched.
     """
     import time
 
     from mediactl.admin import open_uploads
+    from mediactl.ui.lines import count
 
     folder, now = state_folder(out, state), time.time()
     found = open_uploads.old(folder, now, older_than)
     for each in found:
-        click.echo(open_uploads.line(open_uploads.told(each, now)))
+        click.echo(open_uploads.line(open_uploads.described(each, now)))
     if not found:
         click.echo("nothing to abort")
     elif yes:
         number, wrong = open_uploads.abort(folder, os.path.abspath(out), found, lambda line: click.echo(line, err=True))
-        click.echo(f"{number} aborted")
+        click.echo(f"{count(number, 'upload')} aborted")
         return ExitCode.COMPLETE if wrong is None else wrong.exit_code
     else:
-        click.echo(f"{len(found)} are that old; --yes aborts them")
+        click.echo(f"{count(len(found), 'upload')}; --yes aborts them")
     return ExitCode.COMPLETE
 
 
-@click.command()
-@places
-@click.option("--repair", is_flag=True, help="Have the next process, or upload, make and send these again.")
-@click.option("--local-only", is_flag=True, help="Ask no bucket.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the last one with the numbers.")
+@click.command(cls=Command, section=CHECK)
+@journal_options
+@click.option("--repair", is_flag=True, help="Have the next `process` or `upload` rebuild and send them again.")
+@click.option("--local-only", is_flag=True, help="Check local files only.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, the last one with totals.")
 def verify(out: bytes, state: str | None, repair: bool, local_only: bool, as_json: bool) -> int:
-    """Read every output, ask the buckets for every object, and tell what is missing or wrong."""
+    """Check outputs and uploaded objects against the journal.
+
+    Reads every output, asks the buckets for every object, and reports what is missing or invalid.
+    """
     import msgspec
 
     from mediactl.admin import verify as verify_
     from mediactl.pool.limits import available_cores
+    from mediactl.ui.lines import count
 
-    def tell(each: verify_.Finding) -> None:
-        text = f"{each.problem}: {each.name}: {each.reason}"
+    def report(each: verify_.Finding) -> None:
+        text = f"{PROBLEMS[each.problem]}: {each.name}: {each.reason}"
         click.echo(json.dumps(msgspec.structs.asdict(each)) if as_json else text)
 
     folder, result = state_folder(out, state), verify_.Verified()
-    verify_.local(folder, os.path.abspath(out), available_cores(), tell, result)
+    verify_.local(folder, os.path.abspath(out), available_cores(), report, result)
     if not local_only:
-        verify_.remote(folder, tell, result)
+        verify_.remote(folder, report, result)
     for error in result.unverified:
-        click.echo(f"could not be verified: {error}", err=True)
+        click.echo(f"not verified: {error}", err=True)
     again = verify_.repair(folder, result) if repair else 0
     if as_json:
         numbers = {"files": result.files, "objects": result.objects, "bad": result.findings, "repaired": again}
         click.echo(json.dumps({"what": "summary", **numbers, "unverified": len(result.unverified)}))
     else:
-        looked = f"{result.files:,} files and {result.objects:,} objects looked at"
-        click.echo(f"{looked}: {f'{result.findings:,} missing or wrong' if result.findings else 'nothing wrong'}")
+        bad = f"{result.findings:,} missing or invalid" if result.findings else "no problems"
+        click.echo(f"{count(result.files, 'file')} and {count(result.objects, 'object')} checked: {bad}")
         if again:
-            click.echo("run again what made them: `mediactl process` makes and sends them anew")
+            click.echo("run `mediactl process` or `upload` again to rebuild and send them")
         elif result.findings and not repair:
-            click.echo("--repair has the next run make and send them anew")
+            click.echo("--repair has the next run rebuild and send them")
     return verify_.exit_code(result, ExitCode.BAD_SOURCES)
 
 
 def register(group: click.Group) -> None:
-    """Add these commands to the program's."""
+    """Add these commands to a group."""
     group.add_command(uploads)
     group.add_command(verify)

@@ -125,16 +125,16 @@ class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a source may cost at most; checked from its header, before anything is decoded."""
+    """Upper bounds for sources, checked from the header before anything is decoded."""
 
     pixels: Annotated[int, msgspec.Meta(ge=1)] = 300_000_000
-    """Pixels of one frame. The largest phone sensors make 200 MP."""
+    """Pixels of one frame. The largest phone sensors have 200 MP."""
     frames: Annotated[int, msgspec.Meta(ge=1)] = 3_000
     """Frames of an animated image."""
     animation_pixels: Annotated[int, msgspec.Meta(ge=1)] = 1_500_000_000
     """Pixels of all frames of an animated image together."""
     duration: Annotated[float, msgspec.Meta(gt=0)] = 6 * 3600.0
-    """Seconds of a film or a recording."""
+    """Seconds of a video or audio file."""
 
 
 UNREADABLE = "unreadable"

@@ -32,7 +32,7 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What all outputs have."""
 
     name: Name
-    """Of the file, without its extension."""
+    """File name without extension."""
 
     @property
     def file_name(self) -> str:
@@ -44,27 +44,28 @@ class ImageOutput(Output, frozen=True, forbid_unknown_fields=True):
     """One still or animated variant; never enlarged."""
 
     format: ImageFormat = "webp"
-    """What it is written as."""
+    """Format of the file."""
     width: Pixels | None = None
-    """Pixels across, at most; not bounded if left out."""
+    """Maximum width in pixels; default: unbounded."""
     height: Pixels | None = None
-    """Pixels down, at most; not bounded if left out."""
+    """Maximum height in pixels; default: unbounded."""
     quality: Quality | Literal["auto"] | None = None
-    """1 to 100; "auto": the smallest file that looks like the original to ``similarity``. Default by format."""
+    """1 to 100, or "auto": the smallest file that reaches ``similarity``. Default by format."""
     effort: Annotated[int, msgspec.Meta(ge=0, le=10)] | None = None
-    """0 (fast) to 10; default by format."""
+    """0 (fast) to 10 (slow); default by format."""
     fit: Literal["inside", "cover", "exact"] = "inside"
-    """inside: all of it, within width x height. cover: width x height filled, the rest is cut off. exact: stretched to
-    width x height. The last two need both; where they would enlarge, the same proportions are kept smaller."""
+    """inside: scaled to fit within width x height. cover: fills width x height, the rest is cropped. exact: stretched
+    to width x height. The last two require both; instead of enlarging, they keep these proportions at a smaller
+    size."""
     position: Literal["attention", "entropy", "centre", "top", "bottom", "left", "right"] = "attention"
-    """Of cover: what is kept."""
+    """For cover: which region to keep."""
     similarity: Annotated[float, msgspec.Meta(gt=0.5, lt=1)] = 0.97
-    """Of quality "auto": SSIM with the same picture before it was encoded. The default is what quality 80 gives photos
-    on average; why: docs/pictures.md."""
+    """For quality "auto": SSIM to the image before encoding. The default is the average of photos at quality 80; see
+    docs/images.md."""
     animate: bool = True
-    """Whether what moves stays an animation, where the format can (webp)."""
+    """Whether animated images stay animated, if the format supports it (webp)."""
     when: str = ""
-    """Condition, "width > 2000"; "" is always."""
+    """Condition, e.g. "width > 2000"; "" is always true."""
 
     @property
     def file_name(self) -> str:
@@ -73,18 +74,18 @@ class ImageOutput(Output, frozen=True, forbid_unknown_fields=True):
 
 
 class AnimationOutput(Output, frozen=True, forbid_unknown_fields=True):
-    """A picture that moves (GIF, WebP, APNG) as a silent MP4; pictures that do not move get none."""
+    """An animated image (GIF, WebP, APNG) as an MP4 without audio; still images get none."""
 
     format: Literal["mp4"] = "mp4"
-    """What it is written as: H.264 in MP4."""
+    """Format of the file: H.264 in MP4."""
     width: Pixels | None = None
-    """Pixels across, at most; not bounded if left out."""
+    """Maximum width in pixels; default: unbounded."""
     height: Pixels | None = None
-    """Pixels down, at most; not bounded if left out."""
+    """Maximum height in pixels; default: unbounded."""
     crf: Annotated[int, msgspec.Meta(ge=0, le=51)] = 23
-    """Less is better and larger."""
+    """Constant rate factor: lower is better and larger."""
     when: str = ""
-    """Condition, "width > 2000"; "" is always."""
+    """Condition, e.g. "width > 2000"; "" is always true."""
 
     @property
     def file_name(self) -> str:
@@ -93,32 +94,32 @@ class AnimationOutput(Output, frozen=True, forbid_unknown_fields=True):
 
 
 class VmafQuality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``quality = { vmaf = 94 }``: the CRF that reaches this score on samples of the film."""
+    """``quality = { vmaf = 94 }``: the CRF that reaches this score on samples of the video."""
 
     vmaf: Annotated[float, msgspec.Meta(ge=50, le=99)]
-    """Mean score, 0 to 100; 94 is hard to tell from the original."""
+    """Mean score, 0 to 100; 94 is hard to distinguish from the original."""
 
 
 class Encoding(Output, frozen=True, forbid_unknown_fields=True):
     """How films are encoded."""
 
     codec: VideoCodec = "h264"
-    """h264 plays everywhere; hevc and av1 are smaller and take longer."""
+    """h264 plays everywhere; hevc and av1 are smaller and slower to encode."""
     crf: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
-    """Less is better. Default: 23 (h264), 26 (hevc), 32 (av1)."""
+    """Constant rate factor: lower is better and larger. Default: 23 (h264), 26 (hevc), 32 (av1)."""
     quality: VmafQuality | None = None
-    """Instead of crf."""
+    """Target quality, instead of crf."""
     preset: str | None = None
-    """The encoder's own: "veryfast" (default, h264), "fast" (default, hevc), "0" to "13" (av1; default "10")."""
+    """Preset of the encoder: default "veryfast" (h264), "fast" (hevc), "10" of "0" to "13" (av1)."""
     encoder: Encoder = "software"
-    """"auto" takes a hardware encoder that works here, if there is one; "nvenc", "qsv", "vaapi" and "videotoolbox" that
-    one. Where it does not work, software does it, and the asset tells."""
+    """"auto" uses a working hardware encoder, if there is one; "nvenc", "qsv", "vaapi" and "videotoolbox" select one.
+    If it does not work, the software encoder is used and asset.json has a warning."""
     hdr: Literal["sdr", "keep"] = "sdr"
-    """sdr: HDR is mapped to standard range. keep: it stays HDR10 or HLG (hevc and av1 only)."""
+    """sdr: HDR is tone-mapped to SDR. keep: it stays HDR10 or HLG (hevc and av1 only)."""
     audio_bitrate: Bitrate = 128
-    """kbit/s of AAC, two channels."""
+    """Bit rate of AAC in kbit/s, two channels."""
     when: str = ""
-    """Condition, "width > 2000"; "" is always."""
+    """Condition, e.g. "width > 2000"; "" is always true."""
 
     def trouble(self) -> tuple[str, str] | None:
         """Key and complaint where two values do not go together; None when all do."""
@@ -134,12 +135,12 @@ class Encoding(Output, frozen=True, forbid_unknown_fields=True):
 
 
 class VideoOutput(Encoding, frozen=True, forbid_unknown_fields=True):
-    """One MP4 to download or to play as a whole."""
+    """One MP4 for download or progressive playback."""
 
     format: Literal["mp4"] = "mp4"
-    """What it is written as."""
+    """Format of the file."""
     height: Lines = 720
-    """Lines of a 16:9 frame that it fits into, lying or upright: 720 is 1280 x 720, or 720 x 1280. Never enlarged."""
+    """Height of the 16:9 frame to fit into, landscape or portrait: 720 is 1280 x 720 or 720 x 1280. Never enlarged."""
 
     @property
     def file_name(self) -> str:
@@ -148,17 +149,18 @@ class VideoOutput(Encoding, frozen=True, forbid_unknown_fields=True):
 
 
 class HlsOutput(Encoding, frozen=True, forbid_unknown_fields=True):
-    """A ladder of renditions for streaming: CMAF tracks, a playlist for each, and ``name``.m3u8 above them."""
+    """A ladder of renditions for streaming: CMAF files, a media playlist for each, and the master playlist
+    ``name``.m3u8."""
 
     heights: Annotated[tuple[Lines, ...], msgspec.Meta(min_length=1)] = (1080, 720, 480, 360)
-    """A rendition each, like the height of [[video]]. What would enlarge the source is left out, but for one rendition
-    of its own size."""
+    """One rendition each, like the height of [[video]]. Those that would enlarge the source are left out, except for
+    one in its own dimensions."""
     segment: Annotated[float, msgspec.Meta(ge=1, le=30)] = 6.0
-    """Seconds of a segment, about: it ends at a key frame (every 2 s)."""
+    """Approximate duration of a segment, in seconds: it ends at a key frame (every 2 s)."""
     audio: Literal["all", "first", "none"] = "all"
-    """Which sound tracks."""
+    """Which audio streams to include."""
     subtitles: bool = True
-    """Whether text subtitles become WebVTT tracks of it."""
+    """Whether to include text subtitles as WebVTT."""
 
     @property
     def file_name(self) -> str:
@@ -167,22 +169,22 @@ class HlsOutput(Encoding, frozen=True, forbid_unknown_fields=True):
 
 
 class PosterOutput(ImageOutput, frozen=True, forbid_unknown_fields=True):
-    """A picture of a film: the best of several key frames, not black and not blurred."""
+    """A still of a video: the best of several key frames, neither black nor blurred."""
 
 
 class StoryboardOutput(Output, frozen=True, forbid_unknown_fields=True):
-    """Small pictures of a film at even times in one sheet, and ``name``.vtt that says where each is."""
+    """Thumbnails of a video at even intervals in one sheet, and ``name``.vtt with the region of each."""
 
     format: Literal["webp", "jpeg"] = "webp"
-    """What the sheet is written as."""
+    """Format of the sheet."""
     width: Annotated[int, msgspec.Meta(ge=16, le=640)] = 160
-    """Pixels of one picture."""
+    """Width of one thumbnail in pixels."""
     interval: Annotated[float, msgspec.Meta(ge=0.5)] = 5.0
-    """Seconds between two; more for films so long that there would be over 200."""
+    """Seconds between thumbnails; more for videos that would have over 200."""
     quality: Quality = 60
-    """1 to 100, of the sheet."""
+    """Quality of the sheet, 1 to 100."""
     when: str = ""
-    """Condition, "width > 2000"; "" is always."""
+    """Condition, e.g. "width > 2000"; "" is always true."""
 
     @property
     def file_name(self) -> str:
@@ -191,20 +193,20 @@ class StoryboardOutput(Output, frozen=True, forbid_unknown_fields=True):
 
 
 class PreviewOutput(Output, frozen=True, forbid_unknown_fields=True):
-    """A short silent animation (WebP) of moments from all over a film."""
+    """A short animation (WebP) of moments from the whole video."""
 
     format: Literal["webp"] = "webp"
-    """What it is written as."""
+    """Format of the file."""
     width: Annotated[int, msgspec.Meta(ge=16, le=1280)] = 320
-    """Pixels across, at most."""
+    """Maximum width in pixels."""
     seconds: Annotated[float, msgspec.Meta(ge=0.5, le=15)] = 3.0
-    """How long it plays."""
+    """Duration in seconds."""
     fps: Annotated[int, msgspec.Meta(ge=1, le=30)] = 8
-    """Pictures a second."""
+    """Frames per second."""
     quality: Quality = 50
-    """1 to 100."""
+    """Quality, 1 to 100."""
     when: str = ""
-    """Condition, "width > 2000"; "" is always."""
+    """Condition, e.g. "width > 2000"; "" is always true."""
 
     @property
     def file_name(self) -> str:
@@ -213,10 +215,10 @@ class PreviewOutput(Output, frozen=True, forbid_unknown_fields=True):
 
 
 class SubtitlesOutput(Output, frozen=True, forbid_unknown_fields=True):
-    """Each text subtitle track as WebVTT: ``name``-1-eng.vtt."""
+    """Each text subtitle stream as WebVTT: ``name``-1-eng.vtt."""
 
     when: str = ""
-    """Condition, "width > 2000"; "" is always."""
+    """Condition, e.g. "width > 2000"; "" is always true."""
 
     @property
     def file_name(self) -> str:
@@ -225,20 +227,20 @@ class SubtitlesOutput(Output, frozen=True, forbid_unknown_fields=True):
 
 
 class AudioOutput(Output, frozen=True, forbid_unknown_fields=True):
-    """A sound file: AAC in .m4a or Opus in .opus."""
+    """An audio file: AAC in .m4a or Opus in .opus."""
 
     format: Literal["m4a", "opus"] = "m4a"
     """m4a is AAC and plays everywhere; opus is smaller."""
     bitrate: Bitrate | None = None
-    """kbit/s for two channels. Default: 128 (AAC), 96 (Opus)."""
+    """Bit rate in kbit/s for two channels. Default: 128 (AAC), 96 (Opus)."""
     channels: Literal["stereo", "keep"] = "stereo"
-    """stereo: two at most. keep: as many as there are, up to 8."""
+    """stereo: at most two. keep: all, up to 8."""
     loudness: Annotated[float, msgspec.Meta(ge=-40, le=-5)] | None = None
-    """LUFS that it is brought to (EBU R128); not at all if left out."""
+    """Target loudness in LUFS (EBU R128); default: unchanged."""
     cover: bool = True
-    """Whether cover art is kept."""
+    """Whether to keep cover art."""
     when: str = ""
-    """Condition, "width > 2000"; "" is always."""
+    """Condition, e.g. "width > 2000"; "" is always true."""
 
     @property
     def file_name(self) -> str:
@@ -247,16 +249,16 @@ class AudioOutput(Output, frozen=True, forbid_unknown_fields=True):
 
 
 class WaveformOutput(Output, frozen=True, forbid_unknown_fields=True):
-    """Peaks of a recording, to be drawn: JSON (as audiowaveform writes it) or a PNG."""
+    """Peaks of an audio file: JSON (in the format of audiowaveform) or PNG."""
 
     format: Literal["json", "png"] = "json"
-    """json: numbers to draw from. png: a picture."""
+    """json: peaks as numbers. png: an image."""
     points: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 1_000
-    """Of JSON: pairs of lowest and highest value. Of PNG: pixels across."""
+    """JSON: number of minimum/maximum pairs. PNG: width in pixels."""
     height: Annotated[int, msgspec.Meta(ge=8, le=2_000)] = 120
-    """Of PNG, in pixels."""
+    """PNG: height in pixels."""
     when: str = ""
-    """Condition, "width > 2000"; "" is always."""
+    """Condition, e.g. "width > 2000"; "" is always true."""
 
     @property
     def file_name(self) -> str:
@@ -265,21 +267,21 @@ class WaveformOutput(Output, frozen=True, forbid_unknown_fields=True):
 
 
 class Cutting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long films are cut into pieces that are encoded, and remembered, one by one."""
+    """How long videos are split into pieces that are encoded and journaled one by one."""
 
     above: Annotated[float, msgspec.Meta(ge=0)] = 120.0
-    """Seconds from which a film is cut."""
+    """Minimum duration of a video to be split, in seconds."""
     piece: Annotated[float, msgspec.Meta(ge=2)] = 30.0
-    """Seconds of a piece at most, about: it ends where a key frame is due."""
+    """Approximate maximum duration of a piece, in seconds: it ends at a key frame."""
 
 
 class RunLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one job of this recipe may take, where that is not to be learnt. No part of what is made: changing it makes
-    nothing anew."""
+    """Limits of one job of this recipe, instead of those learned from history. Not part of an artefact's key: changing
+    them rebuilds nothing."""
 
     seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Wall time of a job."""
+    """Wall time of a job, in seconds."""
     stall_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Time that a film may be worked on without any progress."""
+    """Time without progress after which a video job is stopped, in seconds."""
     memory_mib: Annotated[int, msgspec.Meta(ge=64)] | None = None
-    """Memory of a worker with all that it started."""
+    """Memory of a worker and its child processes, in MiB."""

@@ -36,7 +36,7 @@ SECONDS_A_SOURCE = {"image": 0.05, "video": 1.0, "audio": 0.2}
 """What each source takes whatever its size."""
 REPLANNED = (Reason.RECIPE_CHANGED, Reason.ENCODER_CHANGED)
 """Reasons for which a source is made again of which everything is known, unless it was rejected."""
-NOUNS = {"image": "image", "video": "film", "audio": "recording"}
+NOUNS = {"image": "image", "video": "video", "audio": "audio file"}
 
 
 class _Intake(Intake):
@@ -173,11 +173,9 @@ def _totals(
             yield f"of {count(number, f'new {NOUNS[kind]}')}: {', '.join(outputs)}"
     yield from told(found.effect, workers)
     if uploads is not None:
-        besides = f", and what {count(unread.total(), 'new source')} will have" if unread else ""
+        besides = f", plus the outputs of {count(unread.total(), 'new source')}" if unread else ""
         yield f"would upload {count(uploads[0], 'object')}, {size(uploads[1])}{besides}"
-    kinds = ", ".join(
-        count(number, kind if kind != "audio" else "recording") for kind, number in sorted(found.counts.items())
-    )
+    kinds = ", ".join(count(number, NOUNS[kind]) for kind, number in sorted(found.counts.items()))
     why = ", ".join(f"{number:,} {reason}" for reason, number in sorted(intake.reasons.items()))
     yield (
         f"would process {count(planned, 'source')} ({kinds}; {size(found.bytes)}): {why};"
@@ -192,11 +190,11 @@ def of_recipe(chosen: Recipe, state: str, ffmpeg: str | None, workers: int) -> I
         for outcome in journal.sources.outcomes():
             effect.take(chosen, outcome)
     if not effect.sources:
-        yield "nothing was made here before: there is nothing to change"
+        yield "nothing to change: no outputs yet"
         return
     yield from told(effect, workers)
     if not effect.changes:
-        yield f"changes nothing: {count(effect.kept, 'artefact')} of {count(effect.sources, 'source')} stay as they are"
+        yield f"no change: {count(effect.kept, 'artefact')} of {count(effect.sources, 'source')}"
 
 
 def told(effect: Effect, workers: int) -> Iterator[str]:
@@ -207,8 +205,8 @@ def told(effect: Effect, workers: int) -> Iterator[str]:
     if made:
         number = sum(change.artefacts for change in made)
         yield (
-            f"to be made anew: {count(number, 'artefact')}, about {_time(effect.seconds / workers)},"
-            f" {size(effect.bytes)}; {effect.kept:,} stay as they are"
+            f"total: {count(number, 'artefact')} to build, about {_time(effect.seconds / workers)},"
+            f" {size(effect.bytes)}; {effect.kept:,} unchanged"
         )
 
 
@@ -244,7 +242,7 @@ def _told(change: Change, workers: int) -> str:
     if change.artefacts != change.sources:
         number += f" of {count(change.sources, 'source')}"
     if change.change == "removed":
-        return f"{number} leave asset.json and stay in their folders, {size(change.bytes)}"
+        return f"{number} dropped from asset.json, {size(change.bytes)}; the files stay"
     return f"{number}, about {_time(change.seconds / workers)}, {size(change.bytes)}"
 
 

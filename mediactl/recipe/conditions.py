@@ -38,19 +38,19 @@ class Known(NamedTuple):
 
 
 NAMES = {
-    "width": Known(NUMBER, "pixels across, as shown", PICTURES | VIDEOS),
-    "height": Known(NUMBER, "pixels down, as shown", PICTURES | VIDEOS),
+    "width": Known(NUMBER, "width in pixels, as displayed", PICTURES | VIDEOS),
+    "height": Known(NUMBER, "height in pixels, as displayed", PICTURES | VIDEOS),
     "pixels": Known(NUMBER, "width x height", PICTURES | VIDEOS),
-    "frames": Known(NUMBER, "of an animation or a film; 1 of a still, 0 where a film does not tell", PICTURES | VIDEOS),
+    "frames": Known(NUMBER, "number of frames; 1 for a still, 0 if unknown", PICTURES | VIDEOS),
     "duration": Known(NUMBER, "seconds", VIDEOS | SOUNDS),
-    "fps": Known(NUMBER, "frames a second; 0 where they are not known", VIDEOS),
-    "channels": Known(NUMBER, "of the sound track with the most; 0 without sound", VIDEOS | SOUNDS),
-    "alpha": Known(TRUTH, "whether it has transparency", PICTURES),
-    "animated": Known(TRUTH, "whether it moves", PICTURES),
-    "hdr": Known(TRUTH, "whether it is HDR10 or HLG", VIDEOS),
-    "sound": Known(TRUTH, "whether there is a sound track", VIDEOS),
-    "subtitles": Known(TRUTH, "whether there are subtitles of text", VIDEOS),
-    "format": Known(TEXT, 'of the source: "jpeg", "png", "mp4" ...', PICTURES | VIDEOS | SOUNDS),
+    "fps": Known(NUMBER, "frames per second; 0 if unknown", VIDEOS),
+    "channels": Known(NUMBER, "channels of the audio stream with the most; 0 without audio", VIDEOS | SOUNDS),
+    "alpha": Known(TRUTH, "has transparency", PICTURES),
+    "animated": Known(TRUTH, "is animated", PICTURES),
+    "hdr": Known(TRUTH, "is HDR10 or HLG", VIDEOS),
+    "sound": Known(TRUTH, "has an audio stream", VIDEOS),
+    "subtitles": Known(TRUTH, "has text subtitles", VIDEOS),
+    "format": Known(TEXT, 'format of the source: "jpeg", "png", "mp4" ...', PICTURES | VIDEOS | SOUNDS),
 }  # fmt: skip
 """What a condition may ask for."""
 

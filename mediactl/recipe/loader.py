@@ -88,39 +88,39 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to derive. A kind without outputs is left alone (its sources count as ignored)."""
 
     name: Name
-    """Of the recipe, as asset.json tells it."""
+    """Name of the recipe, as in asset.json."""
     description: str = ""
-    """What it is for."""
+    """What the recipe is for."""
     placeholder: Literal["thumbhash", "none"] = "thumbhash"
-    """What a page can show until a picture is there: a thumbhash in asset.json, or none."""
+    """What a page can show until an image has loaded: a thumbhash in asset.json, or none."""
     metadata: tuple[Tag, ...] = DEFAULT_METADATA
-    """Tags that asset.json has. "place" (where it was taken) only when it is named."""
+    """Tags to write to asset.json. "place", the GPS position, is written only if it is listed."""
     image: tuple[ImageOutput, ...] = ()
-    """Variants of pictures."""
+    """Variants of images."""
     animation: tuple[AnimationOutput, ...] = ()
-    """Films of pictures that move."""
+    """Videos of animated images."""
     video: tuple[VideoOutput, ...] = ()
-    """Films as one file."""
+    """Videos as one file."""
     hls: tuple[HlsOutput, ...] = ()
-    """Films for streaming."""
+    """Videos for streaming."""
     poster: tuple[PosterOutput, ...] = ()
-    """Still pictures of films."""
+    """Posters of videos."""
     storyboard: tuple[StoryboardOutput, ...] = ()
-    """Sheets of small pictures of films, for the bar of a player."""
+    """Thumbnail sheets of videos, for a player's seek bar."""
     preview: tuple[PreviewOutput, ...] = ()
-    """Short animations of films."""
+    """Short animations of videos."""
     subtitles: tuple[SubtitlesOutput, ...] = ()
-    """Subtitles of films."""
+    """Subtitles of videos."""
     audio: tuple[AudioOutput, ...] = ()
-    """Recordings."""
+    """Audio files."""
     waveform: tuple[WaveformOutput, ...] = ()
-    """Waveforms of recordings."""
+    """Waveforms of audio files."""
     cutting: Cutting = Cutting()
-    """How long films are cut."""
+    """How long videos are split."""
     limits: Limits = Limits()
-    """What a source may cost at most."""
+    """Upper bounds for sources."""
     run: RunLimits = RunLimits()
-    """What a job may take."""
+    """Limits of one job."""
 
     def outputs(self, kind: Kind) -> tuple[AnyOutput, ...]:
         """The outputs that a source of this kind gets."""
@@ -135,9 +135,9 @@ class RecipeFile(Recipe, frozen=True, forbid_unknown_fields=True):
     """A recipe as it is written: on its own, or laid over another one."""
 
     extends: str = ""
-    """A built-in recipe, or a file relative to this one's folder: what is said here is laid over what that says."""
+    """Bundled recipe, or a file relative to this one's directory, that this recipe is merged over."""
     without: tuple[str, ...] = ()
-    """What is left out of it: "hls" (a whole table), "video.v720" (an output), "audio.audio.opus" (one format)."""
+    """What to remove from it: "hls" (a whole table), "video.v720" (an output), "audio.audio.opus" (one format)."""
 
 
 def builtin_names() -> list[str]:

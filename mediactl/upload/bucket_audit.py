@@ -81,9 +81,9 @@ class Bucket:
             if found is Standing.ABSENT:
                 yield each, ""
             elif found is Standing.FOREIGN:
-                yield each, "another program's object is at its key"
+                yield each, "replaced by an object of another writer"
             elif found is Standing.OLD:
-                yield each, "another version is at its key"
+                yield each, "replaced by another version"
 
     def _listed(self, keys: set[str]) -> dict[str, Listed]:
         prefix = os.path.commonprefix(list(keys))  # noqa: RUF071 - character by character is right

@@ -148,7 +148,7 @@ def test_recipes_are_listed_shown_and_checked(mediactl: CommandLine) -> None:
     shown = mediactl("recipe", "show", "web")
     (mediactl.folder / "mine.toml").write_text(shown.out)
     checked = mediactl("recipe", "check", "mine.toml")
-    assert (checked.code, checked.out) == (0, "recipe 'web' is sound: makes 3 of image, 6 of video, 3 of audio\n")
+    assert (checked.code, checked.out) == (0, "recipe 'web': valid; outputs: 3 image, 6 video, 3 audio\n")
     (mediactl.folder / "mine.toml").write_text(shown.out.replace("width", "widht"))
     checked = mediactl("recipe", "check", "mine.toml")
     assert (checked.code, checked.out) == (2, "")
@@ -245,16 +245,16 @@ def test_a_job_that_is_not_there_is_told(mediactl: CommandLine, state: Path, com
 
 
 def test_stopped_jobs_are_made_ready_and_waiting_ones_cancelled(mediactl: CommandLine, state: Path) -> None:
-    assert mediactl("retry", "--all").out == "1 ready again\n"
+    assert mediactl("retry", "--all").out == "1 job ready\n"
     assert mediactl("retry", "--all").out == "nothing to retry\n"
     rows = Rows(state)
     assert (rows.state("bad"), rows.job("bad").failures) == ("ready", 0)
     assert rows.sources() == {"pending": 3}
-    assert mediactl("cancel", "sub/c.jpg").out == "1 cancelled\n"
+    assert mediactl("cancel", "sub/c.jpg").out == "1 job cancelled\n"
     assert mediactl("cancel", "sub/c.jpg").out == "nothing to cancel\n"
     assert rows.state("film") == "cancelled"
-    assert mediactl("retry", "sub/c.jpg").out == "1 ready again\n"
-    assert mediactl("cancel", "--all").out == "3 cancelled\n"
+    assert mediactl("retry", "sub/c.jpg").out == "1 job ready\n"
+    assert mediactl("cancel", "--all").out == "3 jobs cancelled\n"
     assert rows.sources() == {"cancelled": 3}
     assert rows.jobs() == {"cancelled": 3, "done": 1}
 

@@ -72,7 +72,7 @@ def test_a_wrong_lane_is_told_in_one_line(mediactl: CommandLine, text: str) -> N
     (mediactl.folder / "in").mkdir()
     told = usage_error(mediactl("process", "in", "--lane", text))
     assert told == (
-        f"--lane {text}: must be NAME=N, NAME one of quick, heavy, probe, image, video, audio, N at least 1"
+        f"--lane {text}: expected NAME=N, NAME one of quick, heavy, probe, image, video, audio, N at least 1"
     )
     assert not (mediactl.folder / "derived").exists()
 
@@ -81,7 +81,7 @@ def test_a_wrong_lane_is_told_in_one_line(mediactl: CommandLine, text: str) -> N
 def test_a_wrong_size_is_told_in_one_line(mediactl: CommandLine, text: str) -> None:
     (mediactl.folder / "in").mkdir()
     told = usage_error(mediactl("process", "in", "--memory", text))
-    assert told == f"{text}: must be a number of bytes, or one with K, M, G or T behind it, as 6G"
+    assert told == f"--memory {text}: expected a number of bytes, or one with the suffix K, M, G or T, e.g. 6G"
     assert not (mediactl.folder / "derived").exists()
 
 

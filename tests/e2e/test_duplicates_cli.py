@@ -82,9 +82,9 @@ def test_exact_copies_are_told_as_such(mediactl: CommandLine, folder: Path, samp
     assert group["exact"]
     assert [each["same_bytes"] for each in group["assets"]] == [False, True]
     people = mediactl("duplicates", "derived").out.splitlines()
-    assert people[0] == "2 files with the same bytes:"
-    assert people[2].endswith(", the same bytes")
-    assert people[-1].startswith("1 group among 2 assets: 1 beside the best")
+    assert people[0] == "2 identical files:"
+    assert people[2].endswith(", same bytes")
+    assert people[-1].startswith("1 group among 2 assets: 1 besides the best")
 
 
 def test_films_are_compared_by_their_posters(mediactl: CommandLine, folder: Path) -> None:
@@ -111,7 +111,7 @@ def test_nothing_found_is_said(mediactl: CommandLine, folder: Path) -> None:
 def test_a_folder_that_is_not_there_is_a_usage_error(mediactl: CommandLine) -> None:
     done = mediactl("duplicates", "nowhere")
     assert done.code == 2
-    assert "no such folder" in done.err
+    assert "no such directory" in done.err
     assert len(done.err.splitlines()) == 1
 
 
@@ -121,7 +121,7 @@ def test_a_folder_of_sources_is_told_to_be_no_output_folder(mediactl: CommandLin
     (folder / "sub/asset.json").write_text("{}")
     done = mediactl("duplicates", "in")
     assert (done.code, done.out) == (2, "")
-    assert "no output folder" in done.err
+    assert "no asset.json in it" in done.err
     assert len(done.err.splitlines()) == 1
     (folder / ".mediactl").mkdir()  # of a run that made nothing
     assert mediactl("duplicates", "in").out == "no duplicates among 0 assets\n"

@@ -201,7 +201,7 @@ def test_a_moved_source_is_linked_not_encoded_and_prune_removes_the_old_place(
     again = mediactl("process", "in", "--recipe", small, "--json").summary
     assert (again["done"], again["bytes_out"]) == (1, 0)
     listed = mediactl("prune")
-    assert "old.jpg is gone" in listed.out
+    assert "old.jpg: source deleted" in listed.out
     assert (mediactl.folder / "derived/old.jpg").exists()
     assert mediactl("prune", "--yes").out.endswith("3 files removed\n")
     assert not (mediactl.folder / "derived/old.jpg").exists()
@@ -393,10 +393,10 @@ def test_a_stopped_job_can_be_shown_retried_and_cancelled(mediactl: CommandLine,
     job = json.loads(listed.out)
     assert (job["path"], job["state"]) == ("bad.jpg", "rejected")
     assert "rejected: is no image" in mediactl("show", "bad.jpg").out
-    assert mediactl("retry", job["key"][:12]).out == "1 ready again\n"
+    assert mediactl("retry", job["key"][:12]).out == "1 job ready\n"
     assert mediactl("cancel", "bad.jpg").out == "1 cancelled\n"
     assert mediactl("cancel", "bad.jpg").out == "nothing to cancel\n"
-    assert mediactl("retry", "bad.jpg").out == "1 ready again\n"
+    assert mediactl("retry", "bad.jpg").out == "1 job ready\n"
     assert mediactl("process", "in", "--recipe", small, "--json").summary["rejected"] == 1
     assert "1 rejected" in mediactl("status").out
     assert json.loads(mediactl("status", "--json").out)["sources"] == {"rejected": 1}

@@ -48,9 +48,9 @@ def test_a_folder_that_has_lost_nearly_all_its_sources_keeps_everything(
     remove(folders[1], 1)  # as good a reason as ever, but nothing is removed by halves
     refused = mediactl("prune", "--yes")
     assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1), refused
-    assert f"{gone} of 12 sources of {folders[0]} are gone; nothing was removed; mount the disk" in refused.err
+    assert f"{gone} of 12 sources of {folders[0]} are gone and nothing was removed; mount" in refused.err
     assert outputs(mediactl) == 24
-    assert mediactl("prune").out.endswith(f"{gone + 1} sources are gone; --yes removes their outputs\n")
+    assert mediactl("prune").out.endswith(f"{gone + 1} sources deleted; --yes removes the outputs\n")
     assert mediactl("prune", "--yes", "--force").code == 0
     assert outputs(mediactl) == 24 - gone - 1
 

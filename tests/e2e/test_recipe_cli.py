@@ -56,7 +56,7 @@ def test_show_resolved_prints_what_comes_out_of_a_chain(mediactl: CommandLine, f
 
 
 def test_check_says_what_is_sound_and_refuses_the_rest_in_one_line(mediactl: CommandLine, folder: Path) -> None:
-    assert mediactl("recipe", "check", "wider.toml").out == "recipe 'mine' is sound: makes 3 of image\n"
+    assert mediactl("recipe", "check", "wider.toml").out == "recipe 'mine': valid; outputs: 3 image\n"
     (folder / "bad.toml").write_text(WIDER + 'when = "widht > 3"\n')
     told = mediactl("recipe", "check", "bad.toml")
     assert (told.code, told.out) == (2, "")
@@ -68,7 +68,7 @@ def test_check_against_another_recipe_tells_the_difference(mediactl: CommandLine
     told = mediactl("recipe", "check", "wider.toml", "--against", "base.toml")
     assert told.out.splitlines()[1:] == ["new      image w80.webp: width 80"]
     told = mediactl("recipe", "check", "base.toml", "--against", "base.toml")
-    assert told.out.splitlines()[1:] == ["makes the same as base.toml"]
+    assert told.out.splitlines()[1:] == ["no difference from base.toml"]
     assert mediactl("recipe", "check", "base.toml", "--against", "wbe").code == 2
 
 
@@ -81,16 +81,16 @@ def test_check_tells_what_would_change_of_what_was_made_and_touches_nothing(
     assert told.code == 0, told.err
     new, total = told.out.splitlines()[1:]
     assert new.startswith("new: image w80.webp: 4 artefacts, about ")
-    assert total.startswith("to be made anew: 4 artefacts, about ") and total.endswith("; 8 stay as they are")
+    assert total.startswith("total: 4 artefacts to build, about ") and total.endswith("; 8 unchanged")
     told = mediactl("recipe", "check", "base.toml", "--out", "derived")
-    assert told.out.splitlines()[1:] == ["changes nothing: 8 artefacts of 4 sources stay as they are"]
+    assert told.out.splitlines()[1:] == ["no change: 8 artefacts of 4 sources"]
     assert tree(folder) == before
 
 
 def test_check_where_nothing_was_made_says_so(mediactl: CommandLine, folder: Path) -> None:
     told = mediactl("recipe", "check", "base.toml", "--out", "elsewhere")
     assert told.code == 2
-    assert "there is no journal" in told.err
+    assert "no journal found" in told.err
     assert not (folder / "elsewhere").exists()
 
 
@@ -109,7 +109,7 @@ def test_a_dry_run_tells_exactly_what_a_changed_recipe_makes(mediactl: CommandLi
     assert plan["kept"] == 0
     lines = mediactl("process", "in", "--recipe", "wider.toml", "--dry-run").out.splitlines()
     assert lines[4].startswith("new: image w80.webp: 4 artefacts, about ")
-    assert lines[7].startswith("to be made anew: 8 artefacts, about ")
+    assert lines[7].startswith("total: 8 artefacts to build, about ")
     done = mediactl("process", "in", "--recipe", "wider.toml", "--json").summary
     assert done["artefacts"] == 8
     made = sum(each.stat().st_size for each in (folder / "derived").rglob("w80.webp"))

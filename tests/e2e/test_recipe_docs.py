@@ -67,12 +67,12 @@ def test_what_the_docs_say_of_a_key_is_what_the_schema_says() -> None:
             if default.startswith("`"):
                 assert tomllib.loads(f"x = {default.strip('`')}")["x"] == value, (table, key)
             else:
-                assert default == ("needed" if key == "name" else "all but `place`" if key == "metadata" else "")
+                assert default == ("required" if key == "name" else "all but `place`" if key == "metadata" else "")
                 assert value in (None, "", []) or key == "metadata", (table, key)
 
 
 @pytest.mark.parametrize(("table", "example"), [(table, row[3]) for table, rows in SECTIONS.items() for row in rows])
-def test_every_example_of_a_key_is_sound(table: str, example: str) -> None:
+def test_every_example_of_a_key_is_valid(table: str, example: str) -> None:
     said = tomllib.loads(example)
     tree: dict[str, Any] = {"name": "mine"}
     if table in loader.OUTPUTS:
@@ -92,7 +92,7 @@ def test_every_example_of_a_key_is_sound(table: str, example: str) -> None:
             assert key in ("name", "format") or plain(default) != value, "an example that changes nothing"
 
 
-def test_every_recipe_in_the_docs_is_sound_and_agrees_with_the_schema(mediactl: CommandLine) -> None:
+def test_every_recipe_in_the_docs_is_valid_and_agrees_with_the_schema(mediactl: CommandLine) -> None:
     validator = jsonschema.Draft202012Validator(schema.recipe_schema())
     shown = blocks(DOCS, "toml")
     assert len(shown) >= 2
@@ -111,12 +111,12 @@ def test_every_name_of_conditions_is_in_the_docs_with_what_it_is() -> None:
         known = conditions.NAMES[name]
         assert says.removesuffix(" (true or false)") == known.meaning
         assert says.endswith("(true or false)") is (known.type == conditions.TRUTH)
-        assert ("pictures" in of) is ("image" in known.tables)
-        assert ("films" in of) is ("video" in known.tables)
-        assert ("recordings" in of) is ("audio" in known.tables)
+        assert ("images" in of) is ("image" in known.tables)
+        assert ("videos" in of) is ("video" in known.tables)
+        assert ("audio" in of) is ("audio" in known.tables)
 
 
-def test_the_recipes_that_come_along_are_in_the_docs() -> None:
-    _, _, section = TEXT.partition("\n## Recipes that come along\n")
+def test_the_bundled_recipes_are_in_the_docs() -> None:
+    _, _, section = TEXT.partition("\n## Bundled recipes\n")
     rows = re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE)
     assert set(loader.builtin_names()) == set(rows)

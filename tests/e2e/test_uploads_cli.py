@@ -161,7 +161,7 @@ def test_ours_is_aborted_and_those_of_others_never_are(mediactl: CommandLine, st
     assert dry.code == 0 and "--yes" in dry.out
     assert len(bucket.open_uploads()) == 4
     done = mediactl("uploads", "abort", "--older-than", "0s", "--yes")
-    assert (done.code, done.out.splitlines()[-1]) == (0, "1 aborted"), done.err
+    assert (done.code, done.out.splitlines()[-1]) == (0, "1 upload aborted"), done.err
     assert sorted(bucket.open_uploads()) == ["elsewhere", "p/big.bin", "p/other"]
     assert listed(mediactl) == []
     assert [each["status"] for each in listed(mediactl, "--all")] == ["aborted"]
@@ -178,7 +178,7 @@ def test_what_a_run_is_sending_is_not_aborted(mediactl: CommandLine, strict_buck
         until_parts_are_there(mediactl, run)
         result = mediactl("uploads", "abort", "--older-than", "0s", "--yes")
         assert "a run is sending it" in result.err
-        assert result.out.endswith("0 aborted\n")
+        assert result.out.endswith("0 uploads aborted\n")
         assert len(strict_bucket.open_uploads()) == 1
 
 
@@ -240,7 +240,7 @@ def test_verify_finds_and_heals_files_and_objects(mediactl: CommandLine, bucket:
     local = {name: problem for name, problem in bad.items() if not name.startswith("s3:")}
     assert verified(mediactl, "--local-only")[:2] == (1, local)
     lines = mediactl("verify").out.splitlines()
-    assert sum(line.startswith(("missing: ", "wrong: ")) for line in lines) == 6
+    assert sum(line.startswith(("missing: ", "invalid: ")) for line in lines) == 6
 
     code, found, summary = verified(mediactl, "--repair")
     assert (code, found, summary["repaired"]) == (1, bad, 6)

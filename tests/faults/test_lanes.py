@@ -268,13 +268,13 @@ def test_why_and_bump_and_lanes_speak_of_what_waits(mediactl: CommandLine, still
     mediactl("process", stills, "--priority", "backfill", "--drain-file", sign)
     sign.unlink()
     waits = mediactl("why", "pines.jpg").out
-    if "waits in lane" in waits:
+    if "is pending in lane" in waits:
         assert "priority backfill" in waits
-        assert "no run is going on" in waits
-        assert mediactl("bump", "pines.jpg", "--priority", "urgent").out == "1 now urgent\n"
-        assert "first in line (priority urgent)" in mediactl("why", "pines.jpg").out
+        assert "no run is active" in waits
+        assert mediactl("bump", "pines.jpg", "--priority", "urgent").out == "1 job now urgent\n"
+        assert "next in the queue (priority urgent)" in mediactl("why", "pines.jpg").out
     assert mediactl("process", stills).code == 1
     assert "is done in" in mediactl("why", "pines.jpg").out
-    assert "was rejected, for its source is no image" in mediactl("why", "notes.jpg").out
+    assert "was rejected: is no image" in mediactl("why", "notes.jpg").out
     assert "image" in mediactl("lanes").out
     assert mediactl("process", stills, "--lane", "heavy=none").code == 2

@@ -117,10 +117,10 @@ def raised(call: Callable[[], object]) -> StoreError:
         (500, "InternalError", Unavailable, "internal error"),
         (502, "BadGateway", Unavailable, "had an error"),
         (504, "GatewayTimeout", Unavailable, "had an error"),
-        (400, "RequestTimeout", Unavailable, "too long"),
-        (501, "NotImplemented", Refused, "does not take the request: words; "),
+        (400, "RequestTimeout", Unavailable, "timed out"),
+        (501, "NotImplemented", Refused, "does not support the request: words; "),
         (405, "MethodNotAllowed", Refused, "--endpoint-url"),
-        (400, "SomethingNew", Refused, "refuses the request: words"),
+        (400, "SomethingNew", Refused, "rejects the request: words"),
         (400, "KMS.DisabledException", Refused, "--sse"),
     ],
 )
@@ -140,19 +140,19 @@ def test_an_error_is_known_by_its_code_whatever_was_asked(
     [
         ("put", 404, "NoSuchBucket", Refused, "no such bucket"),
         ("listed", 404, "NoSuchBucket", Refused, "no such bucket"),
-        ("put", 400, "IncompleteBody", Unavailable, "whole body"),
+        ("put", 400, "IncompleteBody", Unavailable, "incomplete body"),
         ("put", 400, "BadDigest", Corrupted, "other bytes"),
         ("put_part", 400, "XAmzContentSHA256Mismatch", Corrupted, "other bytes"),
         ("put", 412, "PreconditionFailed", Exists, "another object"),
         ("complete", 412, "PreconditionFailed", Exists, "another object"),
-        ("put", 404, "NoSuchKey", Exists, "not there any more"),
-        ("put", 409, "ConditionalRequestConflict", Busy, "another write"),
-        ("complete", 409, "OperationAborted", Busy, "another write"),
+        ("put", 404, "NoSuchKey", Exists, "does not exist any more"),
+        ("put", 409, "ConditionalRequestConflict", Busy, "concurrent write"),
+        ("complete", 409, "OperationAborted", Busy, "concurrent write"),
         ("put_part", 404, "NoSuchUpload", NoSuchUpload, "multipart upload"),
         ("stored_parts", 404, "NoSuchUpload", NoSuchUpload, "multipart upload"),
         ("complete", 400, "InvalidPart", InvalidPart, "a part"),
         ("complete", 400, "InvalidPartOrder", InvalidPart, "order"),
-        ("complete", 400, "EntityTooSmall", InvalidPart, "larger"),
+        ("complete", 400, "EntityTooSmall", InvalidPart, "smaller"),
         ("put", 400, "EntityTooLarge", StoreError, "too large"),
         ("put", 400, "KeyTooLongError", StoreError, "too long"),
         ("put", 400, "InvalidStorageClass", Refused, "--storage-class"),
@@ -180,7 +180,7 @@ def test_a_web_page_counts_by_its_status(answer: Answer, call: str, status: int,
     error = raised(lambda: CALLS[call](store))
     assert type(error) is kind
     if kind is Refused:
-        assert "does not speak S3: check --endpoint-url" in str(error)
+        assert "does not speak S3; check --endpoint-url" in str(error)
 
 
 @pytest.mark.parametrize("call", sorted(set(CALLS) - {"head", "complete"}))
@@ -415,8 +415,8 @@ def test_right_credentials_are_taken_by_a_real_server(strict: Strict, call: str)
 @pytest.mark.parametrize(
     ("name", "wrong", "words"),
     [
-        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE", "does not know the access key"),
-        ("AWS_SECRET_ACCESS_KEY", "wrong", "secret key does not fit"),
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE", "unknown access key"),
+        ("AWS_SECRET_ACCESS_KEY", "wrong", "secret key does not match"),
     ],
 )
 def test_wrong_credentials_are_told_by_a_real_server(
@@ -435,7 +435,7 @@ def test_a_clock_that_is_wrong_is_told_by_how_much(strict: Strict, call: str, of
     with closing(S3Store(strict.server.place(strict.bucket), 1, clock=lambda: time.time() + offset)) as store:
         error = raised(lambda: CALLS[call](store))
     assert type(error) is Refused
-    told = re.search(rf"this machine's clock is (\d+) s {words}: set it", str(error))
+    told = re.search(rf"this machine's clock is (\d+) s {words}; set it", str(error))
     assert told and abs(int(told[1]) - 7200) < 5
 
 
@@ -449,7 +449,7 @@ def test_a_user_without_the_right_is_told_by_a_real_server(
     with closing(S3Store(ministack_strict.server.place(ministack_strict.bucket), 1)) as store:
         error = raised(lambda: CALLS[call](store))
     assert type(error) is Refused
-    assert "access denied: the credentials need s3:PutObject" in str(error)
+    assert "access denied; the credentials require s3:PutObject" in str(error)
 
 
 @pytest.mark.parametrize("call", [*REAL, "create"])

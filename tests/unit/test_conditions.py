@@ -61,9 +61,9 @@ def test_a_condition_is_true_or_false_of_a_source(condition: str, table: str, in
 @pytest.mark.parametrize(
     ("condition", "table", "parts"),
     [
-        ("widht > 3", "image", ["unknown name 'widht'", "did you mean 'width'?", "width (pixels across"]),
+        ("widht > 3", "image", ["unknown name 'widht'", "did you mean 'width'?", "width (width in pixels"]),
         ("true", "image", ["unknown name 'true'"]),
-        ("duration > 3", "image", ["'duration' is not told", "image", "width (pixels"]),
+        ("duration > 3", "image", ["'duration' is not told", "image", "width (width in pixels"]),
         ("width > 3", "audio", ["'width' is not told", "duration (seconds)"]),
         ("alpha", "video", ["'alpha' is not told"]),
         ("width", "image", ["is a number, not true or false"]),

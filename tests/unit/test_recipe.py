@@ -61,7 +61,7 @@ def complaint(text: str) -> str:
         (HEAD + '[[video]]\nname = "v"\ncodec = "h256"\n', ["video[0].codec", "did you mean 'h264'?"]),
         (HEAD + '[[hls]]\nname = "h"\nheights = [720, 8]\n', ["hls[0].heights", ">= 16"]),
         (HEAD + '[[hls]]\nname = "h"\nheights = []\n', ["hls[0].heights", ">= 1"]),
-        (HEAD + IMAGE + 'when = "widht > 3"\n', ["image[0].when", "did you mean 'width'?", "pixels across"]),
+        (HEAD + IMAGE + 'when = "widht > 3"\n', ["image[0].when", "did you mean 'width'?", "width in pixels"]),
         (HEAD + IMAGE + 'fit = "cover"\n', ["image[0].fit", "needs width and height"]),
         (HEAD + IMAGE + "similarity = 0.9\n", ["image[0].similarity", 'quality = "auto"']),
         (HEAD + IMAGE + 'position = "top"\n', ["image[0].position", 'fit = "cover"']),

@@ -1,4 +1,4 @@
-"""What a store's answers and a connection's end mean: its codes and statuses as StoreErrors, never its wording."""
+"""S3 error codes, HTTP statuses and connection errors as StoreErrors; never decided by wording."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from mediactl.upload.store import (
 )
 
 SKEW = 900
-"""Seconds that S3 lets a clock be wrong. Some stores say AccessDenied beyond it, and only their Date tells why."""
-NO_S3 = "what answers does not speak S3: check --endpoint-url"
+"""Clock skew that S3 tolerates, in seconds. Beyond it some stores answer AccessDenied, and only their Date shows it."""
+NO_S3 = "the endpoint does not speak S3; check --endpoint-url"
 QUOTED = 200
-"""Characters of a store's own words that a line repeats."""
+"""Characters of a store's own message to quote."""
 _ONE_OBJECT = "this object cannot be stored"
 
 _BY_CODE: dict[str, tuple[type[StoreError], str]] = {
-    # The store is busy or ill.
+    # The store is busy or failing.
     "SlowDown": (Throttled, "the store asks to slow down"),
     "ServiceUnavailable": (Throttled, "the store is overloaded"),
     "TooManyRequests": (Throttled, "the store asks to slow down"),
@@ -47,54 +47,54 @@ _BY_CODE: dict[str, tuple[type[StoreError], str]] = {
     "ThrottlingException": (Throttled, "the store asks to slow down"),
     "KMS.ThrottlingException": (Throttled, "the key service asks to slow down"),
     "InternalError": (Unavailable, "the store had an internal error"),
-    "RequestTimeout": (Unavailable, "the store waited too long for the body"),
-    "IncompleteBody": (Unavailable, "the store did not get the whole body"),
+    "RequestTimeout": (Unavailable, "the store timed out waiting for the body"),
+    "IncompleteBody": (Unavailable, "the store received an incomplete body"),
     "BadDigest": (Corrupted, "the store got other bytes than were sent"),
     "InvalidDigest": (Corrupted, "the store got other bytes than were sent"),
     "XAmzContentSHA256Mismatch": (Corrupted, "the store got other bytes than were sent"),
     "XAmzContentChecksumMismatch": (Corrupted, "the store got other bytes than were sent"),
-    # What the state machine of an upload lives on.
-    "NoSuchUpload": (NoSuchUpload, "the multipart upload is not there any more"),
-    "InvalidPart": (InvalidPart, "the store does not have a part as it was told"),
-    "InvalidPartOrder": (InvalidPart, "the store wants the parts in another order"),
-    "EntityTooSmall": (InvalidPart, "the store wants larger parts"),
+    # Handled by the state machine of an upload.
+    "NoSuchUpload": (NoSuchUpload, "the multipart upload does not exist any more"),
+    "InvalidPart": (InvalidPart, "a part does not exist or has another ETag"),
+    "InvalidPartOrder": (InvalidPart, "the parts are not in ascending order"),
+    "EntityTooSmall": (InvalidPart, "a part is smaller than the store allows"),
     "PreconditionFailed": (Exists, "another object is there"),
-    "NoSuchKey": (Exists, "the object to replace is not there any more"),
-    "ConditionalRequestConflict": (Busy, "another write of this object was going on"),
-    "OperationAborted": (Busy, "another write was going on"),
-    # Not worth a second try, for this object only.
+    "NoSuchKey": (Exists, "the object to replace does not exist any more"),
+    "ConditionalRequestConflict": (Busy, "conflict with a concurrent write of this object"),
+    "OperationAborted": (Busy, "conflict with a concurrent write"),
+    # Permanent, for this object only.
     "EntityTooLarge": (StoreError, f"{_ONE_OBJECT}: it is too large for the store"),
     "KeyTooLongError": (StoreError, f"{_ONE_OBJECT}: its key is too long for the store"),
-    "MetadataTooLarge": (StoreError, f"{_ONE_OBJECT}: its metadata are too large for the store"),
+    "MetadataTooLarge": (StoreError, f"{_ONE_OBJECT}: its metadata is too large for the store"),
     "InvalidURI": (StoreError, f"{_ONE_OBJECT}: the store rejects its key"),
     # Credentials.
     "ExpiredToken": (Expired, "the credentials have expired: get new ones and run again"),
     "ExpiredTokenException": (Expired, "the credentials have expired: get new ones and run again"),
     "TokenRefreshRequired": (Expired, "the credentials have expired: get new ones and run again"),
-    "InvalidAccessKeyId": (Refused, "the store does not know the access key: check the credentials or --profile"),
-    "InvalidClientTokenId": (Refused, "the access key is not known: check the credentials or --profile"),
-    "UnrecognizedClientException": (Refused, "the access key is not known: check the credentials or --profile"),
-    "SignatureDoesNotMatch": (Refused, "the secret key does not fit the access key: check the credentials"),
-    "InvalidToken": (Refused, "the session token is not valid: check the credentials"),
-    "InvalidSecurity": (Refused, "the credentials are not valid: check them"),
+    "InvalidAccessKeyId": (Refused, "unknown access key; check the credentials or --profile"),
+    "InvalidClientTokenId": (Refused, "unknown access key; check the credentials or --profile"),
+    "UnrecognizedClientException": (Refused, "unknown access key; check the credentials or --profile"),
+    "SignatureDoesNotMatch": (Refused, "the secret key does not match the access key; check the credentials"),
+    "InvalidToken": (Refused, "invalid session token; check the credentials"),
+    "InvalidSecurity": (Refused, "invalid credentials; check them"),
     "NotSignedUp": (Refused, "the account is not signed up for S3"),
-    "AccountProblem": (Refused, "there is a problem with the account: ask the provider"),
-    "AllAccessDisabled": (Refused, "all access to this bucket is switched off: ask the provider"),
-    "RequestExpired": (Refused, "the store takes the request for an old one: check this machine's clock"),
-    # Where and how.
-    "NoSuchBucket": (Refused, "there is no such bucket: create it, or correct --to"),
-    "InvalidBucketName": (Refused, "the store rejects this bucket's name: correct --to"),
-    "InvalidBucketState": (Refused, "the bucket is in a state that forbids it: see its settings"),
-    "InvalidTag": (Refused, "the store rejects a tag: letters, digits, spaces and + - = . _ : / @ are allowed"),
+    "AccountProblem": (Refused, "there is a problem with the account; contact the provider"),
+    "AllAccessDisabled": (Refused, "all access to this bucket is disabled; contact the provider"),
+    "RequestExpired": (Refused, "the request has expired; check this machine's clock"),
+    # Bucket and options.
+    "NoSuchBucket": (Refused, "no such bucket; create it, or correct --to"),
+    "InvalidBucketName": (Refused, "invalid bucket name; correct --to"),
+    "InvalidBucketState": (Refused, "the state of the bucket does not allow it; check its settings"),
+    "InvalidTag": (Refused, "the store rejects a tag; allowed are letters, digits, spaces and + - = . _ : / @"),
     "InvalidStorageClass": (Refused, "the store does not support this --storage-class"),
-    "AccessControlListNotSupported": (Refused, "the bucket rejects ACLs: leave --acl out"),
+    "AccessControlListNotSupported": (Refused, "the bucket does not support ACLs; omit --acl"),
     "InvalidEncryptionAlgorithmError": (Refused, "the store does not support this --sse"),
-    "MethodNotAllowed": (Refused, "the store does not allow this request: check --endpoint-url"),
-    "QuotaExceeded": (Refused, "the account's quota is used up"),
+    "MethodNotAllowed": (Refused, "the store does not allow this request; check --endpoint-url"),
+    "QuotaExceeded": (Refused, "the account's quota is exceeded"),
 }
 _BY_STATUS: dict[int, tuple[type[StoreError], str]] = {
-    408: (Unavailable, "the store waited too long for the request"),
-    409: (Busy, "another write was going on"),
+    408: (Unavailable, "the store timed out waiting for the request"),
+    409: (Busy, "conflict with a concurrent write"),
     412: (Exists, "another object is there"),
     429: (Throttled, "the store asks to slow down"),
     503: (Throttled, "the store is overloaded"),
@@ -158,8 +158,8 @@ def _judged(told: Told, sent: Mapping[str, str], now: float) -> tuple[type[Store
     region = told.headers.get("x-amz-bucket-region") or told.fields.get("Region")
     if told.status in (301, 302, 307, 308) or (region and told.code in _ELSEWHERE):
         if region:
-            return Refused, f"the bucket is in another region: --region {shown(region)}"
-        return Refused, "the bucket is elsewhere: check --region and --endpoint-url"
+            return Refused, f"the bucket is in another region; use --region {shown(region)}"
+        return Refused, "the bucket is in another region; check --region and --endpoint-url"
     if told.code == "RequestTimeTooSkewed":
         return Refused, _clock(told, now)
     if found := _BY_CODE.get(told.code):
@@ -167,7 +167,7 @@ def _judged(told: Told, sent: Mapping[str, str], now: float) -> tuple[type[Store
     if told.code.startswith("KMS."):
         return Refused, f"the key of --sse cannot be used{_words(told)}"
     if told.code in _NOT_KNOWN or told.status == 501:
-        return Refused, f"the store rejects the request{_words(told)}; {_way_out(told, sent)}"
+        return Refused, f"the store does not support the request{_words(told)}; {_way_out(told, sent)}"
     if found := _BY_STATUS.get(told.status):
         return found
     if told.status >= 500:
@@ -175,26 +175,26 @@ def _judged(told: Told, sent: Mapping[str, str], now: float) -> tuple[type[Store
     if told.html or 200 < told.status < 300:
         return Refused, NO_S3
     if told.status == 200:
-        return Unavailable, "what was answered cannot be read"
+        return Unavailable, "malformed response"
     if told.status in (401, 403) or told.code == "AccessDenied":
         if abs(_late(told, now) or 0) > SKEW:
             return Refused, _clock(told, now)
         rights = "s3:PutObject, s3:GetObject, s3:ListBucket, s3:AbortMultipartUpload, s3:ListMultipartUploadParts"
         if sent.get("x-amz-server-side-encryption") == "aws:kms":
             rights += ", kms:GenerateDataKey, kms:Decrypt"
-        return Refused, f"access denied: the credentials need {rights}"
-    return Refused, f"the store refuses the request{_words(told)}"
+        return Refused, f"access denied; the credentials require {rights}"
+    return Refused, f"the store rejects the request{_words(told)}"
 
 
 def _way_out(told: Told, sent: Mapping[str, str]) -> str:
-    """Return the flag that leaves out the unsupported header: the one that the store names, else all candidates."""
+    """Return the flags that omit what the store does not support: the header that it names, else all candidates."""
     named = {told.fields.get(field, "").lower() for field in ("Header", "ArgumentName")} & _OPTIONS.keys() & sent.keys()
     options = dict.fromkeys(text for name, text in _OPTIONS.items() if name in (named or sent))
     return f"try {' or '.join(options)}" if options else "check --endpoint-url"
 
 
 def _late(told: Told, now: float) -> int | None:
-    """Return the seconds that our clock is behind the store's; None: unknown."""
+    """Return the seconds that our clock is behind the store's; None: the response has no time."""
     try:
         if stamp := told.fields.get("ServerTime"):
             theirs = datetime.fromisoformat(stamp)
@@ -208,8 +208,8 @@ def _late(told: Told, now: float) -> int | None:
 def _clock(told: Told, now: float) -> str:
     late = _late(told, now)
     if late is None:
-        return "this machine's clock is wrong: set it"
-    return f"this machine's clock is {abs(late)} s {'slow' if late > 0 else 'fast'}: set it"
+        return "this machine's clock is off; set it"
+    return f"this machine's clock is {abs(late)} s {'slow' if late > 0 else 'fast'}; set it"
 
 
 def _words(told: Told) -> str:
