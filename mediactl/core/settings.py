@@ -153,7 +153,7 @@ def read_config(path: str, *, trusted: bool = True) -> dict[str, object]:
             if not trusted and not stat.S_ISREG(status.st_mode):
                 raise UsageError(f"{shown(path)}: not a regular file; remove it")
             if not trusted and (why := _written_by_others(status) or _written_by_others(os.lstat(path))):
-                raise UsageError(f"{shown(path)}: {why}; read it, then take it over, or name it with --config")
+                raise UsageError(f"{shown(path)}: {why}; review it, then change its owner or mode, or use --config")
             tree = tomllib.loads(file.read())  # utf-8-sig: Windows' editors put a byte order mark first
     except FileNotFoundError:
         return {}
@@ -164,7 +164,7 @@ def read_config(path: str, *, trusted: bool = True) -> dict[str, object]:
         value = config.get(key)
         if value is not None and not trusted:
             raise UsageError(
-                f"{shown(path)}: key {key!r} names a program, which this file may not;"
+                f"{shown(path)}: key {key!r} is not allowed in this file, because it names a program to run;"
                 f" use --{key}, MEDIACTL_{key.upper()} or ~/.config/mediactl/config.toml"
             )
         if isinstance(value, str) and "/" in value:
@@ -184,9 +184,9 @@ def _written_by_others(status: os.stat_result) -> str | None:
     if stat.S_ISLNK(status.st_mode):
         return None  # its permissions mean nothing
     if status.st_mode & stat.S_IWOTH:
-        return "can be written by everybody"
+        return "is writable by everybody"
     if status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid, user):
-        return f"can be written by a group (id {status.st_gid})"
+        return f"is writable by a group (id {status.st_gid})"
     return None
 
 

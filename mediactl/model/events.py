@@ -69,7 +69,7 @@ class CacheUnusable(Event, frozen=True, kw_only=True, tag="cache.unusable"):
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="run.started"):
-    """A run begins."""
+    """A run starts."""
 
     run: str
     """ID of the run."""
@@ -106,25 +106,25 @@ class Summary(Event, frozen=True, kw_only=True, tag="summary"):
     done: int
     """Sources that this run completed."""
     rejected: int
-    """Sources whose file is bad."""
+    """Sources whose file is invalid."""
     quarantined: int
-    """Sources that too many attempts failed for."""
+    """Sources for which too many attempts failed."""
     unfinished: int
     """Sources left for the next run."""
     ignored: int
-    """Files that are no media, or of a kind that the recipe makes nothing of."""
+    """Files that are not media, or of a kind for which the recipe has no outputs."""
     troubles: int
     """Directories and manifest rows that could not be read."""
     jobs: int
     """Jobs that this run finished, however they ended."""
     artefacts: int
-    """Files that this run made."""
+    """Files that this run wrote."""
     uploaded: int
     """Objects that this run sent."""
     bytes_in: int
     """Size of the sources that were done."""
     bytes_out: int
-    """Size of the files made."""
+    """Size of the files written."""
     bytes_sent: int
     """Bytes of request bodies sent, retries included."""
     elapsed_s: float
@@ -187,7 +187,7 @@ class ScanTrouble(Event, frozen=True, kw_only=True, tag="scan.trouble"):
 
 
 class SourceIgnored(Event, frozen=True, kw_only=True, tag="source.ignored"):
-    """A file is no media, or of a kind that the recipe makes nothing of."""
+    """A file is not media, or of a kind for which the recipe has no outputs."""
 
     path: str
     """Path relative to its SOURCE."""
@@ -242,7 +242,7 @@ class Plan(Event, frozen=True, kw_only=True, tag="plan"):
     up_to_date: int
     """Sources that need nothing."""
     ignored: int
-    """Files that are no media, or of a kind that the recipe makes nothing of."""
+    """Files that are not media, or of a kind for which the recipe has no outputs."""
     planned: int
     """Sources with something to be done."""
     reasons: dict[Reason, int]
@@ -311,7 +311,7 @@ class JobEvent(Event, frozen=True, kw_only=True):
     piece: int | None = None
     """Piece of a long video, counted from 1; 0: all of its audio."""
     pieces: int | None = None
-    """Number of pieces that the video is cut into; 0 for its audio."""
+    """Number of pieces that the video is split into; 0 for its audio."""
 
     @property
     def label(self) -> str:
@@ -342,7 +342,7 @@ class JobProbed(JobEvent, frozen=True, kw_only=True, tag="job.probed"):
 
 
 class JobProgress(JobEvent, frozen=True, kw_only=True, tag="job.progress"):
-    """A running job has come so far."""
+    """The progress of a running job."""
 
     fraction: float
     """0 to 1."""
@@ -372,7 +372,7 @@ class JobDone(JobEvent, frozen=True, kw_only=True, tag="job.done"):
     bytes_in: int | None = None
     """Size of the source."""
     bytes_out: int | None = None
-    """Size of the artefacts made."""
+    """Size of the artefacts that were encoded or linked."""
     outputs: tuple[str, ...] | None = None
     """File names of all artefacts of the source."""
     warnings: tuple[str, ...] | None = None
@@ -389,7 +389,7 @@ class JobStopped(JobEvent, frozen=True, kw_only=True):
 
 
 class JobRejected(JobStopped, frozen=True, kw_only=True, tag="job.rejected"):
-    """The input is bad; final until the file changes, or `retry`."""
+    """The source is invalid; final until it changes, or `retry`."""
 
     bytes_sent: int | None = None
     """Of an upload: bytes of request bodies sent by this attempt."""
@@ -412,15 +412,15 @@ class JobQuarantined(JobStopped, frozen=True, kw_only=True, tag="job.quarantined
 
 
 class JobInternalError(JobStopped, frozen=True, kw_only=True, tag="job.internal_error"):
-    """Too many attempts failed by an internal error, a fault of mediactl or of a library: no verdict on the source,
-    which stays unfinished and is retried by the next run."""
+    """Too many attempts failed with an internal error, a bug of mediactl or of a library: the source stays unfinished
+    and is retried by the next run."""
 
     bytes_sent: int | None = None
     """Of an upload: bytes of request bodies sent by this attempt."""
 
 
 class JobUnreadable(JobStopped, frozen=True, kw_only=True, tag="job.unreadable"):
-    """The machine failed to read the source (disk, network file system) `--attempts` times; left for the next run."""
+    """Reading the source failed `--attempts` times (disk, network file system); it is left for the next run."""
 
 
 class JobInterrupted(JobStopped, frozen=True, kw_only=True, tag="job.interrupted"):
@@ -435,7 +435,7 @@ class JobChanged(JobStopped, frozen=True, kw_only=True, tag="job.changed"):
 
 
 class JobCancelled(JobStopped, frozen=True, kw_only=True, tag="job.cancelled"):
-    """The source was removed; of a piece: its video is no longer waiting for it."""
+    """The source was removed; of a piece: its video no longer needs it."""
 
 
 # -- uploads -----------------------------------------------------------------------------------------------------------
@@ -456,7 +456,7 @@ class UploadDone(JobEvent, frozen=True, kw_only=True, tag="upload.done"):
     url: str
     """s3://BUCKET/KEY."""
     status: SentStatus
-    """Sent by this job; found complete; or found complete with our metadata while the journal knew nothing of it."""
+    """Sent by this job; found complete; or found complete with our metadata, but not recorded in the journal."""
     size: int
     """Size of the object in bytes."""
     bytes_sent: int
@@ -470,7 +470,7 @@ class UploadDone(JobEvent, frozen=True, kw_only=True, tag="upload.done"):
 
 
 class UploadStopped(Event, frozen=True, kw_only=True, tag="upload.stopped"):
-    """The store accepts nothing more from this run."""
+    """The store accepts no more requests of this run."""
 
     reason: str
     """Why, in words."""

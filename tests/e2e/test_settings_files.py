@@ -38,7 +38,7 @@ def own_configuration(mediactl: CommandLine, content: str) -> Path:
 def test_the_current_folder_cannot_name_the_program_that_is_run(mediactl: CommandLine, stranger: Path) -> None:
     (mediactl.folder / "mediactl.toml").write_text('ffmpeg = "./ffmpeg"\n')
     told = usage_error(mediactl)
-    assert "key 'ffmpeg' names a program, which this file may not; use --ffmpeg, MEDIACTL_FFMPEG or" in told
+    assert "key 'ffmpeg' is not allowed in this file, because it names a program to run; use --ffmpeg, " in told
     assert mediactl("doctor").code == 2
     assert not (mediactl.folder / "trace").exists()
 
@@ -85,7 +85,7 @@ def test_without_xdg_config_home_it_lies_in_the_home_folder(mediactl: CommandLin
 
 
 @pytest.mark.parametrize(
-    ("mode", "told"), [(0o666, "can be written by everybody"), (0o664, "can be written by a group (id 54321)")]
+    ("mode", "told"), [(0o666, "is writable by everybody"), (0o664, "is writable by a group (id 54321)")]
 )
 def test_a_settings_file_that_others_can_write_is_refused(mediactl: CommandLine, mode: int, told: str) -> None:
     file = mediactl.folder / "mediactl.toml"
@@ -97,7 +97,7 @@ def test_a_settings_file_that_others_can_write_is_refused(mediactl: CommandLine,
     file.chmod(mode)
     (mediactl.folder / "in").mkdir()
     said = usage_error(mediactl)
-    assert f"mediactl.toml: {told}; read it, then take it over, or name it with --config" in said
+    assert f"mediactl.toml: {told}; review it, then change its owner or mode, or use --config" in said
     assert mediactl("--config", "mediactl.toml", "process", "in").code == 0
     file.chmod(0o644)
     assert mediactl("process", "in").code == 0
