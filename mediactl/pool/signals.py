@@ -19,10 +19,10 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         self._old_fd = signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
-        heard = [signal.SIGINT, signal.SIGTERM]
+        handled = [signal.SIGINT, signal.SIGTERM]
         if sys.stdin is not None and sys.stdin.isatty() and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            heard.append(signal.SIGHUP)  # its terminal is gone: drain
-        self._old = {number: signal.signal(number, self._count) for number in heard}
+            handled.append(signal.SIGHUP)  # its terminal is gone: drain
+        self._old = {number: signal.signal(number, self._count) for number in handled}
         if signal.SIGHUP not in self._old:  # detached: ignored
             self._old[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return self

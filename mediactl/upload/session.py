@@ -130,7 +130,7 @@ class Session:
         """Return what ``write(condition, fatal)`` returns, over the object with the ETag ``aim`` ("": over none).
 
         A store that knows no conditions refuses them. One who said "replace" is not held up by that: it is written
-        again without, and so is all that follows. Everybody else is told which flag helps.
+        again without, and so is all that follows. Otherwise the error names the flag that helps.
         """
         condition = Condition(if_etag=aim) if aim else Condition(if_absent=True)
         if self.task.if_exists is not IfExists.REPLACE:

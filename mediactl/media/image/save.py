@@ -140,5 +140,5 @@ def _animation_fault(image: VipsImage, delays: list[int]) -> str:
 
 def played(delays: list[int], frames: int) -> list[int]:
     """Return how long each of so many frames is shown, in ms, as browsers and libvips' WebP writer have it."""
-    told = [*delays[:frames], *[_DEFAULT_DELAY] * (frames - len(delays))]
-    return [delay if delay > _SHORTEST_DELAY else _DEFAULT_DELAY for delay in told]
+    times = [*delays[:frames], *[_DEFAULT_DELAY] * (frames - len(delays))]
+    return [delay if delay > _SHORTEST_DELAY else _DEFAULT_DELAY for delay in times]

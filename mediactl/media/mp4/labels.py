@@ -20,8 +20,8 @@ def ffmetadata(info: MediaInfo) -> bytes:
     return _joined(lines)
 
 
-def vorbis_comments(info: MediaInfo, picture: str) -> bytes:
-    """Return the same for Ogg, where chapters and the cover (``picture``, of ``picture_block``) are tags.
+def vorbis_comments(info: MediaInfo, cover: str) -> bytes:
+    """Return the same for Ogg, where chapters and the cover (``cover``, a ``picture_block``) are tags.
 
     ffmpeg makes such tags of chapters, too, but with the seconds rounded: 0.7 s becomes "00:00:01.700" (ffmpeg 9).
     """
@@ -30,7 +30,7 @@ def vorbis_comments(info: MediaInfo, picture: str) -> bytes:
         whole = round(chapter.start * 1000)
         time = f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}.{whole % 1000:03}"
         lines += [f"CHAPTER{number:03}={time}", f"CHAPTER{number:03}NAME={_escaped(chapter.title)}"]
-    return _joined([*lines, f"METADATA_BLOCK_PICTURE={_escaped(picture)}"] if picture else lines)
+    return _joined([*lines, f"METADATA_BLOCK_PICTURE={_escaped(cover)}"] if cover else lines)
 
 
 def picture_block(jpeg: bytes, width: int, height: int) -> str:

@@ -139,7 +139,7 @@ def _adopted(session: Session, part: Part, there: StoredPart) -> SentPart | None
     md5 = partial(session.source.md5, part.offset, part.size)
     if there.crc32 is None:
         same = there.etag.strip('"').lower() == md5()
-    else:  # over plain http it may be what was told, not what arrived
+    else:  # over plain http it may be what was announced, not what arrived
         same = there.crc32 == crc32 and session.capabilities.intact(there.etag, md5)
     return SentPart(part.number, part.size, crc32, there.etag) if same else None
 

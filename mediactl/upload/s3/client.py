@@ -83,7 +83,7 @@ def address(made: S3Client, bucket: str) -> Address:
 
 def _stay(response: tuple[Any, dict[str, Any]] | None, operation: Any, **_: Any) -> None:
     """Stop botocore from following a bucket to another region: our own requests would not, and it asks twice each
-    time. The user is told the region instead."""
+    time. The error names the region instead."""
     if response is None or response[0] is None:
         return
     code = response[1].get("Error", {}).get("Code")

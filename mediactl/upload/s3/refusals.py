@@ -118,8 +118,8 @@ _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAIL
 """OpenSSL's reasons for an answer that is no TLS at all."""
 
 
-class Told(msgspec.Struct, frozen=True):
-    """A store's no: HTTP status, S3's error code, the other fields of the error and the answer's headers."""
+class Reply(msgspec.Struct, frozen=True):
+    """A store's error reply: HTTP status, S3's error code, the other fields of the error and the answer's headers."""
 
     status: int
     code: str
@@ -128,7 +128,7 @@ class Told(msgspec.Struct, frozen=True):
     html: bool = False
 
 
-def read(answer: Answer) -> Told:
+def read(answer: Answer) -> Reply:
     """Return what an answer with an error, or without what it should have, says."""
     fields: dict[str, str] = {}
     try:
@@ -139,81 +139,83 @@ def read(answer: Answer) -> Told:
         fields = {_local(child.tag): (child.text or "").strip() for child in root}
     page = answer.body[:100].lstrip().lower().startswith((b"<!doctype html", b"<html"))
     html = not fields and (page or "html" in answer.headers.get("content-type", ""))
-    return Told(answer.status, fields.get("Code", ""), fields, answer.headers, html)
+    return Reply(answer.status, fields.get("Code", ""), fields, answer.headers, html)
 
 
-def refused(where: str, told: Told, sent: Mapping[str, str], now: float) -> StoreError:
+def refused(where: str, reply: Reply, sent: Mapping[str, str], now: float) -> StoreError:
     """Return the error that an answer amounts to.
 
     ``where`` begins its line. ``sent``: the request's headers, of which some can be left out. ``now``: seconds since
     1970, for the clock's difference.
     """
-    kind, text = _judged(told, sent, now)
-    error = kind(f"{where}: {text} ({' '.join(filter(None, (str(told.status), shown(told.code)[:QUOTED])))})")
-    error.code = told.code or str(told.status)
+    kind, text = _judged(reply, sent, now)
+    error = kind(f"{where}: {text} ({' '.join(filter(None, (str(reply.status), shown(reply.code)[:QUOTED])))})")
+    error.code = reply.code or str(reply.status)
     return error
 
 
-def _judged(told: Told, sent: Mapping[str, str], now: float) -> tuple[type[StoreError], str]:
-    region = told.headers.get("x-amz-bucket-region") or told.fields.get("Region")
-    if told.status in (301, 302, 307, 308) or (region and told.code in _ELSEWHERE):
+def _judged(reply: Reply, sent: Mapping[str, str], now: float) -> tuple[type[StoreError], str]:
+    region = reply.headers.get("x-amz-bucket-region") or reply.fields.get("Region")
+    if reply.status in (301, 302, 307, 308) or (region and reply.code in _ELSEWHERE):
         if region:
             return Refused, f"the bucket is in another region; use --region {shown(region)}"
         return Refused, "the bucket is in another region; check --region and --endpoint-url"
-    if told.code == "RequestTimeTooSkewed":
-        return Refused, _clock(told, now)
-    if found := _BY_CODE.get(told.code):
+    if reply.code == "RequestTimeTooSkewed":
+        return Refused, _clock(reply, now)
+    if found := _BY_CODE.get(reply.code):
         return found
-    if told.code.startswith("KMS."):
-        return Refused, f"the key of --sse cannot be used{_words(told)}"
-    if told.code in _NOT_KNOWN or told.status == 501:
-        return Refused, f"the store does not support the request{_words(told)}; {_way_out(told, sent)}"
-    if found := _BY_STATUS.get(told.status):
+    if reply.code.startswith("KMS."):
+        return Refused, f"the key of --sse cannot be used{_words(reply)}"
+    if reply.code in _NOT_KNOWN or reply.status == 501:
+        return Refused, f"the store does not support the request{_words(reply)}; {_way_out(reply, sent)}"
+    if found := _BY_STATUS.get(reply.status):
         return found
-    if told.status >= 500:
+    if reply.status >= 500:
         return Unavailable, "the store had an error"
-    if told.html or 200 < told.status < 300:
+    if reply.html or 200 < reply.status < 300:
         return Refused, NO_S3
-    if told.status == 200:
+    if reply.status == 200:
         return Unavailable, "malformed response"
-    if told.status in (401, 403) or told.code == "AccessDenied":
-        if abs(_late(told, now) or 0) > SKEW:
-            return Refused, _clock(told, now)
+    if reply.status in (401, 403) or reply.code == "AccessDenied":
+        if abs(_late(reply, now) or 0) > SKEW:
+            return Refused, _clock(reply, now)
         rights = "s3:PutObject, s3:GetObject, s3:ListBucket, s3:AbortMultipartUpload, s3:ListMultipartUploadParts"
         if sent.get("x-amz-server-side-encryption") == "aws:kms":
             rights += ", kms:GenerateDataKey, kms:Decrypt"
         return Refused, f"access denied; the credentials require {rights}"
-    return Refused, f"the store rejects the request{_words(told)}"
+    return Refused, f"the store rejects the request{_words(reply)}"
 
 
-def _way_out(told: Told, sent: Mapping[str, str]) -> str:
+def _way_out(reply: Reply, sent: Mapping[str, str]) -> str:
     """Return the flags that omit what the store does not support: the header that it names, else all candidates."""
-    named = {told.fields.get(field, "").lower() for field in ("Header", "ArgumentName")} & _OPTIONS.keys() & sent.keys()
+    named = (
+        {reply.fields.get(field, "").lower() for field in ("Header", "ArgumentName")} & _OPTIONS.keys() & sent.keys()
+    )
     options = dict.fromkeys(text for name, text in _OPTIONS.items() if name in (named or sent))
     return f"try {' or '.join(options)}" if options else "check --endpoint-url"
 
 
-def _late(told: Told, now: float) -> int | None:
+def _late(reply: Reply, now: float) -> int | None:
     """Return the seconds that our clock is behind the store's; None: the response has no time."""
     try:
-        if stamp := told.fields.get("ServerTime"):
+        if stamp := reply.fields.get("ServerTime"):
             theirs = datetime.fromisoformat(stamp)
         else:
-            theirs = parsedate_to_datetime(told.headers["date"])
+            theirs = parsedate_to_datetime(reply.headers["date"])
         return round(theirs.timestamp() - now)
     except (KeyError, ValueError):
         return None
 
 
-def _clock(told: Told, now: float) -> str:
-    late = _late(told, now)
+def _clock(reply: Reply, now: float) -> str:
+    late = _late(reply, now)
     if late is None:
         return "this machine's clock is off; set it"
     return f"this machine's clock is {abs(late)} s {'slow' if late > 0 else 'fast'}; set it"
 
 
-def _words(told: Told) -> str:
-    message = shown(told.fields.get("Message", ""))[:QUOTED].rstrip(".")
+def _words(reply: Reply) -> str:
+    message = shown(reply.fields.get("Message", ""))[:QUOTED].rstrip(".")
     return f": {message}" if message else ""
 
 

@@ -22,7 +22,7 @@ from mediactl.model.uploads import About, Place
 from mediactl.upload.s3.client import address, client
 from mediactl.upload.s3.headers import CRC32, META, crc32_number, crc32_text, described, fixed, quoted_etag
 from mediactl.upload.s3.http import READ_TIMEOUT, Answer, Wire
-from mediactl.upload.s3.refusals import NO_S3, Told, broken, coded, read, refused
+from mediactl.upload.s3.refusals import NO_S3, Reply, broken, coded, read, refused
 from mediactl.upload.s3.sign import UNSIGNED, Signer, quoted
 from mediactl.upload.store import (
     Condition,
@@ -145,10 +145,10 @@ class S3Store:
 
         A part's ``crc32`` is passed on unless ``place.checksum`` is "none".
         """
-        told: list[dict[str, Any]] = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+        reply: list[dict[str, Any]] = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
         sent = {}
         if self._place.checksum != "none":
-            for entry, part in zip(told, parts, strict=True):
+            for entry, part in zip(reply, parts, strict=True):
                 if part.crc32 is not None:
                     sent[CRC32] = entry["ChecksumCRC32"] = crc32_text(part.crc32)
         conditions: dict[str, Any] = {}
@@ -161,7 +161,7 @@ class S3Store:
                 Bucket=self._place.bucket,
                 Key=key,
                 UploadId=upload_id,
-                MultipartUpload={"Parts": told},  # type: ignore[typeddict-item]
+                MultipartUpload={"Parts": reply},  # type: ignore[typeddict-item]
                 **conditions,
             )
         if not answer.get("ETag"):
@@ -287,8 +287,8 @@ class S3Store:
         status, headers = meta.get("HTTPStatusCode", 0), meta.get("HTTPHeaders", {})
         code = fields.get("Code", "")
         html = "html" in headers.get("content-type", "")
-        told = Told(status, "" if code == str(status) else code, fields, headers, html)
-        return refused(self._where(key), told, sent, self._clock())
+        reply = Reply(status, "" if code == str(status) else code, fields, headers, html)
+        return refused(self._where(key), reply, sent, self._clock())
 
 
 def _trusted(place: Place, session: botocore.session.Session) -> str:
