@@ -63,10 +63,11 @@ def job_line(job: JobRow) -> str:
 def job_json(job: JobRow) -> dict[str, object]:
     """Return one job as JSON."""
     fields = msgspec.structs.asdict(job)
-    for name in ("root", "folder", "name"):
+    for name in ("root", "folder", "name", "piece", "pieces"):
         del fields[name]
     return {
         **fields,
+        "part": "" if job.piece is None else f"{job.piece}/{job.pieces}" if job.piece else "sound",
         "path": None if job.path is None else shown(job.path),
         "place": None if job.name is None else shown(os.path.join(job.folder or b"", job.name)),
         "priority": Priority(job.priority).name.lower(),
@@ -75,9 +76,9 @@ def job_json(job: JobRow) -> dict[str, object]:
 
 def _part(job: JobRow) -> str:
     """Return the suffix that names a job's piece of a video: " (2 of 5)"."""
-    if not job.part:
+    if job.piece is None:
         return ""
-    return " (audio)" if job.part == "sound" else f" ({job.part.replace('/', ' of ')})"
+    return f" ({job.piece} of {job.pieces})" if job.piece else " (audio)"
 
 
 def show(report: Report, what: bytes) -> Iterator[str]:

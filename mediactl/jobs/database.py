@@ -16,8 +16,9 @@ import apsw
 
 from mediactl.core.errors import MachineBlocked, MediactlError, UsageError
 from mediactl.core.files import shown
+from mediactl.jobs import owners
 
-VERSION = 2
+VERSION = 3
 """Schema version, in the database's user_version."""
 APPLICATION_ID = 0x6D636A31
 """Marks the file as a mediactl journal ("mcj1")."""
@@ -41,9 +42,37 @@ MIGRATIONS: dict[int, str] = {
         CHECK (upload_state IN ('', 'pending', 'done', 'conflict', 'failed'));
     ALTER TABLE sources ADD COLUMN uploaded TEXT NOT NULL DEFAULT '';
     """,
+    2: """
+    ALTER TABLE jobs ADD COLUMN operation TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN piece INTEGER;
+    ALTER TABLE jobs ADD COLUMN pieces INTEGER;
+    ALTER TABLE jobs ADD COLUMN cut TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN destination TEXT NOT NULL DEFAULT '';
+    -- Tasks have another form now. What is not done loses its payload, so that nothing reads it: it is cancelled, now
+    -- or, when its run is found dead, by "reclaim", and planned again when its source is next met.
+    UPDATE jobs SET payload = x'' WHERE kind IN ('probe', 'image', 'video', 'audio', 'piece');
+    UPDATE jobs SET state = 'cancelled', run_after = NULL, reason = 'was planned by an older mediactl'
+    WHERE payload = x'' AND state = 'ready';
+    -- Facts that stood in other columns: "joined" or "asset" as format, "digest:3/8" as content, "plan:cut" as plan of
+    -- pieces, the destination of uploads as plan.
+    UPDATE jobs SET operation = CASE
+        WHEN kind = 'video' AND format = 'joined' THEN 'join'
+        WHEN kind = 'upload' AND format = 'asset' THEN 'publish'
+        ELSE kind END;
+    UPDATE jobs SET format = '' WHERE operation = 'join';
+    UPDATE jobs SET format = '', destination = plan, plan = '' WHERE kind = 'upload';
+    UPDATE jobs SET cut = substr(plan, -16), plan = substr(plan, 1, length(plan) - 17),
+        piece = CAST(substr(content, instr(content, ':') + 1) AS INTEGER),
+        pieces = iif(instr(content, '/'), CAST(substr(content, instr(content, '/') + 1) AS INTEGER), 0)
+    WHERE kind = 'piece';
+    UPDATE durations SET operation = 'join', format = '' WHERE operation = 'video' AND format = 'joined';
+    INSERT INTO durations SELECT iif(format = 'asset', 'publish', 'upload'), '', size_bucket, bucket, sum(count)
+    FROM durations WHERE operation = 'upload' GROUP BY format = 'asset', size_bucket, bucket;
+    DELETE FROM durations WHERE operation = 'upload' AND format <> '';
+    """,
 }
 """Version v -> SQL that makes v+1 of it, with what ``NEW_TABLES`` names."""
-NEW_TABLES = {1: "uploads.sql"}
+NEW_TABLES: dict[int, str] = {1: "uploads.sql"}
 """Version v -> file with the tables that came in with v+1."""
 
 
@@ -117,14 +146,34 @@ def _prepare(connection: apsw.Connection, path: str, check: bool) -> None:
         verdict = connection.execute("PRAGMA integrity_check(1)").get
         if verdict != "ok":
             raise Damaged(f"journal {shown(path)} is damaged: {verdict}")
-    _migrate(connection, found)
+    if found < VERSION:
+        _refuse_living_runs(connection, path)
+        _migrate(connection)
 
 
-def _migrate(connection: apsw.Connection, found: int) -> None:
-    for version in range(found, VERSION):
-        with connection:
-            connection.execute(MIGRATIONS[version] + _text(NEW_TABLES[version]))
+def _refuse_living_runs(connection: apsw.Connection, path: str) -> None:
+    """Raise MachineBlocked while a run of an older mediactl is going on: it would not understand what it wrote."""
+    for run, pid in connection.execute("SELECT id, pid FROM runs WHERE ended_at IS NULL").fetchall():
+        if owners.is_alive(os.path.dirname(path), str(run)):
+            raise MachineBlocked(
+                f"journal {shown(path)} is in use by an older mediactl (process {pid}); end that run and try again"
+            )
+
+
+def _migrate(connection: apsw.Connection) -> None:
+    """Bring a journal to today's version, as one transaction; another process may be about to do the same."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for version in range(connection.pragma("user_version"), VERSION):
+            connection.execute(MIGRATIONS[version])
+            if version in NEW_TABLES:
+                connection.execute(_text(NEW_TABLES[version]))
             connection.pragma("user_version", version + 1)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _create(connection: apsw.Connection) -> None:
@@ -154,7 +203,7 @@ def copy_into(memory: apsw.Connection, path: str) -> bool:
             raise Damaged(f"journal {shown(path)} is damaged: {error}") from None
         if memory.pragma("user_version") > VERSION:
             raise TooNew(f"journal {shown(path)} was written by a newer mediactl: upgrade, or use another --state")
-        _migrate(memory, memory.pragma("user_version"))
+        _migrate(memory)
     else:
         _create(memory)
     return found

@@ -36,6 +36,7 @@ class Claim(msgspec.Struct, frozen=True):
     id: int
     key: str
     kind: str
+    operation: str
     lane: str
     source: int | None
     content: str | None
@@ -51,6 +52,10 @@ class Claim(msgspec.Struct, frozen=True):
     stall_limit: float | None
     memory_limit: int | None
     memory: int
+    piece: int | None
+    pieces: int | None
+    cut: str
+    destination: str
 
 
 class Journal:
@@ -211,7 +216,8 @@ class Journal:
                 (
                     job.key, job.kind, job.lane, job.source, job.content, job.format, job.size, job.payload,
                     int(job.priority), now, due(now, job.priority) if job.due is None else job.due, job.time_limit,
-                    job.plan, job.cores, job.stall_limit, job.memory_limit, job.memory,
+                    job.plan, job.cores, job.stall_limit, job.memory_limit, job.memory, job.operation, job.piece,
+                    job.pieces, job.cut, job.destination,
                 )
                 for job in jobs
             ),
@@ -300,24 +306,26 @@ class Journal:
         """rejected, quarantined, cancelled or waiting for its next attempt -> ready now."""
         row = self._run("retry", (job, self._clock())).fetchone()
         if row is not None and row[0] is not None:
-            if row[1] == "upload":
-                self.sources.upload_state(row[0], "pending", row[2])
+            source, plan, cut, destination = row
+            if destination:
+                self.sources.upload_state(source, "pending", destination)
             else:
-                self.sources.set_state(row[0], "pending", "")
-            if row[1] == "piece":
-                self._run("revive_pieces", (row[0], row[2], self._clock()))
+                self.sources.set_state(source, "pending", "")
+            if cut:
+                self._run("revive_pieces", (source, plan, cut, self._clock()))
         return row is not None
 
     def cancel(self, job: int) -> bool:
         """ready -> cancelled."""
         row = self._run("cancel", (job,)).fetchone()
         if row is not None and row[0] is not None:
-            if row[1] == "upload":
-                self.sources.upload_state(row[0], "", "")  # planned anew by the next run that uploads
+            source, plan, cut, destination = row
+            if destination:
+                self.sources.upload_state(source, "", "")  # replanned by the next run that uploads
             else:
-                self.sources.set_state(row[0], "cancelled", "cancelled")
-                if row[1] == "piece":
-                    self.sources.cancel_pieces(row[0], row[2], "cancelled")
+                self.sources.set_state(source, "cancelled", "cancelled")
+            if cut:
+                self.sources.cancel_pieces(source, "cancelled", plan, cut)
         return row is not None
 
     def record(self, claim: Claim, verdict: Verdict, reason: str, usage: Usage, worker: int) -> None:
@@ -328,7 +336,7 @@ class Journal:
         )  # fmt: skip
         if verdict is Verdict.DONE:
             size = history.size_bucket(claim.size)
-            self._durations[(claim.kind, claim.format, size, history.bucket(usage.wall))] += 1
+            self._durations[(claim.operation, claim.format, size, history.bucket(usage.wall))] += 1
 
     def bump(self, job: int, priority: Priority) -> bool:
         """Give a ready job another priority: it is due as if it had been enqueued with it."""
@@ -337,10 +345,10 @@ class Journal:
 
     def move_lane(self, like: Class, lane: str) -> int:
         """Move the ready jobs of a class to another lane; how many there were."""
-        kind, format_, bucket = like
+        operation, format_, bucket = like
         low, high = history.sizes_of(bucket)
         other = HEAVY if lane == QUICK else QUICK
-        self._run("move_lane", (kind, format_, low, lane, other, high))
+        self._run("move_lane", (operation, format_, low, lane, other, high))
         return self._connection.changes()
 
     def measured(self, enough: int) -> dict[str, list[tuple[int, int]]]:
@@ -362,7 +370,7 @@ class Journal:
                         orphans.append((owner, job, source))
                         if state == State.QUARANTINED and source is not None:
                             self.sources.set_state(source, "quarantined", "its run was killed too often")
-                            self.sources.cancel_pieces(source, "", "another piece was quarantined")
+                            self.sources.cancel_pieces(source, "another piece was quarantined")
                         self._run(
                             "attempt",
                             (job, attempt, owner, 0, Verdict.INTERRUPTED.value, "its run was killed", self._clock(),

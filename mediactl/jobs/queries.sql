@@ -3,10 +3,12 @@
 -- name: add
 -- Idempotent: a job that waits or runs stays as it is; a finished one that is asked for again starts afresh.
 INSERT INTO jobs (key, kind, lane, source, content, format, size, payload, priority, enqueued_at, due, time_limit, plan,
-    cores, stall_limit, memory_limit, memory)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+    cores, stall_limit, memory_limit, memory, operation, piece, pieces, cut, destination)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
 ON CONFLICT (key) DO UPDATE SET
-    state = 'ready', payload = excluded.payload, plan = excluded.plan,
+    state = 'ready', payload = excluded.payload, plan = excluded.plan, operation = excluded.operation,
+    format = excluded.format, size = excluded.size, content = excluded.content, cut = excluded.cut,
+    destination = excluded.destination,
     cores = excluded.cores, stall_limit = excluded.stall_limit, memory_limit = excluded.memory_limit,
     memory = excluded.memory, source = excluded.source, priority = excluded.priority,
     enqueued_at = excluded.enqueued_at, due = excluded.due, time_limit = excluded.time_limit, lane = excluded.lane,
@@ -46,8 +48,8 @@ SELECT min(due) FROM jobs WHERE lane = 'alone' AND state = 'ready' AND run_after
 -- Compare-and-set: ready -> running, for the jobs of a JSON list.
 UPDATE jobs SET state = 'running', owner = ?2, attempt = attempt + 1, started_at = ?3
 WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'ready' AND run_after IS NULL
-RETURNING id, key, kind, lane, source, content, format, size, payload, priority, due, attempt, time_limit, plan, cores,
-    stall_limit, memory_limit, memory;
+RETURNING id, key, kind, operation, lane, source, content, format, size, payload, priority, due, attempt, time_limit,
+    plan, cores, stall_limit, memory_limit, memory, piece, pieces, cut, destination;
 
 -- name: finish_done
 -- As "finish", for all of a JSON list of [job, attempt]; those that it changed. (The "+" keeps SQLite from starting at
@@ -88,11 +90,12 @@ RETURNING state;
 
 -- name: reclaim
 -- Only for an owner whose lock was taken, so is dead. What was replanned meanwhile is not begun again: it would
--- write over what the newer plan has made. (The plan of a piece begins with that of its source.)
+-- write over what the newer plan has made. Nor is what has no payload (see MIGRATIONS).
 UPDATE jobs SET owner = NULL, started_at = NULL, interruptions = interruptions + 1, reason = 'its run was killed',
     state = CASE
-        WHEN kind <> 'upload' AND plan <> '' AND EXISTS (SELECT 1 FROM sources AS s WHERE s.id = jobs.source
-            AND jobs.plan <> s.plan AND substr(jobs.plan, 1, length(s.plan) + 1) <> s.plan || ':') THEN 'cancelled'
+        WHEN payload = x'' THEN 'cancelled'
+        WHEN plan <> '' AND EXISTS (SELECT 1 FROM sources AS s WHERE s.id = jobs.source AND jobs.plan <> s.plan)
+            THEN 'cancelled'
         WHEN interruptions + 1 >= ?2 THEN 'quarantined'
         ELSE 'ready'
     END
@@ -103,27 +106,30 @@ RETURNING id, attempt, source, state;
 SELECT DISTINCT owner FROM jobs WHERE state = 'running' AND owner <> ?1;
 
 -- name: retry
--- A stopped job whose source has moved on since (it is done, or has a newer job, or another plan) is left as it is.
-UPDATE jobs SET state = 'ready', failures = 0, crashes = 0, interruptions = 0, reason = '', run_after = NULL,
+-- A stopped job whose source has moved on since (it is done, or has a newer job, or another plan) is left as it is. One
+-- without a payload stays where it is, too: its source is pending again, and the next run that finds it plans it.
+UPDATE jobs SET state = iif(payload = x'', 'cancelled', 'ready'),
+    failures = 0, crashes = 0, interruptions = 0, reason = '', run_after = NULL,
     lane = CASE lane WHEN 'alone' THEN 'heavy' ELSE lane END, enqueued_at = ?2, due = ?2
 WHERE id = ?1 AND (state = 'ready' AND run_after IS NOT NULL OR state IN ('rejected', 'quarantined', 'cancelled')
     AND (source IS NULL OR kind = 'upload' OR EXISTS (SELECT 1 FROM sources AS s WHERE s.id = jobs.source
         AND s.state = jobs.state
-        AND (jobs.plan IN ('', s.plan) OR substr(jobs.plan, 1, length(s.plan) + 1) = s.plan || ':'))))
-RETURNING source, kind, plan;
+        AND jobs.plan IN ('', s.plan))))
+RETURNING source, plan, cut, destination;
 
 -- name: revive_pieces
--- With one piece of a film, those that were cancelled for its sake.
-UPDATE jobs SET state = 'ready', failures = 0, crashes = 0, interruptions = 0, reason = '', enqueued_at = ?3, due = ?3
-WHERE source = ?1 AND kind = 'piece' AND plan = ?2 AND state = 'cancelled';
+-- With one piece of a video, those that were cancelled for its sake.
+UPDATE jobs SET state = 'ready', failures = 0, crashes = 0, interruptions = 0, reason = '', enqueued_at = ?4, due = ?4
+WHERE source = ?1 AND kind = 'piece' AND plan = ?2 AND cut = ?3 AND state = 'cancelled' AND payload <> x'';
 
 -- name: cancel_pieces
--- Those of a film that wait: of one plan, or (?2 empty) of all plans.
-UPDATE jobs SET state = 'cancelled', reason = ?3, run_after = NULL
-WHERE source = ?1 AND kind = 'piece' AND (?2 = '' OR plan = ?2) AND state = 'ready';
+-- Those of a video that are ready, all of them or (?3 set) those of one plan and cut.
+UPDATE jobs SET state = 'cancelled', reason = ?2, run_after = NULL
+WHERE source = ?1 AND kind = 'piece' AND state = 'ready' AND (?3 IS NULL OR plan = ?3 AND cut = ?4);
 
 -- name: live_pieces
-SELECT EXISTS (SELECT 1 FROM jobs WHERE source = ? AND kind = 'piece' AND plan = ? AND state IN ('ready', 'running'));
+SELECT EXISTS (SELECT 1 FROM jobs
+    WHERE source = ? AND kind = 'piece' AND plan = ? AND cut = ? AND state IN ('ready', 'running'));
 
 -- name: unfinished_digests
 -- Contents that something is still to be made of.
@@ -132,7 +138,8 @@ SELECT DISTINCT digest FROM sources AS s WHERE digest IS NOT NULL AND (state IN 
 
 -- name: cancel
 -- A running job is left to finish: only what waits can be cancelled.
-UPDATE jobs SET state = 'cancelled', reason = 'cancelled', run_after = NULL WHERE id = ?1 AND state = 'ready' RETURNING source, kind, plan;
+UPDATE jobs SET state = 'cancelled', reason = 'cancelled', run_after = NULL WHERE id = ?1 AND state = 'ready'
+RETURNING source, plan, cut, destination;
 
 -- name: attempt
 INSERT OR REPLACE INTO attempts (job, attempt, run, worker, outcome, reason, ended_at, wall, cpu, peak_memory, version)
@@ -147,7 +154,8 @@ SELECT bucket, count FROM durations WHERE operation = ? AND format = ? AND size_
 
 -- name: move_lane
 -- What waits of a class of jobs follows what was learnt of it.
-UPDATE jobs SET lane = ?4 WHERE state = 'ready' AND lane = ?5 AND kind = ?1 AND format = ?2 AND size >= ?3 AND size < ?6;
+UPDATE jobs SET lane = ?4
+WHERE state = 'ready' AND lane = ?5 AND operation = ?1 AND format = ?2 AND size >= ?3 AND size < ?6;
 
 -- name: bump
 UPDATE jobs SET priority = ?2, due = enqueued_at + ?3 WHERE id = ?1 AND state = 'ready';
@@ -217,8 +225,8 @@ WHERE s.state = 'done' ORDER BY l.key, a.ordinal;
 -- name: uploads_waiting
 -- Objects that wait to be sent to a destination, their bytes, and sources whose asset.json is to come after them.
 SELECT count(*), CAST(total(size) AS INTEGER),
-    count(DISTINCT source) - count(DISTINCT CASE WHEN format = 'asset' THEN source END)
-FROM jobs WHERE kind = 'upload' AND state = 'ready' AND plan = ?;
+    count(DISTINCT source) - count(DISTINCT CASE WHEN operation = 'publish' THEN source END)
+FROM jobs WHERE kind = 'upload' AND state = 'ready' AND destination = ?;
 
 -- name: twins
 -- Artefacts made from the same content elsewhere in OUT, one a key: any will do, and there may be thousands.

@@ -56,8 +56,9 @@ class JobRow(msgspec.Struct, frozen=True):
     path: bytes | None
     folder: bytes | None
     name: bytes | None
-    part: str
-    """Of a piece of a film: "3/30" or "sound"; else ""."""
+    piece: int | None
+    pieces: int | None
+    """As in ``NewJob``."""
 
 
 class Attempt(msgspec.Struct, frozen=True):

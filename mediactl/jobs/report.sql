@@ -17,7 +17,7 @@ SELECT id, pid, version, started_at FROM runs WHERE ended_at IS NULL ORDER BY st
 -- name: list
 SELECT j.id, j.key, j.kind, j.lane, j.state, j.priority, j.enqueued_at, j.due, j.run_after, j.attempt, j.failures,
     j.crashes, j.interruptions, j.reason, s.root, s.path, s.folder, s.name,
-    CASE j.kind WHEN 'piece' THEN substr(j.content, instr(j.content, ':') + 1) ELSE '' END
+    j.piece, j.pieces
 FROM jobs AS j LEFT JOIN sources AS s ON s.id = j.source
 WHERE (?1 IS NULL OR j.state = ?1) ORDER BY j.id LIMIT ?2;
 
@@ -25,7 +25,7 @@ WHERE (?1 IS NULL OR j.state = ?1) ORDER BY j.id LIMIT ?2;
 -- By the start of a key, or by place or path.
 SELECT j.id, j.key, j.kind, j.lane, j.state, j.priority, j.enqueued_at, j.due, j.run_after, j.attempt, j.failures,
     j.crashes, j.interruptions, j.reason, s.root, s.path, s.folder, s.name,
-    CASE j.kind WHEN 'piece' THEN substr(j.content, instr(j.content, ':') + 1) ELSE '' END
+    j.piece, j.pieces
 FROM jobs AS j LEFT JOIN sources AS s ON s.id = j.source
 WHERE (?1 <> '' AND j.key >= ?1 AND j.key < ?1 || 'g') OR (s.folder = ?2 AND s.name = ?3) OR s.path = ?4
 ORDER BY j.id;

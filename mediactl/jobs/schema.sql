@@ -1,4 +1,4 @@
--- The journal, version 2. Paths are BLOBs: Linux names need not be text (CAST(name AS TEXT) shows them).
+-- The journal, version 3. Paths are BLOBs: Linux names need not be text (CAST(name AS TEXT) shows them).
 -- Times are seconds since 1970, durations seconds, sizes bytes.
 
 -- One row a `mediactl process`. It lives while runs/<id>.lock is locked; the clock decides nothing.
@@ -68,14 +68,19 @@ CREATE TABLE artefacts (
 CREATE TABLE jobs (
     id            INTEGER PRIMARY KEY,
     key           TEXT NOT NULL UNIQUE,       -- digest of what it does; the same in every run
-    kind          TEXT NOT NULL,
+    kind          TEXT NOT NULL,              -- probe, image, video, audio, piece, upload
+    operation     TEXT NOT NULL DEFAULT '',   -- what it does: its kind, or 'join' or 'publish'
     lane          TEXT NOT NULL CHECK (lane IN ('quick', 'heavy', 'network', 'alone')),
     source        INTEGER REFERENCES sources (id) ON DELETE CASCADE,
-    content       TEXT,                       -- source digest: two jobs on one content never run at once
-    format        TEXT NOT NULL DEFAULT '',   -- with size, what its duration is predicted from
+    content       TEXT,                       -- digest of what it works on: two on one content never run at once
+    format        TEXT NOT NULL DEFAULT '',   -- with operation and size, what its duration is predicted from
     size          INTEGER NOT NULL DEFAULT 0,
     payload       BLOB NOT NULL,
-    plan          TEXT NOT NULL DEFAULT '',   -- what a make job's targets follow from, as in sources
+    plan          TEXT NOT NULL DEFAULT '',   -- what the targets of a make job or piece follow from, as in sources
+    piece         INTEGER,                    -- of a long video: its number, from 1, or 0 for the sound
+    pieces        INTEGER,                    -- how many there are; 0 for the sound
+    cut           TEXT NOT NULL DEFAULT '',   -- digest of the content that a piece is cut from
+    destination   TEXT NOT NULL DEFAULT '',   -- digest of where an upload goes, as in sources.uploaded
     priority      INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 4),
     enqueued_at   REAL NOT NULL,
     due           REAL NOT NULL,              -- enqueued_at + slack of the priority: what claims go by

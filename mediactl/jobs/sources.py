@@ -235,13 +235,13 @@ class Sources:
         """Give up all that waits of a source which is planned anew."""
         self._run("supersede", (source,))
 
-    def has_live_piece(self, source: int, plan: str) -> bool:
-        """Whether a piece of this film, cut for this plan (``plan.piece_plan``), waits or runs."""
-        return bool(self._run("live_pieces", (source, plan)).fetchone()[0])
+    def has_live_piece(self, source: int, plan: str, cut: str) -> bool:
+        """Return whether a piece of this video, cut like this for this plan, is ready or running."""
+        return bool(self._run("live_pieces", (source, plan, cut)).fetchone()[0])
 
-    def cancel_pieces(self, source: int, plan: str, reason: str) -> None:
-        """Give up the pieces of a film that wait: those of one plan, or ("") all."""
-        self._run("cancel_pieces", (source, plan, reason))
+    def cancel_pieces(self, source: int, reason: str, plan: str | None = None, cut: str | None = None) -> None:
+        """Cancel the ready pieces of a video: all of them, or those of one plan and cut."""
+        self._run("cancel_pieces", (source, reason, plan, cut))
 
     def unfinished(self) -> set[str]:
         """Digests of sources that are not done, and may be again."""

@@ -20,21 +20,30 @@ class Priority(IntEnum):
     BACKFILL = 4
 
 
+JOIN = "join"
+"""Operation of the video job that joins the pieces of a long video: how long that takes says nothing of encoding."""
+PUBLISH = "publish"
+"""Operation of the upload of an asset.json, after all that it names."""
+
+
 class NewJob(msgspec.Struct, frozen=True):
     """A job to be added to the journal."""
 
     key: str
     """Digest of what it does: the same in every run."""
     kind: str
-    """"probe", "image", "video", "audio" or "piece"."""
+    """"probe", "image", "video", "audio", "piece" or "upload"."""
     payload: bytes
     """JSON of its task; all that a worker needs."""
     lane: str = "quick"
     source: int | None = None
     """Row of the source in the journal."""
+    special: str = ""
+    """The operation, where it is not the one that jobs of its kind usually do: JOIN or PUBLISH."""
     content: str | None = None
-    """Source digest; two jobs on one content never run at once."""
+    """Digest of what it works on; two jobs on one content never run at once."""
     format: str = ""
+    """Of its source, where its duration depends on that."""
     size: int = 0
     """Amount of work: bytes of a probe, pixels of an image, milliseconds of a film or a recording."""
     priority: Priority = Priority.NORMAL
@@ -44,6 +53,14 @@ class NewJob(msgspec.Struct, frozen=True):
     """Seconds after which it is stopped."""
     plan: str = ""
     """Plan digest that its targets follow from."""
+    piece: int | None = None
+    """Which piece of a long video it encodes, counted from 1; 0: all of its sound."""
+    pieces: int | None = None
+    """How many pieces of video there are; 0 for sound."""
+    cut: str = ""
+    """Digest of the content that a piece is cut from."""
+    destination: str = ""
+    """Digest of where an upload goes."""
     cores: int = 1
     """Cores that it keeps busy."""
     stall_limit: float | None = None
@@ -52,6 +69,11 @@ class NewJob(msgspec.Struct, frozen=True):
     """Bytes that its worker and what that started may take together; None: what there is."""
     memory: int = 0
     """Bytes that these are expected to take."""
+
+    @property
+    def operation(self) -> str:
+        """What it does: how its duration is learned, and which handler it has, go by that."""
+        return self.special or self.kind
 
 
 class ProbeTask(msgspec.Struct, frozen=True):

@@ -285,13 +285,12 @@ class Intake:
                 info = permitted(row.info, chosen)
                 if info is not row.info:
                     self._journal.sources.probed(number, row.digest, info, planned)
+                    row = msgspec.structs.replace(row, info=info)
                 self._journal.sources.supersede(number)
                 jobs: Iterable[NewJob] = ()
                 if lacks_place(info, chosen):
                     jobs = [self._planner.probe_job(row.source, number, chosen, self._settings.priority)]
-                elif work := self._planner.work(
-                    number, row.source, row.digest, info, chosen, row.placeholder, self._settings.priority
-                ):
+                elif work := self._planner.work(row, chosen, self._settings.priority):
                     jobs = work.first
                 if not jobs:
                     self._journal.sources.set_state(number, "ignored", f"recipe {chosen.name!r} makes nothing of it")

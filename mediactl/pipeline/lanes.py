@@ -50,4 +50,4 @@ class Lanes:
         return self._predictor.lane(like, seconds_of(claim.kind, claim.size) / claim.cores)
 
     def _class(self, claim: Claim) -> Class:
-        return self._predictor.class_of(claim.kind, claim.format, claim.size)
+        return self._predictor.class_of(claim.operation, claim.format, claim.size)

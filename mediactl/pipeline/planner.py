@@ -8,8 +8,9 @@ from mediactl.core.files import work_folder
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.prediction import Predictor
+from mediactl.jobs.sources import SourceRow
 from mediactl.model.jobs import NewJob, Priority
-from mediactl.model.media import Kind, MediaInfo, Source
+from mediactl.model.media import Kind, Source
 from mediactl.planning import jobs
 from mediactl.planning.cost import seconds_of
 from mediactl.planning.keys import Versions, targets
@@ -104,44 +105,36 @@ class Planner:
         )
         return in_lane(job, self._journal.predictor)
 
-    def work(
-        self,
-        row: int,
-        source: Source,
-        digest: str,
-        info: MediaInfo,
-        recipe: Recipe,
-        placeholder: str,
-        priority: Priority,
-    ) -> Work | None:
-        """What completes a source whose digest and info are known; None: the recipe makes nothing of it."""
-        wanted = targets(recipe, source.kind, info, digest, self._versions)
+    def work(self, row: SourceRow, recipe: Recipe, priority: Priority) -> Work | None:
+        """Return what completes a source that was probed; None: the recipe makes nothing of it."""
+        assert row.digest is not None and row.info is not None
+        wanted = targets(recipe, row.source.kind, row.info, row.digest, self._versions)
         if not wanted:
             return None
-        kept = self._journal.sources.artefacts(row)
+        kept = self._journal.sources.artefacts(row.id)
         cut = any(target.params.get("piece") for target in wanted)
-        job = jobs.make_job(
-            source, row, digest, info, recipe, wanted, kept, placeholder, self._settings.out,
-            min(MAX_THREADS, self._settings.jobs), priority,
-            work_folder(self._settings.state, digest) if cut else b"",
+        task = jobs.make_task(
+            jobs.Subject(row.source, row.digest, row.info, row.placeholder, kept), recipe, wanted,
+            out=self._settings.out, threads=min(MAX_THREADS, self._settings.jobs),
+            work=work_folder(self._settings.state, row.digest) if cut else b"",
         )  # fmt: skip
+        job = jobs.make_job(task, row.id, recipe.run, self.plans(recipe)[row.source.kind.value], priority)
         predictor = self._journal.predictor
-        limit = recipe.run.seconds or predictor.limit(
-            predictor.class_of(job.kind, job.format, job.size), job.time_limit
-        )
-        job = msgspec.structs.replace(job, plan=self.plans(recipe)[source.kind.value], time_limit=limit)
+        if not recipe.run.seconds:
+            like = predictor.class_of(job.operation, job.format, job.size)
+            job = msgspec.structs.replace(job, time_limit=predictor.limit(like, job.time_limit))
         pieces: tuple[NewJob, ...] = ()
         if cut:
             there = {file.artefact.key for file in kept}
-            there |= {other.key for other in self._journal.sources.twins(row, digest, self._settings.out)}
+            there |= {other.key for other in self._journal.sources.twins(row.id, row.digest, self._settings.out)}
             missing = tuple(target for target in wanted if target.key not in there)
-            pieces = jobs.piece_jobs(job, missing, min(jobs.PIECE_THREADS, self._settings.jobs))
-        make = jobs.joined(job) if pieces else job
+            pieces = jobs.piece_jobs(job, task, missing, min(jobs.PIECE_THREADS, self._settings.jobs))
+        make = jobs.joining(job) if pieces else job
         return Work(in_lane(make, predictor), tuple(in_lane(piece, predictor) for piece in pieces))
 
 
 def in_lane(job: NewJob, predictor: Predictor) -> NewJob:
     """The job in the lane that jobs like it belong in, by what was measured or, at first, by a guess."""
-    like = predictor.class_of(job.kind, job.format, job.size)
+    like = predictor.class_of(job.operation, job.format, job.size)
     lane = predictor.lane(like, seconds_of(job.kind, job.size) / job.cores)
     return job if lane == job.lane else msgspec.structs.replace(job, lane=lane)

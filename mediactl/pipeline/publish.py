@@ -14,15 +14,12 @@ from mediactl.jobs.journal import Claim, Journal
 from mediactl.jobs.priority import successor_due
 from mediactl.jobs.sources import SourceRow
 from mediactl.model.events import Event, ScanTrouble, UploadPlanned
-from mediactl.model.jobs import NewJob, Priority
+from mediactl.model.jobs import PUBLISH, NewJob, Priority
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import About, IfExists, Place, UploadTask
 from mediactl.upload.keys import object_key
 
 KIND, LANE = "upload", "network"
-ARTEFACT, ORIGINAL, LAST, FILE = "artefact", "original", "asset", "file"
-"""What an upload job is of, in the job's ``format``. LAST is asset.json: who reads it can trust that all it names is
-there. FILE is any file, of no source."""
 FOREVER = "public, max-age=31536000, immutable"
 """Artefacts: other content has another digest in asset.json, and is another object only where its name changes, so this
 suits pages that take their names from asset.json."""
@@ -71,7 +68,7 @@ class Publisher:
                 if_exists=self._to.if_exists,
             )  # fmt: skip
             if not journal.uploads.is_done(task):
-                jobs.append(upload_job(source, task, ARTEFACT, priority, self.destination))
+                jobs.append(upload_job(source, task, priority, self.destination))
         if self._to.include_originals:
             name = "original" + os.fsdecode(os.path.splitext(row.source.path)[1]).lower()
             task = UploadTask(
@@ -80,11 +77,11 @@ class Publisher:
                 if_exists=self._to.if_exists,
             )  # fmt: skip
             if not journal.uploads.is_done(task):
-                jobs.append(upload_job(source, task, ORIGINAL, priority, self.destination))
+                jobs.append(upload_job(source, task, priority, self.destination))
         if not jobs:
             about = self._about("application/json", SHORT)
             last = _asset(row, self._out, self._to.place, about, self._to.if_exists)
-            jobs.append(upload_job(source, last, LAST, priority, self.destination))
+            jobs.append(publish_job(source, last, priority, self.destination))
         journal.sources.upload_state(source, "pending", self.destination)
         if due_at is not None:
             jobs = [msgspec.structs.replace(job, due=due_at) for job in jobs]
@@ -103,28 +100,24 @@ def planned(jobs: list[NewJob]) -> UploadPlanned:
     return UploadPlanned(jobs=len(jobs), bytes=sum(job.size for job in jobs))
 
 
-def follow(journal: Journal, claim: Claim, task: UploadTask, out: bytes) -> Event | None:
-    """An upload has ended well: asset.json comes after the last of its source's others. In the same transaction.
+def publish_after(journal: Journal, claim: Claim, task: UploadTask, out: bytes) -> UploadPlanned | None:
+    """Send a source's asset.json when an upload of its others was the last; return the event that reports it.
 
-    The event that tells of it, when it was its turn.
+    In the transaction in which that upload is done.
     """
-    if claim.source is None:
+    sources, source, destination = journal.sources, claim.source, claim.destination
+    if source is None or sources.has_live_upload(source) or not sources.upload_pending(source, destination):
         return None
-    if claim.format == LAST and not _is_made_anew(journal, claim.source, task, out):
-        journal.sources.upload_state(claim.source, "done", claim.plan)
-    elif not journal.sources.has_live_upload(claim.source) and journal.sources.upload_pending(claim.source, claim.plan):
-        kept = task.about.cache_control
-        about = About("application/json", SHORT if kept == FOREVER else kept, tags=task.about.tags)
-        last = _asset(journal.sources.get(claim.source), out, task.place, about, task.if_exists)
-        job = upload_job(claim.source, last, LAST, Priority(claim.priority), claim.plan)
-        journal.add([msgspec.structs.replace(job, due=successor_due(claim.due))])
-        return planned([job])
-    return None
+    kept = task.about.cache_control
+    about = About("application/json", SHORT if kept == FOREVER else kept, tags=task.about.tags)
+    last = _asset(sources.get(source), out, task.place, about, task.if_exists)
+    job = publish_job(source, last, Priority(claim.priority), destination)
+    journal.add([msgspec.structs.replace(job, due=successor_due(claim.due))])
+    return planned([job])
 
 
-def _is_made_anew(journal: Journal, source: int, task: UploadTask, out: bytes) -> bool:
-    """Whether the asset.json that was sent is not the one that is there now: the outputs were made anew meanwhile."""
-    row = journal.sources.get(source)
+def is_outdated(row: SourceRow, task: UploadTask, out: bytes) -> bool:
+    """Return whether the asset.json that was sent is not the one that is there now: outputs were rebuilt meanwhile."""
     try:
         return _asset(row, out, task.place, task.about, task.if_exists).fingerprint != task.fingerprint
     except OSError:
@@ -132,9 +125,9 @@ def _is_made_anew(journal: Journal, source: int, task: UploadTask, out: bytes) -
 
 
 def gave_up(journal: Journal, claim: Claim, state: str) -> None:
-    """An upload has ended otherwise: "conflict", "failed", or "" to be planned anew by the next run."""
+    """An upload has ended otherwise: "conflict", "failed", or "" to be replanned by the next run."""
     if claim.source is not None:
-        journal.sources.upload_state(claim.source, state, claim.plan if state else "")
+        journal.sources.upload_state(claim.source, state, claim.destination if state else "")
 
 
 def _asset(row: SourceRow, out: bytes, place: Place, about: About, if_exists: IfExists) -> UploadTask:
@@ -148,8 +141,13 @@ def object_digest(task: UploadTask) -> str:
     return hashlib.sha256(f"{task.place.endpoint_url or ''} {task.url}".encode()).hexdigest()
 
 
-def upload_job(source: int | None, task: UploadTask, what: str, priority: Priority, destination: str) -> NewJob:
-    """The job that sees to one object."""
+def publish_job(source: int, task: UploadTask, priority: Priority, destination: str) -> NewJob:
+    """Return the job that sends a source's asset.json: who reads it can trust that all it names is there."""
+    return msgspec.structs.replace(upload_job(source, task, priority, destination), special=PUBLISH)
+
+
+def upload_job(source: int | None, task: UploadTask, priority: Priority, destination: str) -> NewJob:
+    """Return the job that sends one object."""
     payload = msgspec.json.encode(task)
     return NewJob(
         key=hashlib.sha256(b"upload" + payload).hexdigest()[:32],
@@ -158,9 +156,8 @@ def upload_job(source: int | None, task: UploadTask, what: str, priority: Priori
         lane=LANE,
         source=source,
         content=object_digest(task),
-        format=what,
         size=task.size,
         priority=priority,
         time_limit=TIME_LIMIT,
-        plan=destination,
+        destination=destination,
     )

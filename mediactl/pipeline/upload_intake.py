@@ -15,7 +15,7 @@ from mediactl.model.events import Event, Plan, Reason, ScanTrouble
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import About, UploadTask
-from mediactl.pipeline.publish import FILE, planned, upload_job
+from mediactl.pipeline.publish import planned, upload_job
 from mediactl.upload.keys import object_key
 
 PIECE = 256
@@ -87,7 +87,7 @@ class Sending:
             if uploads.is_done(task):
                 self.up_to_date += 1
             else:
-                job = upload_job(None, task, FILE, self._priority, self._destination)
+                job = upload_job(None, task, self._priority, self._destination)
                 uploads.mark_mine(job.key)
                 jobs.append(job)
         self._journal.add(jobs)

@@ -8,8 +8,9 @@ import msgspec
 
 from mediactl.assets.document import Appearance
 from mediactl.model.assets import OutputFile, Target
-from mediactl.model.jobs import MakeTask, NewJob, PieceTask, Priority, ProbeTask
+from mediactl.model.jobs import JOIN, MakeTask, NewJob, PieceTask, Priority, ProbeTask
 from mediactl.model.media import Fingerprint, Kind, Limits, MediaInfo, Source
+from mediactl.outputs.tables import RunLimits
 from mediactl.planning.keys import ENCODERS, OPERATION_VERSIONS, OPERATIONS, Versions, effective_kind, is_long
 from mediactl.recipe.loader import Recipe
 
@@ -23,14 +24,13 @@ PIECE = "piece"
 """Kind of the jobs that encode the pieces of a long film."""
 SOUND = -1
 """Number of the piece that is all of the sound."""
-JOINED = "joined"
-"""In place of the format of a film that is put together from its pieces: how long that takes says nothing of how long
-films take to encode."""
 PIECE_THREADS = 1
 """Cores of a piece: one x264 thread a rendition, for more would make other bytes in every run; pieces side by side fill
 the cores better than threads in one encoder do (measured on two cores: one at a time took 1.17 times as long)."""
 JOINING = 20
 """Joining, with posters and the like, is so many times less work than encoding; sound is about as little."""
+STARTING = 120.0
+"""Seconds that any video or sound is granted before its length counts."""
 SLOWEST_DISK = 5e6
 """Bytes per second that reading a source is granted at the least."""
 
@@ -74,114 +74,125 @@ def probe_job(
     )
 
 
-def make_job(
-    source: Source,
-    row: int,
-    digest: str,
-    info: MediaInfo,
-    recipe: Recipe,
-    wanted: tuple[Target, ...],
-    keep: tuple[OutputFile, ...],
-    placeholder: str,
-    out: bytes,
-    threads: int,
-    priority: Priority,
-    work: bytes = b"",
-) -> NewJob:
-    """The job that makes what is missing of an asset, checks what is there, and writes asset.json."""
-    kind = effective_kind(source.kind, info)
-    keys = {target.key for target in wanted}
-    task = MakeTask(
-        source=msgspec.structs.replace(source, kind=kind),
-        digest=digest,
-        info=permitted(info, recipe),
-        targets=wanted,
-        keep=tuple(file for file in keep if file.artefact.key in keys),
+class Subject(msgspec.Struct, frozen=True):
+    """A source that was read, with what is known of it."""
+
+    source: Source
+    digest: str
+    info: MediaInfo
+    placeholder: str = ""
+    """As in ``MakeTask``; "" when it has to be made."""
+    kept: tuple[OutputFile, ...] = ()
+    """Artefacts believed to be there."""
+
+
+def make_task(
+    subject: Subject, recipe: Recipe, targets: tuple[Target, ...], *, out: bytes, threads: int, work: bytes = b""
+) -> MakeTask:
+    """Return all that a worker needs to complete an asset of these targets; see ``MakeTask``."""
+    kind = effective_kind(subject.source.kind, subject.info)
+    keys = {target.key for target in targets}
+    thumbhash = recipe.placeholder == "thumbhash"
+    return MakeTask(
+        source=msgspec.structs.replace(subject.source, kind=kind),
+        digest=subject.digest,
+        info=permitted(subject.info, recipe),
+        targets=targets,
+        keep=tuple(file for file in subject.kept if file.artefact.key in keys),
         out=out,
         recipe=recipe.name,
         limits=recipe.limits,
-        placeholder=Appearance.parse(placeholder).known(thumbhash=recipe.placeholder == "thumbhash"),
-        thumbhash=recipe.placeholder == "thumbhash",
+        placeholder=Appearance.parse(subject.placeholder).known(thumbhash=thumbhash),
+        thumbhash=thumbhash,
         metadata=recipe.metadata,
         threads=threads,
         work=work,
-        long=kind is Kind.VIDEO and is_long(info, recipe.cutting),
+        long=kind is Kind.VIDEO and is_long(subject.info, recipe.cutting),
     )
+
+
+def make_job(task: MakeTask, row: int, run: RunLimits, plan: str, priority: Priority) -> NewJob:
+    """Return the job that makes what is missing of an asset, checks what is there, and writes asset.json."""
+    kind, info = task.source.kind, task.info
+    names = [(target.name, target.key) for target in task.targets]
     return NewJob(
         key=_digest(
-            "make",
-            source.place,
-            digest,
-            [(target.name, target.key) for target in wanted],
-            source.fingerprint,
-            recipe.metadata,
-            task.thumbhash,
+            "make", task.source.place, task.digest, names, task.source.fingerprint, task.metadata, task.thumbhash
         ),
         kind=kind.value,
         payload=msgspec.json.encode(task),
         # Half: of the encoders of a ladder, each with one thread, the largest has more to do than all others.
-        cores=max(1, threads // 2) if kind is Kind.VIDEO else 1,
-        memory_limit=memory_limit(kind, info) if recipe.run.memory_mib is None else recipe.run.memory_mib << 20,
+        cores=max(1, task.threads // 2) if kind is Kind.VIDEO else 1,
+        memory_limit=memory_limit(kind, info) if run.memory_mib is None else run.memory_mib << 20,
         memory=memory_of(kind, info),
-        stall_limit=(recipe.run.stall_seconds or STALL_LIMIT) if kind is Kind.VIDEO else None,
+        stall_limit=(run.stall_seconds or STALL_LIMIT) if kind is Kind.VIDEO else None,
         source=row,
-        content=digest,
+        content=task.digest,
         format=info.format,
         size=work_of(kind, info),
         priority=priority,
-        time_limit=recipe.run.seconds or make_limit(kind, info),
+        time_limit=run.seconds or make_limit(kind, info),
+        plan=plan,
     )
 
 
-def joined(job: NewJob) -> NewJob:
-    """A make job after whose pieces little is left to do. Its limits stay: what is missing it encodes itself."""
-    return msgspec.structs.replace(job, format=JOINED, size=max(1, job.size // JOINING))
+def joining(job: NewJob) -> NewJob:
+    """Return a make job with little left to do after its pieces. Its limits stay: what is missing it encodes itself."""
+    return msgspec.structs.replace(job, special=JOIN, format="", size=max(1, job.size // JOINING))
 
 
-def piece_jobs(make: NewJob, missing: tuple[Target, ...], threads: int) -> tuple[NewJob, ...]:
-    """The jobs that go before a make job, for those of its targets that are ``missing``; none for what is not cut.
+def piece_jobs(make: NewJob, task: MakeTask, missing: tuple[Target, ...], threads: int) -> tuple[NewJob, ...]:
+    """Return the jobs that go before a make job, for those of its targets that are ``missing``; none for what is not
+    cut.
 
-    All of the sound first, then the pieces of the film in their order. Their ``content`` ends with ":3/30" or ":sound".
+    All of the sound first, then the pieces of the video in their order.
     """
-    task = msgspec.json.decode(make.payload, type=MakeTask)
     encoded = tuple(target for target in missing if target.operation in ("video", "stream", "sound"))
     frames = max((int(target.params.get("piece", 0)) for target in encoded), default=0)
+    heard = any(target.operation == "sound" or target.params.get("sound") for target in encoded)
     video = task.info.video
     if not frames or video is None or not video.frames:
         return ()
-    count = -(-video.frames // frames)
-    plan = piece_plan(make.plan, task.digest, task.source.fingerprint)
-    what = _digest(task.digest, sorted(target.key for target in encoded))
-    heard = any(target.operation == "sound" or target.params.get("sound") for target in encoded)
-    share = make_limit(Kind.VIDEO, task.info) - 120.0
-    jobs = []
-    for number in range(SOUND if heard else 0, count):
-        first = max(0, number) * frames
-        length = 0 if number == SOUND else min(frames, video.frames - first)
-        part = 1 / JOINING if number == SOUND else length / video.frames
-        payload = PieceTask(
-            task.source, task.digest, task.info, encoded, task.limits, task.work, number, first, length, threads
+    spans = [(SOUND, 0, 0)] if heard else []
+    spans += [
+        (number, first, min(frames, video.frames - first))
+        for number, first in enumerate(range(0, video.frames, frames))
+    ]
+    return tuple(
+        _piece_job(
+            make,
+            PieceTask(
+                task.source, task.digest, task.info, encoded, task.limits, task.work, number, first, length, threads
+            ),
+            spans[-1][0] + 1,
+            length / video.frames,
         )
-        jobs.append(
-            msgspec.structs.replace(
-                make,
-                key=_digest(PIECE, make.key, plan, what, number),
-                kind=PIECE,
-                payload=msgspec.json.encode(payload),
-                content=f"{what}:{'sound' if number == SOUND else f'{number + 1}/{count}'}",
-                format=task.info.format,
-                size=max(1, int(work_of(Kind.VIDEO, task.info) * part)),
-                cores=1 if number == SOUND else threads,
-                time_limit=min(make.time_limit, 120.0 + share * (1.0 if number == SOUND else part)),
-                plan=plan,
-            )
-        )
-    return tuple(jobs)
+        for number, first, length in spans
+    )  # fmt: skip
 
 
-def piece_plan(plan: str, digest: str, mark: Fingerprint) -> str:
-    """What the pieces of a film belong to: a plan, and the content that they were cut from."""
-    return f"{plan}:{_digest(digest, mark)[:16]}"
+def _piece_job(make: NewJob, piece: PieceTask, count: int, part: float) -> NewJob:
+    """Return the job of one piece of ``count``, which is so much of the video; part 0: the sound."""
+    content = _digest(PIECE, piece.digest, sorted(target.key for target in piece.targets), piece.number)
+    encoding = make_limit(Kind.VIDEO, piece.info) - STARTING
+    return msgspec.structs.replace(
+        make,
+        key=_digest(PIECE, make.key, make.plan, content),
+        kind=PIECE,
+        payload=msgspec.json.encode(piece),
+        content=content,
+        size=max(1, int(work_of(Kind.VIDEO, piece.info) * (part or 1 / JOINING))),
+        cores=piece.threads if part else 1,
+        time_limit=min(make.time_limit, STARTING + encoding * (part or 1.0)),
+        piece=piece.number + 1,
+        pieces=count if part else 0,
+        cut=cut_of(piece.digest, piece.source.fingerprint),
+    )
+
+
+def cut_of(digest: str, mark: Fingerprint) -> str:
+    """Return what the pieces of one state of a source have in common, whatever the plan."""
+    return _digest(digest, mark)[:16]
 
 
 def permitted(info: MediaInfo, recipe: Recipe) -> MediaInfo:
@@ -210,7 +221,7 @@ def make_limit(kind: Kind, info: MediaInfo) -> float:
     work = work_of(kind, info)
     if kind is Kind.IMAGE:
         return 60.0 + work / 250_000
-    return 120.0 + work / 1000 * (20.0 if kind is Kind.VIDEO else 2.0)
+    return STARTING + work / 1000 * (20.0 if kind is Kind.VIDEO else 2.0)
 
 
 def memory_limit(kind: Kind, info: MediaInfo) -> int:

@@ -91,8 +91,7 @@ def pieces(events: list[dict[str, Any]], *names: str) -> list[int]:
 def recorded(state: Path) -> list[int]:
     """Numbers of the pieces of the picture that are done in the journal. What was done may die before it is told."""
     with report.read(str(state)) as rows:
-        parts = [job.part for job in rows.listed(None, -1) if job.state == "done"]
-    return [int(part.split("/")[0]) for part in parts if "/" in part]
+        return [job.piece for job in rows.listed(None, -1) if job.state == "done" and job.piece]
 
 
 def frames(path: Path) -> tuple[list[int], Fraction]:

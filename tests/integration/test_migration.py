@@ -88,12 +88,12 @@ def shape(folder: Path) -> tuple[dict[str, set[tuple[object, ...]]], set[tuple[o
         connection.close()
 
 
-def test_it_is_of_version_2_once_it_was_opened_and_like_one_made_anew(tmp_path: Path) -> None:
+def test_it_is_of_todays_version_once_it_was_opened_and_like_a_new_one(tmp_path: Path) -> None:
     make_one_of_version_1(tmp_path / "old")
     assert version(tmp_path / "old") == 1
     with opened(tmp_path / "old"), opened(tmp_path / "new"):
         pass
-    assert version(tmp_path / "old") == version(tmp_path / "new") == database.VERSION == 2
+    assert version(tmp_path / "old") == version(tmp_path / "new") == database.VERSION == 3
     assert shape(tmp_path / "old") == shape(tmp_path / "new")
     with opened(tmp_path / "old") as journal:
         assert not journal.fresh, "and again"

@@ -95,17 +95,23 @@ class Workshop:
         self.source = Source(os.fsencode(film.parent), place, place, mark, Kind.VIDEO, film.suffix[1:])
         self.targets = keys.targets(chosen, Kind.VIDEO, self.info, "digest", VERSIONS)
 
-    def make_job(self, keep: tuple[OutputFile, ...] = ()) -> NewJob:
-        """The job that publishes the film."""
-        return plan.make_job(
-            self.source, 1, "digest", self.info, self.chosen, self.targets, keep, "", os.fsencode(self.out), 2,
-            Priority.NORMAL, os.fsencode(self.folder),
-        )  # fmt: skip
+    def make_task(self, keep: tuple[OutputFile, ...] = ()) -> MakeTask:
+        """What the job that publishes the video is asked."""
+        subject = plan.Subject(self.source, "digest", self.info, kept=keep)
+        out, work = os.fsencode(self.out), os.fsencode(self.folder)
+        return plan.make_task(subject, self.chosen, self.targets, out=out, threads=2, work=work)
+
+    def make_job(self) -> NewJob:
+        """The job that publishes the video."""
+        return plan.make_job(self.make_task(), 1, self.chosen.run, "plan", Priority.NORMAL)
+
+    def piece_jobs(self, missing: tuple[Target, ...] | None = None) -> tuple[NewJob, ...]:
+        """The jobs that go before, for all of its targets unless some are named."""
+        return plan.piece_jobs(self.make_job(), self.make_task(), self.targets if missing is None else missing, 2)
 
     def piece_tasks(self) -> list[PieceTask]:
         """What the jobs that go before are asked."""
-        jobs = plan.piece_jobs(self.make_job(), self.targets, 2)
-        return [msgspec.json.decode(job.payload, type=PieceTask) for job in jobs]
+        return [msgspec.json.decode(job.payload, type=PieceTask) for job in self.piece_jobs()]
 
     def piece(self, task: PieceTask, reuse: tuple[Reuse, ...] = ()) -> JobResult:
         """Do one of them."""
@@ -113,8 +119,7 @@ class Workshop:
 
     def publish(self, keep: tuple[OutputFile, ...] = ()) -> JobResult:
         """Do the last one."""
-        task = msgspec.json.decode(self.make_job(keep).payload, type=MakeTask)
-        return making.make(task, (), b"token", lambda _: None)
+        return making.make(self.make_task(keep), (), b"token", lambda _: None)
 
     def files(self) -> dict[str, int]:
         """What lies in the folder of pieces: name -> when it was written."""
@@ -166,11 +171,12 @@ def test_a_film_that_begins_late_is_even_none_the_less(tmp_path: Path) -> None:
 
 def test_the_pieces_of_a_film_are_all_its_frames_and_its_sound(film: Path, tmp_path: Path) -> None:
     workshop = Workshop(film, tmp_path)
-    jobs, tasks = plan.piece_jobs(workshop.make_job(), workshop.targets, 2), workshop.piece_tasks()
+    jobs, tasks = workshop.piece_jobs(), workshop.piece_tasks()
     assert [(task.number, task.first, task.frames) for task in tasks] == [
         (-1, 0, 0), (0, 0, 120), (1, 120, 120), (2, 240, 30),
     ]  # fmt: skip
-    assert [job.content.rpartition(":")[2] for job in jobs if job.content] == ["sound", "1/3", "2/3", "3/3"]
+    assert [(job.piece, job.pieces) for job in jobs] == [(0, 0), (1, 3), (2, 3), (3, 3)]
+    assert len({job.content for job in jobs}) == len(jobs), "all of them may run side by side"
     whole = workshop.make_job()
     assert sum(job.size for job in jobs[1:]) == pytest.approx(whole.size, rel=0.01)
     assert len({job.key for job in jobs}) == len(jobs)
@@ -180,9 +186,9 @@ def test_the_pieces_of_a_film_are_all_its_frames_and_its_sound(film: Path, tmp_p
 def test_a_film_that_is_short_or_lacks_no_picture_is_not_cut(film: Path, tmp_path: Path) -> None:
     workshop = Workshop(film, tmp_path)
     short = Workshop(film, tmp_path, msgspec.structs.replace(CUT, cutting=Cutting(above=60, piece=4)))
-    assert plan.piece_jobs(short.make_job(), short.targets, 2) == ()
+    assert short.piece_jobs() == ()
     rest = tuple(target for target in workshop.targets if target.operation in ("sound", "playlist", "master"))
-    assert plan.piece_jobs(workshop.make_job(), rest, 2) == ()
+    assert workshop.piece_jobs(rest) == ()
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------
@@ -374,26 +380,24 @@ def test_a_lost_playlist_costs_no_encoding(film: Path, tmp_path: Path, monkeypat
 
 def test_a_film_given_up_for_one_piece_is_tried_again_with_all_of_them(film: Path, tmp_path: Path) -> None:
     workshop = Workshop(film, tmp_path)
-    jobs = plan.piece_jobs(workshop.make_job(), workshop.targets, 2)
+    jobs = workshop.piece_jobs()
     with Journal.open(str(tmp_path / "state"), clock=lambda: 1e9, random=lambda: 0.5, version="1") as journal:
 
-        def states() -> list[tuple[str, str]]:
+        def states() -> list[tuple[int | None, str]]:
             from mediactl.jobs import report
 
             with report.read(str(tmp_path / "state")) as rows:
-                return [(job.part, job.state) for job in rows.listed(None, -1)]
+                return [(job.piece, job.state) for job in rows.listed(None, -1)]
 
         with journal.transaction():
-            row = journal.sources.put(workshop.source, "r", "", "quarantined")
+            row = journal.sources.put(workshop.source, "r", "plan", "quarantined")
             journal.add([msgspec.structs.replace(job, source=row) for job in jobs])
             held = journal.claim(("quick", "heavy"), 1)
-            journal.sources.cancel_pieces(row, jobs[0].plan, "another piece was quarantined")
+            journal.sources.cancel_pieces(row, "another piece was quarantined", jobs[0].plan, jobs[0].cut)
             for _ in range(3):
                 journal.crash(held[0].id, held[0].attempt, "it crashed")
                 held = journal.claim(("quick", "heavy", "alone"), 1) or held
-        assert states() == [
-            ("sound", "quarantined"), ("1/3", "cancelled"), ("2/3", "cancelled"), ("3/3", "cancelled"),
-        ]  # fmt: skip
+        assert states() == [(0, "quarantined"), (1, "cancelled"), (2, "cancelled"), (3, "cancelled")]
         with journal.transaction():
             assert journal.retry(held[0].id)
         assert {state for _, state in states()} == {"ready"}

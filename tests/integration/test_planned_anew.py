@@ -21,9 +21,11 @@ from mediactl.jobs.states import State
 from mediactl.model.events import Reason
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Kind, MediaInfo
-from mediactl.model.uploads import Place, UploadTask
+from mediactl.model.uploads import Place, Sent, SentStatus, Settled, UploadStatus
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
+from mediactl.pipeline.handlers.base import Context
+from mediactl.pipeline.handlers.registry import Handlers
 from mediactl.pipeline.intake import Intake
 from mediactl.pipeline.publish import Publisher
 from mediactl.pool.contract import Assignment, Ended, Room
@@ -98,6 +100,13 @@ class Runs:
             kinds += [each.kind for each in held]
             held = self.turn(run, *(self.ended(each) for each in held))
         return kinds
+
+
+def arrived(upload: Claim) -> Ended:
+    """The end of an upload whose object is at the store."""
+    assignment = Assignment(upload.id, upload.attempt, upload.kind, upload.payload, (), upload.time_limit)
+    sent = Sent(SentStatus.SENT, Settled(UploadStatus.DONE), 1)
+    return Ended(assignment, Verdict.DONE, "", msgspec.msgpack.encode(sent))
 
 
 def _mark(folder: str) -> tuple[int, int]:
@@ -305,6 +314,8 @@ def test_an_asset_json_that_was_made_anew_while_it_was_sent_is_sent_again(runs: 
     file.parent.mkdir(parents=True)
     file.write_text("first")
 
+    handlers = Handlers(Context(run.journal, run.planner, runs.out, None))
+
     def begin() -> None:
         with run.journal.transaction():
             Publisher(run.journal, THERE, runs.out).begin(1, Priority.NORMAL)
@@ -312,8 +323,9 @@ def test_an_asset_json_that_was_made_anew_while_it_was_sent_is_sent_again(runs: 
     def arrives(upload: Claim) -> bool:
         with run.journal.transaction():
             assert run.journal.finish(upload.id, upload.attempt, State.DONE)
-            task = msgspec.json.decode(upload.payload, type=UploadTask)
-            return publish.follow(run.journal, upload, task, runs.out) is not None
+            before = run.journal.added
+            handlers.of(upload).done(upload, arrived(upload))
+            return run.journal.added > before
 
     begin()
     assert arrives(claim_one(run.journal, publish.LANE)), "asset.json comes last"

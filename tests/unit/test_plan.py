@@ -214,9 +214,9 @@ def test_only_webp_keeps_an_animation() -> None:
 
 def make(wanted: tuple[Target, ...], keep: tuple[OutputFile, ...] = (), source: Source | None = None) -> NewJob:
     """The job that makes these of a photo."""
-    return jobs.make_job(
-        source or a_source(), 1, "aa", PHOTO, WEB, wanted, keep, "", b"/out", 2, Priority.HIGH
-    )  # fmt: skip
+    subject = jobs.Subject(source or a_source(), "aa", PHOTO, kept=keep)
+    task = jobs.make_task(subject, WEB, wanted, out=b"/out", threads=2)
+    return jobs.make_job(task, 1, WEB.run, "plan", Priority.HIGH)
 
 
 def test_a_job_has_one_key_for_the_same_work_whatever_is_already_there() -> None:

@@ -12,6 +12,7 @@ from support.journals import opened
 from mediactl.core.errors import UsageError
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
+from mediactl.jobs.sources import SourceRow
 from mediactl.model.jobs import NewJob, Priority, Usage
 from mediactl.model.media import AudioStream, Fingerprint, Kind, MediaInfo, Source, VideoStream
 from mediactl.model.verdict import Verdict
@@ -48,14 +49,21 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
         yield journal
 
 
+def put_probed(journal: Journal, source: Source, chosen: loader.Recipe) -> SourceRow:
+    """Enter a source that was read."""
+    row = journal.sources.put(source, chosen.digest(), "", "pending")
+    journal.sources.probed(row, "d" * 64, INFO[source.kind], "")
+    return journal.sources.get(row)
+
+
 def job_of(journal: Journal, kind: Kind, text: str) -> NewJob:
     """The job that a recipe of this text gives for a source of this kind."""
     source = Source(b"/photos", b"a", b"a", Fingerprint(100, 2, 3, 4), kind, INFO[kind].format)
     chosen = loader.parse(text, "mine.toml")
     with journal.transaction():
-        row = journal.sources.put(source, chosen.digest(), "", "pending")
+        row = put_probed(journal, source, chosen)
     planner = Planner(Settings(sources=(), out=b"/out", state="/state", jobs=2), chosen, VERSIONS, journal)
-    work = planner.work(row, source, "d" * 64, INFO[kind], chosen, "", Priority.NORMAL)
+    work = planner.work(row, chosen, Priority.NORMAL)
     assert work is not None
     return work.make
 
@@ -106,7 +114,7 @@ def test_it_is_put_into_the_jobs(journal: Journal, kind: Kind) -> None:
 
 def test_it_goes_before_what_was_learnt(journal: Journal) -> None:
     free = job_of(journal, Kind.IMAGE, PLAIN)
-    like = journal.predictor.class_of(free.kind, free.format, free.size)
+    like = journal.predictor.class_of(free.operation, free.format, free.size)
     for _ in range(100):
         journal.predictor.learn(like, 500.0)
     assert job_of(journal, Kind.IMAGE, PLAIN).time_limit > free.time_limit
@@ -140,7 +148,6 @@ def test_a_recipe_that_an_older_mediactl_put_there_has_none(journal: Journal) ->
 def job_of_in(journal: Journal, planner: Planner, chosen: loader.Recipe) -> NewJob:
     """A photo's job, in a transaction that is going on."""
     source = Source(b"/photos", b"a", b"a", Fingerprint(100, 2, 3, 4), Kind.IMAGE, "jpeg")
-    row = journal.sources.put(source, chosen.digest(), "", "pending")
-    work = planner.work(row, source, "d" * 64, INFO[Kind.IMAGE], chosen, "", Priority.NORMAL)
+    work = planner.work(put_probed(journal, source, chosen), chosen, Priority.NORMAL)
     assert work is not None
     return work.make

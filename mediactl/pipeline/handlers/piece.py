@@ -13,7 +13,7 @@ from mediactl.model.events import JobCancelled, JobDone, JobFields
 from mediactl.model.jobs import PieceTask, Priority
 from mediactl.pipeline.handlers.source import SourceHandler
 from mediactl.planning.cost import Pace
-from mediactl.planning.jobs import SOUND, piece_plan
+from mediactl.planning.jobs import SOUND, cut_of
 from mediactl.pool.contract import Ended
 
 _task = msgspec.json.Decoder(PieceTask)
@@ -44,7 +44,8 @@ class PieceHandler(SourceHandler):
         return (
             row.state == "pending"
             and row.digest is not None
-            and claim.plan == piece_plan(row.plan, row.digest, row.source.fingerprint)
+            and claim.plan == row.plan
+            and claim.cut == cut_of(row.digest, row.source.fingerprint)
         )
 
     def obsolete(self, claim: Claim) -> None:
@@ -60,14 +61,10 @@ class PieceHandler(SourceHandler):
             )
         )  # fmt: skip
         row = self._row(claim)
-        if not self.is_wanted(claim) or self._journal.sources.has_live_piece(row.id, claim.plan):
+        if not self.is_wanted(claim) or self._journal.sources.has_live_piece(row.id, claim.plan, claim.cut):
             return
-        assert row.digest is not None and row.info is not None
         planner = self._context.planner
-        work = planner.work(
-            row.id, row.source, row.digest, row.info, planner.with_digest(row.recipe), row.placeholder,
-            Priority(claim.priority),
-        )  # fmt: skip
+        work = planner.work(row, planner.with_digest(row.recipe), Priority(claim.priority))
         if work is not None:
             self._journal.add([msgspec.structs.replace(work.make, due=successor_due(claim.due))])
 
@@ -93,8 +90,7 @@ class PieceHandler(SourceHandler):
 
     def head(self, claim: Claim) -> JobFields:
         """Return the fields of its source, and which piece it is: 0 of 0 for sound."""
-        number, _, count = (claim.content or "").rpartition(":")[2].partition("/")
-        return {**super().head(claim), "piece": int(number) if count else 0, "pieces": int(count or 0)}
+        return {**super().head(claim), "piece": claim.piece or 0, "pieces": claim.pieces or 0}
 
     def _cancel_others(self, claim: Claim, reason: str) -> None:
-        self._journal.sources.cancel_pieces(self._row(claim).id, claim.plan, reason)
+        self._journal.sources.cancel_pieces(self._row(claim).id, reason, claim.plan, claim.cut)

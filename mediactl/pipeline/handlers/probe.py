@@ -41,9 +41,9 @@ class ProbeHandler(SourceHandler):
         plan = planner.plans(recipe)[before.source.kind.value]
         info = permitted(result.info, recipe)
         sources.probed(before.id, result.digest, info, plan)
-        sources.cancel_pieces(before.id, "", "replanned")
+        sources.cancel_pieces(before.id, "replanned")
         row = self._row(claim)
-        work = planner.work(row.id, row.source, result.digest, info, recipe, row.placeholder, Priority(claim.priority))
+        work = planner.work(row, recipe, Priority(claim.priority))
         if work is None:
             self._close(claim, "ignored", f"recipe {recipe.name!r} makes nothing of it")
             return

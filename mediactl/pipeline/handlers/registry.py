@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mediactl.jobs.journal import Claim
+from mediactl.model.jobs import JOIN, PUBLISH
 from mediactl.model.media import Kind
 from mediactl.pipeline import publish
 from mediactl.pipeline.handlers import probe
@@ -10,7 +11,7 @@ from mediactl.pipeline.handlers.base import Context, Handler
 from mediactl.pipeline.handlers.make import JoinHandler, MakeHandler, TranscodeHandler
 from mediactl.pipeline.handlers.piece import PieceHandler
 from mediactl.pipeline.handlers.probe import ProbeHandler
-from mediactl.pipeline.handlers.upload import UploadHandler
+from mediactl.pipeline.handlers.upload import PublishHandler, UploadHandler
 from mediactl.planning import jobs
 
 
@@ -19,18 +20,17 @@ class Handlers:
 
     def __init__(self, context: Context) -> None:
         self._other = Handler(context)
-        self._join = JoinHandler(context)
-        self._by_kind: dict[str, Handler] = {
+        self._by_operation: dict[str, Handler] = {
             probe.KIND: ProbeHandler(context),
             Kind.IMAGE: MakeHandler(context),
             Kind.AUDIO: MakeHandler(context),
             Kind.VIDEO: TranscodeHandler(context),
+            JOIN: JoinHandler(context),
             jobs.PIECE: PieceHandler(context),
             publish.KIND: UploadHandler(context),
+            PUBLISH: PublishHandler(context),
         }
 
     def of(self, claim: Claim) -> Handler:
         """Return the handler of a job; jobs of unknown kinds (benchmarks, the self-test) are only run."""
-        if claim.format == jobs.JOINED:
-            return self._join
-        return self._by_kind.get(claim.kind, self._other)
+        return self._by_operation.get(claim.operation, self._other)

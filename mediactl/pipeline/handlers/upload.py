@@ -38,15 +38,19 @@ class UploadHandler(Handler):
         """The object is there; what is to be sent after it follows."""
         task, sent = _task.decode(claim.payload), _sent.decode(end.result)
         self._journal.uploads.note(task, sent.settled)
-        last = publish.follow(self._journal, claim, task, self._context.out)
-        if last is not None:
-            self.report(last)
+        self._follow(claim, task)
         self.report(
             UploadDone(
                 **self.head(claim), url=task.url, status=sent.status, size=sent.bytes, bytes_sent=end.usage.sent,
                 parts_sent=sent.parts_sent, parts_kept=sent.parts_kept, seconds=round(end.usage.wall, 3),
             )
         )  # fmt: skip
+
+    def _follow(self, claim: Claim, task: UploadTask) -> None:
+        """Send the source's asset.json when this was the last of its outputs."""
+        planned = publish.publish_after(self._journal, claim, task, self._context.out)
+        if planned is not None:
+            self.report(planned)
 
     def rejected(self, claim: Claim, end: Ended) -> None:
         """Another object stands in its place, and is left there."""
@@ -79,3 +83,15 @@ class UploadHandler(Handler):
     def bytes_sent(self, end: Ended) -> int:
         """Return the bytes that left for the network."""
         return end.usage.sent
+
+
+class PublishHandler(UploadHandler):
+    """A job that sends an asset.json, after which its source is uploaded."""
+
+    def _follow(self, claim: Claim, task: UploadTask) -> None:
+        """The source is uploaded, unless its outputs were rebuilt meanwhile."""
+        assert claim.source is not None
+        if publish.is_outdated(self._journal.sources.get(claim.source), task, self._context.out):
+            super()._follow(claim, task)
+        else:
+            self._journal.sources.upload_state(claim.source, "done", claim.destination)
