@@ -86,7 +86,7 @@ def resume(context: click.Context, **flags: Any) -> int:
     """Resume unfinished uploads, and do nothing else."""
     from mediactl.core.settings import Settings
     from mediactl.jobs import report
-    from mediactl.pipeline.run import network_service
+    from mediactl.pipeline.pool_run import network_service
     from mediactl.pipeline.upload_run import resume as run
 
     folder = state_folder(flags["out"], flags["state"])

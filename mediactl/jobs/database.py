@@ -76,6 +76,10 @@ NEW_TABLES: dict[int, str] = {1: "uploads.sql"}
 """Version v -> file with the tables that came in with v+1."""
 
 
+SUSPECT = ".suspect"
+"""Appended to its name: an empty file that asks for a check of the whole journal."""
+
+
 class Damaged(MediactlError):
     """The journal's file is not a sound database."""
 
@@ -247,3 +251,30 @@ def filesystem_of(folder: str, mounts: str = "/proc/self/mountinfo") -> str:
         if (real == point or real.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
             best, kind = point, right.split()[0]
     return kind
+
+
+def make_state_folder(state: str) -> None:
+    """Make the journal's folder, readable by its owner alone. Raises MachineBlocked."""
+    try:
+        os.makedirs(state, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise MachineBlocked(
+            f"journal folder {shown(state)} cannot be made: {error.strerror}; name another with --state"
+        ) from None
+
+
+def went_down(path: str) -> bool:
+    """Whether a large journal may be torn: a run did not end in order and the machine restarted, or one met damage."""
+    if os.path.exists(path + SUSPECT):
+        return True
+    if not os.path.exists(path) or os.stat(path).st_size <= SMALL:
+        return False  # small ones are checked at every open
+    try:
+        connection = apsw.Connection(path)
+        try:
+            row = connection.execute("SELECT boot, ended_at FROM runs ORDER BY started_at DESC LIMIT 1").fetchone()
+        finally:
+            connection.close()
+    except apsw.Error:
+        return True
+    return row is not None and row[1] is None and row[0] != owners.boot_id()

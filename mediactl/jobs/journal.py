@@ -17,45 +17,17 @@ from mediactl.core import files
 from mediactl.core.errors import MachineBlocked
 from mediactl.core.files import shown
 from mediactl.jobs import database, history, owners
-from mediactl.jobs.prediction import HEAVY, QUICK, Class, Predictor
+from mediactl.jobs.attempts import Attempts
+from mediactl.jobs.claims import Claim, choose
+from mediactl.jobs.prediction import Class, Predictor
 from mediactl.jobs.priority import SLACK, due
 from mediactl.jobs.sources import Sources
 from mediactl.jobs.states import LONGEST_DELAY, PATIENCE, Patience, State
 from mediactl.jobs.uploads import Uploads
-from mediactl.model.jobs import NewJob, Priority, Usage
+from mediactl.model.jobs import HEAVY, QUICK, NewJob, Priority, Usage
 from mediactl.model.verdict import Verdict
 
 FILE = "journal.db"
-SUSPECT = ".suspect"
-"""Appended to its name: an empty file that asks for a check of the whole journal."""
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """A job that is this run's to do. Fields in the order of the query "claim"."""
-
-    id: int
-    key: str
-    kind: str
-    operation: str
-    lane: str
-    source: int | None
-    content: str | None
-    format: str
-    size: int
-    payload: bytes
-    priority: int
-    due: float
-    attempt: int
-    time_limit: float
-    plan: str
-    cores: int
-    stall_limit: float | None
-    memory_limit: int | None
-    memory: int
-    piece: int | None
-    pieces: int | None
-    cut: str
-    destination: str
 
 
 class Journal:
@@ -90,8 +62,7 @@ class Journal:
         """Whether only jobs of sources that this run has come upon are claimed, and uploads: what it has yet to find it
         may have to plan anew."""
         self._sql = database.statements()
-        self._attempts: list[tuple[Any, ...]] = []
-        self._durations: Counter[tuple[str, str, int, int]] = Counter()
+        self._attempts = Attempts(connection, self.run, clock, version)
         self.sources = Sources(connection)
         self.uploads = Uploads(connection, clock)
         self.predictor = Predictor(lambda like: self._run("durations", like).fetchall())
@@ -115,13 +86,13 @@ class Journal:
         one (``journal.set_aside`` names that); cut short, it is called again at the next open. Raises MachineBlocked,
         database.TooNew and, without ``rebuild``, database.Damaged.
         """
-        make_state_folder(state)
+        database.make_state_folder(state)
         path = os.path.join(state, FILE)
         with owners.opening(state):
             lock = owners.RunLock(state)
             aside = None
             try:
-                check = _went_down(path)
+                check = database.went_down(path)
                 try:
                     connection = database.open_database(path, check=check)
                 except database.Damaged:
@@ -129,7 +100,7 @@ class Journal:
                         raise
                     aside = database.set_aside(path)
                     connection = database.open_database(path, check=False)
-                files.remove_if_there(os.fsencode(path + SUSPECT))
+                files.remove_if_there(os.fsencode(path + database.SUSPECT))
                 journal = cls(connection, state, lock, clock, random, version, patience)
                 journal.fresh, journal.set_aside = not journal._run("any_run", ()).get, aside
                 if journal.fresh and rebuild:
@@ -143,7 +114,7 @@ class Journal:
         try:
             yield journal
         except (apsw.CorruptError, apsw.NotADBError) as error:
-            with open(path + SUSPECT, "wb"):
+            with open(path + database.SUSPECT, "wb"):
                 pass  # the next open reads the whole file
             raise MachineBlocked(
                 f"journal {shown(path)} is damaged: {error}; run again: it will be set aside and rebuilt"
@@ -186,7 +157,7 @@ class Journal:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._flush_history()
+                self._attempts.write()
             except BaseException:
                 if self._connection.in_transaction:  # SQLite has already rolled back where it had to
                     self._connection.execute("ROLLBACK")
@@ -236,28 +207,13 @@ class Journal:
         if not room:
             return []
         kinds = {} if kinds is None else kinds
-        full = [kind for kind, most in kinds.items() if not most]
-        wanted: list[int] = []
-        contents: set[str] = set()
-        name, more = ("candidates_but", (msgspec.json.encode(full).decode(),)) if full else ("candidates", ())
-        bindings = room, int(self.confined), *more
-        candidates = heapq.merge(*(self._run(name, (lane, *bindings)).fetchall() for lane in lanes))
-        for due_, job, content, kind in candidates:
-            if len(wanted) >= room or due_ >= before:
-                break
-            if not kinds.get(kind, 1):
-                continue
-            if content is not None:
-                if content in contents:
-                    continue  # its twin is in this very batch
-                contents.add(content)
-            wanted.append(job)
-            if kind in kinds:
-                kinds[kind] -= 1
+        full = msgspec.json.encode([kind for kind, most in kinds.items() if not most]).decode()
+        found = (self._run("candidates", (lane, room, int(self.confined), full)).fetchall() for lane in lanes)
+        wanted = choose(heapq.merge(*found), room, kinds, before)
         if not wanted:
             return []
         rows = self._run("claim", (msgspec.json.encode(wanted).decode(), self.run, self._clock()))
-        return sorted((Claim(*row) for row in rows), key=_due)
+        return sorted((Claim(*row) for row in rows), key=lambda claim: (claim.due, claim.id))
 
     def alone_is_due(self) -> bool:
         """Whether a job that has to run alone has waited until it was due."""
@@ -330,13 +286,7 @@ class Journal:
 
     def record(self, claim: Claim, verdict: Verdict, reason: str, usage: Usage, worker: int) -> None:
         """Add an attempt to the history; durations of done ones feed predictions."""
-        self._attempts.append(
-            (claim.id, claim.attempt, self.run, worker, verdict.value, reason, self._clock(), usage.wall, usage.cpu,
-             usage.peak_memory, self._version)
-        )  # fmt: skip
-        if verdict is Verdict.DONE:
-            size = history.size_bucket(claim.size)
-            self._durations[(claim.operation, claim.format, size, history.bucket(usage.wall))] += 1
+        self._attempts.add(claim, verdict, reason, usage, worker)
 
     def bump(self, job: int, priority: Priority) -> bool:
         """Give a ready job another priority: it is due as if it had been enqueued with it."""
@@ -371,11 +321,7 @@ class Journal:
                         if state == State.QUARANTINED and source is not None:
                             self.sources.set_state(source, "quarantined", "its run was killed too often")
                             self.sources.cancel_pieces(source, "another piece was quarantined")
-                        self._run(
-                            "attempt",
-                            (job, attempt, owner, 0, Verdict.INTERRUPTED.value, "its run was killed", self._clock(),
-                             0.0, 0.0, 0, self._version),
-                        )  # fmt: skip
+                        self._attempts.add_killed(job, attempt, owner)
         return orphans
 
     def waiting(self, lanes: Iterable[str]) -> tuple[float | None, bool, bool]:
@@ -385,44 +331,6 @@ class Journal:
         assert row is not None
         return row[0], bool(row[1]), bool(row[2])
 
-    def _flush_history(self) -> None:
-        self._connection.executemany(self._sql["attempt"], self._attempts)
-        self._attempts.clear()
-        for key, count in self._durations.items():
-            self._run("duration", (*key, count))
-        self._durations.clear()
-
     def _run(self, name: str, bindings: tuple[Any, ...]) -> Any:
         """The cursor of a named statement; its columns are typed by the schema, not by apsw."""
         return self._connection.execute(self._sql[name], bindings)
-
-
-def _due(claim: Claim) -> tuple[float, int]:
-    return claim.due, claim.id
-
-
-def make_state_folder(state: str) -> None:
-    """Make the journal's folder, readable by its owner alone. Raises MachineBlocked."""
-    try:
-        os.makedirs(state, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise MachineBlocked(
-            f"journal folder {shown(state)} cannot be made: {error.strerror}; name another with --state"
-        ) from None
-
-
-def _went_down(path: str) -> bool:
-    """Whether a large journal may be torn: a run did not end in order and the machine restarted, or one met damage."""
-    if os.path.exists(path + SUSPECT):
-        return True
-    if not os.path.exists(path) or os.stat(path).st_size <= database.SMALL:
-        return False  # small ones are checked at every open
-    try:
-        connection = apsw.Connection(path)
-        try:
-            row = connection.execute("SELECT boot, ended_at FROM runs ORDER BY started_at DESC LIMIT 1").fetchone()
-        finally:
-            connection.close()
-    except apsw.Error:
-        return True
-    return row is not None and row[1] is None and row[0] != owners.boot_id()

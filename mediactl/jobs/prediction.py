@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from mediactl.jobs import history
+from mediactl.model.jobs import HEAVY, QUICK
 
-QUICK, HEAVY = "quick", "heavy"
 QUICK_SECONDS = 2.0
 """A job predicted to take longer is heavy: what a person would wait for an urgent thumbnail behind it."""
 QUANTILE = 0.9

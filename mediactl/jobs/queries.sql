@@ -22,21 +22,12 @@ UPDATE jobs SET run_after = NULL
 WHERE state = 'ready' AND run_after IS NOT NULL AND (run_after <= ?1 OR run_after > ?1 + ?2);
 
 -- name: candidates
--- In due order; a job whose content another job is working on waits, so that equal sources are computed once. Where
--- ?3 is set, so do jobs of sources that are not this run's.
+-- In due order, without the kinds (?4, a JSON list) of which no more may run; a job whose content another job is working
+-- on waits, so that equal sources are computed once. Where ?3 is set, so do jobs of sources that are not this run's.
 SELECT due, id, content, kind FROM jobs
 WHERE lane = ?1 AND state = 'ready' AND run_after IS NULL
   AND (NOT ?3 OR source IS NULL OR kind = 'upload' OR source IN (SELECT source FROM temp.mine))
-  AND (content IS NULL OR NOT EXISTS (
-      SELECT 1 FROM jobs AS other WHERE other.state = 'running' AND other.content = jobs.content))
-ORDER BY due, id LIMIT ?2;
-
--- name: candidates_but
--- The same without the kinds (a JSON list) of which no more may run.
-SELECT due, id, content, kind FROM jobs
-WHERE lane = ?1 AND state = 'ready' AND run_after IS NULL
-  AND (NOT ?3 OR source IS NULL OR kind = 'upload' OR source IN (SELECT source FROM temp.mine))
-  AND kind NOT IN (SELECT value FROM json_each(?4))
+  AND (?4 = '[]' OR kind NOT IN (SELECT value FROM json_each(?4)))
   AND (content IS NULL OR NOT EXISTS (
       SELECT 1 FROM jobs AS other WHERE other.state = 'running' AND other.content = jobs.content))
 ORDER BY due, id LIMIT ?2;
@@ -313,12 +304,6 @@ ON CONFLICT (endpoint, bucket, key) DO UPDATE SET
     state = excluded.state, changed_at = excluded.changed_at, status = excluded.status,
     began_at = CASE excluded.status WHEN 'creating' THEN excluded.began_at ELSE began_at END
 RETURNING id;
-
--- name: uploads
-SELECT u.place, u.key, u.file, u.size, u.status, u.upload_id, u.began_at, u.changed_at,
-    (SELECT count(*) FROM parts AS p WHERE p.upload = u.id),
-    (SELECT coalesce(sum(p.size), 0) FROM parts AS p WHERE p.upload = u.id)
-FROM uploads AS u WHERE NOT ?1 OR u.status IN ('creating', 'uploading', 'completing') ORDER BY u.began_at, u.id;
 
 -- name: forget_upload
 DELETE FROM uploads WHERE endpoint = ? AND bucket = ? AND key = ?;

@@ -41,13 +41,3 @@ class State(StrEnum):
     REJECTED = "rejected"
     QUARANTINED = "quarantined"
     CANCELLED = "cancelled"
-
-
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.READY: frozenset({State.RUNNING, State.CANCELLED}),
-    State.RUNNING: frozenset({State.DONE, State.REJECTED, State.QUARANTINED, State.READY, State.CANCELLED}),
-    State.DONE: frozenset({State.READY}),  # planned again: its outputs went missing
-    State.REJECTED: frozenset({State.READY}),
-    State.QUARANTINED: frozenset({State.READY}),
-    State.CANCELLED: frozenset({State.READY}),
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import apsw
@@ -115,11 +115,6 @@ class Uploads:
             return False
         state = _state.decode(row[2])
         return state.sha256 == task.sha256 if task.sha256 else state.source == task.fingerprint
-
-    def listed(self, *, live: bool) -> Iterator[UploadRow]:
-        """All of them, or those that are under way, the oldest first."""
-        for row in self._run("uploads", (int(live),)).fetchall():
-            yield UploadRow(_place.decode(row[0]), *row[1:])
 
     def cancel(self, content: str) -> bool | None:
         """Cancel the job that waits to see to an object (``NewJob.content``), and let its source's uploads be planned

@@ -20,6 +20,10 @@ class Priority(IntEnum):
     BACKFILL = 4
 
 
+QUICK, HEAVY = "quick", "heavy"
+"""Lanes of media jobs: what a person would wait for, and the rest."""
+
+
 JOIN = "join"
 """Operation of the video job that joins the pieces of a long video: how long that takes says nothing of encoding."""
 PUBLISH = "publish"

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.claims import Claim
+from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import State
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline.handlers.base import Handler

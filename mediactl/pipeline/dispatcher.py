@@ -8,8 +8,10 @@ from typing import Protocol
 
 import msgspec
 
-from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.claims import Claim
+from mediactl.jobs.journal import Journal
 from mediactl.model.events import Event, Plan, Tick, UploadStopped
+from mediactl.model.jobs import HEAVY, QUICK
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
 from mediactl.pipeline.completer import Completer
@@ -22,7 +24,7 @@ from mediactl.pipeline.recovery import sweep_work, take_over
 from mediactl.planning.cost import Pace
 from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Room
 
-LANES = ("quick", "heavy")
+LANES = (QUICK, HEAVY)
 RECLAIM_INTERVAL = 0.5
 """Seconds between two looks for runs that died."""
 DEADLY = frozenset({Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED})
@@ -125,14 +127,14 @@ class Dispatcher:
             claim for lane in self._served for claim in self._journal.claim((lane,), room.lanes.get(lane, 0), kinds)
         ]
         if room.overtaking:
-            claims += self._journal.claim(("quick",), room.overtaking, kinds, before=room.before)
+            claims += self._journal.claim((QUICK,), room.overtaking, kinds, before=room.before)
         if alone and all(claim.lane == publish.LANE for claim in claims) and self._takes_alone():
             claims += self._journal.claim(("alone",), 1)
         return claims
 
     def _takes_alone(self) -> bool:
         """Whether this run does media work at all."""
-        return "quick" in self._served
+        return QUICK in self._served
 
     def closed(self, lane: str, verdict: Verdict, reason: str) -> None:
         """No more jobs of this lane are run; what waits in it is no reason to go on."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.claims import Claim
+from mediactl.jobs.journal import Journal
 from mediactl.jobs.prediction import Class
 from mediactl.planning.cost import seconds_of
 

@@ -10,7 +10,8 @@ import msgspec
 from mediactl.assets import document
 from mediactl.core.files import fingerprint, shown
 from mediactl.core.settings import Destination
-from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.claims import Claim
+from mediactl.jobs.journal import Journal
 from mediactl.jobs.priority import successor_due
 from mediactl.jobs.sources import SourceRow
 from mediactl.model.events import Event, ScanTrouble, UploadPlanned

@@ -9,36 +9,27 @@ runs them in worker processes. This module wires them and judges the end.
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from mediactl import __version__
 from mediactl.assets.check import OutputCheck
 from mediactl.core.errors import ExitCode, MachineBlocked, UsageError
 from mediactl.core.files import shown
-from mediactl.core.settings import Destination, Settings
+from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
-from mediactl.jobs.owners import dead_locks
-from mediactl.jobs.states import Patience
 from mediactl.media.ffmpeg.versions import encoder_versions
-from mediactl.model.events import Event, JournalDamaged, JournalRebuilt, RunStarted, RunStopped, Summary
+from mediactl.model.events import RunStarted, Summary
 from mediactl.model.verdict import Verdict
-from mediactl.pipeline import drain
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.intake import Intake
 from mediactl.pipeline.planner import Planner
+from mediactl.pipeline.pool_run import Emit, counted, open_journal, run_pool, uploading
 from mediactl.pipeline.publish import Publisher
-from mediactl.pipeline.rebuild import adopt
-from mediactl.pipeline.recovery import sweep_work, take_over
 from mediactl.pool.contract import Stopped
-from mediactl.pool.network import NETWORK, Service
-from mediactl.pool.process import worker_environment
-from mediactl.pool.supervisor import Supervisor
+from mediactl.pool.network import NETWORK
 from mediactl.recipe import loader
 from mediactl.sources import manifest, scan
 from mediactl.ui.tally import Tally
@@ -46,26 +37,14 @@ from mediactl.ui.tally import Tally
 if TYPE_CHECKING:
     from mediactl.sources.watch import Watch
 
-EXECUTE = "mediactl.media.execute:execute"
-"""What workers call for each job."""
-UPLOAD = "mediactl.upload.service:service"
-"""What makes the service of the network lane."""
-
-Emit = Callable[[Event], None]
-
 
 def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summary:
     """Make the outputs of all sources complete and return the summary; ``emit`` gets every event, in order.
 
     Raises UsageError before anything is started where the settings are invalid.
     """
-    started = time.monotonic()
-    tally = Tally()
-
-    def report(event: Event) -> None:
-        tally.take(event)
-        emit(event)
-
+    began = time.monotonic()
+    tally, report = counted(emit)
     with ExitStack() as stack:
         chosen = loader.load(settings.recipe)
         watch = None if settings.watching is None else open_watch(settings, report)
@@ -79,34 +58,23 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
         intake = Intake(settings, journal, planner, batches, check, report, watch, publisher)
         lanes = LANES if publisher is None else (*LANES, NETWORK)
         dispatcher = Dispatcher(journal, planner, intake, settings.out, report, time.monotonic, publisher, lanes)
-        log = stack.enter_context(worker_log(settings.state, journal.run))
-        pool = Supervisor(
-            EXECUTE, dispatcher, workers=settings.jobs, token=journal.run,
-            environment=worker_environment(settings.environment), log=log,
-            grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
-            memory=settings.memory, network=uploading(settings.to),
-            drain=drain.watch(settings.drain_file, settings.drain_url),
+
+        def begin() -> None:
+            if watch is not None:
+                stack.callback(watch.close)
+                watch.start()  # its threads; every fork is over
+
+        started = RunStarted(
+            run=journal.run, version=__version__, recipe=chosen.name, out=shown(settings.out), workers=settings.jobs,
+            watching=watch is not None,
         )  # fmt: skip
-        report(
-            RunStarted(
-                run=journal.run, version=__version__, recipe=chosen.name, out=shown(settings.out),
-                workers=settings.jobs, watching=watch is not None,
-            )
+        summary = run_pool(
+            settings, journal, dispatcher, report, started, workers=settings.jobs, network=uploading(settings.to),
+            begin=begin,
+            sum_up=lambda stopped: sum_up(
+                stopped, intake, dispatcher, journal, tally, time.monotonic() - began, settings
+            ),
         )  # fmt: skip
-        if watch is not None:
-            stack.callback(watch.close)
-            watch.start()  # its threads; every fork is over
-        try:
-            stopped = pool.run()
-        except MachineBlocked as error:  # the journal's own disk: what runs was given up, the next run takes it over
-            stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
-        summary = sum_up(stopped, intake, dispatcher, journal, tally, time.monotonic() - started, settings)
-        if stopped is not Stopped.COMPLETE and summary.exit_code in (ExitCode.STOPPED_EARLY, ExitCode.OURS):
-            report(RunStopped(reason=pool.blocked_by or stopped.value))
-        try:
-            journal.end(summary.exit_code)
-        except MachineBlocked:
-            pass  # reported already; a run without an end is looked at by the next one
     report(summary)
     return summary
 
@@ -162,19 +130,6 @@ def sum_up(
         internal_errors=tally.internal_errors,
         internal_error=tally.internal_error,
     )
-
-
-def uploading(to: Destination | None) -> Service | None:
-    """Return how the network lane's process is started, if there is one."""
-    if to is None:
-        return None
-    return network_service(to.concurrency, to.memory, to.bandwidth)
-
-
-def network_service(concurrency: int, memory: int, bandwidth: float | None) -> Service:
-    """Return a process with so many requests at once, bytes of bodies, and bytes a second."""
-    tuning = {"concurrency": concurrency, "budget": memory, "bandwidth": bandwidth}
-    return Service(UPLOAD, msgspec.json.encode({"tuning": tuning}).decode())
 
 
 def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[scan.Batch | scan.Trouble]:
@@ -262,49 +217,6 @@ def make_out(out: bytes) -> None:
         raise MachineBlocked(f"output directory {shown(out)}: cannot be created: {error.strerror}") from None
     if not os.access(out, os.W_OK | os.X_OK):
         raise MachineBlocked(f"output directory {shown(out)}: not writable; fix its permissions or use another --out")
-
-
-@contextmanager
-def open_journal(settings: Settings, report: Emit) -> Iterator[Journal]:
-    """Open the journal; it is rebuilt from OUT where it was lost, and the jobs of dead runs are pending again."""
-    adopted = 0
-
-    def rebuild(journal: Journal) -> None:
-        nonlocal adopted
-        adopted = adopt(journal, settings.out)
-
-    with Journal.open(
-        settings.state,
-        clock=time.time,
-        random=random.random,
-        version=__version__,
-        rebuild=rebuild,
-        patience=Patience(failures=settings.attempts, base=settings.retry_delay, cap=max(60.0, settings.retry_delay)),
-    ) as journal:
-        if journal.set_aside:
-            report(JournalDamaged(set_aside=shown(journal.set_aside), adopted=adopted))
-        elif adopted:
-            report(JournalRebuilt(adopted=adopted))
-        take_over(journal, settings.out)
-        dead_locks(settings.state)
-        if not journal.fresh:  # what a lost journal knew of, its successor has yet to find
-            sweep_work(journal)
-        yield journal
-
-
-@contextmanager
-def worker_log(state: str, run: str) -> Iterator[int]:
-    """Open a file for whatever workers and native libraries print; removed if that was nothing."""
-    folder = os.path.join(state, "logs")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    path = os.path.join(folder, f"{run}.log")
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        yield fd
-    finally:
-        if not os.fstat(fd).st_size:
-            os.unlink(path)
-        os.close(fd)
 
 
 def _mark(folder: bytes | str) -> tuple[int, int]:

@@ -8,21 +8,18 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from mediactl import __version__
-from mediactl.core.errors import ExitCode, MachineBlocked
+from mediactl.core.errors import ExitCode
 from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
-from mediactl.model.events import Event, Plan, Reason, RunStarted, RunStopped, Summary, UploadPlanned
+from mediactl.model.events import Plan, Reason, RunStarted, Summary, UploadPlanned
 from mediactl.model.verdict import Verdict
-from mediactl.pipeline import drain
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
-from mediactl.pipeline.run import EXECUTE, Emit, open_journal, uploading, worker_log
+from mediactl.pipeline.pool_run import Emit, counted, open_journal, run_pool, uploading
 from mediactl.pipeline.upload_intake import Sending, must_exist
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service
-from mediactl.pool.process import worker_environment
-from mediactl.pool.supervisor import Supervisor
 from mediactl.recipe.loader import load
 from mediactl.ui.tally import Tally
 
@@ -79,47 +76,33 @@ def network_run(
 
     ``everything``: it is judged by all that it ran, not only by what its intake asked for.
     """
-    started = time.monotonic()
-    tally = Tally()
-
-    def tell(event: Event) -> None:
-        tally.take(event)
-        emit(event)
-
+    began = time.monotonic()
+    tally, report = counted(emit)
     with ExitStack() as stack:
-        journal = stack.enter_context(open_journal(settings, tell))
+        journal = stack.enter_context(open_journal(settings, report))
         planner = Planner(settings, load("web"), {}, journal)
-        intake = open_intake(journal, tell)
-        backlog = Dispatcher(journal, planner, intake, settings.out, tell, time.monotonic, lanes=(NETWORK,))
-        log = stack.enter_context(worker_log(settings.state, journal.run))
-        pool = Supervisor(
-            EXECUTE, backlog, workers=1, token=journal.run,
-            environment=worker_environment(settings.environment), log=log,
-            grace=settings.grace, max_duration=settings.max_duration, network=service,
-            drain=drain.watch(settings.drain_file, settings.drain_url),
-        )  # fmt: skip
+        intake = open_intake(journal, report)
+        dispatcher = Dispatcher(journal, planner, intake, settings.out, report, time.monotonic, lanes=(NETWORK,))
         place = "" if settings.to is None else f"s3://{settings.to.place.bucket}/{settings.to.place.prefix}"
-        tell(RunStarted(run=journal.run, version=__version__, recipe="", out=shown(place), workers=0, watching=False))
-        try:
-            stopped = pool.run()
-        except MachineBlocked as error:
-            stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
-        mine = journal.uploads.mine(journal.run if everything else "")
-        summary = _sum_up(stopped, intake, backlog, mine, tally, time.monotonic() - started)
-        if stopped is not Stopped.COMPLETE:
-            tell(RunStopped(reason=pool.blocked_by or stopped.value))
-        try:
-            journal.end(summary.exit_code)
-        except MachineBlocked:
-            pass  # told already; a run without an end is looked at by the next one
-    tell(summary)
+        started = RunStarted(
+            run=journal.run, version=__version__, recipe="", out=shown(place), workers=0, watching=False
+        )  # fmt: skip
+
+        def sum_up(stopped: Stopped) -> Summary:
+            mine = journal.uploads.mine(journal.run if everything else "")
+            return _sum_up(stopped, intake, dispatcher, mine, tally, time.monotonic() - began)
+
+        summary = run_pool(
+            settings, journal, dispatcher, report, started, workers=1, network=service, sum_up=sum_up
+        )  # fmt: skip
+    report(summary)
     return summary
 
 
 def _sum_up(
     stopped: Stopped,
     intake: Sending | Waiting,
-    backlog: Dispatcher,
+    dispatcher: Dispatcher,
     mine: dict[str, int],
     tally: Tally,
     elapsed: float,
@@ -128,8 +111,8 @@ def _sum_up(
     unfinished = sum(mine.get(state, 0) for state in ("ready", "running", "cancelled"))
     if tally.internal_errors:
         code = ExitCode.OURS
-    elif stopped is Stopped.COMPLETE and backlog.refused is not None:
-        code = ExitCode.USAGE if backlog.refused[0] is Verdict.REFUSED else ExitCode.STOPPED_EARLY
+    elif stopped is Stopped.COMPLETE and dispatcher.refused is not None:
+        code = ExitCode.USAGE if dispatcher.refused[0] is Verdict.REFUSED else ExitCode.STOPPED_EARLY
     elif stopped is not Stopped.COMPLETE or unfinished:
         code = ExitCode.STOPPED_EARLY
     else:

@@ -16,12 +16,12 @@ from functools import partial
 
 import msgspec
 
+from mediactl.model.jobs import HEAVY, QUICK
 from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment, Room
 from mediactl.pool.messages import Answer
 from mediactl.pool.process import Worker
 
-QUICK, HEAVY = "quick", "heavy"
 OVERRUN = 2.0
 """Seconds after which a quick worker's job counts as heavy, so that the quick lane gets another worker."""
 HEAVY_A_CORE = 2

@@ -10,7 +10,8 @@ import pytest
 from support.journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, put, record
 
 from mediactl.jobs import report
-from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.claims import Claim
+from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import State
 from mediactl.model.assets import Artefact, OutputFile
 from mediactl.model.jobs import JobResult, Priority, Usage

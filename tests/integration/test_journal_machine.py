@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from support.journals import Clock, Rows, new_job, opened, record
 
-from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.claims import Claim
+from mediactl.jobs.journal import Journal
 from mediactl.jobs.priority import SLACK
-from mediactl.jobs.states import LONGEST_DELAY, TRANSITIONS, Patience, State
+from mediactl.jobs.states import LONGEST_DELAY, Patience, State
 from mediactl.model.jobs import Priority
 from mediactl.model.verdict import Verdict
 
@@ -25,6 +26,15 @@ JOBS = range(6)
 RUNS = range(2)
 LANES = ("quick", "heavy", "alone")
 KINDS = ("image", "video")
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.READY: frozenset({State.RUNNING, State.CANCELLED}),
+    State.RUNNING: frozenset({State.DONE, State.REJECTED, State.QUARANTINED, State.READY, State.CANCELLED}),
+    State.DONE: frozenset({State.READY}),  # planned again: its outputs went missing
+    State.REJECTED: frozenset({State.READY}),
+    State.QUARANTINED: frozenset({State.READY}),
+    State.CANCELLED: frozenset({State.READY}),
+}
+"""What one turn may make of a job."""
 PATIENCE = Patience(interruptions=4)
 """A bound that is met in a few steps."""
 SEED = int(os.environ.get("MEDIACTL_SEED", "1"))
@@ -222,8 +232,8 @@ class Machine(RuleBasedStateMachine):
             return journal.crash(job, attempt, "crashed")
         if verdict in (Verdict.INTERRUPTED, Verdict.BLOCKED, Verdict.REFUSED, Verdict.AWAY):
             return journal.interrupt(job, attempt, "interrupted", begun=begun)
-        final = {Verdict.DONE: State.DONE, Verdict.REJECTED: State.REJECTED, Verdict.CHANGED: State.CANCELLED}
-        return journal.finish(job, attempt, final[verdict])
+        final = {Verdict.DONE: State.DONE, Verdict.REJECTED: State.REJECTED}
+        return journal.finish(job, attempt, final.get(verdict, State.CANCELLED))
 
     def _expect(self, each: Expected, verdict: Verdict, begun: bool) -> None:
         each.end(State.READY)

@@ -16,7 +16,7 @@ from test_backlog import FILM, PHOTO, VIDEOS, Run, result_of
 
 from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Destination, Settings
-from mediactl.jobs.journal import Claim
+from mediactl.jobs.claims import Claim
 from mediactl.jobs.states import State
 from mediactl.model.events import Reason
 from mediactl.model.jobs import Priority

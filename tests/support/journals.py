@@ -11,7 +11,8 @@ from typing import Any
 import apsw
 import msgspec
 
-from mediactl.jobs.journal import FILE, Claim, Journal
+from mediactl.jobs.claims import Claim
+from mediactl.jobs.journal import FILE, Journal
 from mediactl.jobs.report import Attempt, JobRow, Report
 from mediactl.jobs.states import PATIENCE, Patience
 from mediactl.model.jobs import NewJob, Usage

@@ -12,7 +12,7 @@ from support.repeatable import REPEATABLE
 
 from mediactl.core.settings import Settings
 from mediactl.jobs.states import PATIENCE, Patience, State
-from mediactl.pipeline.run import open_journal
+from mediactl.pipeline.pool_run import open_journal
 
 chance = st.floats(0.0, 1.0, exclude_max=True)
 patience = st.builds(Patience, base=st.floats(0.0, 1000.0), cap=st.floats(0.0, 10_000.0))

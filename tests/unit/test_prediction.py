@@ -16,14 +16,13 @@ from mediactl.jobs.prediction import (
     CALM,
     ENOUGH,
     ENOUGH_FOR_LIMITS,
-    HEAVY,
     LIMIT_FACTOR,
     LIMIT_FLOOR,
     QUANTILE,
-    QUICK,
     QUICK_SECONDS,
     Predictor,
 )
+from mediactl.model.jobs import HEAVY, QUICK
 
 LIKE = ("image", "jpeg", 5)
 OTHER = ("video", "mp4", 5)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from mediactl.core.files import shown
-from mediactl.jobs.journal import Claim, Journal
+from mediactl.jobs.claims import Claim
+from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Reuse
 from mediactl.model.events import (
     Event,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mediactl.jobs.journal import Claim
+from mediactl.jobs.claims import Claim
 from mediactl.jobs.priority import successor_due
 from mediactl.model.assets import Reuse
 from mediactl.model.events import JobDone

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import msgspec
 
-from mediactl.jobs.journal import Claim
+from mediactl.jobs.claims import Claim
 from mediactl.jobs.priority import successor_due
 from mediactl.model.assets import Reuse
 from mediactl.model.events import JobCancelled, JobDone, JobFields

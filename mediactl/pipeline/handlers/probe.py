@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mediactl.jobs.journal import Claim
+from mediactl.jobs.claims import Claim
 from mediactl.jobs.priority import successor_due
 from mediactl.model.events import CacheUnusable, JobProbed, PiecePlan
 from mediactl.model.jobs import JobResult, Priority

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mediactl.jobs.journal import Claim
+from mediactl.jobs.claims import Claim
 from mediactl.model.jobs import JOIN, PUBLISH
 from mediactl.model.media import Kind
 from mediactl.pipeline import publish

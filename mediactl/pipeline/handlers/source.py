@@ -7,7 +7,7 @@ import os
 import msgspec
 
 from mediactl.core import files
-from mediactl.jobs.journal import Claim
+from mediactl.jobs.claims import Claim
 from mediactl.jobs.sources import SourceRow
 from mediactl.model.events import JobCancelled, JobChanged, SourceIgnored
 from mediactl.model.jobs import NewJob, Priority

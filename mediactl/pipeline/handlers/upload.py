@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mediactl.core.files import shown
-from mediactl.jobs.journal import Claim
+from mediactl.jobs.claims import Claim
 from mediactl.model.events import JobFields, JobProgress, UploadDone
 from mediactl.model.uploads import Change, Sent, Settled, UploadState, UploadStatus, UploadTask
 from mediactl.pipeline import publish

@@ -1,0 +1,52 @@
+"""The history of attempts, and the durations that predictions are made from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import apsw
+
+from mediactl.jobs import database, history
+from mediactl.jobs.claims import Claim
+from mediactl.model.jobs import Usage
+from mediactl.model.verdict import Verdict
+
+
+class Attempts:
+    """Attempts of one run; they are gathered, and written all at once when its transaction ends."""
+
+    def __init__(self, connection: apsw.Connection, run: str, clock: Callable[[], float], version: str) -> None:
+        self._connection = connection
+        self._run = run
+        self._clock = clock
+        self._version = version
+        self._sql = database.statements()
+        self._rows: list[tuple[Any, ...]] = []
+        self._durations: Counter[tuple[str, str, int, int]] = Counter()
+
+    def add(self, claim: Claim, verdict: Verdict, reason: str, usage: Usage, worker: int) -> None:
+        """Add an attempt; when it is done, its duration, too."""
+        self._rows.append(
+            (claim.id, claim.attempt, self._run, worker, verdict.value, reason, self._clock(), usage.wall, usage.cpu,
+             usage.peak_memory, self._version)
+        )  # fmt: skip
+        if verdict is Verdict.DONE:
+            size = history.size_bucket(claim.size)
+            self._durations[claim.operation, claim.format, size, history.bucket(usage.wall)] += 1
+
+    def add_killed(self, job: int, attempt: int, run: str) -> None:
+        """Add an attempt that ended with its run."""
+        self._rows.append(
+            (job, attempt, run, 0, Verdict.INTERRUPTED.value, "its run was killed", self._clock(), 0.0, 0.0, 0,
+             self._version)
+        )  # fmt: skip
+
+    def write(self) -> None:
+        """Write what was added, inside the journal's transaction."""
+        self._connection.executemany(self._sql["attempt"], self._rows)
+        self._rows.clear()
+        for key, count in self._durations.items():
+            self._connection.execute(self._sql["duration"], (*key, count))
+        self._durations.clear()

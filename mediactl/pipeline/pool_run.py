@@ -1,0 +1,142 @@
+"""What every run has around its pool: the journal, counted events, the log of its workers, and an end in order."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from mediactl import __version__
+from mediactl.core.errors import ExitCode, MachineBlocked
+from mediactl.core.files import shown
+from mediactl.core.settings import Destination, Settings
+from mediactl.jobs.journal import Journal
+from mediactl.jobs.owners import dead_locks
+from mediactl.jobs.states import Patience
+from mediactl.model.events import Event, JournalDamaged, JournalRebuilt, RunStarted, RunStopped, Summary
+from mediactl.pipeline import drain
+from mediactl.pipeline.dispatcher import Dispatcher
+from mediactl.pipeline.rebuild import adopt
+from mediactl.pipeline.recovery import sweep_work, take_over
+from mediactl.pool.contract import Stopped
+from mediactl.pool.network import Service
+from mediactl.pool.process import worker_environment
+from mediactl.pool.supervisor import Supervisor
+from mediactl.ui.tally import Tally
+
+EXECUTE = "mediactl.media.execute:execute"
+"""What workers call for each job."""
+UPLOAD = "mediactl.upload.service:service"
+"""What makes the service of the network lane."""
+
+Emit = Callable[[Event], None]
+
+
+def counted(emit: Emit) -> tuple[Tally, Emit]:
+    """Return a tally, and a function that counts an event there before it emits it."""
+    tally = Tally()
+
+    def report(event: Event) -> None:
+        tally.take(event)
+        emit(event)
+
+    return tally, report
+
+
+def run_pool(
+    settings: Settings,
+    journal: Journal,
+    dispatcher: Dispatcher,
+    report: Emit,
+    started: RunStarted,
+    *,
+    workers: int,
+    network: Service | None,
+    sum_up: Callable[[Stopped], Summary],
+    begin: Callable[[], None] = lambda: None,
+) -> Summary:
+    """Run jobs until none is left that this run can do, then end the run in the journal; return its summary.
+
+    ``begin`` is called once the run has been reported.
+    """
+    with worker_log(settings.state, journal.run) as log:
+        pool = Supervisor(
+            EXECUTE, dispatcher, workers=workers, token=journal.run,
+            environment=worker_environment(settings.environment), log=log,
+            grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
+            memory=settings.memory, network=network, drain=drain.watch(settings.drain_file, settings.drain_url),
+        )  # fmt: skip
+        report(started)
+        begin()
+        try:
+            stopped = pool.run()
+        except MachineBlocked as error:  # the journal's own disk: what runs was given up, the next run takes it over
+            stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
+        summary = sum_up(stopped)
+        if stopped is not Stopped.COMPLETE and summary.exit_code in (ExitCode.STOPPED_EARLY, ExitCode.OURS):
+            report(RunStopped(reason=pool.blocked_by or stopped.value))
+        try:
+            journal.end(summary.exit_code)
+        except MachineBlocked:
+            pass  # reported already; a run without an end is looked at by the next one
+    return summary
+
+
+def uploading(to: Destination | None) -> Service | None:
+    """Return how the network lane's process is started, if there is one."""
+    if to is None:
+        return None
+    return network_service(to.concurrency, to.memory, to.bandwidth)
+
+
+def network_service(concurrency: int, memory: int, bandwidth: float | None) -> Service:
+    """Return a process with so many requests at once, bytes of bodies, and bytes a second."""
+    tuning = {"concurrency": concurrency, "budget": memory, "bandwidth": bandwidth}
+    return Service(UPLOAD, msgspec.json.encode({"tuning": tuning}).decode())
+
+
+@contextmanager
+def open_journal(settings: Settings, report: Emit) -> Iterator[Journal]:
+    """Open the journal; it is rebuilt from OUT where it was lost, and the jobs of dead runs are pending again."""
+    adopted = 0
+
+    def rebuild(journal: Journal) -> None:
+        nonlocal adopted
+        adopted = adopt(journal, settings.out)
+
+    with Journal.open(
+        settings.state,
+        clock=time.time,
+        random=random.random,
+        version=__version__,
+        rebuild=rebuild,
+        patience=Patience(failures=settings.attempts, base=settings.retry_delay, cap=max(60.0, settings.retry_delay)),
+    ) as journal:
+        if journal.set_aside:
+            report(JournalDamaged(set_aside=shown(journal.set_aside), adopted=adopted))
+        elif adopted:
+            report(JournalRebuilt(adopted=adopted))
+        take_over(journal, settings.out)
+        dead_locks(settings.state)
+        if not journal.fresh:  # what a lost journal knew of, its successor has yet to find
+            sweep_work(journal)
+        yield journal
+
+
+@contextmanager
+def worker_log(state: str, run: str) -> Iterator[int]:
+    """Open a file for whatever workers and native libraries print; removed if that was nothing."""
+    folder = os.path.join(state, "logs")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    path = os.path.join(folder, f"{run}.log")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        yield fd
+    finally:
+        if not os.fstat(fd).st_size:
+            os.unlink(path)
+        os.close(fd)
