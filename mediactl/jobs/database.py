@@ -49,7 +49,7 @@ MIGRATIONS: dict[int, str] = {
     ALTER TABLE jobs ADD COLUMN cut TEXT NOT NULL DEFAULT '';
     ALTER TABLE jobs ADD COLUMN destination TEXT NOT NULL DEFAULT '';
     -- Tasks have another form now. What is not done loses its payload, so that nothing reads it: it is cancelled, now
-    -- or, when its run is found dead, by "reclaim", and planned again when its source is next met.
+    -- or, when its run is found dead, by "reclaim", and replanned when its source is next scanned.
     UPDATE jobs SET payload = x'' WHERE kind IN ('probe', 'image', 'video', 'audio', 'piece');
     UPDATE jobs SET state = 'cancelled', run_after = NULL, reason = 'was planned by an older mediactl'
     WHERE payload = x'' AND state = 'ready';
@@ -143,7 +143,7 @@ def _prepare(connection: apsw.Connection, path: str, check: bool) -> None:
         raise Damaged(f"journal {shown(path)} is damaged: it is not a mediactl journal")
     if found > VERSION:
         raise TooNew(
-            f"journal {shown(path)} was written by a newer mediactl (schema {found}, this one knows {VERSION}):"
+            f"journal {shown(path)} was written by a newer mediactl (schema {found}, this one supports {VERSION}):"
             " upgrade mediactl, or use another --state"
         )
     if check or os.stat(path).st_size <= SMALL:

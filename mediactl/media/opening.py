@@ -42,7 +42,7 @@ def open_source(source: Source) -> int:
 def check_unchanged(fd: int, source: Source) -> None:
     """Raise SourceChanged when the open file is no longer the one that was planned."""
     if fingerprint(os.fstat(fd)) != source.fingerprint:
-        raise SourceChanged(f"{shown(source.path)} changed while it was worked on")
+        raise SourceChanged(f"{shown(source.path)} changed during processing")
 
 
 def require_readable(source: Source, *, whole: bool) -> None:

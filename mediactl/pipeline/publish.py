@@ -57,7 +57,7 @@ class Publisher:
         key = self._key(row, os.fsdecode(document.NAME))
         if journal.uploads.claim_key(key, row.source.place) is not None:
             journal.sources.upload_state(source, "conflict", self.destination)
-            reason = f"its outputs would take the place of another source's at {key}; rename one"
+            reason = f"its outputs would overwrite those of another source at {key}; rename one"
             return ScanTrouble(path=shown(row.source.path), reason=reason)
         jobs = []
         folder = os.path.join(self._out, row.source.place)

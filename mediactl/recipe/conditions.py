@@ -188,7 +188,7 @@ def _check_formats(*sides: ast.expr) -> None:
 
 def _unknown(name: str, names: dict[str, Known], table: str) -> str:
     if name in NAMES:
-        why = f"{name!r} is not told of what {table} is made from"
+        why = f"{name!r} is not available for {table}"
     else:
         why = "; ".join(filter(None, (f"unknown name {name!r}", did_you_mean(name, names))))
     return f"{why}; there are: " + ", ".join(f"{each} ({known.meaning})" for each, known in names.items())

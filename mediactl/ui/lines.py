@@ -112,7 +112,7 @@ def detail(event: Event) -> str | None:
 
 NO_MEDIA = "no images, videos or audio found"
 NO_UPLOADS = "no pending uploads"
-OURS = "an internal error is no fault of the file: see `mediactl doctor`, report it, and run again once it is fixed"
+OURS = "internal errors are not caused by the file: run `mediactl doctor`, report them, and run again after a fix"
 
 
 def ending(summary: Summary, nothing: str = NO_MEDIA) -> str:

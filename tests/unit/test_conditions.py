@@ -63,9 +63,9 @@ def test_a_condition_is_true_or_false_of_a_source(condition: str, table: str, in
     [
         ("widht > 3", "image", ["unknown name 'widht'", "did you mean 'width'?", "width (width in pixels"]),
         ("true", "image", ["unknown name 'true'"]),
-        ("duration > 3", "image", ["'duration' is not told", "image", "width (width in pixels"]),
-        ("width > 3", "audio", ["'width' is not told", "duration (seconds)"]),
-        ("alpha", "video", ["'alpha' is not told"]),
+        ("duration > 3", "image", ["'duration' is not available", "image", "width (width in pixels"]),
+        ("width > 3", "audio", ["'width' is not available", "duration (seconds)"]),
+        ("alpha", "video", ["'alpha' is not available"]),
         ("width", "image", ["is a number, not true or false"]),
         ("width > '3'", "image", ["is a text", "takes a number"]),
         ("format > 3", "image", ["'format' is a text"]),

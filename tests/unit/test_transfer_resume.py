@@ -244,7 +244,7 @@ def test_a_source_that_is_touched_or_linked_is_the_same(path: Path, store: Memor
 def test_a_source_unlike_what_was_planned_is_told(path: Path, store: MemoryStore, tmp_path: Path) -> None:
     task = task_of(path)
     path.unlink()
-    with pytest.raises(SourceChanged, match="gone"):
+    with pytest.raises(SourceChanged, match="does not exist any more"):
         run(task, store, Journal())
     noise(path, LARGE, 1)
     with pytest.raises(SourceChanged):

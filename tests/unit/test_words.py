@@ -36,6 +36,8 @@ NAMES = re.compile(r"`[^`\n]*`|\"[\w.]+\"|'[\w.]+'|--?\w[\w-]*")
 """What is quoted is a name (a recipe key, a JSON field, a flag), not prose."""
 PROSE = ("", "sh", "toml", "ini")
 """Languages of code blocks whose comments and strings are ours; JSON and HTML have names of fields and elements."""
+REPORTING = ("commands", "admin", "core", "jobs", "pipeline", "pool", "sources", "ui", "upload")
+"""Packages whose texts are read by users."""
 WIDTH = 80
 
 
@@ -97,12 +99,11 @@ def test_help_uses_the_words_of_the_field(name: str, command: click.Command) -> 
     "module",
     [
         ROOT / "mediactl" / "cli.py",
-        *sorted((ROOT / "mediactl").glob("commands/*.py")),
-        *sorted((ROOT / "mediactl").glob("admin/*.py")),
+        *(module for package in REPORTING for module in sorted((ROOT / "mediactl" / package).rglob("*.py"))),
     ],
     ids=lambda module: str(module.relative_to(ROOT)),
 )
-def test_messages_of_commands_use_the_words_of_the_field(module: Path) -> None:
+def test_messages_use_the_words_of_the_field(module: Path) -> None:
     assert [each for text in messages(module) for each in found(text)] == []
 
 

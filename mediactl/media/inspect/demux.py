@@ -54,5 +54,5 @@ def packets(container: InputContainer, *streams: Any) -> Iterator[Any]:
 def _unopenable(fd: int) -> str:
     kinds = {kind for kind, _, _ in top_level_boxes(fd)}
     if b"moov" not in kinds and kinds & {b"mdat", b"ftyp"}:
-        return "the index (moov) is missing: the recording was cut off"
+        return "the index (moov) is missing: the file is truncated"
     return "not a supported video or audio file, or damaged at its beginning"

@@ -287,9 +287,9 @@ def _check(stamps: list[list[int]], cut: Cut | None, piece: Piece | None) -> Non
         for made in stamps:
             if made != wanted:
                 raise PieceNotExact(
-                    f"piece {piece.number} of the film came out with {len(made)} of {len(wanted)} frames"
+                    f"piece {piece.number} of the video came out with {len(made)} of {len(wanted)} frames"
                     if len(made) != len(wanted)
-                    else f"piece {piece.number} of the film came out with frames at other times"
+                    else f"piece {piece.number} of the video has frames at other times"
                 )
     elif len(set(map(len, stamps))) > 1:
         counts = ", ".join(str(len(made)) for made in stamps)
