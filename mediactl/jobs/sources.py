@@ -13,7 +13,7 @@ import msgspec
 
 from mediactl.assets import document
 from mediactl.jobs import database
-from mediactl.model.assets import Artefact, OutputFile, Reuse
+from mediactl.model.assets import Artefact, OutputFile, PriorArtefact, Reuse
 from mediactl.model.jobs import JobResult
 from mediactl.model.media import Fingerprint, Kind, MediaInfo, Source
 
@@ -22,18 +22,6 @@ Outputs = tuple[tuple[bytes, int, int], ...]
 
 
 _SOURCE = operator.itemgetter(0, 1, 2, 3, 4, 5)
-
-
-class PriorArtefact(NamedTuple):
-    """An artefact that a source has, as far as another recipe is judged by it."""
-
-    name: str
-    role: str
-    key: str
-    bytes: int
-    width: int | None
-    height: int | None
-    duration: float | None
 
 
 class Outcome(NamedTuple):

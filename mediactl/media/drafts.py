@@ -1,4 +1,4 @@
-"""What the makers (image, video, audio) hand to ``make``: finished, verified files under temporary names."""
+"""What ``make`` asks the makers of outputs for, and what they return: verified files under temporary names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from mediactl.model.assets import Target
+from mediactl.model.assets import Operation, Target
+from mediactl.model.jobs import MakeTask
 
 Report = Callable[[float], None]
 """Called with the fraction done (0 to 1) now and then; each call is a sign of life."""
@@ -16,10 +17,24 @@ Present = Callable[[str], bytes | None]
 """Artefact name -> absolute path of it where it is there already; None where it is to be made."""
 
 
+class Request(msgspec.Struct, frozen=True):
+    """Missing targets of one asset that share a maker."""
+
+    fd: int
+    """The open source."""
+    task: MakeTask
+    """All that is known about it; ``task.targets`` are all targets of the asset."""
+    targets: tuple[Target[Operation], ...]
+    """Those to be made."""
+    temporary: Temporary
+    present: Present
+    report: Report
+
+
 class Draft(msgspec.Struct, frozen=True):
     """One verified file under its temporary name; not yet forced to disk."""
 
-    target: Target
+    target: Target[Operation]
     file: bytes
     media_type: str
     width: int | None = None

@@ -9,6 +9,7 @@ from mediactl.media import opening
 from mediactl.media.drafts import Report
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import JobResult, MakeTask, PieceTask, ProbeTask
+from mediactl.outputs import registry
 
 
 def execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> JobResult:
@@ -23,7 +24,7 @@ def execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, r
 
         return probe(msgspec.json.decode(payload, type=ProbeTask))
     wanted: type[PieceTask | MakeTask] = PieceTask if kind == "piece" else MakeTask
-    task = msgspec.json.decode(payload, type=wanted)
+    task = msgspec.json.decode(payload, type=wanted, dec_hook=registry.decode)
     try:
         if isinstance(task, PieceTask):
             from mediactl.media.video.pieces import execute as piece

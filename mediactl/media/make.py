@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 
 import msgspec
 
@@ -17,11 +20,13 @@ from mediactl.assets import document
 from mediactl.core import files
 from mediactl.core.errors import JobFailed
 from mediactl.core.files import shown
-from mediactl.media.drafts import Draft, Drafts, Report
+from mediactl.media.drafts import Draft, Drafts, Report, Request
 from mediactl.media.opening import check_unchanged, open_source
-from mediactl.model.assets import Artefact, OutputFile, Reuse, Target
+from mediactl.model.assets import Artefact, Operation, OutputFile, Reuse, Target, made_by
 from mediactl.model.jobs import JobResult, MakeTask
 from mediactl.model.media import Kind
+from mediactl.outputs.base import IMAGE_MAKER
+from mediactl.outputs.poster import PosterParams
 
 
 def make(task: MakeTask, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> JobResult:
@@ -79,36 +84,61 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
 def _render(
     fd: int,
     task: MakeTask,
-    targets: tuple[Target, ...],
+    targets: tuple[Target[Operation], ...],
     folder: _Folder,
     there: dict[str, OutputFile],
     report: Report,
 ) -> Drafts:
-    # Imported here: a worker that only ever does images never loads what films need.
+    """Have the missing targets made, those with the same maker in one call: an image is decoded once for all sizes, a
+    video once for all renditions.
+
+    Makers without a missing target are called as well, for every run says what the asset as a whole lost.
+    """
+    makers: dict[str, list[Target[Operation]]] = {target.params.maker: [] for target in task.targets}
     if task.source.kind is Kind.IMAGE:
-        from mediactl.media.image import render as image
-
-        return image.render(fd, task, targets, folder.temporary, report)
-    if not targets:
+        makers.setdefault(IMAGE_MAKER, [])  # what the image looks like comes from there, too
+    elif not targets:
         return Drafts(())
-    if task.source.kind is Kind.VIDEO:
-        from mediactl.media.video import render as video
-
-        return video.render(
-            fd, task, targets, folder.temporary, lambda name: folder.current(name) if name in there else None, report
+    for target in targets:
+        makers[target.params.maker].append(target)
+    work = {maker: sum(each.params.expected_seconds(task.info) for each in makers[maker]) for maker in makers}
+    made, done = Drafts(()), 0.0
+    for maker, group in makers.items():
+        share = work[maker] / (sum(work.values()) or 1.0)
+        request = Request(
+            fd,
+            task,
+            tuple(group),
+            folder.temporary,
+            present=lambda name: folder.current(name) if name in there else None,
+            report=partial(_part, report, done, share),
         )
-    from mediactl.media.audio import render
+        drafts = _maker(maker)(request)
+        made = Drafts(
+            (*made.files, *drafts.files), made.placeholder or drafts.placeholder, (*made.warnings, *drafts.warnings)
+        )
+        done += share
+    return made
 
-    return render.render(fd, task, targets, folder.temporary, report)
+
+def _maker(name: str) -> Callable[[Request], Drafts]:
+    """Return the function "module:function", loaded now: a worker that only ever makes images never loads PyAV."""
+    module, _, function = name.partition(":")
+    found: Callable[[Request], Drafts] = getattr(import_module(module), function)
+    return found
+
+
+def _part(report: Report, done: float, share: float, fraction: float) -> None:
+    report(done + share * fraction)
 
 
 def _look_of_poster(there: dict[str, OutputFile], task: MakeTask, folder: _Folder) -> str:
-    """What a film looks like by the poster that was there already; "" when it has none."""
-    posters = (target for target in task.targets if target.role == "poster" and target.name in there)
-    for poster in posters:
-        from mediactl.media.image import render as image
+    """What a video looks like by the poster that was there already; "" when it has none."""
+    for poster in made_by(task.targets, PosterParams):
+        if poster.name in there:
+            from mediactl.media.image import render as image
 
-        return image.placeholder_at(folder.current(poster.name), str(poster.params["format"]))
+            return image.placeholder_at(folder.current(poster.name), poster.params.format)
     return ""
 
 
@@ -146,7 +176,7 @@ def _check_kept(task: MakeTask, folder: _Folder) -> dict[str, OutputFile]:
     return there
 
 
-def _link(target: Target, there: dict[str, OutputFile], reuse: tuple[Reuse, ...], folder: _Folder) -> None:
+def _link(target: Target[Operation], there: dict[str, OutputFile], reuse: tuple[Reuse, ...], folder: _Folder) -> None:
     """Put the target there as a link of a file with the same key: of this asset, or of a twin, hashed first."""
     for file in there.values():
         if file.artefact.key == target.key:
@@ -165,7 +195,7 @@ def _artefact(draft: Draft) -> Artefact:
     return Artefact(
         name=draft.target.name,
         role=draft.target.role,
-        media_type=_media_type(draft),
+        media_type=draft.media_type,
         bytes=os.stat(draft.file).st_size,
         sha256=files.digest_file(draft.file),
         key=draft.target.key,
@@ -173,15 +203,6 @@ def _artefact(draft: Draft) -> Artefact:
         height=draft.height,
         duration=None if draft.duration is None else round(draft.duration, 3),
     )
-
-
-def _media_type(draft: Draft) -> str:
-    """With the codecs of a film (RFC 6381): a browser that knows MP4 may know one of them and not another."""
-    if draft.target.operation != "video":
-        return draft.media_type
-    from mediactl.media.mp4 import fragments
-
-    return f'{draft.media_type}; codecs="{",".join(fragments.codecs(draft.file))}"'
 
 
 class _Folder:
@@ -219,7 +240,7 @@ class _Folder:
         self._unsynced.setdefault(inode, temporary)
         return OutputFile(artefact, mtime_ns, inode)
 
-    def stage_link(self, existing: bytes, artefact: Artefact, target: Target) -> OutputFile:
+    def stage_link(self, existing: bytes, artefact: Artefact, target: Target[Operation]) -> OutputFile:
         """The same for a second name of a file that is whole; a copy where links cannot be."""
         temporary = self.temporary(target.name)
         files.remove_if_there(temporary)

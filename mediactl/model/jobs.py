@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import msgspec
 
-from mediactl.model.assets import OutputFile, Target
+from mediactl.model.assets import Operation, OutputFile, Target
 from mediactl.model.media import Limits, MediaInfo, Source
 
 
@@ -97,7 +97,7 @@ class MakeTask(msgspec.Struct, frozen=True):
     source: Source
     digest: str
     info: MediaInfo
-    targets: tuple[Target, ...]
+    targets: tuple[Target[Operation], ...]
     """Every artefact of the asset, in asset.json's order."""
     keep: tuple[OutputFile, ...]
     """Those believed to be there: trusted when their stat agrees, hashed when not, made again when they differ."""
@@ -129,7 +129,7 @@ class PieceTask(msgspec.Struct, frozen=True):
     source: Source
     digest: str
     info: MediaInfo
-    targets: tuple[Target, ...]
+    targets: tuple[Target[Operation], ...]
     """Those of the asset that are missing and made of encoded tracks."""
     limits: Limits
     work: bytes

@@ -19,7 +19,7 @@ from mediactl.jobs.journal import Journal
 from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.model.events import Event, OutputChange, Plan, Reason, ScanTrouble, SourcePlanned, UploadEstimate
 from mediactl.model.media import Kind
-from mediactl.pipeline.impact import Change, Effect, Measured, label
+from mediactl.pipeline.impact import Change, Effect, Measured
 from mediactl.pipeline.intake import Intake
 from mediactl.pipeline.planner import MAX_THREADS, Planner
 from mediactl.pipeline.publish import Publisher
@@ -212,11 +212,7 @@ def told(effect: Effect, workers: int) -> Iterator[str]:
 
 def outputs_of(chosen: Recipe, kind: Kind) -> list[str]:
     """What a source of a kind gets that was not read yet: "image w320.webp", with the condition if there is one."""
-    return [
-        label(output) + (" and its tracks" if hasattr(output, "heights") else "")
-        + (f" (when {output.when})" if output.when else "")
-        for output in chosen.outputs(kind)
-    ]  # fmt: skip
+    return [output.summary + (f" (when {output.when})" if output.when else "") for output in chosen.outputs(kind)]
 
 
 def _uploads(journal: Journal, destination: str, effect: Effect) -> tuple[int, int]:

@@ -9,8 +9,10 @@ from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.prediction import Predictor
 from mediactl.jobs.sources import SourceRow
+from mediactl.model.assets import made_by
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import Kind, Source
+from mediactl.outputs.encoding import EncodedParams
 from mediactl.planning import jobs
 from mediactl.planning.cost import seconds_of
 from mediactl.planning.keys import Versions, targets
@@ -19,10 +21,6 @@ from mediactl.recipe.loader import Recipe
 
 MAX_THREADS = 4
 """Cores that one transcode gets: beyond it x264 at 720p gains little, and several films side by side gain more."""
-
-
-SOFTWARE = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
-"""What each codec needs ffmpeg to have, whatever hardware there is: what does not work is done by it."""
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -63,7 +61,7 @@ class Planner:
         """A recipe that this run, or another one on the same journal, has put there."""
         if digest not in self._by_digest:
             content = self._journal.sources.recipe(digest)
-            self._by_digest[digest] = self._default if content is None else msgspec.json.decode(content, type=Recipe)
+            self._by_digest[digest] = self._default if content is None else recipes.decode(content)
         return self._by_digest[digest]
 
     def keep(self, recipe: Recipe) -> str:
@@ -89,12 +87,9 @@ class Planner:
         self._checked.add(asked)
         from mediactl.media.ffmpeg import binary  # loads ffmpeg-python: only runs that meet films or sound pay for it
 
-        audio = {"m4a": "aac", "opus": "libopus"}
-        needed = {audio[output.format] for output in recipe.audio}
-        if kind is Kind.VIDEO:
-            needed |= {SOFTWARE[output.codec] for output in (*recipe.video, *recipe.hls)}
-            needed |= {"aac"} if recipe.video or recipe.hls else set()
-            needed |= {"png"} if recipe.poster or recipe.storyboard or recipe.preview else set()
+        kinds = (Kind.VIDEO, Kind.AUDIO) if kind is Kind.VIDEO else (kind,)  # a container may hold sound alone
+        outputs = (output for each in kinds for output in recipe.outputs(each))
+        needed = {name for output in outputs for name in output.ffmpeg_encoders()}
         if needed:
             binary.check(needed, binary.find(self._settings.environment.get(binary.VARIABLE)))
 
@@ -112,7 +107,7 @@ class Planner:
         if not wanted:
             return None
         kept = self._journal.sources.artefacts(row.id)
-        cut = any(target.params.get("piece") for target in wanted)
+        cut = any(target.params.piece for target in made_by(wanted, EncodedParams))
         task = jobs.make_task(
             jobs.Subject(row.source, row.digest, row.info, row.placeholder, kept), recipe, wanted,
             out=self._settings.out, threads=min(MAX_THREADS, self._settings.jobs),

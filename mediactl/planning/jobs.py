@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import msgspec
 
 from mediactl.assets.document import Appearance
-from mediactl.model.assets import OutputFile, Target
+from mediactl.model.assets import Operation, OutputFile, Target, made_by
 from mediactl.model.jobs import JOIN, MakeTask, NewJob, PieceTask, Priority, ProbeTask
 from mediactl.model.media import Fingerprint, Kind, Limits, MediaInfo, Source
-from mediactl.outputs.tables import RunLimits
-from mediactl.planning.keys import ENCODERS, OPERATION_VERSIONS, OPERATIONS, Versions, effective_kind, is_long
-from mediactl.recipe.loader import Recipe
+from mediactl.outputs import registry
+from mediactl.outputs.base import Params
+from mediactl.outputs.cutting import is_long
+from mediactl.outputs.encoding import EncodedParams
+from mediactl.outputs.hls import SoundParams
+from mediactl.outputs.video import VideoParams
+from mediactl.planning.keys import Versions, effective_kind
+from mediactl.recipe.loader import Recipe, RunLimits
 
 STALL_LIMIT = 180.0
 """Seconds that a film may be worked on without its media time advancing; seen at most 20 s on two loaded cores."""
@@ -40,19 +46,26 @@ def plan_digest(recipe: Recipe, kind: Kind, versions: Versions) -> str:
 
     Two digests, "recipe:encoders", so that a difference can be explained.
     """
-    outputs = [recipe.outputs(each) for each in ((Kind.VIDEO, Kind.AUDIO) if kind is Kind.VIDEO else (kind,))]
-    moving = kind is not Kind.IMAGE or bool(recipe.animation)
-    operations = sorted(each for each in OPERATIONS[kind] if each != "animation" or moving)
-    encoders = {name for operation in operations for name in ENCODERS[operation]} & set(versions)
+    kinds = (Kind.VIDEO, Kind.AUDIO) if kind is Kind.VIDEO else (kind,)
+    outputs = [recipe.outputs(each) for each in kinds]
+    operations = {each.operation(): each for each in _operations(recipe, kinds)}
+    encoders = {name for operation in operations.values() for name in operation.encoders} & set(versions)
     return ":".join(
         (
             _digest(recipe.name, outputs, recipe.limits, recipe.placeholder, recipe.metadata, recipe.cutting)[:16],
             _digest(
-                [(each, OPERATION_VERSIONS[each]) for each in operations],
+                [(name, operations[name].version) for name in sorted(operations)],
                 [(name, versions[name]) for name in sorted(encoders)],
             )[:16],
         )
     )
+
+
+def _operations(recipe: Recipe, kinds: tuple[Kind, ...]) -> Iterator[type[Params]]:
+    """Yield the operations that the plan of a source of these kinds depends on."""
+    for output in (output for kind in kinds for output in registry.made_of(kind)):
+        if output.in_every_plan or recipe.table(output):
+            yield from output.operations
 
 
 def probe_job(
@@ -87,7 +100,13 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 def make_task(
-    subject: Subject, recipe: Recipe, targets: tuple[Target, ...], *, out: bytes, threads: int, work: bytes = b""
+    subject: Subject,
+    recipe: Recipe,
+    targets: tuple[Target[Operation], ...],
+    *,
+    out: bytes,
+    threads: int,
+    work: bytes = b"",
 ) -> MakeTask:
     """Return all that a worker needs to complete an asset of these targets; see ``MakeTask``."""
     kind = effective_kind(subject.source.kind, subject.info)
@@ -141,15 +160,17 @@ def joining(job: NewJob) -> NewJob:
     return msgspec.structs.replace(job, special=JOIN, format="", size=max(1, job.size // JOINING))
 
 
-def piece_jobs(make: NewJob, task: MakeTask, missing: tuple[Target, ...], threads: int) -> tuple[NewJob, ...]:
+def piece_jobs(
+    make: NewJob, task: MakeTask, missing: tuple[Target[Operation], ...], threads: int
+) -> tuple[NewJob, ...]:
     """Return the jobs that go before a make job, for those of its targets that are ``missing``; none for what is not
     cut.
 
     All of the sound first, then the pieces of the video in their order.
     """
-    encoded = tuple(target for target in missing if target.operation in ("video", "stream", "sound"))
-    frames = max((int(target.params.get("piece", 0)) for target in encoded), default=0)
-    heard = any(target.operation == "sound" or target.params.get("sound") for target in encoded)
+    encoded = made_by(missing, EncodedParams, SoundParams)
+    frames = max((target.params.piece for target in made_by(encoded, EncodedParams)), default=0)
+    heard = bool(made_by(encoded, SoundParams)) or any(each.params.sound for each in made_by(encoded, VideoParams))
     video = task.info.video
     if not frames or video is None or not video.frames:
         return ()

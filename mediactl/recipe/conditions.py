@@ -8,11 +8,12 @@ source, at a cost that its length bounds.
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediactl.core.suggestions import did_you_mean
-from mediactl.model.media import MediaInfo
+from mediactl.model.media import Kind, MediaInfo
 
 if TYPE_CHECKING:
     from simpleeval import SimpleEval
@@ -24,33 +25,31 @@ MOST_LEVELS = 30
 MOST_NUMBER = 1e15
 """The largest number that may stand in one: a million times the pixels of any picture."""
 NUMBER, TEXT, TRUTH = "a number", "a text", "true or false"
-PICTURES = frozenset({"image", "animation"})
-VIDEOS = frozenset({"video", "hls", "poster", "storyboard", "preview", "subtitles"})
-SOUNDS = frozenset({"audio", "waveform"})
+_IMAGES, _VIDEOS, _AUDIO = frozenset({Kind.IMAGE}), frozenset({Kind.VIDEO}), frozenset({Kind.AUDIO})
 
 
 class Known(NamedTuple):
-    """A name that conditions may use: its type, its meaning, and the tables of a recipe in which it makes sense."""
+    """A name that conditions may use: its type, its meaning, and the kinds of sources that it is known of."""
 
     type: str
     meaning: str
-    tables: frozenset[str]
+    kinds: frozenset[Kind]
 
 
 NAMES = {
-    "width": Known(NUMBER, "width in pixels, as displayed", PICTURES | VIDEOS),
-    "height": Known(NUMBER, "height in pixels, as displayed", PICTURES | VIDEOS),
-    "pixels": Known(NUMBER, "width x height", PICTURES | VIDEOS),
-    "frames": Known(NUMBER, "number of frames; 1 for a still, 0 if unknown", PICTURES | VIDEOS),
-    "duration": Known(NUMBER, "seconds", VIDEOS | SOUNDS),
-    "fps": Known(NUMBER, "frames per second; 0 if unknown", VIDEOS),
-    "channels": Known(NUMBER, "channels of the audio stream with the most; 0 without audio", VIDEOS | SOUNDS),
-    "alpha": Known(TRUTH, "has transparency", PICTURES),
-    "animated": Known(TRUTH, "is animated", PICTURES),
-    "hdr": Known(TRUTH, "is HDR10 or HLG", VIDEOS),
-    "sound": Known(TRUTH, "has an audio stream", VIDEOS),
-    "subtitles": Known(TRUTH, "has text subtitles", VIDEOS),
-    "format": Known(TEXT, 'format of the source: "jpeg", "png", "mp4" ...', PICTURES | VIDEOS | SOUNDS),
+    "width": Known(NUMBER, "width in pixels, as displayed", _IMAGES | _VIDEOS),
+    "height": Known(NUMBER, "height in pixels, as displayed", _IMAGES | _VIDEOS),
+    "pixels": Known(NUMBER, "width x height", _IMAGES | _VIDEOS),
+    "frames": Known(NUMBER, "number of frames; 1 for a still, 0 if unknown", _IMAGES | _VIDEOS),
+    "duration": Known(NUMBER, "seconds", _VIDEOS | _AUDIO),
+    "fps": Known(NUMBER, "frames per second; 0 if unknown", _VIDEOS),
+    "channels": Known(NUMBER, "channels of the audio stream with the most; 0 without audio", _VIDEOS | _AUDIO),
+    "alpha": Known(TRUTH, "has transparency", _IMAGES),
+    "animated": Known(TRUTH, "is animated", _IMAGES),
+    "hdr": Known(TRUTH, "is HDR10 or HLG", _VIDEOS),
+    "sound": Known(TRUTH, "has an audio stream", _VIDEOS),
+    "subtitles": Known(TRUTH, "has text subtitles", _VIDEOS),
+    "format": Known(TEXT, 'format of the source: "jpeg", "png", "mp4" ...', _IMAGES | _VIDEOS | _AUDIO),
 }  # fmt: skip
 """What a condition may ask for."""
 
@@ -86,15 +85,22 @@ def holds(condition: str, info: MediaInfo) -> bool:
         return False
 
 
-def check(condition: str, table: str) -> str:
-    """What is wrong with a condition of an output in this table of a recipe, in words; "" when nothing is."""
+def check(condition: str, table: str, kinds: Iterable[Kind]) -> str:
+    """What is wrong with a condition of an output in this table of a recipe, in words; "" when nothing is.
+
+    ``kinds`` are those of the sources that it is made from."""
     if not condition:
         return ""
     try:
-        found = _type(_parsed(condition), {name: each for name, each in NAMES.items() if table in each.tables}, table)
+        found = _type(_parsed(condition), known_of(kinds), table)
     except Wrong as error:
         return str(error)
     return "" if found is TRUTH else f"is {found}, not true or false; compare it with something, as in width > 2000"
+
+
+def known_of(kinds: Iterable[Kind]) -> dict[str, Known]:
+    """The names that are known of sources of all these kinds."""
+    return {name: known for name, known in NAMES.items() if known.kinds.issuperset(kinds)}
 
 
 @cache

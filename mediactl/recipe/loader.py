@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
+from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
 
@@ -14,64 +15,11 @@ from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.core.suggestions import did_you_mean
 from mediactl.model.media import Kind, Limits
-from mediactl.outputs.tables import (
-    AnimationOutput,
-    AudioOutput,
-    Cutting,
-    Encoding,
-    HlsOutput,
-    ImageOutput,
-    Name,
-    PosterOutput,
-    PreviewOutput,
-    RunLimits,
-    StoryboardOutput,
-    SubtitlesOutput,
-    VideoOutput,
-    WaveformOutput,
-)
+from mediactl.outputs import registry
+from mediactl.outputs.base import Name, Output
+from mediactl.outputs.cutting import Cutting
 from mediactl.recipe import collisions, conditions, inheritance, messages
 from mediactl.recipe.inheritance import Draft
-
-AnyOutput = (
-    ImageOutput
-    | AnimationOutput
-    | VideoOutput
-    | HlsOutput
-    | PosterOutput
-    | StoryboardOutput
-    | PreviewOutput
-    | SubtitlesOutput
-    | AudioOutput
-    | WaveformOutput
-)
-
-OUTPUTS: dict[str, type[AnyOutput]] = {
-    "image": ImageOutput,
-    "animation": AnimationOutput,
-    "video": VideoOutput,
-    "hls": HlsOutput,
-    "poster": PosterOutput,
-    "storyboard": StoryboardOutput,
-    "preview": PreviewOutput,
-    "subtitles": SubtitlesOutput,
-    "audio": AudioOutput,
-    "waveform": WaveformOutput,
-}
-"""Table -> what it holds one of, or several."""
-TABLES: dict[str, type[msgspec.Struct]] = {**OUTPUTS, "cutting": Cutting, "limits": Limits, "run": RunLimits}
-OF_KIND = {
-    Kind.IMAGE: ("image", "animation"),
-    Kind.VIDEO: ("video", "hls", "poster", "storyboard", "preview", "subtitles"),
-    Kind.AUDIO: ("audio", "waveform"),
-}
-"""Kind of source -> tables of what is made of it, in the order of asset.json."""
-DEFAULT_FORMATS = {
-    table: field.default
-    for table, output in OUTPUTS.items()
-    for field in msgspec.structs.fields(output)
-    if field.name == "format"
-}
 
 Tag = Literal[
     "camera", "lens", "taken", "exposure", "aperture", "iso", "focal_length", "artist", "copyright", "title",
@@ -84,9 +32,22 @@ DEFAULT_METADATA: tuple[Tag, ...] = (
 """Tags that asset.json has unless the recipe says otherwise: all but the place."""
 
 
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to derive. A kind without outputs is left alone (its sources count as ignored)."""
+OutputT = TypeVar("OutputT", bound=Output)
 
+
+class RunLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits of one job of this recipe, instead of those learned from history. Not part of an artefact's key: changing
+    them rebuilds nothing."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Wall time of a job, in seconds."""
+    stall_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Time without progress after which a video job is stopped, in seconds."""
+    memory_mib: Annotated[int, msgspec.Meta(ge=64)] | None = None
+    """Memory of a worker and its child processes, in MiB."""
+
+
+class _Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     """Name of the recipe, as in asset.json."""
     description: str = ""
@@ -95,26 +56,14 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a page can show until an image has loaded: a thumbhash in asset.json, or none."""
     metadata: tuple[Tag, ...] = DEFAULT_METADATA
     """Tags to write to asset.json. "place", the GPS position, is written only if it is listed."""
-    image: tuple[ImageOutput, ...] = ()
-    """Variants of images."""
-    animation: tuple[AnimationOutput, ...] = ()
-    """Videos of animated images."""
-    video: tuple[VideoOutput, ...] = ()
-    """Videos as one file."""
-    hls: tuple[HlsOutput, ...] = ()
-    """Videos for streaming."""
-    poster: tuple[PosterOutput, ...] = ()
-    """Posters of videos."""
-    storyboard: tuple[StoryboardOutput, ...] = ()
-    """Thumbnail sheets of videos, for a player's seek bar."""
-    preview: tuple[PreviewOutput, ...] = ()
-    """Short animations of videos."""
-    subtitles: tuple[SubtitlesOutput, ...] = ()
-    """Subtitles of videos."""
-    audio: tuple[AudioOutput, ...] = ()
-    """Audio files."""
-    waveform: tuple[WaveformOutput, ...] = ()
-    """Waveforms of audio files."""
+
+
+class Recipe(_Head, frozen=True, kw_only=True):
+    """What to derive. A kind without outputs is left alone (its sources count as ignored).
+
+    Recipes are values of a subclass that has a field for each table of outputs (``with_tables``), a tuple of them.
+    """
+
     cutting: Cutting = Cutting()
     """How long videos are split."""
     limits: Limits = Limits()
@@ -122,22 +71,73 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run: RunLimits = RunLimits()
     """Limits of one job."""
 
-    def outputs(self, kind: Kind) -> tuple[AnyOutput, ...]:
-        """The outputs that a source of this kind gets."""
-        return tuple(output for table in OF_KIND[kind] for output in getattr(self, table))
+    def table(self, output: type[OutputT]) -> tuple[OutputT, ...]:
+        """Return the outputs of one table."""
+        found: tuple[OutputT, ...] | msgspec.UnsetType = getattr(self, output.table)
+        return () if found is msgspec.UNSET else found
+
+    def outputs(self, kind: Kind) -> tuple[Output, ...]:
+        """Return the outputs that a source of this kind gets, in the order of asset.json."""
+        return tuple(output for table in registry.made_of(kind) for output in self.table(table))
 
     def digest(self) -> str:
-        """Short digest of everything that the recipe says: equal digests, equal work."""
+        """Return a short digest of everything that the recipe says: equal digests, equal work."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
 
 
-class RecipeFile(Recipe, frozen=True, forbid_unknown_fields=True):
+class RecipeFile(Recipe, frozen=True, kw_only=True):
     """A recipe as it is written: on its own, or laid over another one."""
 
     extends: str = ""
     """Bundled recipe, or a file relative to this one's directory, that this recipe is merged over."""
     without: tuple[str, ...] = ()
     """What to remove from it: "hls" (a whole table), "video.v720" (an output), "audio.audio.opus" (one format)."""
+
+
+R = TypeVar("R", bound=Recipe)
+
+
+def with_tables(base: type[R]) -> type[R]:
+    """Return a subclass with a field for each table of outputs.
+
+    Tables that installed packages add are left out of what is encoded where a recipe has none of them: so its digest is
+    the same with and without the package.
+    """
+    return cast(type[R], _with_tables(base))
+
+
+@cache
+def _with_tables(base: type[Recipe]) -> type[msgspec.Struct]:
+    fields: list[tuple[str, Any, Any]] = [
+        (table, tuple[output, ...] | msgspec.UnsetType, msgspec.UNSET)  # type: ignore[valid-type]
+        if table in registry.added()
+        else (table, tuple[output, ...], ())  # type: ignore[valid-type]
+        for table, output in registry.tables().items()
+    ]
+    if taken := {table for table, *_ in fields} & set(RecipeFile.__struct_fields__):
+        raise UsageError(f"output [[{min(taken)}]]: recipes have a key of this name already; uninstall its package")
+    return msgspec.defstruct(base.__name__, fields, bases=(base,), module=__name__, frozen=True)
+
+
+def recipe(name: str, **keys: Any) -> Recipe:
+    """Return the recipe of a name and of outputs by table, unchecked."""
+    return with_tables(Recipe)(name, **keys)
+
+
+def decode(content: str) -> Recipe:
+    """Return a recipe as the journal has it. Raises UsageError for outputs that are not installed any more."""
+    try:
+        return msgspec.json.decode(content, type=with_tables(Recipe))
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"a recipe in the journal: {error}; install the package that provides this output, or retry with the"
+            " version of mediactl that wrote it"
+        ) from None
+
+
+def structs() -> dict[str, type[msgspec.Struct]]:
+    """Return what each table of a recipe holds one of, or several."""
+    return {**registry.tables(), "cutting": Cutting, "limits": Limits, "run": RunLimits}
 
 
 def builtin_names() -> list[str]:
@@ -195,11 +195,12 @@ def draft(text: str, origin: str, chain: tuple[str, ...] = ()) -> Draft:
     except RecursionError:
         raise UsageError(f"{shown(origin)}: not valid TOML: nested too deeply") from None
     try:
-        file = msgspec.convert(tree, RecipeFile)
+        file = msgspec.convert(tree, with_tables(RecipeFile))
     except msgspec.ValidationError as error:
-        raise UsageError(f"{shown(origin)}: {messages.explain(error, RecipeFile, TABLES)}") from None
+        told = messages.explain(error, tree, with_tables(RecipeFile), structs())
+        raise UsageError(f"{shown(origin)}: {told}") from None
     own = inheritance.draft(
-        {key: value for key, value in tree.items() if key not in ("extends", "without")}, origin, OUTPUTS
+        {key: value for key, value in tree.items() if key not in ("extends", "without")}, origin, registry.tables()
     )
     if not file.extends:
         if file.without:
@@ -223,56 +224,53 @@ def draft(text: str, origin: str, chain: tuple[str, ...] = ()) -> Draft:
         raise UsageError(f"{shown(origin)}: extends: {error}") from None
     below = draft(*found, chain)
     try:
-        return inheritance.extend(inheritance.leave_out(below, file.without), own, DEFAULT_FORMATS)
+        return inheritance.extend(inheritance.leave_out(below, file.without), own, _default_formats())
     except inheritance.Wrong as error:
         raise UsageError(f"{shown(origin)}: {shown(str(error))}") from None
 
 
 def checked(found: Draft) -> Recipe:
     """The recipe that a draft comes to. Raises UsageError."""
-    recipe = msgspec.convert(found.tree(), Recipe)
-    for table in OUTPUTS:
-        for entry, output in zip(found.outputs[table], getattr(recipe, table), strict=True):
-            if wrong := _trouble(output, table):
-                raise UsageError(f"{shown(entry.origin)}: {entry.place}.{wrong[0]}: {shown(wrong[1])}")
+    recipe = msgspec.convert(found.tree(), with_tables(Recipe))
+    for table, kind_of_output in registry.tables().items():
+        for entry, output in zip(found.outputs[table], recipe.table(kind_of_output), strict=True):
+            if problem := _problem(output):
+                raise UsageError(f"{shown(entry.origin)}: {entry.place}.{problem[0]}: {shown(problem[1])}")
     for kind in Kind:
-        outputs = recipe.outputs(kind)
-        if (same := collisions.clash(outputs)) is None:
-            continue
-        entries = [(table, entry) for table in OF_KIND[kind] for entry in found.outputs[table]]
-        _, entry = entries[same[1]]
-        other = "mediactl itself"
-        if same[0] >= 0:
-            table, earlier = entries[same[0]]
-            other = f"{earlier.place} ({table} {earlier.values['name']!r})"
-            if earlier.origin != entry.origin:
-                other += f" of {shown(earlier.origin)}"
-        raise UsageError(
-            f"{shown(entry.origin)}: {entry.place}: {entry.values['name']!r} would write {same[2]!r}, as {other} does;"
-            " give it another name"
-        )
+        _check_collisions(found, recipe, kind)
     if not any(recipe.outputs(kind) for kind in Kind):
-        raise UsageError(
-            f"{shown(found.origin)}: makes nothing;"
-            " add an [[image]], [[video]], [[hls]], [[poster]] or [[audio]] output"
-        )
+        tables = ", ".join(f"[[{table}]]" for table in registry.tables())
+        raise UsageError(f"{shown(found.origin)}: makes nothing; add an output: {tables}")
     return recipe
 
 
-def _trouble(output: AnyOutput, table: str) -> tuple[str, str] | None:
-    """Key and complaint of an output whose values do not go together."""
-    if wrong := conditions.check(output.when, table):
+def _check_collisions(found: Draft, recipe: Recipe, kind: Kind) -> None:
+    """Raise UsageError where two outputs of a kind of source may write the same file."""
+    if (same := collisions.clash(recipe.outputs(kind))) is None:
+        return
+    earlier, later, name = same
+    entries = [(each.table, entry) for each in registry.made_of(kind) for entry in found.outputs[each.table]]
+    entry = entries[later][1]
+    other = "mediactl itself"
+    if earlier >= 0:
+        table, before = entries[earlier]
+        other = f"{before.place} ({table} {before.values['name']!r})"
+        if before.origin != entry.origin:
+            other += f" of {shown(before.origin)}"
+    raise UsageError(
+        f"{shown(entry.origin)}: {entry.place}: {entry.values['name']!r} would write {name!r}, as {other} does;"
+        " give it another name"
+    )
+
+
+def _problem(output: Output) -> tuple[str, str] | None:
+    """Return key and complaint of an output whose values do not go together; None when all do."""
+    if wrong := conditions.check(output.when, output.table, output.kinds):
         return "when", f"{output.when!r}: {wrong}"
-    if isinstance(output, Encoding):
-        return output.trouble()
-    if isinstance(output, ImageOutput):
-        if output.fit != "inside" and not (output.width and output.height):
-            return "fit", f"{output.fit!r} needs width and height"
-        if output.fit == "inside" and output.position != "attention":
-            return "position", 'goes with fit = "cover" alone; add that, or leave this out'
-        if output.quality != "auto" and output.similarity != ImageOutput(output.name).similarity:
-            return "similarity", 'goes with quality = "auto" alone; add that, or leave this out'
-    plain = WaveformOutput(output.name)
-    if isinstance(output, WaveformOutput) and output.format != "png" and output.height != plain.height:
-        return "height", 'goes with format = "png" alone; add that, or leave this out'
-    return None
+    return output.problem()
+
+
+def _default_formats() -> dict[str, str]:
+    """Return the format of each table's outputs that say none."""
+    fields = ((table, field) for table, kind in registry.tables().items() for field in msgspec.structs.fields(kind))
+    return {table: field.default for table, field in fields if field.name == "format"}

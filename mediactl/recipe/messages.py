@@ -19,9 +19,13 @@ _NAME = 'lower case letters, digits, "-" and "_", a letter or digit first, at mo
 
 
 def explain(
-    error: msgspec.ValidationError, whole: type[msgspec.Struct], tables: Mapping[str, type[msgspec.Struct]]
+    error: msgspec.ValidationError,
+    tree: Mapping[str, Any],
+    whole: type[msgspec.Struct],
+    tables: Mapping[str, type[msgspec.Struct]],
 ) -> str:
-    """A message of msgspec, with the place written as in TOML and the likely right key or value beside a wrong one."""
+    """A message of msgspec about a recipe, with the place written as in TOML and the likely right key or value beside a
+    wrong one."""
     text, _, path = str(error).partition(" - at `$")
     place = path.rstrip("`").removeprefix(".").replace("[...]", "")
     parts = [re.sub(r"\[\d+\]", "", part) for part in place.split(".")]
@@ -30,6 +34,11 @@ def explain(
     if found := re.match(r"Object contains unknown field `(.*)`$", text):
         field = _field(owner, parts[-1]) if parts[0] in tables and len(parts) > 1 else None
         keys = [each.encode_name for each in msgspec.structs.fields(_struct(field) or owner)]
+        if not place and isinstance(tree.get(found[1]), list) and not did_you_mean(found[1], keys):
+            return (
+                f"no output is called [[{shown(found[1])}]]; install the package that provides it,"
+                f" or take one of: {', '.join(tables)}"
+            )
         return f"{where}unknown key {shown(found[1])!r}; {_close(found[1], keys, 'known keys')}"
     if found := re.match(r"Object missing required field `(.*)`$", text):
         return f"{where}needs the key {found[1]!r}"

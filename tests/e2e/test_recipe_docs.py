@@ -12,6 +12,8 @@ import pytest
 from conftest import ROOT, CommandLine
 from test_docs import blocks
 
+from mediactl.model.media import Kind
+from mediactl.outputs import registry
 from mediactl.recipe import conditions, inheritance, loader, schema
 
 DOCS = ROOT / "docs" / "recipes.md"
@@ -40,7 +42,7 @@ def sections() -> dict[str, list[tuple[str, str, str, str]]]:
 
 
 SECTIONS = sections()
-STRUCTS: dict[str, type[msgspec.Struct]] = {"": loader.RecipeFile, **loader.TABLES}
+STRUCTS: dict[str, type[msgspec.Struct]] = {"": loader.RecipeFile, **loader.structs()}
 
 
 def plain(value: object) -> Any:
@@ -51,7 +53,7 @@ def plain(value: object) -> Any:
 def test_every_table_and_every_key_of_it_is_in_the_docs_and_no_others() -> None:
     assert set(SECTIONS) == set(STRUCTS)
     for table, struct in STRUCTS.items():
-        keys = {field.encode_name for field in msgspec.structs.fields(struct)} - set(loader.TABLES)
+        keys = {field.encode_name for field in msgspec.structs.fields(struct)} - set(loader.structs())
         if table:
             keys = {field.encode_name for field in msgspec.structs.fields(struct)}
         assert sorted(row[0] for row in SECTIONS[table]) == sorted(keys), table
@@ -75,7 +77,7 @@ def test_what_the_docs_say_of_a_key_is_what_the_schema_says() -> None:
 def test_every_example_of_a_key_is_valid(table: str, example: str) -> None:
     said = tomllib.loads(example)
     tree: dict[str, Any] = {"name": "mine"}
-    if table in loader.OUTPUTS:
+    if table in registry.tables():
         tree[table] = [{"name": "x", **NEEDED.get(table, {}), **WITH.get(next(iter(said)), {}), **said}]
     else:
         tree["image"] = [{"name": "x"}]
@@ -84,7 +86,7 @@ def test_every_example_of_a_key_is_valid(table: str, example: str) -> None:
         # What is left out has to be there.
         tree["extends"] = "web"
     found = loader.parse(inheritance.toml(tree), "mine.toml")
-    where = getattr(found, table)[0] if table in loader.OUTPUTS else getattr(found, table) if table else found
+    where = getattr(found, table)[0] if table in registry.tables() else getattr(found, table) if table else found
     for key, value in said.items():
         if key not in ("extends", "without"):
             assert plain(getattr(where, key)) == value
@@ -111,9 +113,9 @@ def test_every_name_of_conditions_is_in_the_docs_with_what_it_is() -> None:
         known = conditions.NAMES[name]
         assert says.removesuffix(" (true or false)") == known.meaning
         assert says.endswith("(true or false)") is (known.type == conditions.TRUTH)
-        assert ("images" in of) is ("image" in known.tables)
-        assert ("videos" in of) is ("video" in known.tables)
-        assert ("audio" in of) is ("audio" in known.tables)
+        assert ("images" in of) is (Kind.IMAGE in known.kinds)
+        assert ("videos" in of) is (Kind.VIDEO in known.kinds)
+        assert ("audio" in of) is (Kind.AUDIO in known.kinds)
 
 
 def test_the_bundled_recipes_are_in_the_docs() -> None:

@@ -13,12 +13,14 @@ from PIL import Image, ImageStat
 
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import fingerprint
-from mediactl.media.drafts import Drafts
+from mediactl.media.drafts import Drafts, Request
 from mediactl.media.image import render as image
 from mediactl.media.inspect import isobmff
-from mediactl.model.assets import Target
+from mediactl.model.assets import Operation, Target
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, Source
+from mediactl.outputs.animation import AnimationParams
+from mediactl.outputs.image import ImageParams
 
 RED, LIME, BLUE = (255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255)
 CLEAR = (0, 0, 0, 0)
@@ -33,7 +35,7 @@ def animated(path: Path, frames: list[tuple[int, ...]], delays: list[int], size:
     return path
 
 
-def render(path: Path, *targets: Target) -> Drafts:
+def render(path: Path, *targets: Target[Operation]) -> Drafts:
     """Probe and render a picture as ``make`` does."""
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -44,14 +46,13 @@ def render(path: Path, *targets: Target) -> Drafts:
         )
         task = MakeTask(source, "0" * 64, info, targets, (), os.fsencode(path.parent), "web", Limits())
         place: Callable[[str], bytes] = lambda name: os.fsencode(path.parent / f"made-{name}")  # noqa: E731
-        return image.render(fd, task, targets, place, lambda _: None)
+        return image.render(Request(fd, task, targets, place, lambda _: None, lambda _: None))
     finally:
         os.close(fd)
 
 
-def film(width: int = 60, height: int = 40) -> Target:
-    params: dict[str, int | float | str | bool] = {"codec": "h264", "width": width, "height": height, "crf": 18}
-    return Target("loop.mp4", "animation", "animation", params, "loop")
+def film(width: int = 60, height: int = 40) -> Target[AnimationParams]:
+    return Target("loop.mp4", "animation", AnimationParams("h264", width, height, crf=18), "loop")
 
 
 def shown(drafts: Drafts) -> tuple[list[float], list[tuple[float, ...]]]:
@@ -112,8 +113,8 @@ def test_the_same_picture_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_film_and_stills_of_one_picture_are_made_together(tmp_path: Path) -> None:
     source = animated(tmp_path / "loop.gif", [RED, LIME, BLUE], [100] * 3)
-    params: dict[str, int | float | str | bool] = {"format": "webp", "width": 30, "height": 20, "quality": 80}
-    still = Target("w30.webp", "variant", "image", {**params, "effort": 0, "animated": True}, "still")
+    params = ImageParams(format="webp", width=30, height=20, quality=80, effort=0, animated=True)
+    still = Target("w30.webp", "variant", params, "still")
     drafts = render(source, still, film())
     assert sorted(draft.target.name for draft in drafts.files) == ["loop.mp4", "w30.webp"]
     assert drafts.placeholder

@@ -11,9 +11,10 @@ from array import array
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
+import msgspec
 import pytest
 from av.stream import Disposition
 from PIL import Image
@@ -22,12 +23,13 @@ from support.films import make
 from mediactl.core.errors import RejectedInput
 from mediactl.core.files import fingerprint
 from mediactl.media.audio import render as audio
-from mediactl.media.drafts import Drafts
+from mediactl.media.drafts import Drafts, Request, Temporary
 from mediactl.media.ffmpeg import binary
 from mediactl.media.inspect import isobmff, streams
-from mediactl.model.assets import Target
+from mediactl.model.assets import Operation, Target
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, MediaInfo, Source
+from mediactl.outputs.audio import AudioParams
 
 TONE = ("-f", "lavfi", "-i", "sine=440:d=1.5:r=44100")
 
@@ -40,12 +42,11 @@ class Rendered(NamedTuple):
     files: tuple[Path, ...]
 
 
-def target(format: str, channels: int = 2) -> Target:
-    params: dict[str, int | float | str | bool] = {"format": format, "bitrate": 96, "channels": channels}
-    return Target(f"audio.{format}", "audio", "audio", params, format)
+def target(format: str, channels: int = 2) -> Target[AudioParams]:
+    return Target(f"audio.{format}", "audio", AudioParams(format, 96, channels, cover=False), format)
 
 
-def render(path: Path, *targets: Target, folder: Path | None = None) -> Rendered:
+def render(path: Path, *targets: Target[Operation], folder: Path | None = None) -> Rendered:
     """Probe and render a recording as ``make`` does; without targets, both formats, in stereo at most."""
     folder = folder or path.parent / f"out of {path.name}"
     fd = os.open(path, os.O_RDONLY)
@@ -58,9 +59,8 @@ def render(path: Path, *targets: Target, folder: Path | None = None) -> Rendered
         source = Source(os.fsencode(path.parent), place, place, mark, Kind.AUDIO, path.suffix[1:])
         task = MakeTask(source, "digest", info, targets, (), os.fsencode(folder), "test", Limits(), threads=1)
         folder.mkdir(parents=True, exist_ok=True)
-        drafts = audio.render(
-            fd, task, targets, lambda name: os.fsencode(folder / f".mediactl-t-{name}"), lambda _: None
-        )
+        temporary: Temporary = lambda name: os.fsencode(folder / f".mediactl-t-{name}")  # noqa: E731
+        drafts = audio.render(Request(fd, task, targets, temporary, lambda _: None, lambda _: None))
         return Rendered(info, drafts, tuple(Path(os.fsdecode(draft.file)) for draft in drafts.files))
     finally:
         os.close(fd)
@@ -178,7 +178,7 @@ def test_a_recording_that_was_cut_off_is_refused(name: str, tmp_path: Path) -> N
     whole = make(tmp_path / name, *TONE)
     content = whole.read_bytes()
     whole.write_bytes(content[: len(content) * 6 // 10])
-    with pytest.raises(RejectedInput, match=r"broken after \d\.\d s|was cut off"):
+    with pytest.raises(RejectedInput, match=r"broken after \d\.\d s|is truncated"):
         render(whole)
 
 
@@ -226,10 +226,10 @@ def test_real_recordings_come_out_whole(corpus: Path, tmp_path: Path) -> None:
             assert decoded_length(file) == pytest.approx(length, abs=0.05), path.name
 
 
-def kept(path: Path, **params: int | float | str | bool) -> Target:
-    """A target with as many channels as there are."""
-    base = target(path.suffix[1:], int(params.get("channels", 2)))
-    return Target(path.name, base.role, base.operation, {**base.params, **params}, path.name)
+def kept(path: Path, **params: Any) -> Target[AudioParams]:
+    """A target of this name with other parameters."""
+    base = target(path.suffix[1:])
+    return Target(path.name, base.role, msgspec.structs.replace(base.params, **params), path.name)
 
 
 def with_cover(folder: Path, name: str, *options: str, size: str = "64x48", cover: str = "cover.png") -> Path:

@@ -15,10 +15,10 @@ from PIL import Image
 from support.pictures import outputs, photo, render
 
 from mediactl.media.ffmpeg.binary import find
-from mediactl.media.image.save import Params, encode, encode_at
+from mediactl.media.image.save import encode, encode_at
 from mediactl.media.image.similarity import luma, ssim
 from mediactl.media.image.vips import VipsImage, pyvips
-from mediactl.outputs.tables import ImageFormat, ImageOutput
+from mediactl.outputs.image import ImageFormat, ImageOutput, StillParams
 
 
 def picture(width: int = 320, height: int = 240, seed: int = 1) -> VipsImage:
@@ -63,7 +63,9 @@ def test_similarity_of_the_smallest_pictures_is_defined(size: tuple[int, int]) -
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
 def test_auto_is_the_lowest_quality_that_is_similar_enough(format: ImageFormat) -> None:
     original = picture()
-    params = Params(format, 320, 240, "auto", 1, similarity=0.95)
+    params = StillParams(
+        format=format, width=320, height=240, quality="auto", effort=1, animated=False, similarity=0.95
+    )
     data = encode(original, params)
     assert encode(original, params) == data
     qualities = {quality: encode_at(original, params, quality) for quality in range(34, 97)}

@@ -27,6 +27,7 @@ from mediactl.model.events import Event, JobDone, JobProbed
 from mediactl.model.jobs import JobResult, MakeTask, PieceTask, Priority, ProbeTask
 from mediactl.model.media import AudioStream, Kind, MediaInfo, Source, VideoStream
 from mediactl.model.verdict import Verdict
+from mediactl.outputs import registry
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.handlers.source import MAX_CHANGES
 from mediactl.pipeline.planner import Planner
@@ -90,7 +91,7 @@ def result_of(assignment: Assignment, info: MediaInfo) -> bytes:
         return msgspec.msgpack.encode(JobResult(digest=digest, info=info))
     if assignment.kind == "piece":
         return msgspec.msgpack.encode(JobResult())
-    task = msgspec.json.decode(assignment.payload, type=MakeTask)
+    task = msgspec.json.decode(assignment.payload, type=MakeTask, dec_hook=registry.decode)
     files = tuple(
         OutputFile(Artefact(each.name, each.role, "image/webp", 1, "s", each.key), 5, number)
         for number, each in enumerate(task.targets)
@@ -103,8 +104,8 @@ def source_of(assignment: Assignment) -> Source:
     if assignment.kind == "probe":
         return msgspec.json.decode(assignment.payload, type=ProbeTask).source
     if assignment.kind == "piece":
-        return msgspec.json.decode(assignment.payload, type=PieceTask).source
-    return msgspec.json.decode(assignment.payload, type=MakeTask).source
+        return msgspec.json.decode(assignment.payload, type=PieceTask, dec_hook=registry.decode).source
+    return msgspec.json.decode(assignment.payload, type=MakeTask, dec_hook=registry.decode).source
 
 
 class Machine(RuleBasedStateMachine):

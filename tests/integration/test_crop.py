@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageDraw
 from support.pictures import BLUE, GREEN, RED, WHITE, Rendered, near, outputs, photo, pixel, quarters, render
 
 from mediactl.media.image import crop
-from mediactl.outputs.tables import ImageOutput
+from mediactl.outputs.image import ImageOutput
 
 Position = Literal["attention", "entropy", "centre", "top", "bottom", "left", "right"]
 
@@ -151,7 +151,7 @@ def test_a_cut_of_many_frames_needs_little_memory(tmp_path: Path) -> None:
     moving(tmp_path / "in.gif", 600)
     code = (
         "import sys; from pathlib import Path; from support import pictures as t\n"
-        "from mediactl.outputs.tables import ImageOutput as I\n"
+        "from mediactl.outputs.image import ImageOutput as I\n"
         "t.render(Path(sys.argv[1]), I(name='a', width=60, height=40, fit='cover', position='top'))\n"
         "(line,) = [line for line in open('/proc/self/status') if line.startswith('VmHWM')]\n"
         "print(int(line.split()[1]) // 1024)\n"

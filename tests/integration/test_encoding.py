@@ -23,6 +23,9 @@ from mediactl.media.inspect.streams import Streams
 from mediactl.media.video.encode import Encoded, Piece, PieceNotExact, Stream, encode, resolved, streams_of
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
+from mediactl.outputs.hls import StreamParams
+from mediactl.outputs.subtitles import TextParams
+from mediactl.outputs.video import VideoParams
 
 LIMITS = Limits()
 SMALL = Stream("h264", 160, 120, crf=23, preset="ultrafast", maxrate=500)
@@ -344,15 +347,16 @@ def test_real_hdr_films_look_as_by_hand(name: str, corpus: Path, tmp_path: Path)
 
 
 def test_targets_of_equal_encoding_share_a_stream() -> None:
-    params: dict[str, int | float | str | bool] = {
+    encoding: dict[str, Any] = {
         "codec": "h264", "width": 320, "height": 240, "crf": 23, "preset": "veryfast", "encoder": "software",
         "maxrate": 500, "hdr": False, "gop": 2.0, "piece": 0,
     }  # fmt: skip
-    rung = Target("hls-240.mp4", "stream", "stream", params | {"segment": 6.0}, "a")
-    film = Target("film.mp4", "rendition", "video", params | {"sound": True, "audio_bitrate": 128}, "b")
-    other = Target("small.mp4", "rendition", "video", params | {"height": 120, "vmaf": 94}, "c")
-    poster = Target("poster.webp", "poster", "poster", {"width": 320}, "d")
-    shared, small = streams_of((rung, film, poster, other))
+    video = VideoParams(**encoding, sound=True, audio_bitrate=128)
+    rung = Target("hls-240.mp4", "stream", StreamParams(**encoding, segment=6.0), "a")
+    film = Target("film.mp4", "rendition", video, "b")
+    other = Target("small.mp4", "rendition", msgspec.structs.replace(video, height=120, vmaf=94), "c")
+    text = Target("text.vtt", "subtitles", TextParams(0), "d")
+    shared, small = streams_of((rung, film, text, other))
     assert shared == Stream("h264", 320, 240, crf=23, maxrate=500)
     assert (small.height, small.vmaf) == (120, 94)
     assert resolved(small, 25.5).crf == 25.5

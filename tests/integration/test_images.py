@@ -46,7 +46,8 @@ from mediactl.media.image.vips import pyvips
 from mediactl.media.inspect import metadata
 from mediactl.model.assets import Target
 from mediactl.model.media import Kind, Limits
-from mediactl.outputs.tables import ImageFormat, ImageOutput
+from mediactl.outputs.image import ImageFormat, ImageOutput, ImageParams
+from mediactl.outputs.poster import PosterParams
 from mediactl.sources.sniff import HEAD, sniff
 
 # Geometry
@@ -500,28 +501,24 @@ def test_a_full_disk_is_no_fault_of_the_picture(tmp_path: Path) -> None:
 
 
 def test_what_was_written_is_looked_at_again(tmp_path: Path) -> None:
-    params: dict[str, int | float | str | bool] = {
-        "format": "jpeg", "width": 50, "height": 40, "quality": 80, "effort": 0, "animated": False,
-    }  # fmt: skip
-    target = Target("w50.jpg", "variant", "image", params, "key")
+    params = ImageParams(format="jpeg", width=50, height=40, quality=80, effort=0, animated=False)
+    target = Target("w50.jpg", "variant", params, "key")
     file = os.fsencode(tmp_path / "w50.jpg")
     right, wrong, other = io.BytesIO(), io.BytesIO(), io.BytesIO()
     photo(50, 40).save(right, "JPEG")
     photo(51, 40).save(wrong, "JPEG")
     photo(50, 40).save(other, "PNG")
-    save.save(right.getvalue(), target, file)
+    save.save(right.getvalue(), target, params, file)
     for data in (wrong.getvalue(), other.getvalue(), right.getvalue()[:-20], b""):
         with pytest.raises(JobFailed, match=r"w50\.jpg: invalid output"):
-            save.save(data, target, file)
+            save.save(data, target, params, file)
         assert not os.path.exists(file)
 
 
 def test_a_poster_is_made_of_a_frame(tmp_path: Path) -> None:
     quarters(640, 480).save(tmp_path / "frame.png")
-    params: dict[str, int | float | str | bool] = {
-        "format": "webp", "width": 320, "height": 240, "quality": 80, "effort": 2, "animated": False,
-    }  # fmt: skip
-    target = Target("poster.webp", "poster", "poster", params, "key")
+    params = PosterParams(format="webp", width=320, height=240, quality=80, effort=2, animated=False)
+    target = Target("poster.webp", "poster", params, "key")
     draft = image.encode_still(os.fsencode(tmp_path / "frame.png"), target, os.fsencode(tmp_path / "poster"))
     assert (draft.width, draft.height, draft.media_type) == (320, 240, "image/webp")
     with Image.open(tmp_path / "poster") as poster:

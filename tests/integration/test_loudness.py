@@ -17,15 +17,14 @@ from mediactl.media.audio import loudness
 from mediactl.media.audio.loudness import Loudness
 from mediactl.media.ffmpeg import binary
 from mediactl.model.assets import Target
+from mediactl.outputs.audio import AudioParams
 
 NOISE = ("-f", "lavfi", "-i", "anoisesrc=d=6:r=48000:c=pink:a=0.1:seed=1")
 
 
-def target(format: str, lufs: float | None, channels: int = 2, name: str = "audio") -> Target:
-    params: dict[str, int | float | str | bool] = {"format": format, "bitrate": 192, "channels": channels}
-    if lufs is not None:
-        params["loudness"] = lufs
-    return Target(f"{name}.{format}", "audio", "audio", params, f"{name}{format}")
+def target(format: str, lufs: float | None, channels: int = 2, name: str = "audio") -> Target[AudioParams]:
+    params = AudioParams(format, 192, channels, cover=False, loudness=lufs)
+    return Target(f"{name}.{format}", "audio", params, f"{name}{format}")
 
 
 def measured(path: Path) -> Loudness:

@@ -23,10 +23,11 @@ from mediactl.media.inspect import streams
 from mediactl.media.inspect.cadence import Cadence, measure
 from mediactl.media.video import encode as video_encode
 from mediactl.media.video import pieces
-from mediactl.model.assets import Artefact, OutputFile, Reuse, Target
+from mediactl.model.assets import Artefact, Operation, OutputFile, Reuse, Target
 from mediactl.model.jobs import JobResult, MakeTask, NewJob, PieceTask, Priority
 from mediactl.model.media import Kind, Limits, Source
-from mediactl.outputs.tables import Cutting
+from mediactl.outputs import registry
+from mediactl.outputs.cutting import Cutting
 from mediactl.planning import jobs as plan
 from mediactl.planning import keys
 from mediactl.recipe import loader
@@ -105,13 +106,13 @@ class Workshop:
         """The job that publishes the video."""
         return plan.make_job(self.make_task(), 1, self.chosen.run, "plan", Priority.NORMAL)
 
-    def piece_jobs(self, missing: tuple[Target, ...] | None = None) -> tuple[NewJob, ...]:
+    def piece_jobs(self, missing: tuple[Target[Operation], ...] | None = None) -> tuple[NewJob, ...]:
         """The jobs that go before, for all of its targets unless some are named."""
         return plan.piece_jobs(self.make_job(), self.make_task(), self.targets if missing is None else missing, 2)
 
     def piece_tasks(self) -> list[PieceTask]:
         """What the jobs that go before are asked."""
-        return [msgspec.json.decode(job.payload, type=PieceTask) for job in self.piece_jobs()]
+        return [msgspec.json.decode(job.payload, type=PieceTask, dec_hook=registry.decode) for job in self.piece_jobs()]
 
     def piece(self, task: PieceTask, reuse: tuple[Reuse, ...] = ()) -> JobResult:
         """Do one of them."""
@@ -338,7 +339,7 @@ def test_what_a_twin_has_become_is_not_encoded(film: Path, tmp_path: Path) -> No
     workshop = Workshop(film, tmp_path)
     tasks = workshop.piece_tasks()
 
-    def twin(target: Target) -> Reuse:
+    def twin(target: Target[Operation]) -> Reuse:
         return Reuse(target.key, os.fsencode(film), Artefact(target.name, target.role, "", 1, "", target.key))
 
     workshop.piece(tasks[1], tuple(twin(target) for target in workshop.targets))

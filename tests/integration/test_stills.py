@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import CORPUS
@@ -17,8 +18,11 @@ from mediactl.media.drafts import Drafts
 from mediactl.media.ffmpeg import binary, process
 from mediactl.media.inspect import streams
 from mediactl.media.stills import stills
-from mediactl.model.assets import Target
+from mediactl.model.assets import Operation, Target
 from mediactl.model.media import Limits
+from mediactl.outputs.poster import PosterParams
+from mediactl.outputs.preview import PreviewParams
+from mediactl.outputs.storyboard import StoryboardMapParams, StoryboardParams
 
 BLACK = "color=black:s=320x180:r=10:d=2"
 TITLE = f"{BLACK},drawbox=x=100:y=80:w=120:h=20:color=white:t=fill"
@@ -39,29 +43,21 @@ def film(path: Path, *scenes: str, options: tuple[str, ...] = ("-g", "10")) -> P
     return path
 
 
-def poster(width: int = 320, height: int = 180, **more: str) -> Target:
-    params: dict[str, int | float | str | bool] = {
-        "format": "png",
-        "width": width,
-        "height": height,
-        "quality": 100,
-        "effort": 1,
-    }
-    return Target("poster.png", "poster", "poster", {**params, **more}, "poster")
+def poster(width: int = 320, height: int = 180, name: str = "poster", **more: Any) -> Target[PosterParams]:
+    params = PosterParams(format="png", width=width, height=height, quality=100, effort=1, animated=False, **more)
+    return Target(f"{name}.png", "poster", params, name)
 
 
-def storyboard(count: int, interval: float, *, columns: int = 5, size: tuple[int, int] = (64, 64)) -> Target:
-    params: dict[str, int | float | str | bool] = {"format": "jpeg", "quality": 90, "count": count}
-    params |= {"interval": interval, "columns": columns, "width": size[0], "height": size[1]}
-    return Target("story.jpg", "storyboard", "storyboard", params, "story")
+def storyboard(count: int, interval: float, *, columns: int = 5, size: tuple[int, int] = (64, 64)) -> Target[Operation]:
+    params = StoryboardParams("jpeg", *size, columns, count, interval, quality=90)
+    return Target("story.jpg", "storyboard", params, "story")
 
 
-def preview(seconds: float, fps: int = 8, size: tuple[int, int] = (320, 180)) -> Target:
-    params: dict[str, int | float | str | bool] = {"seconds": seconds, "fps": fps, "quality": 50}
-    return Target("preview.webp", "preview", "preview", {**params, "width": size[0], "height": size[1]}, "preview")
+def preview(seconds: float, fps: int = 8, size: tuple[int, int] = (320, 180)) -> Target[PreviewParams]:
+    return Target("preview.webp", "preview", PreviewParams(*size, seconds, fps, quality=50), "preview")
 
 
-def render(source: Path, *targets: Target, folder: Path | None = None) -> tuple[Drafts, list[Path]]:
+def render(source: Path, *targets: Target[Operation], folder: Path | None = None) -> tuple[Drafts, list[Path]]:
     """The stills of a film, in a folder of their own."""
     folder = folder or source.parent / f"of {source.name}"
     folder.mkdir(exist_ok=True)
@@ -138,8 +134,8 @@ def test_a_film_of_one_colour_or_of_one_frame_still_gets_all_its_stills(tmp_path
 
 def test_posters_of_several_sizes_are_of_one_frame_and_a_crop_fills_its_box(tmp_path: Path) -> None:
     source = film(tmp_path / "film.mp4", BLACK, SHARP)
-    small = Target("small.png", "poster", "poster", poster(160, 90).params, "small")
-    square = Target("square.png", "poster", "poster", poster(100, 100, fit="cover", position="centre").params, "square")
+    small = poster(160, 90, "small")
+    square = poster(100, 100, "square", fit="cover", position="centre")
     _, files = render(source, poster(), small, square)
     whole, half, crop = [Image.open(file).convert("RGB") for file in files]
     assert unlike(whole.resize((160, 90), Image.Resampling.LANCZOS), half) < 6
@@ -208,9 +204,8 @@ def test_a_rotated_film_gives_upright_stills(tmp_path: Path) -> None:
 
 
 def test_the_map_names_every_picture_of_the_sheet_until_the_film_ends(tmp_path: Path) -> None:
-    params: dict[str, int | float | str | bool] = {"of": "story.webp", "width": 160, "height": 90, "columns": 3}
-    target = Target("story.vtt", "storyboard-map", "storyboard-map", params | {"count": 4, "interval": 1200.5}, "map")
-    target.params["duration"] = 3701.25
+    params = StoryboardMapParams("story.webp", 160, 90, columns=3, count=4, interval=1200.5, duration=3701.25)
+    target = Target("story.vtt", "storyboard-map", params, "map")
     source = film(tmp_path / "film.mp4", BLACK)
     _, [file] = render(source, target)
     text = file.read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -15,13 +16,25 @@ from mediactl.media.audio import render
 from mediactl.media.inspect import streams, verify
 from mediactl.model.assets import Target
 from mediactl.model.media import Chapter, Limits
+from mediactl.outputs.base import P
+from mediactl.outputs.hls import SoundParams, StreamParams
+from mediactl.outputs.poster import PosterParams
+from mediactl.outputs.subtitles import TextParams
+from mediactl.outputs.video import VideoParams
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=3")
 TONE = ("-f", "lavfi", "-i", "sine=440:d=3:r=48000")
 
 
-def of(operation: str, **params: int | float | str | bool) -> Target:
-    return Target(f"a.{operation}", operation, operation, params, operation)
+ENCODING: dict[str, Any] = {
+    "codec": "h264", "width": 64, "height": 64, "crf": 23, "preset": "veryfast", "encoder": "software", "maxrate": 500,
+    "hdr": False, "gop": 2.0, "piece": 0,
+}  # fmt: skip
+
+
+def of(params: P) -> Target[P]:
+    """A target of these parameters."""
+    return Target(f"a.{params.operation()}", params.operation(), params, params.operation())
 
 
 @pytest.fixture
@@ -66,16 +79,18 @@ def test_texts_and_chapters_are_told(rich: Path) -> None:
 
 def test_only_what_no_target_holds_is_left_out(rich: Path) -> None:
     found = inspected(rich)
-    mp4 = of("video", sound=True, audio_bitrate=128)
-    stream, poster = of("stream"), of("poster")
-    sounds = [of("sound", track=number, bitrate=128, channels=2) for number in (0, 1)]
-    texts = [of("text", track=number) for number in (0, 1)]
+    mp4 = of(VideoParams(**ENCODING, sound=True, audio_bitrate=128))
+    silent = of(VideoParams(**ENCODING, sound=False, audio_bitrate=128))
+    stream = of(StreamParams(**ENCODING, segment=6.0))
+    poster = of(PosterParams(format="webp", width=64, height=64, quality=80, effort=4, animated=False))
+    sounds = [of(SoundParams(number, 128, 2, 6.0)) for number in (0, 1)]
+    texts = [of(TextParams(number)) for number in (0, 1)]
     assert render.left_out(found, [poster]) == []
     assert render.left_out(found, [mp4]) == ["left out: 1 audio stream, 2 subtitle streams"]
     assert render.left_out(found, [stream, *sounds]) == ["left out: 2 subtitle streams"]
     assert render.left_out(found, [stream, *sounds, *texts]) == []
     assert render.left_out(found, [mp4, sounds[1], texts[0]]) == ["left out: 1 audio stream, 1 subtitle stream"]
-    assert render.left_out(found, [of("video", sound=False), texts[0], texts[1]]) == ["left out: 2 audio streams"]
+    assert render.left_out(found, [silent, texts[0], texts[1]]) == ["left out: 2 audio streams"]
 
 
 def test_an_mp4s_track_names_are_titles_and_its_handlers_names_are_not(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from mediactl.media.video import subtitles
 from mediactl.media.video.subtitles import Cue
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
+from mediactl.outputs.subtitles import TextParams
 
 SRT = """1
 00:00:00,500 --> 00:00:01,500
@@ -51,7 +52,7 @@ def film(path: Path, *more: str, seconds: float = 4) -> Path:
 
 def rendered(path: Path, *ordinals: int) -> tuple[list[str], list[str]]:
     """The WebVTT files of these tracks, and the warnings."""
-    targets = [Target(f"{number}.vtt", "subtitles", "text", {"track": number}, str(number)) for number in ordinals]
+    targets = [Target(f"{number}.vtt", "subtitles", TextParams(number), str(number)) for number in ordinals]
     places = {target.name: os.fsencode(path.parent / target.name) for target in targets}
     with path.open("rb") as file:
         found = streams.inspect(file.fileno(), path.suffix[1:], Limits())

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import msgspec
 import pytest
 from support.films import inspected, make
 
@@ -19,6 +20,8 @@ from mediactl.media.ffmpeg import binary
 from mediactl.media.inspect import diagnosis, streams
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
+from mediactl.outputs.hls import SoundParams
+from mediactl.outputs.video import VideoParams
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=2")
 
@@ -172,9 +175,13 @@ def test_a_sound_that_changes_its_channels_stays_in_time(late: float, tmp_path: 
 def test_targets_that_hold_the_same_sound_share_it(tmp_path: Path) -> None:
     film = make(tmp_path / "a.mkv", *PICTURE, "-f", "lavfi", "-i", "sine=440:d=2", "-ac", "2", "-c:v", "libx264")
     found = inspected(film)
-    mp4 = Target("a.mp4", "rendition", "video", {"sound": True, "audio_bitrate": 128}, "1")
-    track = Target("b.mp4", "sound", "sound", {"track": 0, "bitrate": 128, "channels": 2, "segment": 6.0}, "2")
-    silent = Target("c.mp4", "rendition", "video", {"sound": False, "audio_bitrate": 128}, "3")
+    params = VideoParams(
+        codec="h264", width=64, height=64, crf=23, preset="veryfast", encoder="software", maxrate=500, hdr=False,
+        gop=2.0, piece=0, sound=True, audio_bitrate=128,
+    )  # fmt: skip
+    mp4 = Target("a.mp4", "rendition", params, "1")
+    track = Target("b.mp4", "sound", SoundParams(0, 128, 2, 6.0), "2")
+    silent = Target("c.mp4", "rendition", msgspec.structs.replace(params, sound=False), "3")
     assert mixdown.wanted(found, [mp4, track, silent]) == (AudioRequest(0, 128, 2),)
 
 

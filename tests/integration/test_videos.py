@@ -21,15 +21,17 @@ from support.films import make
 
 from mediactl.core.errors import JobFailed, MachineBlocked, RejectedInput, UsageError
 from mediactl.core.files import fingerprint
-from mediactl.media.drafts import Drafts
+from mediactl.media.drafts import Drafts, Request, Temporary
 from mediactl.media.ffmpeg import binary, command, process
 from mediactl.media.ffmpeg.bundled import series
 from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.media.inspect import isobmff, streams
 from mediactl.media.video import render as video
-from mediactl.model.assets import Target
+from mediactl.model.assets import Operation, Target
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, MediaInfo, Source, VideoStream
+from mediactl.outputs.poster import PosterParams
+from mediactl.outputs.video import VideoParams
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=1")
@@ -42,8 +44,6 @@ SHORT_FILMS = (
     "bbb_642x642_768kbps_30fps_vp9.webm",
     "sample_without_stss.mp4",
 )
-
-Params = dict[str, int | float | str | bool]
 
 
 class Rendered(NamedTuple):
@@ -64,17 +64,22 @@ def clip(path: Path, *arguments: str) -> Path:
     return make(path, *PICTURE, *TONE, *QUICK, *arguments)
 
 
-def film_target(width: int, height: int, *, audio: bool = True, name: str = "v.mp4") -> Target:
-    params: Params = {"codec": "h264", "width": width, "height": height, "crf": 23, "preset": "veryfast"}
-    return Target(name, "rendition", "video", params | {"audio_bitrate": 64, "sound": audio}, name)
+def film_target(width: int, height: int, *, audio: bool = True, name: str = "v.mp4") -> Target[VideoParams]:
+    params = VideoParams(
+        codec="h264", width=width, height=height, crf=23, preset="veryfast", encoder="software", maxrate=0, hdr=False,
+        gop=2.0, piece=0, sound=audio, audio_bitrate=64,
+    )  # fmt: skip
+    return Target(name, "rendition", params, name)
 
 
-def poster_target(width: int, height: int) -> Target:
-    params: Params = {"format": "webp", "width": width, "height": height, "quality": 80, "effort": 0}
-    return Target("poster.webp", "poster", "poster", params, "poster")
+def poster_target(width: int, height: int) -> Target[PosterParams]:
+    params = PosterParams(format="webp", width=width, height=height, quality=80, effort=0, animated=False)
+    return Target("poster.webp", "poster", params, "poster")
 
 
-def render(path: Path, *targets: Target, folder: Path | None = None, limits: Limits | None = None) -> Rendered:
+def render(
+    path: Path, *targets: Target[Operation], folder: Path | None = None, limits: Limits | None = None
+) -> Rendered:
     """Probe and render a film as ``make`` does; without targets, one rendition at the film's own (even) size."""
     limits, folder = limits or Limits(), folder or path.parent / f"out of {path.name}"
     fd = os.open(path, os.O_RDONLY)
@@ -88,14 +93,8 @@ def render(path: Path, *targets: Target, folder: Path | None = None, limits: Lim
         task = MakeTask(source, "digest", info, targets, (), os.fsencode(folder), "test", limits, threads=2)
         folder.mkdir(exist_ok=True)
         reports: list[float] = []
-        drafts = video.render(
-            fd,
-            task,
-            targets,
-            lambda name: os.fsencode(folder / f".mediactl-t-{name}"),
-            lambda name: None,
-            reports.append,
-        )
+        temporary: Temporary = lambda name: os.fsencode(folder / f".mediactl-t-{name}")  # noqa: E731
+        drafts = video.render(Request(fd, task, targets, temporary, lambda name: None, reports.append))
         return Rendered(info, drafts, Path(os.fsdecode(drafts.files[0].file)), reports)
     finally:
         os.close(fd)
@@ -134,7 +133,8 @@ def test_a_film_becomes_an_mp4_that_plays_while_it_loads(plain: Path, tmp_path: 
         assert isobmff.is_faststart(file.fileno())
         assert len(frame_times(container)) == 25
     draft, poster = made.drafts.files
-    assert (draft.media_type, draft.width, draft.height) == ("video/mp4", 128, 96)
+    assert (draft.width, draft.height) == (128, 96)
+    assert draft.media_type == 'video/mp4; codecs="avc1.64000a,mp4a.40.2"'
     assert draft.duration == pytest.approx(1.0, abs=0.05)
     assert (poster.width, poster.height) == (160, 120)
     assert made.drafts.placeholder

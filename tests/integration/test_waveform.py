@@ -15,11 +15,11 @@ from test_audio import render
 from test_audio import target as sound_target
 
 from mediactl.model.assets import Target
+from mediactl.outputs.waveform import WaveformParams
 
 
-def target(format: str, points: int, height: int = 0) -> Target:
-    params: dict[str, int | float | str | bool] = {"format": format, "points": points}
-    return Target(f"peaks.{format}", "waveform", "waveform", params | ({"height": height} if height else {}), format)
+def target(format: str, points: int, height: int = 0) -> Target[WaveformParams]:
+    return Target(f"peaks.{format}", "waveform", WaveformParams(format, points, height or None), format)
 
 
 def peaks(path: Path, points: int) -> dict[str, Any]:

@@ -13,14 +13,14 @@ from PIL import Image, ImageCms, ImageDraw
 
 from mediactl.core.errors import RejectedInput
 from mediactl.core.files import fingerprint
-from mediactl.media.drafts import Drafts
+from mediactl.media.drafts import Drafts, Request, Temporary
 from mediactl.media.image import render as image
 from mediactl.media.image.vips import pyvips
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, MediaInfo, Source
-from mediactl.outputs.tables import ImageFormat, ImageOutput
+from mediactl.outputs.image import ImageFormat, ImageOutput
 from mediactl.planning.keys import targets
-from mediactl.recipe.loader import Recipe
+from mediactl.recipe.loader import recipe
 from mediactl.sources.sniff import HEAD, sniff
 
 VERSIONS = {"image": "test", "ffmpeg": "test"}
@@ -67,15 +67,14 @@ def render(
         kind = sniff(os.pread(fd, HEAD, 0), os.fsencode(path.name))
         assert kind is not None
         info = image.probe(fd, kind[1], limits)
-        recipe = Recipe(name="test", image=wanted or (ImageOutput(name="same", format="png"),))
-        made = targets(recipe, Kind.IMAGE, info, "digest", VERSIONS)
+        chosen = recipe("test", image=wanted or (ImageOutput(name="same", format="png"),))
+        made = targets(chosen, Kind.IMAGE, info, "digest", VERSIONS)
         place = os.fsencode(path.name)
         source = Source(os.fsencode(path.parent), place, place, fingerprint(os.fstat(fd)), Kind.IMAGE, kind[1])
         task = MakeTask(source, "digest", info, made, (), os.fsencode(folder), "test", limits, placeholder)
         todo = tuple(target for target in made if missing(target))
-        return Rendered(
-            info, image.render(fd, task, todo, lambda name: os.fsencode(folder / f"tmp-{name}"), lambda _: None)
-        )
+        temporary: Temporary = lambda name: os.fsencode(folder / f"tmp-{name}")  # noqa: E731
+        return Rendered(info, image.render(Request(fd, task, todo, temporary, lambda _: None, lambda _: None)))
     finally:
         os.close(fd)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.repeatable import REPEATABLE
 
 from mediactl.model.media import AudioStream, MediaInfo, SubtitleStream, VideoStream
+from mediactl.outputs import registry
 from mediactl.recipe import conditions
 from mediactl.sources import sniff
 
@@ -28,6 +29,11 @@ FILM = MediaInfo(
 )
 SONG = MediaInfo(format="mp3", duration=180.0, audio=(AudioStream("mp3", 1, 44100),))
 SOURCES = {"image": (PHOTO, GIF), "video": (FILM,), "audio": (SONG,)}
+
+
+def check(condition: str, table: str) -> str:
+    """What is wrong with a condition of an output of this table."""
+    return conditions.check(condition, table, registry.tables()[table].kinds)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,7 @@ SOURCES = {"image": (PHOTO, GIF), "video": (FILM,), "audio": (SONG,)}
     ],
 )
 def test_a_condition_is_true_or_false_of_a_source(condition: str, table: str, info: MediaInfo, expected: bool) -> None:
-    assert conditions.check(condition, table) == ""
+    assert check(condition, table) == ""
     assert conditions.holds(condition, info) is expected
 
 
@@ -111,7 +117,7 @@ def test_a_condition_is_true_or_false_of_a_source(condition: str, table: str, in
     ],
 )
 def test_what_a_condition_may_not_say_is_refused_in_words(condition: str, table: str, parts: list[str]) -> None:
-    told = conditions.check(condition, table)
+    told = check(condition, table)
     assert told and all(part in told for part in parts), told
     assert "\n" not in told
 
@@ -119,17 +125,17 @@ def test_what_a_condition_may_not_say_is_refused_in_words(condition: str, table:
 @REPEATABLE
 @given(st.text(st.sampled_from("()[]+-*/<>=!'\".,:;0123456789 \nwidthalpnorfmei_"), max_size=40))
 def test_whatever_is_written_is_refused_in_words_or_can_be_evaluated(condition: str) -> None:
-    if not conditions.check(condition, "image"):
+    if not check(condition, "image"):
         assert conditions.holds(condition, PHOTO) in (True, False)
 
 
-@pytest.mark.parametrize("table", sorted(conditions.PICTURES | conditions.VIDEOS | conditions.SOUNDS))
+@pytest.mark.parametrize("table", registry.tables())
 def test_every_name_that_a_table_knows_can_be_asked_for(table: str) -> None:
-    kind = "image" if table in conditions.PICTURES else "audio" if table in conditions.SOUNDS else "video"
+    (kind,) = registry.tables()[table].kinds
     for name, known in conditions.NAMES.items():
         value = {conditions.NUMBER: "3", conditions.TEXT: "'png'", conditions.TRUTH: "True"}[known.type]
-        told = conditions.check(f"{name} == {value}", table)
-        assert bool(told) is (table not in known.tables)
+        told = check(f"{name} == {value}", table)
+        assert bool(told) is (kind not in known.kinds)
         for info in SOURCES[kind]:
             assert told or conditions.holds(f"{name} == {value}", info) in (True, False)
 

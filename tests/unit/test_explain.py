@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mediactl.jobs.sources import Outcome, PriorArtefact
+from mediactl.jobs.sources import Outcome
+from mediactl.model.assets import Prior, PriorArtefact
 from mediactl.model.media import AudioStream, Kind, MediaInfo, SubtitleStream, VideoStream
 from mediactl.pipeline import impact
 from mediactl.pipeline.impact import Effect
@@ -45,9 +46,9 @@ def had(outputs: str, kind: Kind, info: MediaInfo, digest: str = "aa") -> list[P
             each.name,
             each.role,
             each.key,
-            round(impact.bytes_of(each.operation, each.params, info, [])),
-            int(each.params.get("width", 0)) or None,
-            int(each.params.get("height", 0)) or None,
+            round(each.params.expected_bytes(info, Prior())),
+            getattr(each.params, "width", None),
+            getattr(each.params, "height", None),
             info.duration,
         )
         for each in made
@@ -158,10 +159,10 @@ def test_a_picture_is_guessed_from_the_one_of_its_source_that_is_nearest() -> No
     (w320, w1600) = had(widths(320, 1600), Kind.IMAGE, PHOTO)
     busy = [w320._replace(bytes=30_000), w1600._replace(bytes=900_000)]
     (target,) = keys.targets(parse(widths(1500)), Kind.IMAGE, PHOTO, "aa", VERSIONS)
-    guess = impact.bytes_of(target.operation, target.params, PHOTO, busy)
+    guess = target.params.expected_bytes(PHOTO, Prior(busy))
     assert 800_000 < guess < 900_000
     (target,) = keys.targets(parse(widths(1500, more='format = "avif"\n')), Kind.IMAGE, PHOTO, "aa", VERSIONS)
-    assert 0.7 * guess < impact.bytes_of(target.operation, target.params, PHOTO, busy) < 0.9 * guess
+    assert 0.7 * guess < target.params.expected_bytes(PHOTO, Prior(busy)) < 0.9 * guess
 
 
 def test_a_film_is_guessed_from_the_one_it_replaces_else_from_another_codec() -> None:
@@ -199,8 +200,8 @@ def test_whatever_a_recipe_can_make_has_a_size_and_a_time(kind: Kind) -> None:
     made = keys.targets(parse(every), kind, info, "aa", VERSIONS)
     assert sum(each.artefacts for each in found.changes if each.change == "new") % len(made) == 0
     for target in made:
-        assert impact.seconds_of(target.operation, target.params, info) > 0
-        assert impact.bytes_of(target.operation, target.params, info, []) > 0
+        assert target.params.expected_seconds(info) > 0
+        assert target.params.expected_bytes(info, Prior()) > 0
 
 
 def test_two_recipes_are_compared_output_by_output_and_key_by_key() -> None:

@@ -9,6 +9,10 @@ import msgspec
 import pytest
 
 from mediactl.core.errors import UsageError
+from mediactl.outputs.audio import AudioOutput
+from mediactl.outputs.image import ImageOutput
+from mediactl.outputs.poster import PosterOutput
+from mediactl.outputs.video import VideoOutput
 from mediactl.recipe import inheritance, loader
 
 BASE = """
@@ -69,25 +73,31 @@ def test_without_more_it_is_the_base_under_another_name(folder: Path) -> None:
 
 def test_an_output_of_the_same_name_is_changed_key_by_key_in_its_place(folder: Path) -> None:
     found = load(folder, MINE + '[[image]]\nname = "w800"\nwidth = 900\n')
-    assert [(each.name, each.width, each.quality) for each in found.image] == [("w320", 320, None), ("w800", 900, 70)]
+    assert [(each.name, each.width, each.quality) for each in found.table(ImageOutput)] == [
+        ("w320", 320, None),
+        ("w800", 900, 70),
+    ]
 
 
 def test_new_outputs_come_after_those_of_the_base(folder: Path) -> None:
     found = load(folder, MINE + '[[image]]\nname = "w640"\nwidth = 640\n[[poster]]\nname = "poster"\n')
-    assert [each.name for each in found.image] == ["w320", "w800", "w640"]
-    assert [each.name for each in found.poster] == ["poster"]
+    assert [each.name for each in found.table(ImageOutput)] == ["w320", "w800", "w640"]
+    assert [each.name for each in found.table(PosterOutput)] == ["poster"]
 
 
 def test_another_format_is_another_output(folder: Path) -> None:
     found = load(folder, MINE + '[[image]]\nname = "w320"\nformat = "avif"\n')
-    assert [each.file_name for each in found.image] == ["w320.webp", "w800.webp", "w320.avif"]
+    assert [each.file_name for each in found.table(ImageOutput)] == ["w320.webp", "w800.webp", "w320.avif"]
     same = load(folder, MINE + '[[image]]\nname = "w320"\nformat = "webp"\nquality = 30\n')
-    assert [(each.file_name, each.quality) for each in same.image] == [("w320.webp", 30), ("w800.webp", 70)]
+    assert [(each.file_name, each.quality) for each in same.table(ImageOutput)] == [
+        ("w320.webp", 30),
+        ("w800.webp", 70),
+    ]
 
 
 def test_of_two_formats_the_one_that_is_given_is_changed(folder: Path) -> None:
     found = load(folder, MINE + '[[audio]]\nname = "audio"\nformat = "opus"\nbitrate = 64\n')
-    assert [(each.format, each.bitrate) for each in found.audio] == [("m4a", None), ("opus", 64)]
+    assert [(each.format, each.bitrate) for each in found.table(AudioOutput)] == [("m4a", None), ("opus", 64)]
 
 
 @pytest.mark.parametrize(
@@ -101,12 +111,14 @@ def test_of_two_formats_the_one_that_is_given_is_changed(folder: Path) -> None:
 )
 def test_outputs_can_be_left_out_by_table_name_and_format(folder: Path, without: list[str], left: list[str]) -> None:
     found = load(folder, MINE + f"without = {without}\n")
-    assert [each.file_name for each in (*found.image, *found.video, *found.audio)] == left
+    assert [
+        each.file_name for each in (*found.table(ImageOutput), *found.table(VideoOutput), *found.table(AudioOutput))
+    ] == left
 
 
 def test_what_was_left_out_can_be_said_anew(folder: Path) -> None:
     found = load(folder, MINE + 'without = ["image.w800"]\n[[image]]\nname = "w800"\nheight = 800\n')
-    assert [(each.name, each.width, each.height, each.quality) for each in found.image] == [
+    assert [(each.name, each.width, each.height, each.quality) for each in found.table(ImageOutput)] == [
         ("w320", 320, None, None),
         ("w800", None, 800, None),
     ]
@@ -119,10 +131,10 @@ def test_tables_are_changed_key_by_key_and_plain_keys_replaced(folder: Path) -> 
 
 
 def test_quality_takes_the_place_of_crf(folder: Path) -> None:
-    (video,) = load(folder, MINE + '[[video]]\nname = "v720"\nquality = { vmaf = 90 }\n').video
+    (video,) = load(folder, MINE + '[[video]]\nname = "v720"\nquality = { vmaf = 90 }\n').table(VideoOutput)
     assert (video.crf, video.quality and video.quality.vmaf) == (None, 90)
     two = 'name = "two"\nextends = "mine.toml"\n[[video]]\nname = "v720"\ncrf = 30\n'
-    (video,) = load(folder, two, "two.toml").video
+    (video,) = load(folder, two, "two.toml").table(VideoOutput)
     assert (video.crf, video.quality) == (30, None)
 
 
@@ -132,13 +144,17 @@ def test_a_chain_of_files_is_followed_each_from_its_own_folder(folder: Path) -> 
         folder, 'name = "middle"\nextends = "../base.toml"\n[[image]]\nname = "w320"\nquality = 5\n', "sub/middle.toml"
     )
     found = load(folder, 'name = "mine"\nextends = "sub/middle.toml"\n[[image]]\nname = "w320"\neffort = 1\n')
-    assert (found.image[0].width, found.image[0].quality, found.image[0].effort) == (320, 5, 1)
+    assert (
+        found.table(ImageOutput)[0].width,
+        found.table(ImageOutput)[0].quality,
+        found.table(ImageOutput)[0].effort,
+    ) == (320, 5, 1)
 
 
 def test_a_built_in_recipe_can_be_extended_by_name(folder: Path) -> None:
     found = load(folder, 'name = "mine"\nextends = "web"\n[[image]]\nname = "w2400"\nwidth = 2400\n')
-    assert found.image[:-1] == loader.load("web").image
-    assert found.image[-1].width == 2400
+    assert found.table(ImageOutput)[:-1] == loader.load("web").table(ImageOutput)
+    assert found.table(ImageOutput)[-1].width == 2400
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.repeatable import REPEATABLE
 
-from mediactl.model.assets import Artefact, OutputFile, Target
+from mediactl.model.assets import Artefact, OutputFile, Target, made_by
 from mediactl.model.jobs import MakeTask, NewJob, Priority
 from mediactl.model.media import AudioStream, Fingerprint, Kind, Limits, MediaInfo, Source, VideoStream
+from mediactl.outputs import geometry, registry
+from mediactl.outputs.audio import AudioOutput, AudioParams
+from mediactl.outputs.base import Params
+from mediactl.outputs.image import ImageParams
+from mediactl.outputs.poster import PosterParams
+from mediactl.outputs.video import VideoParams
 from mediactl.planning import jobs
 from mediactl.planning import keys as targets
 from mediactl.recipe import loader
@@ -87,7 +93,7 @@ side = st.integers(1, 20_000)
 def test_fitting_never_enlarges_never_overflows_and_keeps_the_shape(
     width: int, height: int, box_width: int | None, box_height: int | None, longest: int
 ) -> None:
-    wide, high = targets.fit(width, height, box_width, box_height, longest)
+    wide, high = geometry.fit(width, height, box_width, box_height, longest)
     assert 1 <= wide <= min(width, box_width or width, longest)
     assert 1 <= high <= min(height, box_height or height, longest)
     if min(wide, high) > 1:  # else the shape cannot be kept in whole pixels
@@ -95,50 +101,52 @@ def test_fitting_never_enlarges_never_overflows_and_keeps_the_shape(
 
 
 def test_an_image_that_fits_is_left_as_large_as_it_is() -> None:
-    assert targets.fit(300, 200, 800, 600, 16_383) == (300, 200)
-    assert targets.fit(4000, 3000, 800, None, 16_383) == (800, 600)
-    assert targets.fit(4000, 3000, None, 600, 16_383) == (800, 600)
-    assert targets.fit(40_000, 10, None, None, 16_383) == (16_383, 4)
-    assert targets.fit(16_000, 1, 100, None, 16_383) == (100, 1)
+    assert geometry.fit(300, 200, 800, 600, 16_383) == (300, 200)
+    assert geometry.fit(4000, 3000, 800, None, 16_383) == (800, 600)
+    assert geometry.fit(4000, 3000, None, 600, 16_383) == (800, 600)
+    assert geometry.fit(40_000, 10, None, None, 16_383) == (16_383, 4)
+    assert geometry.fit(16_000, 1, 100, None, 16_383) == (100, 1)
 
 
 @REPEATABLE
 @given(st.integers(1, 8000), st.integers(1, 8000))
 def test_a_film_gets_even_sides_that_are_at_most_a_pixel_larger(width: int, height: int) -> None:
     film = msgspec.structs.replace(FILM, width=width, height=height)
-    params = next(
-        each.params for each in targets.targets(WEB, Kind.VIDEO, film, "aa", VERSIONS) if each.operation == "video"
-    )
-    made = int(params["width"]), int(params["height"])
+    (found,) = made_by(targets.targets(WEB, Kind.VIDEO, film, "aa", VERSIONS), VideoParams)
+    made = found.params.width, found.params.height
     assert all(each % 2 == 0 and each >= 2 for each in made)
     assert made[0] <= width + 1
     assert made[1] <= height + 1
     assert min(made) <= 728  # 1 % above is taken as it is
 
 
-def test_equal_params_have_equal_keys_in_every_run_and_order() -> None:
-    forwards: dict[str, int | float | str | bool] = {"width": 3, "format": "webp", "animated": False}
-    backwards = dict(reversed(forwards.items()))
-    assert targets.key("aa", "image", forwards, VERSIONS) == targets.key("aa", "image", backwards, VERSIONS)
+SMALL = ImageParams(format="webp", width=3, height=2, quality=80, effort=4, animated=False)
+
+
+def test_equal_params_have_equal_keys_in_every_run() -> None:
+    assert targets.key("aa", SMALL, VERSIONS) == targets.key("aa", msgspec.structs.replace(SMALL), VERSIONS)
     # A change of this constant makes every output of every user anew.
-    assert targets.key("aa", "image", forwards, VERSIONS) == "2b9eb4fd412ab44c4c37252c565460f0"
+    assert targets.key("aa", SMALL, VERSIONS) == "c7cd2575c657fd045c015435ed332ce2"
+
+
+def test_a_parameter_that_has_its_default_is_no_part_of_the_key() -> None:
+    assert [name for name, _ in SMALL.given()] == ["animated", "effort", "format", "height", "quality", "width"]
+    cut = msgspec.structs.replace(SMALL, fit="cover", position="top")
+    assert {name for name, _ in cut.given()} - {name for name, _ in SMALL.given()} == {"fit", "position"}
 
 
 @pytest.mark.parametrize(
-    ("digest", "operation", "params", "versions"),
+    ("digest", "params", "versions"),
     [
-        ("ab", "image", {"width": 3}, VERSIONS),
-        ("aa", "poster", {"width": 3}, VERSIONS),
-        ("aa", "image", {"width": 4}, VERSIONS),
-        ("aa", "image", {"height": 3}, VERSIONS),
-        ("aa", "image", {"width": 3, "x": 1}, VERSIONS),
-        ("aa", "image", {"width": 3}, {**VERSIONS, "image": "libvips-8.19"}),
+        ("ab", SMALL, VERSIONS),
+        ("aa", PosterParams(**msgspec.structs.asdict(SMALL)), VERSIONS),
+        ("aa", msgspec.structs.replace(SMALL, width=4), VERSIONS),
+        ("aa", msgspec.structs.replace(SMALL, similarity=0.9), VERSIONS),
+        ("aa", SMALL, {**VERSIONS, "image": "libvips-8.19"}),
     ],
 )
-def test_whatever_decides_the_bytes_makes_another_key(
-    digest: str, operation: str, params: dict[str, int | float | str | bool], versions: dict[str, str]
-) -> None:
-    assert targets.key(digest, operation, params, versions) != targets.key("aa", "image", {"width": 3}, VERSIONS)
+def test_whatever_decides_the_bytes_makes_another_key(digest: str, params: Params, versions: dict[str, str]) -> None:
+    assert targets.key(digest, params, versions) != targets.key("aa", SMALL, VERSIONS)
 
 
 def test_an_encoder_that_has_no_part_in_it_leaves_a_key_as_it_is() -> None:
@@ -160,8 +168,8 @@ def test_a_small_photo_has_one_key_for_all_widths_that_it_does_not_reach() -> No
 
 
 def test_the_plan_of_a_kind_changes_with_its_own_outputs_and_no_others() -> None:
-    song = WEB.audio[0]
-    louder = msgspec.structs.replace(WEB, audio=(msgspec.structs.replace(song, bitrate=256), *WEB.audio[1:]))
+    song, *others = WEB.table(AudioOutput)
+    louder = msgspec.structs.replace(WEB, audio=(msgspec.structs.replace(song, bitrate=256), *others))
     for kind, changes in ((Kind.IMAGE, False), (Kind.VIDEO, True), (Kind.AUDIO, True)):
         before, after = jobs.plan_digest(WEB, kind, VERSIONS), jobs.plan_digest(louder, kind, VERSIONS)
         assert (before != after) is changes, kind
@@ -197,22 +205,17 @@ def test_a_film_container_without_a_picture_is_a_recording() -> None:
 def test_mono_sound_stays_mono_and_takes_fewer_bits() -> None:
     mono = msgspec.structs.replace(SONG, audio=(AudioStream("mp3", 1, 44100),))
     params = [each.params for each in targets.targets(WEB, Kind.AUDIO, mono, "aa", VERSIONS)]
-    assert params == [
-        {"format": "m4a", "bitrate": 80, "channels": 1, "cover": True},
-        {"format": "opus", "bitrate": 60, "channels": 1, "cover": True},
-    ]
+    assert params == [AudioParams("m4a", 80, 1, cover=True), AudioParams("opus", 60, 1, cover=True)]
 
 
 def test_only_webp_keeps_an_animation() -> None:
     moving = msgspec.structs.replace(PHOTO, frames=20)
     both = loader.parse('name = "mine"\n[[image]]\nname = "a"\n[[image]]\nname = "b"\nformat = "jpeg"\n', "mine.toml")
-    assert [each.params["animated"] for each in targets.targets(both, Kind.IMAGE, moving, "aa", VERSIONS)] == [
-        True,
-        False,
-    ]
+    found = made_by(targets.targets(both, Kind.IMAGE, moving, "aa", VERSIONS), ImageParams)
+    assert [each.params.animated for each in found] == [True, False]
 
 
-def make(wanted: tuple[Target, ...], keep: tuple[OutputFile, ...] = (), source: Source | None = None) -> NewJob:
+def make(wanted: tuple[Target[Params], ...], keep: tuple[OutputFile, ...] = (), source: Source | None = None) -> NewJob:
     """The job that makes these of a photo."""
     subject = jobs.Subject(source or a_source(), "aa", PHOTO, kept=keep)
     task = jobs.make_task(subject, WEB, wanted, out=b"/out", threads=2)
@@ -227,7 +230,7 @@ def test_a_job_has_one_key_for_the_same_work_whatever_is_already_there() -> None
     assert make(wanted).key != make(wanted[1:]).key
     assert make(wanted).key != make(wanted, source=a_source(fingerprint=Fingerprint(100, 2, 3, 5))).key
     assert make(wanted).key != make(wanted, source=a_source(place=b"elsewhere")).key
-    task = msgspec.json.decode(make(wanted, (have,)).payload, type=MakeTask)
+    task = msgspec.json.decode(make(wanted, (have,)).payload, type=MakeTask, dec_hook=registry.decode)
     assert task.targets == wanted
     assert task.keep == (have,)
 
@@ -235,7 +238,7 @@ def test_a_job_has_one_key_for_the_same_work_whatever_is_already_there() -> None
 def test_outputs_that_no_target_asks_for_are_not_kept() -> None:
     wanted = targets.targets(WEB, Kind.IMAGE, PHOTO, "aa", VERSIONS)
     stray = OutputFile(Artefact("old.webp", "variant", "image/webp", 1, "sha", "another key"), 5, 6)
-    assert msgspec.json.decode(make(wanted, (stray,)).payload, type=MakeTask).keep == ()
+    assert msgspec.json.decode(make(wanted, (stray,)).payload, type=MakeTask, dec_hook=registry.decode).keep == ()
 
 
 def test_more_work_is_granted_more_time() -> None:

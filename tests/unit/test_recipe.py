@@ -9,6 +9,9 @@ import pytest
 
 from mediactl.core.errors import ExitCode, UsageError
 from mediactl.model.media import Kind
+from mediactl.outputs.audio import AudioOutput
+from mediactl.outputs.image import ImageOutput
+from mediactl.outputs.video import VideoOutput
 from mediactl.recipe import loader
 
 HEAD = 'name = "mine"\n'
@@ -122,7 +125,7 @@ def test_outputs_whose_files_only_look_alike_are_fine() -> None:
 
 def test_names_may_be_equal_where_the_files_are_not() -> None:
     found = loader.parse(HEAD + IMAGE + IMAGE + 'format = "jpeg"\n', "mine.toml")
-    assert [output.file_name for output in found.image] == ["w1.webp", "w1.jpg"]
+    assert [output.file_name for output in found.table(ImageOutput)] == ["w1.webp", "w1.jpg"]
 
 
 def test_a_film_and_its_poster_stand_in_one_folder_and_are_told_apart() -> None:
@@ -141,19 +144,19 @@ def test_the_built_in_recipes_are_sound(name: str) -> None:
 def test_four_recipes_come_along() -> None:
     assert loader.builtin_names() == ["archive", "podcast", "thumbnails", "web"]
     web = loader.load("web")
-    assert [output.width for output in web.image] == [320, 800, 1600]
+    assert [output.width for output in web.table(ImageOutput)] == [320, 800, 1600]
     assert web.placeholder == "thumbhash"
-    assert [output.format for output in web.audio] == ["m4a", "opus"]
+    assert [output.format for output in web.table(AudioOutput)] == ["m4a", "opus"]
     assert [output.file_name for output in web.outputs(Kind.VIDEO)] == [
         "v720.mp4", "hls.m3u8", "poster.webp", "storyboard.webp", "preview.webp", "subtitles.vtt",
     ]  # fmt: skip
-    assert not loader.load("thumbnails").video
+    assert not loader.load("thumbnails").table(VideoOutput)
 
 
 def test_a_recipe_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(HEAD + IMAGE)
-    assert loader.load(str(path)).image[0].width == 100
+    assert loader.load(str(path)).table(ImageOutput)[0].width == 100
 
 
 @pytest.mark.parametrize(

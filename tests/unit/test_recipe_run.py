@@ -16,7 +16,6 @@ from mediactl.jobs.sources import SourceRow
 from mediactl.model.jobs import NewJob, Priority, Usage
 from mediactl.model.media import AudioStream, Fingerprint, Kind, MediaInfo, Source, VideoStream
 from mediactl.model.verdict import Verdict
-from mediactl.outputs import tables
 from mediactl.pipeline.planner import Planner
 from mediactl.planning import jobs
 from mediactl.recipe import loader
@@ -69,9 +68,9 @@ def job_of(journal: Journal, kind: Kind, text: str) -> NewJob:
 
 
 def test_it_is_parsed() -> None:
-    assert loader.parse(PLAIN + ALL, "mine.toml").run == tables.RunLimits(12.5, 7.0, 200)
-    assert loader.parse(PLAIN, "mine.toml").run == tables.RunLimits(None, None, None)
-    assert loader.parse(PLAIN + "[run]\n", "mine.toml").run == tables.RunLimits()
+    assert loader.parse(PLAIN + ALL, "mine.toml").run == loader.RunLimits(12.5, 7.0, 200)
+    assert loader.parse(PLAIN, "mine.toml").run == loader.RunLimits(None, None, None)
+    assert loader.parse(PLAIN + "[run]\n", "mine.toml").run == loader.RunLimits()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.repeatable import REPEATABLE
 
-from mediactl.model.assets import Target
+from mediactl.model.assets import Target, made_by
 from mediactl.model.media import AudioStream, Kind, MediaInfo, SubtitleStream, VideoStream
-from mediactl.outputs.tables import Cutting
+from mediactl.outputs import geometry
+from mediactl.outputs.animation import AnimationParams
+from mediactl.outputs.audio import AudioParams
+from mediactl.outputs.base import P, Params
+from mediactl.outputs.cutting import Cutting, piece_frames
+from mediactl.outputs.encoding import EncodedParams
+from mediactl.outputs.hls import HlsOutput, MasterParams, PlaylistParams, SoundParams, StreamParams
+from mediactl.outputs.image import ImageParams
+from mediactl.outputs.storyboard import StoryboardMapParams, StoryboardParams
 from mediactl.planning import jobs, keys
 from mediactl.recipe import loader
 
@@ -40,17 +48,21 @@ def a_film(width: int = 1920, height: int = 1080, duration: float = 600.0, **vid
     )
 
 
-def made(outputs: str, info: MediaInfo, kind: Kind = Kind.VIDEO, digest: str = "aa") -> tuple[Target, ...]:
+def made(outputs: str, info: MediaInfo, kind: Kind = Kind.VIDEO, digest: str = "aa") -> tuple[Target[Params], ...]:
     """The targets of a recipe with these outputs."""
     return keys.targets(loader.parse('name = "mine"\n' + outputs, "mine.toml"), kind, info, digest, VERSIONS)
+
+
+def the_only(operation: type[P], outputs: str, info: MediaInfo, kind: Kind = Kind.VIDEO) -> P:
+    """The parameters of the one target of this operation."""
+    (found,) = made_by(made(outputs, info, kind), operation)
+    return found.params
 
 
 def streams(info: MediaInfo, which: loader.Recipe = HLS) -> list[tuple[str, int, int]]:
     """Name, width and height of every rendition of a ladder."""
     found = keys.targets(which, Kind.VIDEO, info, "aa", VERSIONS)
-    return [
-        (each.name, int(each.params["width"]), int(each.params["height"])) for each in found if each.role == "stream"
-    ]
+    return [(each.name, each.params.width, each.params.height) for each in made_by(found, StreamParams)]
 
 
 @pytest.mark.parametrize(
@@ -87,8 +99,7 @@ heights = st.lists(st.integers(16, 4320), min_size=1, max_size=8).map(tuple)
 def test_a_ladder_never_enlarges_keeps_the_aspect_and_has_even_sides(
     width: int, height: int, wanted: tuple[int, ...]
 ) -> None:
-    (output,) = HLS.hls
-    which = msgspec.structs.replace(HLS, hls=(msgspec.structs.replace(output, heights=wanted),))
+    which = loader.recipe("mine", hls=(HlsOutput("hls", heights=wanted),))
     found = streams(a_film(width, height), which)
     assert found
     sizes = [(wide, high) for _, wide, high in found]
@@ -111,8 +122,8 @@ def test_a_ladder_never_enlarges_keeps_the_aspect_and_has_even_sides(
 def test_the_largest_rendition_is_not_much_smaller_than_the_film_allows(
     width: int, height: int, wanted: tuple[int, ...]
 ) -> None:
-    own = keys.lines_of(width, height)
-    first = keys.rungs(wanted, own)[0]
+    own = geometry.lines_of(width, height)
+    first = geometry.rungs(wanted, own)[0]
     assert first >= min(max(wanted), own / 1.2 - 1)
 
 
@@ -125,10 +136,12 @@ def test_a_ladder_has_a_playlist_for_each_track_and_the_master_last() -> None:
         "hls.m3u8",
     ]  # fmt: skip
     named = {each.name: each for each in found}
-    for each in found:
-        if each.role == "playlist":
-            assert each.params["of_key"] == named[str(each.params["of"])].key
-    assert str(found[-1].params["of"]).split(",") == [each.name for each in found if each.role == "playlist"]
+    playlists = made_by(found, PlaylistParams)
+    for each in playlists:
+        assert each.params.of_key == named[each.params.of].key
+    (master,) = made_by(found, MasterParams)
+    assert found[-1] == master
+    assert master.params.of.split(",") == [each.name for each in playlists]
 
 
 @pytest.mark.parametrize(("audio", "tracks"), [("all", 2), ("first", 1), ("none", 0)])
@@ -142,7 +155,7 @@ def test_a_sound_track_that_cannot_be_decoded_is_left_out_and_the_others_keep_th
     info = a_film()
     broken = msgspec.structs.replace(info.audio[0], playable=False)
     found = made('[[hls]]\nname = "hls"\n', msgspec.structs.replace(info, audio=(broken, info.audio[1])))
-    assert [(each.name, each.params["track"]) for each in found if each.role == "sound"] == [("hls-audio-2-deu.mp4", 1)]
+    assert [(each.name, each.params.track) for each in made_by(found, SoundParams)] == [("hls-audio-2-deu.mp4", 1)]
 
 
 def test_a_changed_rendition_is_told_by_the_keys_of_its_playlist_and_of_the_master() -> None:
@@ -156,9 +169,8 @@ def test_a_changed_rendition_is_told_by_the_keys_of_its_playlist_and_of_the_mast
 
 def test_a_download_and_a_rung_of_the_same_size_are_one_encoding() -> None:
     found = made('[[video]]\nname = "v720"\n[[hls]]\nname = "hls"\n', a_film())
-    encoding = ("codec", "width", "height", "crf", "preset", "encoder", "maxrate", "hdr", "gop", "piece")
-    same = [each for each in found if each.name in ("v720.mp4", "hls-720.mp4")]
-    assert len({tuple(each.params[key] for key in encoding) for each in same}) == 1
+    same = [each for each in made_by(found, EncodedParams) if each.name in ("v720.mp4", "hls-720.mp4")]
+    assert len({tuple(getattr(each.params, key) for key in EncodedParams.__struct_fields__) for each in same}) == 1
     assert len({each.key for each in same}) == 2
 
 
@@ -206,10 +218,14 @@ def test_equal_params_have_equal_keys_and_other_params_other_keys(
     one: int, two: int, frames: int, rungs: int, seconds: int
 ) -> None:
     assume(one != two)
-    first = {"piece": one, "crf": frames, "hdr": bool(rungs % 2)}
-    assert keys.key("aa", "stream", first, VERSIONS) == keys.key("aa", "stream", dict(first), VERSIONS)
-    assert keys.key("aa", "stream", first, VERSIONS) != keys.key("aa", "stream", {**first, "piece": two}, VERSIONS)
-    assert keys.key("aa", "stream", first, VERSIONS) != keys.key("ab", "stream", first, VERSIONS)
+    first = StreamParams(
+        codec="h264", width=2 * rungs, height=2, crf=frames, preset="fast", encoder="software", maxrate=seconds,
+        hdr=bool(rungs % 2), gop=2.0, piece=one, segment=6.0,
+    )  # fmt: skip
+    other = msgspec.structs.replace(first, piece=two)
+    assert keys.key("aa", first, VERSIONS) == keys.key("aa", msgspec.structs.replace(first), VERSIONS)
+    assert keys.key("aa", first, VERSIONS) != keys.key("aa", other, VERSIONS)
+    assert keys.key("aa", first, VERSIONS) != keys.key("ab", first, VERSIONS)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +246,7 @@ def test_equal_params_have_equal_keys_and_other_params_other_keys(
     ],
 )
 def test_a_film_is_cut_into_whole_key_frame_intervals_or_not_at_all(info: MediaInfo, piece: int) -> None:
-    assert keys.piece_frames(info, Cutting()) == piece
+    assert piece_frames(info, Cutting()) == piece
     if piece:
         assert info.video is not None
         assert piece % round(Fraction(info.video.rate) * 2) == 0
@@ -249,34 +265,35 @@ def test_a_storyboard_has_at_most_200_pictures_and_reaches_the_end(
     duration: float, interval: float, width: int, height: int
 ) -> None:
     outputs = f'[[storyboard]]\nname = "s"\ninterval = {interval!r}\n'
-    sheet, named = made(outputs, a_film(width, height, duration))
-    count, step = int(sheet.params["count"]), float(sheet.params["interval"])
+    info = a_film(width, height, duration)
+    sheet, named = the_only(StoryboardParams, outputs, info), the_only(StoryboardMapParams, outputs, info)
+    count, step = sheet.count, sheet.interval
     assert 1 <= count <= 200
     assert step >= interval
     assert (count - 1) * step <= max(duration, 0) + 1e-3
     assert count * step >= duration - step * 1e-5
-    assert int(sheet.params["columns"]) <= count
-    assert int(sheet.params["width"]) <= min(160, width)
-    assert named.params["of"] == sheet.name
-    assert {key: named.params[key] for key in ("width", "height", "columns", "count", "interval")} == {
-        key: sheet.params[key] for key in ("width", "height", "columns", "count", "interval")
-    }
+    assert sheet.columns <= count
+    assert sheet.width <= min(160, width)
+    assert named.of == "s.webp"
+    for key in ("width", "height", "columns", "count", "interval"):
+        assert getattr(named, key) == getattr(sheet, key)
 
 
 def test_loudness_is_a_parameter_only_where_it_is_asked_for() -> None:
     song = MediaInfo(format="mp3", duration=180.0, audio=(AudioStream("mp3", 2, 44100),))
     (plain,) = made('[[audio]]\nname = "a"\n', song, Kind.AUDIO)
     (loud,) = made('[[audio]]\nname = "a"\nloudness = -16\n', song, Kind.AUDIO)
-    assert "loudness" not in plain.params
-    assert loud.params["loudness"] == -16
+    assert "loudness" not in dict(plain.params.given())
+    assert dict(loud.params.given())["loudness"] == -16
     assert plain.key != loud.key
 
 
 @pytest.mark.parametrize(("channels", "bitrate"), [(1, 256), (2, 512), (6, 1536)])
 def test_opus_is_never_asked_for_more_than_it_can(channels: int, bitrate: int) -> None:
     info = MediaInfo(format="flac", duration=180.0, audio=(AudioStream("flac", channels, 48000),))
-    (found,) = made('[[audio]]\nname = "a"\nformat = "opus"\nbitrate = 1024\nchannels = "keep"\n', info, Kind.AUDIO)
-    assert (found.params["bitrate"], found.params["channels"]) == (bitrate, channels)
+    outputs = '[[audio]]\nname = "a"\nformat = "opus"\nbitrate = 1024\nchannels = "keep"\n'
+    found = the_only(AudioParams, outputs, info, Kind.AUDIO)
+    assert (found.bitrate, found.channels) == (bitrate, channels)
 
 
 def test_a_condition_decides_whether_a_source_gets_an_output() -> None:
@@ -296,8 +313,10 @@ def test_a_picture_that_stands_still_gets_no_film() -> None:
     outputs = '[[image]]\nname = "a"\n[[animation]]\nname = "a"\nwidth = 101\n'
     still = MediaInfo(format="gif", width=301, height=201)
     assert [each.name for each in made(outputs, still, Kind.IMAGE)] == ["a.webp"]
-    _, moving = made(outputs, msgspec.structs.replace(still, frames=20), Kind.IMAGE)
-    assert (moving.name, moving.params["width"], moving.params["height"]) == ("a.mp4", 100, 68)
+    moving = msgspec.structs.replace(still, frames=20)
+    assert [each.name for each in made(outputs, moving, Kind.IMAGE)] == ["a.webp", "a.mp4"]
+    video = the_only(AnimationParams, outputs, moving, Kind.IMAGE)
+    assert (video.width, video.height) == (100, 68)
 
 
 @pytest.mark.parametrize(
@@ -312,8 +331,8 @@ def test_a_picture_that_stands_still_gets_no_film() -> None:
 )
 def test_a_film_of_a_picture_is_even_and_within_what_it_may_have_at_most(bound: str, size: tuple[int, int]) -> None:
     moving = MediaInfo(format="gif", width=400, height=303, frames=20)
-    (film,) = made(f'[[animation]]\nname = "a"\n{bound}\n', moving, Kind.IMAGE)
-    assert (film.params["width"], film.params["height"]) == size
+    video = the_only(AnimationParams, f'[[animation]]\nname = "a"\n{bound}\n', moving, Kind.IMAGE)
+    assert (video.width, video.height) == size
 
 
 @REPEATABLE
@@ -322,8 +341,8 @@ def test_a_crop_has_the_proportions_that_were_asked_for_and_never_enlarges(
     width: int, height: int, wide: int, high: int
 ) -> None:
     outputs = f'[[image]]\nname = "a"\nwidth = {wide}\nheight = {high}\nfit = "cover"\n'
-    (found,) = made(outputs, MediaInfo(format="png", width=width, height=height), Kind.IMAGE)
-    got = int(found.params["width"]), int(found.params["height"])
+    found = the_only(ImageParams, outputs, MediaInfo(format="png", width=width, height=height), Kind.IMAGE)
+    got = found.width, found.height
     assert got[0] <= min(wide, width) and got[1] <= min(high, height)
     if min(got) > 1:
         assert abs(got[0] * high - got[1] * wide) <= (wide + high) / 2 + 1e-3

@@ -38,8 +38,9 @@ def extracted(fd: int, limits: Limits) -> Cover | None:
         return None
     name, data = found
     from mediactl.media.image.load import content_of, header, still, true_format
-    from mediactl.media.image.save import Params, encode
+    from mediactl.media.image.save import encode
     from mediactl.media.image.vips import FAILURES
+    from mediactl.outputs.image import StillParams
 
     memory = os.memfd_create("cover", os.MFD_CLOEXEC)
     try:
@@ -49,7 +50,8 @@ def extracted(fd: int, limits: Limits) -> Cover | None:
         scale = min(1.0, SIDE / max(head.width, head.height))
         width, height = max(1, round(head.width * scale)), max(1, round(head.height * scale))
         image = still(content_of(memory), format, width, height, limits, lambda _: None)
-        return Cover(encode(image, Params("jpeg", width, height, _QUALITY, 1)), image.width, image.height)
+        params = StillParams(format="jpeg", width=width, height=height, quality=_QUALITY, effort=1, animated=False)
+        return Cover(encode(image, params), image.width, image.height)
     except (RejectedInput, JobFailed, *FAILURES):
         return None
     finally:

@@ -18,8 +18,10 @@ from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import command, process
 from mediactl.media.inspect import diagnosis, durations, verify
 from mediactl.media.inspect.streams import InputAudio, Streams
-from mediactl.model.assets import Target
+from mediactl.model.assets import Operation, Target
 from mediactl.model.media import Limits
+from mediactl.outputs.hls import SoundParams
+from mediactl.outputs.video import VideoParams
 
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """Sample rates that every AAC decoder supports (ISO/IEC 14496-3, table 1.18, up to what browsers are tested with)."""
@@ -48,20 +50,19 @@ class AudioRequest(msgspec.Struct, frozen=True):
     channels: int
 
 
-def wanted(found: Streams, targets: Sequence[Target]) -> tuple[AudioRequest, ...]:
+def wanted(found: Streams, targets: Sequence[Target[Operation]]) -> tuple[AudioRequest, ...]:
     """Return the distinct audio streams that these targets are muxed from."""
-    each = (of_target(found, target) for target in targets)
+    each = (of_operation(found, target.params) for target in targets)
     return tuple(dict.fromkeys(audio for audio in each if audio))
 
 
-def of_target(found: Streams, target: Target) -> AudioRequest | None:
-    """Return the audio stream that a target contains; None when it contains none."""
-    params = target.params
-    if target.operation == "sound":
-        return AudioRequest(int(params["track"]), int(params["bitrate"]), int(params["channels"]))
-    if target.operation == "video" and params.get("sound") and found.audio:
-        track = found.audio
-        return AudioRequest(track.ordinal, int(params["audio_bitrate"]), min(2, track.stream.channels))
+def of_operation(found: Streams, operation: Operation) -> AudioRequest | None:
+    """Return the audio stream that an artefact contains; None when it contains none."""
+    match operation:
+        case SoundParams(track=number, bitrate=bitrate, channels=channels):
+            return AudioRequest(number, bitrate, channels)
+        case VideoParams(sound=True, audio_bitrate=bitrate) if found.audio:
+            return AudioRequest(found.audio.ordinal, bitrate, min(2, found.audio.stream.channels))
     return None
 
 

@@ -17,13 +17,19 @@ from mediactl.core.files import remove_if_there
 from mediactl.media.audio import cover, loudness, mixdown, resync, statistics, waveform
 from mediactl.media.audio.cover import Cover
 from mediactl.media.audio.loudness import Change, Loudness
-from mediactl.media.drafts import Draft, Drafts, Report, Temporary
+from mediactl.media.drafts import Draft, Drafts, Report, Request
 from mediactl.media.ffmpeg import command, process
 from mediactl.media.inspect import diagnosis, durations, isobmff, streams, verify
 from mediactl.media.inspect.streams import InputAudio, Streams
 from mediactl.media.mp4 import labels
-from mediactl.model.assets import Target
+from mediactl.model.assets import Operation, Target, made_by
 from mediactl.model.jobs import MakeTask
+from mediactl.outputs.audio import AudioParams
+from mediactl.outputs.encoding import EncodedParams
+from mediactl.outputs.hls import SoundParams
+from mediactl.outputs.subtitles import TextParams
+from mediactl.outputs.video import VideoParams
+from mediactl.outputs.waveform import WaveformParams
 
 FORMATS = {
     "m4a": ("aac", "aac", "ipod", "audio/mp4"),
@@ -31,27 +37,28 @@ FORMATS = {
 }
 """A target's format: encoder, codec, ffmpeg's muxer, media type."""
 
-_HOLDING = frozenset({"video", "stream", "sound", "audio"})
-"""Operations whose targets contain streams."""
 _MEASURED, _ENCODED = 0.25, 0.95
 """Fractions of the progress at which measuring and encoding end."""
 _Mix = tuple[str, int, float]
 """Encoder, channels, LUFS."""
 
 
-def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temporary, report: Report) -> Drafts:
-    """Make and verify the "audio" and "waveform" targets of an open file; drafts come in the order of ``targets``.
+def render(request: Request) -> Drafts:
+    """Make and verify the audio files and waveforms of an open file; drafts come in the order of its targets.
 
     Raises RejectedInput when the source is damaged ("broken after 12.3 s of 30.0 s"), JobFailed when ffmpeg failed
     otherwise or an output is invalid, MachineBlocked when the disk is full.
     """
+    fd, task, targets = request.fd, request.task, request.targets
     found = streams.inspect(fd, task.source.format, task.limits)
     if found.audio is None:
         raise RejectedInput("has no audio stream that can be decoded")
-    paths = {target.name: temporary(target.name) for target in targets}
+    if not targets:
+        return Drafts((), warnings=tuple(left_out(found, task.targets)))
+    paths = {target.name: request.temporary(target.name) for target in targets}
     work = _Work(fd, task, found, found.audio, paths)
     try:
-        return work.done(targets, report)
+        return work.done(targets, request.report)
     finally:
         work.clean()
 
@@ -67,9 +74,9 @@ class _Work:
         self._warnings = left_out(found, task.targets)
         self._cover: Cover | None = None
 
-    def done(self, targets: tuple[Target, ...], report: Report) -> Drafts:
+    def done(self, targets: tuple[Target[Operation], ...], report: Report) -> Drafts:
         """Make all targets in one run, after a run for each loudness to be measured."""
-        files = [target for target in targets if target.operation == "audio"]
+        files = made_by(targets, AudioParams)
         self._read_cover(files)
         changes = self._changes(files, lambda fraction: report(fraction * _MEASURED))
         begun = _MEASURED if changes else 0.0
@@ -94,7 +101,12 @@ class _Work:
         return self._verify(targets, changes, len(complaints) >= diagnosis.DAMAGED, report)
 
     def _encode(
-        self, fd: int, audio: InputAudio, targets: tuple[Target, ...], changes: dict[_Mix, Change], report: Report
+        self,
+        fd: int,
+        audio: InputAudio,
+        targets: tuple[Target[Operation], ...],
+        changes: dict[_Mix, Change],
+        report: Report,
     ) -> list[str]:
         """Write all targets from a stream of this file; return ffmpeg's error lines."""
         self._also = []
@@ -102,10 +114,11 @@ class _Work:
         outputs = []
         for target, branch in zip(targets, mixdown.split(stream, len(targets)), strict=True):
             path = self._paths[target.name]
-            if target.operation == "waveform":
-                outputs.append(waveform.listening(branch, audio, target, path, self._task.limits))
-            else:
-                outputs.append(self._output(branch, target, changes.get(_mix(target))))
+            match target.params:
+                case WaveformParams() as params:
+                    outputs.append(waveform.listening(branch, audio, params, path, self._task.limits))
+                case AudioParams() as params:
+                    outputs.append(self._output(branch, params, path, changes.get(_mix(params))))
         try:
             return process.run(
                 command.arguments(*outputs, threads=self._task.threads, also=self._also),
@@ -127,28 +140,29 @@ class _Work:
             waveform.forget(path)
 
     def _verify(
-        self, targets: tuple[Target, ...], changes: dict[_Mix, Change], damaged: bool, report: Report
+        self, targets: tuple[Target[Operation], ...], changes: dict[_Mix, Change], damaged: bool, report: Report
     ) -> Drafts:
-        audio, drafts = self._audio, []
+        audio, drafts = self._audio, dict[str, Draft]()
         if damaged:
             self._warnings.append("parts of the audio are damaged and may sound distorted")
         measured = statistics.measured(self._first, audio.stream.sample_rate, audio.stream.channels)
         if measured:
             durations.compare("the audio", audio.end, measured.end, 0.0, damaged)
             self._warnings += statistics.remarks(measured, "the audio")
-        for number, target in enumerate(targets, 1):
-            path = self._paths[target.name]
-            if target.operation == "waveform":
-                drafts.append(waveform.written(target, audio, path))
-            else:
-                drafts.append(self._verified(target, damaged, changes.get(_mix(target))))
-            report(_ENCODED + (1 - _ENCODED) * number / len(targets))
-        return Drafts(tuple(drafts), "", tuple(dict.fromkeys(filter(None, self._warnings))))
+        for drawn in made_by(targets, WaveformParams):
+            drafts[drawn.name] = waveform.written(drawn, audio, self._paths[drawn.name])
+            report(_ENCODED + (1 - _ENCODED) * len(drafts) / len(targets))
+        for target in made_by(targets, AudioParams):
+            drafts[target.name] = self._verified(target, damaged, changes.get(_mix(target.params)))
+            report(_ENCODED + (1 - _ENCODED) * len(drafts) / len(targets))
+        return Drafts(
+            tuple(drafts[target.name] for target in targets), "", tuple(dict.fromkeys(filter(None, self._warnings)))
+        )
 
-    def _verified(self, target: Target, damaged: bool, change: Change | None) -> Draft:
+    def _verified(self, target: Target[AudioParams], damaged: bool, change: Change | None) -> Draft:
         """Return the draft of an audio file, verified: codec, channels, duration, some frames, loudness."""
-        encoder, codec, muxer, media_type = FORMATS[str(target.params["format"])]
-        channels, path = int(target.params["channels"]), self._paths[target.name]
+        encoder, codec, muxer, media_type = FORMATS[target.params.format]
+        channels, path = target.params.channels, self._paths[target.name]
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             made = verify.verified(fd, target.name, self._task.limits)
@@ -161,16 +175,16 @@ class _Work:
                 raise JobFailed(f"{target.name}: invalid output: its index is at the end")
             if change and change.dynamic:
                 reached = self._measured(fd, made.audio, encoder, channels, lambda _: None)
-                if remark := loudness.shortfall(reached, float(target.params["loudness"])):
+                if remark := loudness.shortfall(reached, target.params.loudness or 0.0):
                     self._warnings.append(f"{target.name} {remark}")
         finally:
             os.close(fd)
         self._warnings.append(durations.compare("the audio", self._audio.end, made.audio.end, 0.0, damaged))
         return Draft(target, path, media_type, duration=made.info.duration)
 
-    def _changes(self, files: list[Target], report: Report) -> dict[_Mix, Change]:
+    def _changes(self, files: Sequence[Target[AudioParams]], report: Report) -> dict[_Mix, Change]:
         """Return how the loudness of each different mix has to be changed."""
-        mixes = list(dict.fromkeys(_mix(target) for target in files if "loudness" in target.params))
+        mixes = list(dict.fromkeys(_mix(file.params) for file in files if file.params.loudness is not None))
         made: dict[_Mix, Change] = {}
         for number, (encoder, channels, target) in enumerate(mixes):
 
@@ -190,19 +204,18 @@ class _Work:
             fd, audio, encoder, channels, threads=self._task.threads, limits=limits, folder=folder, report=report
         )
 
-    def _read_cover(self, files: list[Target]) -> None:
-        if self._found.cover and any(target.params.get("cover") for target in files):
+    def _read_cover(self, files: Sequence[Target[AudioParams]]) -> None:
+        if self._found.cover and any(file.params.cover for file in files):
             self._cover = cover.extracted(self._fd, self._task.limits)
             if not self._cover:
                 self._warnings.append("left out: the cover art, which cannot be decoded")
 
-    def _output(self, stream: Any, target: Target, change: Change | None) -> Any:
-        encoder, _, muxer, _ = FORMATS[str(target.params["format"])]
-        path = self._paths[target.name]
-        stream = mixdown.mixed(stream, encoder, int(target.params["channels"]))
+    def _output(self, stream: Any, params: AudioParams, path: bytes, change: Change | None) -> Any:
+        encoder, _, muxer, _ = FORMATS[params.format]
+        stream = mixdown.mixed(stream, encoder, params.channels)
         stream = loudness.changed(stream, change) if change else stream
-        chosen = mixdown.options(encoder, int(target.params["bitrate"]), self._audio)
-        drawn = self._cover if target.params.get("cover") else None
+        chosen = mixdown.options(encoder, params.bitrate, self._audio)
+        drawn = self._cover if params.cover else None
         if muxer == "opus":
             block = labels.picture_block(drawn.jpeg, drawn.width, drawn.height) if drawn else ""
             content = labels.vorbis_comments(self._found.info, block)
@@ -223,22 +236,22 @@ class _Work:
         return len(self._also)
 
 
-def _mix(target: Target) -> _Mix:
+def _mix(params: AudioParams) -> _Mix:
     """Return what the loudness depends on, and its target."""
-    encoder = FORMATS[str(target.params["format"])][0]
-    return encoder, int(target.params["channels"]), float(target.params.get("loudness", 0.0))
+    return FORMATS[params.format][0], params.channels, params.loudness or 0.0
 
 
-def left_out(found: Streams, targets: Sequence[Target]) -> list[str]:
+def left_out(found: Streams, targets: Sequence[Target[Operation]]) -> list[str]:
     """Return a warning that names the streams which no target contains; none when no target contains any."""
-    held = {target.operation for target in targets} & _HOLDING
-    if not held:
+    audio_files = made_by(targets, AudioParams)
+    of_videos = made_by(targets, EncodedParams, SoundParams)
+    if not (audio_files or of_videos):
         return []
-    heard = {int(target.params["track"]) for target in targets if target.operation == "sound"}
-    if found.audio and ("audio" in held or any(target.params.get("sound") for target in targets)):
+    heard = {target.params.track for target in made_by(targets, SoundParams)}
+    if found.audio and (audio_files or any(target.params.sound for target in made_by(targets, VideoParams))):
         heard.add(found.audio.ordinal)
-    read = {int(target.params["track"]) for target in targets if target.operation == "text"}
-    kept_cover = any(target.operation == "audio" and target.params.get("cover") for target in targets)
+    read = {target.params.track for target in made_by(targets, TextParams)}
+    kept_cover = any(target.params.cover for target in audio_files)
     counts = [
         (len(found.info.audio) - len(heard), "audio stream"),
         (found.video_count - bool(found.video), "video stream"),

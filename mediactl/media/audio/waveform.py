@@ -20,6 +20,8 @@ from mediactl.media.image import save
 from mediactl.media.inspect.streams import InputAudio
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
+from mediactl.outputs.image import StillParams
+from mediactl.outputs.waveform import WaveformParams
 
 COLOUR = (74, 85, 104)
 """Red, green, blue of what is drawn: a slate that is visible on white and on black."""
@@ -39,9 +41,9 @@ class Peaks(msgspec.Struct, frozen=True):
     data: list[int]
 
 
-def listening(stream: Any, audio: InputAudio, target: Target, path: bytes, limits: Limits) -> Any:
+def listening(stream: Any, audio: InputAudio, params: WaveformParams, path: bytes, limits: Limits) -> Any:
     """Return an output node that writes no media, but the peaks of the stream mixed to mono beside ``path``."""
-    block, _ = _blocks(audio, int(target.params["points"]))
+    block, _ = _blocks(audio, params.points)
     stream = stream.filter("aresample", out_chlayout="mono", rematrix_maxval=1)
     stream = stream.filter("aformat", sample_fmts="flt", channel_layouts="mono")
     stream = stream.filter("asetnsamples", n=block, p=0)
@@ -51,17 +53,13 @@ def listening(stream: Any, audio: InputAudio, target: Target, path: bytes, limit
     return loudness.nothing(stream, limits)
 
 
-def written(target: Target, audio: InputAudio, path: bytes) -> Draft:
+def written(target: Target[WaveformParams], audio: InputAudio, path: bytes) -> Draft:
     """Return the draft of a waveform whose peaks ffmpeg has found. Raises JobFailed, OSError on writing."""
-    points = int(target.params["points"])
+    points, height = target.params.points, target.params.height
     found = _found(audio, points, path)
-    if target.params["format"] == "png":
-        height = int(target.params["height"])
-        sides = {"width": points, "height": height}
-        params = {"format": "png", **sides, "quality": 100, "effort": 6, "animated": False}
-        drawn = save.encode(_drawn(found.data, points, height), save.Params("png", points, height, 100, 6))
-        made = save.save(drawn, msgspec.structs.replace(target, params=params), path)
-        return msgspec.structs.replace(made, target=target)
+    if height is not None:
+        still = StillParams(format="png", width=points, height=height, quality=100, effort=6, animated=False)
+        return save.save(save.encode(_drawn(found.data, points, height), still), target, still, path)
     content = msgspec.json.encode({
         "version": 2,
         "channels": 1,

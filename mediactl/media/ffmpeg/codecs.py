@@ -13,9 +13,8 @@ from typing import Any
 import msgspec
 
 from mediactl.media.ffmpeg import binary
+from mediactl.outputs.encoding import SOFTWARE
 
-SOFTWARE = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
-"""Codec -> its software encoder."""
 HARDWARE = ("nvenc", "qsv", "vaapi", "videotoolbox")
 """Kinds of hardware encoders, in the order in which "auto" tries them. ffmpeg calls them "h264_nvenc"."""
 

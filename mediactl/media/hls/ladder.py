@@ -7,11 +7,10 @@ from mediactl.media.drafts import Draft, Present
 from mediactl.media.hls import playlists
 from mediactl.media.inspect.streams import Streams
 from mediactl.media.mp4 import fragments
-from mediactl.model.assets import Target
+from mediactl.model.assets import Operation, Target
 from mediactl.model.jobs import MakeTask
-
-OPERATIONS = ("playlist", "master")
-"""Operations whose drafts are made here."""
+from mediactl.outputs.hls import MasterParams, PlaylistParams, SoundParams, StreamParams
+from mediactl.outputs.subtitles import TextParams
 
 _MEDIA_TYPE = "application/vnd.apple.mpegurl"
 
@@ -26,43 +25,52 @@ class Ladder:
         self._drafts = drafts
         self._present = present
 
-    def draft(self, target: Target, path: bytes) -> Draft:
-        """Return a media or master playlist. Raises JobFailed when a file that it names is invalid."""
-        text = self._master(target) if target.operation == "master" else self._playlist(target)
+    def playlist(self, target: Target[PlaylistParams], path: bytes) -> Draft:
+        """Write a media playlist. Raises JobFailed when the file that it names is invalid."""
+        of = self._targets[target.params.of]
+        if target.params.segment is None:
+            return self._written(target, playlists.text(of.name, target.params.duration or 0.0), path)
+        stream = fragments.read(self._file(of))
+        return self._written(target, playlists.media(stream, of.name, segment=target.params.segment), path)
+
+    def master(self, target: Target[MasterParams], path: bytes) -> Draft:
+        """Write the master playlist. Raises JobFailed when a file that it names is invalid."""
+        return self._written(target, self._master(target.params), path)
+
+    def _written(self, target: Target[Operation], text: str, path: bytes) -> Draft:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         return Draft(target, path, _MEDIA_TYPE)
 
-    def _playlist(self, target: Target) -> str:
-        of = self._of(target)
-        if of.operation == "text":
-            return playlists.text(of.name, float(target.params["duration"]))
-        return playlists.media(fragments.read(self._file(of)), of.name, segment=float(target.params["segment"]))
-
-    def _master(self, target: Target) -> str:
+    def _master(self, params: MasterParams) -> str:
         """Return the master playlist, in the recipe's order; the default audio is the video's default stream."""
         videos: list[playlists.VideoRendition] = []
         audios: list[playlists.AudioRendition] = []
         subtitles: list[playlists.SubtitleRendition] = []
         default = self._found.audio.ordinal if self._found.audio else 0
-        for name in str(target.params["of"]).split(","):
-            of = self._of(self._targets[name])
-            if of.operation == "stream":
-                videos.append(playlists.VideoRendition(name, fragments.read(self._file(of))))
-            elif of.operation == "sound":
-                number = int(of.params["track"])
-                track = self._found.info.audio[number]
-                audio = playlists.AudioRendition(name, fragments.read(self._file(of)), track.language, track.title)
-                audios.insert(0 if number == default else len(audios), audio)
-            else:
-                text = self._found.info.texts[int(of.params["track"])]
-                subtitles.append(playlists.SubtitleRendition(name, text.language, text.title))
+        for name in params.of.split(","):
+            of = self._of(name)
+            match of.params:
+                case StreamParams():
+                    videos.append(playlists.VideoRendition(name, fragments.read(self._file(of))))
+                case SoundParams(track=number):
+                    stream = self._found.info.audio[number]
+                    audio = playlists.AudioRendition(
+                        name, fragments.read(self._file(of)), stream.language, stream.title
+                    )
+                    audios.insert(0 if number == default else len(audios), audio)
+                case TextParams(track=number):
+                    text = self._found.info.texts[number]
+                    subtitles.append(playlists.SubtitleRendition(name, text.language, text.title))
         return playlists.master(videos, audios, subtitles)
 
-    def _of(self, playlist: Target) -> Target:
-        return self._targets[str(playlist.params["of"])]
+    def _of(self, playlist: str) -> Target[Operation]:
+        """Return what the playlist of this name is about."""
+        params = self._targets[playlist].params
+        assert isinstance(params, PlaylistParams)
+        return self._targets[params.of]
 
-    def _file(self, target: Target) -> bytes:
+    def _file(self, target: Target[Operation]) -> bytes:
         """Return the file of a target, or one with the same key, which has the same content."""
         if target.name in self._drafts:
             return self._drafts[target.name].file

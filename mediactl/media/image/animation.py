@@ -23,6 +23,7 @@ from mediactl.media.image.vips import FAILURES, VipsImage, broken, field, pyvips
 from mediactl.media.inspect import durations, isobmff, verify
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
+from mediactl.outputs.animation import AnimationParams
 
 _PRESET = "medium"
 _BT709 = 1
@@ -34,14 +35,20 @@ _FRAGMENTS = {"movflags": "empty_moov+frag_every_frame"}
 
 
 def animation(
-    strip: VipsImage, target: Target, path: bytes, *, threads: int, limits: Limits, report: Report = lambda _: None
+    strip: VipsImage,
+    target: Target[AnimationParams],
+    path: bytes,
+    *,
+    threads: int,
+    limits: Limits,
+    report: Report = lambda _: None,
 ) -> Draft:
     """Make the MP4 of all frames (as ``load.animation`` returns them, at the target's size), verified.
 
     Transparency is flattened onto white. Raises RejectedInput when a frame cannot be decoded, FfmpegFailed, JobFailed
     when the output is invalid, MachineBlocked, OSError.
     """
-    width, height = int(target.params["width"]), int(target.params["height"])
+    width, height = target.params.width, target.params.height
     delays = played(field(strip, "delay") or [], strip.height // height)
     if (strip.width, strip.height) != (width, height * len(delays)):
         raise JobFailed(f"{target.name}: its frames are not {width} x {height} pixels")
@@ -55,7 +62,7 @@ def animation(
         try:
             feeder.start()
             process.run(
-                command.arguments(_output(reading, target, delays, path, threads, limits), threads=threads),
+                command.arguments(_output(reading, target.params, delays, path, threads, limits), threads=threads),
                 input_fd=reading,
                 folder=os.path.dirname(path),
                 expected=sum(delays) / 1000,
@@ -157,13 +164,13 @@ def _doubled(delays: list[int]) -> bool:
     return len(delays) > 1 and delays[-1] != delays[-2] and delays[-1] > 1
 
 
-def _output(pipe: int, target: Target, delays: list[int], path: bytes, threads: int, limits: Limits) -> Any:
+def _output(pipe: int, params: AnimationParams, delays: list[int], path: bytes, threads: int, limits: Limits) -> Any:
     frames = command.source(pipe, threads)["v:0"]
     frames = frames.filter("scale", flags=SCALER, out_color_matrix="bt709", out_range="limited")
     frames = frames.filter("format", "yuv420p").filter("setsar", 1)
     frames = frames.filter("setparams", color_primaries=_BT709, color_trc=_BT709, colorspace=_BT709, range="limited")
     options = {
-        "c:v": "libx264", "profile:v": "high", "preset": _PRESET, "crf": target.params["crf"], "threads": threads,
+        "c:v": "libx264", "profile:v": "high", "preset": _PRESET, "crf": params.crf, "threads": threads,
         "fps_mode": "vfr", "enc_time_base": "1:1000", "video_track_timescale": TICKS, "flags:v": "+bitexact",
     }  # fmt: skip
     if len(set(delays)) > 1:
@@ -171,7 +178,7 @@ def _output(pipe: int, target: Target, delays: list[int], path: bytes, threads: 
     return command.output([frames], path, "mp4", limits, movflags="+faststart", **options)
 
 
-def _checked(path: bytes, target: Target, delays: list[int], limits: Limits) -> float:
+def _checked(path: bytes, target: Target[AnimationParams], delays: list[int], limits: Limits) -> float:
     """Return the duration of the output, after it was opened again. Raises JobFailed when it is invalid."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -180,7 +187,7 @@ def _checked(path: bytes, target: Target, delays: list[int], limits: Limits) -> 
     finally:
         os.close(fd)
     video, duration = made.info.video, made.info.duration or 0.0
-    wanted = (target.params["width"], target.params["height"], len(delays) + _doubled(delays))
+    wanted = (target.params.width, target.params.height, len(delays) + _doubled(delays))
     if video is None or (video.width, video.height, video.frames) != wanted:
         raise JobFailed(f"{target.name}: invalid output: other frames than requested")
     if abs(duration - sum(delays) / 1000) > durations.TOLERANCE:

@@ -11,16 +11,19 @@ import os
 import msgspec
 
 from mediactl.core.errors import JobFailed
-from mediactl.media.drafts import Draft, Drafts, Report, Temporary
+from mediactl.media.drafts import Draft, Drafts, Request
 from mediactl.media.image import cicp, crop, fingerprint, load
 from mediactl.media.image.gain_map import LEFT_OUT, has_gain_map
 from mediactl.media.image.load import Warn
-from mediactl.media.image.save import Params, encode, params_of, played, save
+from mediactl.media.image.save import encode, played, save
 from mediactl.media.image.vips import FAILURES, VipsImage, broken, field, reason
 from mediactl.media.inspect import metadata
-from mediactl.model.assets import Target
+from mediactl.model.assets import Target, made_by
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Limits, MediaInfo
+from mediactl.outputs.animation import AnimationParams
+from mediactl.outputs.image import ImageParams, StillParams
+from mediactl.outputs.poster import PosterParams
 
 
 def probe(fd: int, format: str, limits: Limits, *, location: bool = False) -> MediaInfo:
@@ -55,56 +58,57 @@ def probe(fd: int, format: str, limits: Limits, *, location: bool = False) -> Me
     )
 
 
-def render(fd: int, task: MakeTask, targets: tuple[Target, ...], temporary: Temporary, report: Report) -> Drafts:
-    """Make and verify the "image" and "animation" targets of an open file, and its placeholder when
-    ``task.placeholder`` is "".
+def render(request: Request) -> Drafts:
+    """Make and verify variants and animations of an open image, and its placeholder when ``task.placeholder`` is "".
 
     Of targets with the same key one is made. Drafts are ordered: videos, then largest first.
     Raises RejectedInput when the source is damaged, JobFailed when an encoder failed, OSError when a
     file cannot be read or written.
     """
+    task, temporary, report = request.task, request.temporary, request.report
     warnings: dict[str, None] = {}
 
     def warn(text: str) -> None:
         warnings.setdefault(text)
 
-    source = _Source(fd, task, warn)
-    todo = {target.key: target for target in reversed(targets)}
-    stills = [target for target in task.targets if target.operation == "image"]
+    source = _Source(request.fd, task, warn)
+    todo = {target.key: target for target in reversed(request.targets)}
+    stills = made_by(task.targets, ImageParams)
     ladder = {target.key: target for target in reversed(stills)}
     drafts: list[Draft] = []
-    for target in todo.values():
-        if target.operation == "animation":
-            drafts.append(_save_video(source, target, temporary(target.name), task))
-            report(len(drafts) / len(todo))
+    for video in made_by(todo.values(), AnimationParams):
+        drafts.append(_save_video(source, video, temporary(video.name), task))
+        report(len(drafts) / len(todo))
     for target in sorted(ladder.values(), key=source.rank):
-        params = params_of(target)
+        params = target.params
         if len(drafts) == len(todo) and task.placeholder:
             break  # A placeholder is always that of the smallest of all.
         if params.animated and source.moves:
             if target.key in todo:
-                drafts.append(_save_animation(source, todo[target.key], params, temporary(todo[target.key].name)))
+                named = msgspec.structs.replace(target, name=todo[target.key].name)
+                drafts.append(_save_animation(source, named, temporary(named.name)))
         else:
             # Existing sizes are made as well: a variant's bytes must not depend on which others are missing.
             image = source.at(*_covering(params, source.width, source.height))
             if target.key in todo:
-                drafts.append(save(_encoded(image, params), todo[target.key], temporary(todo[target.key].name)))
+                named = msgspec.structs.replace(target, name=todo[target.key].name)
+                drafts.append(save(_encoded(image, params), named, params, temporary(named.name)))
         report(len(drafts) / max(1, len(todo)))
     # Warnings are about the whole asset, not only about what this run made.
-    if source.moves and (left := [target.name for target in stills if not params_of(target).animated]):
+    if source.moves and (left := [target.name for target in stills if not target.params.animated]):
         warn(f"animation left out of {', '.join(left)}: only its first frame is used")
     placeholder = "" if task.placeholder else fingerprint.text_of(source.smallest())
     return Drafts(tuple(drafts), placeholder, tuple(warnings))
 
 
-def encode_still(frame: bytes, target: Target, destination: bytes) -> Draft:
+def encode_still(frame: bytes, target: Target[PosterParams], destination: bytes) -> Draft:
     """Encode the PNG file ``frame`` at the target's size and format to ``destination`` (both absolute), and verify it.
 
     Raises RejectedInput when the frame is truncated, JobFailed when it cannot be encoded, OSError on reading or
     writing.
     """
-    params = params_of(target)
-    return save(_encoded(_frame(frame, params), params), target, destination)
+    params = target.params
+    return save(_encoded(_frame(frame, params), params), target, params, destination)
 
 
 def placeholder_of(frame: bytes) -> str:
@@ -136,9 +140,9 @@ class _Source:
         self.moves = task.info.frames > 1 and self.format in load.ANIMATED
         self._last: VipsImage = None
 
-    def rank(self, target: Target) -> tuple[bool, int, str]:
+    def rank(self, target: Target[ImageParams]) -> tuple[bool, int, str]:
         """Return the sort key: animations first, then stills by decreasing size, each made from the previous."""
-        params = params_of(target)
+        params = target.params
         width, height = _covering(params, self.width, self.height)
         return not params.animated, -width * height, target.name
 
@@ -156,7 +160,7 @@ class _Source:
             self.at(*fingerprint.fit(self.width, self.height, fingerprint.ENOUGH)) if self._last is None else self._last
         )
 
-    def animation(self, params: Params) -> tuple[VipsImage, VipsImage]:
+    def animation(self, params: ImageParams) -> tuple[VipsImage, VipsImage]:
         """Return all frames for these parameters, and the first alone.
 
         Decoded again each time, since all frames may be gigabytes.
@@ -174,8 +178,9 @@ class _Source:
         return strip, first
 
 
-def _save_animation(source: _Source, target: Target, params: Params, file: bytes) -> Draft:
+def _save_animation(source: _Source, target: Target[ImageParams], file: bytes) -> Draft:
     """Return the draft, with a duration, by which pages recognise animations."""
+    params = target.params
     try:
         # Frames are decoded while they are encoded, so errors are most likely the source's.
         strip, first = source.animation(params)
@@ -184,13 +189,13 @@ def _save_animation(source: _Source, target: Target, params: Params, file: bytes
         raise broken(error) from None
     delays = field(strip, "delay")
     times = played(delays or [], strip.height // params.height)
-    return msgspec.structs.replace(save(data, target, file, delays=delays), duration=sum(times) / 1000)
+    return msgspec.structs.replace(save(data, target, params, file, delays), duration=sum(times) / 1000)
 
 
-def _save_video(source: _Source, target: Target, file: bytes, task: MakeTask) -> Draft:
+def _save_video(source: _Source, target: Target[AnimationParams], file: bytes, task: MakeTask) -> Draft:
     from mediactl.media.image import animation  # Here: PyAV and ffmpeg are for the few images that become videos.
 
-    size = int(target.params["width"]), int(target.params["height"])
+    size = target.params.width, target.params.height
     strip = load.animation(source.content, source.format, *size, source.limits, source.warn)
     if strip.hasalpha():
         # In GIFs, transparency may only mean that pixels of the previous frame stay; the first one has none.
@@ -200,7 +205,7 @@ def _save_video(source: _Source, target: Target, file: bytes, task: MakeTask) ->
     return animation.animation(strip, target, file, threads=task.threads, limits=source.limits)
 
 
-def _encoded(image: VipsImage, params: Params) -> bytes:
+def _encoded(image: VipsImage, params: StillParams) -> bytes:
     """Return the content of one variant, made from an image that covers it."""
     try:
         if params.fit == "cover":
@@ -212,7 +217,7 @@ def _encoded(image: VipsImage, params: Params) -> bytes:
         raise JobFailed(f"the {params.format} encoder failed: {reason(error)}") from None
 
 
-def _frame(file: bytes, params: Params) -> VipsImage:
+def _frame(file: bytes, params: StillParams) -> VipsImage:
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         width, height = params.width, params.height
@@ -225,7 +230,7 @@ def _frame(file: bytes, params: Params) -> VipsImage:
         os.close(fd)
 
 
-def _covering(params: Params, own_width: int, own_height: int) -> tuple[int, int]:
+def _covering(params: StillParams, own_width: int, own_height: int) -> tuple[int, int]:
     """Return the size of the image that a variant is made from: its own, or what it is cropped or squeezed from."""
     if params.fit == "inside":
         return params.width, params.height

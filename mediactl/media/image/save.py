@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
-
-import msgspec
 
 from mediactl.core.errors import JobFailed
 from mediactl.core.files import removed_on_error
@@ -13,7 +10,8 @@ from mediactl.media.drafts import Draft
 from mediactl.media.image import auto_quality
 from mediactl.media.image.structure import is_complete
 from mediactl.media.image.vips import FAILURES, VipsImage, field, open_image, reason
-from mediactl.model.assets import Target
+from mediactl.model.assets import Operation, Target
+from mediactl.outputs.image import StillParams
 
 MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "png": "image/png", "avif": "image/avif"}
 _SHORTEST_DELAY = 10
@@ -21,31 +19,7 @@ _DEFAULT_DELAY = 100
 """Milliseconds: libvips' WebP writer gives frames of up to 10 ms, which no browser plays, 100 ms, as browsers do."""
 
 
-class Params(msgspec.Struct, frozen=True):
-    """``Target.params`` of the operations "image" and "poster"."""
-
-    format: str
-    width: int
-    height: int
-    """Pixels of the finished image, exactly."""
-    quality: int | Literal["auto"]
-    effort: int
-    animated: bool = False
-    similarity: float = 1.0
-    """Of quality "auto"."""
-    fit: Literal["inside", "cover", "exact"] = "inside"
-    position: str = ""
-    apart: bool = False
-    """Whether an animation's frames are encoded independently, which for video is no larger: libwebp treats small
-    differences from the previous frame as none, and blocks of earlier frames stay in skies and fades."""
-
-
-def params_of(target: Target) -> Params:
-    """Return a target's params with their types."""
-    return msgspec.convert(target.params, Params)
-
-
-def encode(image: VipsImage, params: Params, like: VipsImage = None) -> bytes:
+def encode(image: VipsImage, params: StillParams, like: VipsImage = None) -> bytes:
     """Return the file's content: the same for the same pixels, without EXIF, location or profile.
 
     Quality "auto" is searched with ``like``, an animation's first frame, and with the image itself for all else.
@@ -58,18 +32,22 @@ def encode(image: VipsImage, params: Params, like: VipsImage = None) -> bytes:
     if params.quality == "auto":
         still = image if like is None else like
         quality, data = auto_quality.search(
-            still, params.format, params.similarity, lambda each: encode_at(still, params, each)
+            still, params.format, params.similarity or 1.0, lambda each: encode_at(still, params, each)
         )
         return data if still is image else encode_at(image, params, quality)
     return encode_at(image, params, params.quality)
 
 
-def encode_at(image: VipsImage, params: Params, quality: int) -> bytes:
-    """``encode`` at a quality from 1 to 100, whatever the parameters say."""
+def encode_at(image: VipsImage, params: StillParams, quality: int, *, apart: bool = False) -> bytes:
+    """``encode`` at a quality from 1 to 100, whatever the parameters say.
+
+    ``apart``: whether an animation's frames are encoded independently, which for video is no larger: libwebp treats
+    small differences from the previous frame as none, and blocks of earlier frames stay in skies and fades.
+    """
     effort = params.effort
     if params.format == "webp":
-        apart = {"kmin": 0, "kmax": 1} if params.apart else {}
-        return bytes(image.webpsave_buffer(Q=quality, effort=min(effort, 6), keep="none", **apart))
+        key_frames = {"kmin": 0, "kmax": 1} if apart else {}
+        return bytes(image.webpsave_buffer(Q=quality, effort=min(effort, 6), keep="none", **key_frames))
     if params.format == "avif":
         return bytes(image.heifsave_buffer(Q=quality, effort=min(effort, 9), compression="av1", keep="none"))
     if params.format == "png":
@@ -87,13 +65,14 @@ def encode_at(image: VipsImage, params: Params, quality: int) -> bytes:
     )  # fmt: skip
 
 
-def save(data: bytes, target: Target, file: bytes, delays: list[int] | None = None) -> Draft:
-    """Write an encoded image to ``file`` and open it again. ``delays`` (ms) are those of an animation's frames.
+def save(
+    data: bytes, target: Target[Operation], params: StillParams, file: bytes, delays: list[int] | None = None
+) -> Draft:
+    """Write a target's encoded image to ``file`` and open it again. ``delays`` (ms) are those of an animation's frames.
 
     Raises OSError when it cannot be written (disk full), JobFailed when the output is invalid; then no file is
     left.
     """
-    params = params_of(target)
     with removed_on_error(file):
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
@@ -107,7 +86,7 @@ def save(data: bytes, target: Target, file: bytes, delays: list[int] | None = No
     return Draft(target, file, MEDIA_TYPES[params.format], params.width, params.height)
 
 
-def _fault(fd: int, params: Params, size: int, delays: list[int] | None) -> str:
+def _fault(fd: int, params: StillParams, size: int, delays: list[int] | None) -> str:
     """Return what is invalid about a written file; "" when nothing is.
 
     Its header and its end are read. Decoding all of it would take half as long as making it (WebP,

@@ -17,6 +17,7 @@ from mediactl.media.stills import frames
 from mediactl.media.stills.frames import Video
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
+from mediactl.outputs.poster import PosterParams
 
 _SAMPLED = (0.02, 0.8)
 """Span of a video that is sampled: neither its first moments (fading in, logos) nor its credits."""
@@ -56,7 +57,9 @@ class FrameStatistics(msgspec.Struct, frozen=True):
     """Whether it is near-uniform: black, white, or of nearly one shade."""
 
 
-def posters(video: Video, targets: tuple[Target, ...], temporary: Temporary, *, placeholder: bool) -> Drafts:
+def posters(
+    video: Video, targets: tuple[Target[PosterParams], ...], temporary: Temporary, *, placeholder: bool
+) -> Drafts:
     """Return posters of one video, all of the same frame, and its placeholder (thumbhash) if requested.
 
     Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when an encoder failed, OSError.
@@ -65,7 +68,7 @@ def posters(video: Video, targets: tuple[Target, ...], temporary: Temporary, *, 
     scratch = paths[0] + b".still"
     try:
         time, key = best(video, scratch)
-        stills = frames.moment(video, time, [_still_size(video, target) for target in targets], scratch, key=key)
+        stills = frames.moment(video, time, [_still_size(video, target.params) for target in targets], scratch, key=key)
         if not stills:
             raise RejectedInput("not one frame of the video can be decoded")
         drafts: list[Draft] = [
@@ -167,10 +170,10 @@ def _value(found: FrameStatistics, position: float, usual: float) -> float:
     return value * 0.01 if found.plain else value
 
 
-def _still_size(video: Video, target: Target) -> tuple[int, int]:
+def _still_size(video: Video, params: PosterParams) -> tuple[int, int]:
     """Return the size of the frame for a poster: its own, or the video's proportions where it is cropped."""
-    width, height = int(target.params["width"]), int(target.params["height"])
-    if target.params.get("fit") != "cover":
+    width, height = params.width, params.height
+    if params.fit != "cover":
         return width, height
     own = video.size
     scale = max(width / own[0], height / own[1])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.media.drafts import Draft, Temporary
-from mediactl.media.image.save import Params, encode
+from mediactl.media.image.save import encode_at, save
 from mediactl.media.image.vips import FAILURES, VipsImage, pyvips, reason, with_field
 from mediactl.media.stills import frames, poster
 from mediactl.media.stills.frames import Video
 from mediactl.media.stills.poster import FrameStatistics, read_png
-from mediactl.media.stills.storyboard import made_of
 from mediactl.model.assets import Target
+from mediactl.outputs.image import StillParams
+from mediactl.outputs.preview import PreviewParams
 
 _SNIPPET = 0.75
 """Seconds that one moment is shown at least."""
@@ -26,15 +27,15 @@ _SAMPLED = (0.0, 0.95)
 """Span of a video that moments are taken from: without the end of its credits."""
 
 
-def preview(video: Video, target: Target, temporary: Temporary) -> Draft:
+def preview(video: Video, target: Target[PreviewParams], temporary: Temporary) -> Draft:
     """Return the animation; only what is around its moments is decoded. Verified.
 
     Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when it cannot be encoded, OSError.
     """
     params = target.params
     path = temporary(target.name)
-    width, height, rate = int(params["width"]), int(params["height"]), int(params["fps"])
-    count = max(1, round(float(params["seconds"]) * rate))
+    width, height, rate = params.width, params.height, params.fps
+    count = max(1, round(params.seconds * rate))
     scratch = path + b".frame"
     shown: list[VipsImage] = []
     try:
@@ -57,12 +58,14 @@ def preview(video: Video, target: Target, temporary: Temporary) -> Draft:
     strip = with_field(strip, pyvips.GValue.gint_type, "page-height", height)
     strip = with_field(strip, pyvips.GValue.array_int_type, "delay", delays)
     strip = with_field(strip, pyvips.GValue.gint_type, "loop", 0)
-    whole = Params("webp", width, height, int(params["quality"]), _EFFORT, animated=True, apart=True)
+    whole = StillParams(
+        format="webp", width=width, height=height, quality=params.quality, effort=_EFFORT, animated=True
+    )
     try:
-        data = encode(strip, whole)
+        data = encode_at(strip, whole, params.quality, apart=True)
     except FAILURES as error:
         raise JobFailed(f"the WebP encoder failed: {reason(error)}") from None
-    return made_of(target, whole, data, path, delays)
+    return save(data, target, whole, path, delays)
 
 
 def _snippet(

@@ -11,17 +11,20 @@ from mediactl.media.stills import frames
 from mediactl.media.stills.poster import posters
 from mediactl.media.stills.preview import preview
 from mediactl.media.stills.storyboard import storyboard, storyboard_map
-from mediactl.model.assets import Target
+from mediactl.model.assets import Operation, Target, made_by
 from mediactl.model.media import Limits
+from mediactl.outputs.poster import PosterParams
+from mediactl.outputs.preview import PreviewParams
+from mediactl.outputs.storyboard import StoryboardMapParams, StoryboardParams
 
-OPERATIONS = ("poster", "storyboard", "storyboard-map", "preview")
+OPERATIONS = (PosterParams, StoryboardParams, StoryboardMapParams, PreviewParams)
 """Operations whose targets are made here."""
 
 
 def render(
     fd: int,
     found: Streams,
-    targets: tuple[Target, ...],
+    targets: tuple[Target[Operation], ...],
     temporary: Temporary,
     *,
     limits: Limits,
@@ -46,16 +49,17 @@ def render(
 
     video = frames.open_video(fd, found, found.video, limits, threads, folder, alive)
     thumbhash = ""
-    if images := tuple(target for target in targets if target.operation == "poster"):
-        drafts = posters(video, images, temporary, placeholder=placeholder)
+    if wanted := made_by(targets, PosterParams):
+        drafts = posters(video, wanted, temporary, placeholder=placeholder)
         made |= {draft.target.name: draft for draft in drafts.files}
         thumbhash = drafts.placeholder
-    for target in targets:
+    alive()
+    for sheet in made_by(targets, StoryboardParams):
+        made[sheet.name] = storyboard(video, sheet, temporary)
         alive()
-        if target.operation == "storyboard":
-            made[target.name] = storyboard(video, target, temporary)
-        elif target.operation == "storyboard-map":
-            made[target.name] = storyboard_map(target, temporary(target.name))
-        elif target.operation == "preview":
-            made[target.name] = preview(video, target, temporary)
+    for text in made_by(targets, StoryboardMapParams):
+        made[text.name] = storyboard_map(text, temporary(text.name))
+    for animation in made_by(targets, PreviewParams):
+        made[animation.name] = preview(video, animation, temporary)
+        alive()
     return Drafts(tuple(made[target.name] for target in targets), thumbhash)

@@ -10,17 +10,17 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import removed_on_error
 from mediactl.media.drafts import Draft, Report, Temporary
-from mediactl.media.image.save import Params, encode, save
+from mediactl.media.image.save import encode, save
 from mediactl.media.image.vips import FAILURES, VipsImage, pyvips, reason
 from mediactl.media.stills import frames
 from mediactl.media.stills.frames import Video
 from mediactl.media.stills.poster import read_png
 from mediactl.model.assets import Target
+from mediactl.outputs.image import StillParams
+from mediactl.outputs.storyboard import StoryboardMapParams, StoryboardParams
 
 _BUDGET = 4e9
 """Pixels of a video up to which it is decoded whole: a minute of 1080p24, about 10 s on two cores."""
@@ -31,14 +31,15 @@ _BLACK = 16
 _SHEET_EFFORT = 4
 
 
-def storyboard(video: Video, target: Target, temporary: Temporary, report: Report = lambda _: None) -> Draft:
+def storyboard(
+    video: Video, target: Target[StoryboardParams], temporary: Temporary, report: Report = lambda _: None
+) -> Draft:
     """Return the sheet, row by row; intervals after the end of the video repeat the last image. Verified.
 
     Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when it cannot be encoded, OSError.
     """
     params = target.params
-    path, count, interval = temporary(target.name), int(params["count"]), float(params["interval"])
-    size, columns = (int(params["width"]), int(params["height"])), int(params["columns"])
+    path, size, interval = temporary(target.name), (params.width, params.height), params.interval
     scratch = path + b".tile"
     try:
         keys = serves(video, interval)
@@ -52,29 +53,35 @@ def storyboard(video: Video, target: Target, temporary: Temporary, report: Repor
         frames.clear(scratch)
     black = {time for time, tile in tiles.items() if _is_black(tile)} if video.gap() > interval else set()
     sheet = arranged(
-        [tiles[_nearest(tiles, middle, black, interval)] for middle in middles(video.duration, count, interval)],
-        columns,
+        [tiles[_nearest(tiles, middle, black, interval)] for middle in middles(video.duration, params.count, interval)],
+        params.columns,
     )
-    whole = Params(str(params["format"]), sheet.width, sheet.height, int(params["quality"]), _SHEET_EFFORT)
+    whole = StillParams(
+        format=params.format,
+        width=sheet.width,
+        height=sheet.height,
+        quality=params.quality,
+        effort=_SHEET_EFFORT,
+        animated=False,
+    )
     try:
         data = encode(sheet, whole)
     except FAILURES as error:
         raise JobFailed(f"the {whole.format} encoder failed: {reason(error)}") from None
-    return made_of(target, whole, data, path)
+    return save(data, target, whole, path)
 
 
-def storyboard_map(target: Target, path: bytes) -> Draft:
+def storyboard_map(target: Target[StoryboardMapParams], path: bytes) -> Draft:
     """Write the WebVTT file of a sheet: one cue an interval, the last one until the video ends. Raises OSError."""
     params = target.params
-    count, columns, interval = int(params["count"]), int(params["columns"]), float(params["interval"])
-    width, height, duration = int(params["width"]), int(params["height"]), float(params["duration"])
+    width, height, interval = params.width, params.height, params.interval
     cues = ["WEBVTT"]
-    for number in range(count):
-        row, column = divmod(number, columns)
-        end = duration if number == count - 1 else (number + 1) * interval
+    for number in range(params.count):
+        row, column = divmod(number, params.columns)
+        end = params.duration if number == params.count - 1 else (number + 1) * interval
         cues.append(
             f"{_stamp(number * interval)} --> {_stamp(end)}\n"
-            f"{params['of']}#xywh={column * width},{row * height},{width},{height}"
+            f"{params.of}#xywh={column * width},{row * height},{width},{height}"
         )
     with removed_on_error(path):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
@@ -99,13 +106,6 @@ def arranged(tiles: list[VipsImage], columns: int) -> VipsImage:
     """Return images of equal size in rows, on black where the last row is short; in memory."""
     rows: Any = pyvips.Image.arrayjoin(tiles, across=columns, background=0)
     return rows.copy_memory()
-
-
-def made_of(target: Target, whole: Params, data: bytes, path: bytes, delays: list[int] | None = None) -> Draft:
-    """Return an encoded image of these params written to ``path`` and verified, as the draft of its target."""
-    params: dict[str, Any] = {name: getattr(whole, name) for name in ("format", "width", "height", "quality", "effort")}
-    draft = save(data, msgspec.structs.replace(target, params=params), path, delays)
-    return msgspec.structs.replace(draft, target=target)
 
 
 def _nearest(times: Iterable[float], wanted: float, black: set[float], interval: float) -> float:

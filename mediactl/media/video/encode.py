@@ -6,7 +6,7 @@ The files made here are never published as they are: ``package`` joins them, wit
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -21,11 +21,9 @@ from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import TICKS, Cut, prepared, scaled
 from mediactl.media.inspect import demux, streams
 from mediactl.media.inspect.streams import InputVideo, Streams
-from mediactl.model.assets import Target
+from mediactl.model.assets import Operation, Target, made_by
 from mediactl.model.media import Limits
-
-OPERATIONS = ("video", "stream")
-"""Those of targets whose picture is encoded here."""
+from mediactl.outputs.encoding import EncodedParams
 
 _MARGINS = (1.0, 6.0, 30.0, 120.0)
 """Seconds before a piece where a picture to start decoding at is looked for, in turn. The first is more than frames
@@ -44,14 +42,14 @@ class PieceNotExact(JobFailed):
 
 
 class Stream(msgspec.Struct, frozen=True):
-    """What is encoded once, however many artefacts hold it. Fields as in ``Target.params``."""
+    """What is encoded once, however many artefacts hold it. Fields as in ``EncodedParams``."""
 
     codec: str
     width: int
     height: int
     crf: float | None = None
     vmaf: float | None = None
-    """Looked for by ``vmaf.crf_for`` and put in by ``resolved``, before it is encoded."""
+    """Instead of a CRF, which ``vmaf.crf_for`` finds for it before it is encoded."""
     preset: str = "veryfast"
     encoder: str = "software"
     maxrate: int = 0
@@ -89,14 +87,14 @@ class Encoded(msgspec.Struct, frozen=True):
     """For a person: that an encoder which was asked for does not work here."""
 
 
-def stream_of(target: Target) -> Stream:
-    """What a "video" or "stream" target needs encoded."""
-    return msgspec.convert(target.params, Stream, strict=False)
+def stream_of(params: EncodedParams) -> Stream:
+    """Return what an artefact needs encoded."""
+    return msgspec.convert(params, Stream, from_attributes=True)
 
 
-def streams_of(targets: Sequence[Target]) -> tuple[Stream, ...]:
-    """What the "video" and "stream" targets need encoded, each once, in their order."""
-    return tuple(dict.fromkeys(stream_of(target) for target in targets if target.operation in OPERATIONS))
+def streams_of(targets: Sequence[Target[Operation]]) -> tuple[Stream, ...]:
+    """Return what these targets need encoded, each once, in their order."""
+    return tuple(dict.fromkeys(stream_of(target.params) for target in made_by(targets, EncodedParams)))
 
 
 def resolved(stream: Stream, crf: float) -> Stream:
@@ -139,40 +137,39 @@ def encode(
     for place in places:
         remove_if_there(place)  # What an earlier attempt left must not be taken for this one's.
     cut = _cut(found, piece) if piece else None
+    coded = [_Coded(stream, *codecs.chosen(stream.codec, stream.encoder)) for stream in streams]
     weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder) if streams else None
-    coders = [codecs.chosen(stream.codec, stream.encoder) for stream in streams]
     source = command.source(fd, threads, max_pixels=limits.pixels, **_sought(fd, picture, cut, limits))
-    outputs = []
-    if streams:
-        branches = prepared(source[str(picture.index)], found, picture, len(streams), weave=weave, cut=cut)
-        for stream, branch, (coder, _), place in zip(streams, branches, coders, places, strict=True):
-            outputs.append(_output(stream, branch, coder, found, cut, place, threads, limits))
-    patience: tuple[str, ...] = ()
-    if also:
-        outputs += also(source)
-        # However much of a sound is broken, the picture is worth having; ffmpeg gives up at two thirds of the packets.
-        patience = ("-max_error_rate", "1")
-    setup = tuple(dict.fromkeys(coder.setup for coder, _ in coders if coder.setup))
+    branches = prepared(source[str(picture.index)], found, picture, len(streams), weave=weave, cut=cut) if coded else []
+    outputs = [
+        _output(each, branch, found, cut, place, threads, limits)
+        for each, branch, place in zip(coded, branches, places, strict=True)
+    ]
+    more = also(source) if also else []
     complaints = process.run(
-        [
-            *patience,
-            *(word for words in setup for word in words),
-            *_clock(cut),
-            *command.arguments(*outputs, threads=threads),
-        ],
+        [*_global_options(coded, cut, also is not None), *command.arguments(*outputs, *more, threads=threads)],
         input_fd=fd,
         folder=folder,
-        expected=float(piece.frames / cut.rate) if piece and cut else found.info.duration or picture.end,
+        expected=_expected(found, cut),
         rate=picture.rate,
         report=report,
         pace=pace,
     )
-    if cut and cut.first:
-        complaints = [line for line in complaints if not any(words in line for words in _START_TROUBLE)]
     stamps = [_stamps(place) for place in places]
     _check(stamps, cut, piece)
-    notes = tuple(dict.fromkeys(note for _, note in coders if note))
-    return Encoded(tuple(map(len, stamps)), tuple(complaints), notes)
+    return Encoded(
+        frames=tuple(map(len, stamps)),
+        complaints=_about_source(complaints, cut),
+        notes=tuple(dict.fromkeys(each.note for each in coded if each.note)),
+    )
+
+
+class _Coded(msgspec.Struct, frozen=True):
+    """A stream with the encoder that was chosen for it, and what is to be reported about that."""
+
+    stream: Stream
+    coder: codecs.Coder
+    note: str
 
 
 def _cut(found: Streams, piece: Piece) -> Cut:
@@ -182,9 +179,30 @@ def _cut(found: Streams, piece: Piece) -> Cut:
     return Cut(video.start, Fraction(video.rate), piece.first, piece.frames)
 
 
-def _clock(cut: Cut | None) -> tuple[str, ...]:
-    """Options with which frames have the times of the source, from the file's start, wherever reading begins."""
-    return ("-copyts", "-start_at_zero") if cut else ()
+def _global_options(coded: Sequence[_Coded], cut: Cut | None, tolerant: bool) -> Iterator[str]:
+    """Yield ffmpeg's options of the whole run."""
+    if tolerant:
+        # However much of the sound is broken, the video is worth having; ffmpeg gives up at two thirds of the packets.
+        yield from ("-max_error_rate", "1")
+    for setup in dict.fromkeys(each.coder.setup for each in coded):
+        yield from setup
+    if cut:
+        # Frames have the times of the source, from the file's start, wherever reading begins.
+        yield from ("-copyts", "-start_at_zero")
+
+
+def _expected(found: Streams, cut: Cut | None) -> float:
+    """Return the seconds of video that come out."""
+    if cut:
+        return float(cut.frames / cut.rate)
+    return found.info.duration or (found.video.end if found.video else 0.0)
+
+
+def _about_source(complaints: Sequence[str], cut: Cut | None) -> tuple[str, ...]:
+    """Return what ffmpeg complained about but what comes of starting to decode in the middle."""
+    if not cut or not cut.first:
+        return tuple(complaints)
+    return tuple(line for line in complaints if not any(words in line for words in _START_TROUBLE))
 
 
 def _sought(fd: int, picture: InputVideo, cut: Cut | None, limits: Limits) -> dict[str, Any]:
@@ -249,16 +267,11 @@ def keeps_hdr(stream: Stream, picture: InputVideo) -> bool:
 
 
 def _output(
-    stream: Stream,
-    branch: Any,
-    coder: codecs.Coder,
-    found: Streams,
-    cut: Cut | None,
-    place: bytes,
-    threads: int,
-    limits: Limits,
+    coded: _Coded, branch: Any, found: Streams, cut: Cut | None, place: bytes, threads: int, limits: Limits
 ) -> Any:
+    """Return the output node of a stream."""
     assert found.video is not None
+    stream, coder = coded.stream, coded.coder
     hdr = keeps_hdr(stream, found.video)
     shown = scaled(branch, found.video, stream.width, stream.height, hdr=hdr)
     options = encoder_options(stream, coder, found, hdr=hdr, threads=threads)

@@ -29,7 +29,8 @@ from mediactl.media.video.encode import Piece, PieceNotExact, Stream
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import JobResult, PieceTask
 from mediactl.model.media import Limits, MediaInfo
-from mediactl.planning.keys import OPERATION_VERSIONS
+from mediactl.outputs.hls import SoundParams, StreamParams
+from mediactl.outputs.video import VideoParams
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class Work:
         self._threads = threads
         self._token = token
         self._unchanged = unchanged
-        versions = [OPERATION_VERSIONS[operation] for operation in ("video", "stream", "sound")]
+        versions = [operation.version for operation in (VideoParams, StreamParams, SoundParams)]
         made_by = msgspec.json.encode([digest, binary.version(), versions])
         self._made_by = hashlib.sha256(made_by).hexdigest()[:16]
         os.makedirs(folder, mode=0o700, exist_ok=True)

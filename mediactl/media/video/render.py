@@ -7,7 +7,7 @@ by copy into the files that hold it. Posters and the like come from the source, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -18,7 +18,7 @@ from mediactl.core.files import remove_if_there
 from mediactl.media.audio import mixdown
 from mediactl.media.audio import render as audio
 from mediactl.media.audio.mixdown import AudioRequest
-from mediactl.media.drafts import Draft, Drafts, Present, Report, Temporary
+from mediactl.media.drafts import Draft, Drafts, Present, Report, Request, Temporary
 from mediactl.media.ffmpeg import binary, process
 from mediactl.media.hls import ladder
 from mediactl.media.inspect import diagnosis, durations, isobmff, streams, verify
@@ -28,11 +28,13 @@ from mediactl.media.opening import check_unchanged
 from mediactl.media.video import encode, pieces, subtitles
 from mediactl.media.video.encode import PieceNotExact, Stream
 from mediactl.media.video.pieces import Remarks, Work
-from mediactl.model.assets import Target
+from mediactl.model.assets import Operation, Target, made_by
 from mediactl.model.jobs import MakeTask
+from mediactl.outputs.encoding import EncodedParams
+from mediactl.outputs.hls import MasterParams, PlaylistParams, SoundParams, StreamParams
+from mediactl.outputs.subtitles import TextParams
+from mediactl.outputs.video import VideoParams
 
-_HOLDING = ("video", "stream", "sound")
-"""Operations whose targets hold what is encoded."""
 _INDEXED = ("mp4", "mov", "matroska", "webm")
 """Formats, as they are sniffed, of the containers in ``cadence.SEEKABLE``."""
 _ENCODED = 0.85
@@ -50,34 +52,27 @@ class Encoded(msgspec.Struct, frozen=True):
     """Seconds from the film's start to the first frame, where the files do not tell it."""
 
 
-def render(
-    fd: int,
-    task: MakeTask,
-    targets: tuple[Target, ...],
-    temporary: Temporary,
-    present: Present,
-    report: Report,
-) -> Drafts:
-    """Make and verify targets of an open film; drafts come in the order of ``targets``, but master playlists last.
+def render(request: Request) -> Drafts:
+    """Make and verify targets of an open video; drafts come in the order of the targets, but master playlists last.
 
-    ``present`` tells which artefacts need not be made. Raises RejectedInput when the film is broken ("broken after
-    12.3 s of 30.0 s"), JobFailed when ffmpeg failed otherwise or an output is not what was asked for, SourceChanged,
-    MachineBlocked when the disk is full.
+    Raises RejectedInput when the video is broken ("broken after 12.3 s of 30.0 s"), JobFailed when ffmpeg failed
+    otherwise or an output is not what was asked for, SourceChanged, MachineBlocked when the disk is full.
     """
+    fd, task = request.fd, request.task
     found = streams.inspect(fd, task.source.format, task.limits, task.info)
     if found.video is None:
         raise RejectedInput("has no video stream that can be decoded")
-    film = _Film(fd, task, found, temporary)
+    video = _Video(fd, task, found, request.temporary)
     try:
-        return film.render(targets, present, report)
+        return video.render(request.targets, request.present, request.report)
     except process.FfmpegFailed as error:
         raise diagnosis.cause(error, fd, task.limits) from error
     finally:
-        film.clean()
+        video.clean()
 
 
-class _Film:
-    """A film on its way."""
+class _Video:
+    """A video while its targets are made."""
 
     def __init__(self, fd: int, task: MakeTask, found: Streams, temporary: Temporary) -> None:
         self._fd = fd
@@ -87,38 +82,39 @@ class _Film:
         self._scratch: list[bytes] = []
         self._warnings: list[str] = []
 
-    def render(self, targets: tuple[Target, ...], present: Present, report: Report) -> Drafts:
-        """All of it; see the function of this name."""
-        from mediactl.media.stills import stills  # Here: a worker that makes no posters never loads libvips.
+    def render(self, targets: tuple[Target[Operation], ...], present: Present, report: Report) -> Drafts:
+        """Make all of it; see the function of this name."""
+        from mediactl.media.stills import stills  # Here: a worker that makes no stills never loads libvips.
 
         for target in targets:
             remove_if_there(self._temporary(target.name))  # An earlier attempt's must not be taken for this one's.
-        holding = tuple(target for target in targets if target.operation in _HOLDING)
-        share = _ENCODED if holding else 0.0
-        encoded = self._encode(holding, lambda part: report(part * share)) if holding else None
+        held = made_by(targets, EncodedParams, SoundParams)
+        share = _ENCODED if held else 0.0
+        encoded = self._encode(held, lambda part: report(part * share)) if held else None
         drafts: dict[str, Draft] = {}
         if encoded:
-            for target in holding:
-                drafts[target.name] = self._hold(target, encoded)
-                report(share + (0.95 - share) / 2 * len(drafts) / len(holding))
-        seen, done = tuple(target for target in targets if target.operation in stills.OPERATIONS), (share + 0.95) / 2
-        made = Drafts(())
-        if seen:
-            wanted = not self._task.placeholder
+            for draft in self._held(held, encoded):
+                drafts[draft.target.name] = draft
+                report(share + (0.95 - share) / 2 * len(drafts) / len(held))
+        done, made = (share + 0.95) / 2, Drafts(())
+        if seen := made_by(targets, *stills.OPERATIONS):
             made = stills.render(
                 self._fd, self._found, seen, self._temporary, limits=self._task.limits, threads=self._task.threads,
-                placeholder=wanted, report=lambda part: report(done + (0.95 - done) * part),
+                placeholder=not self._task.placeholder, report=lambda part: report(done + (0.95 - done) * part),
             )  # fmt: skip
             drafts |= {draft.target.name: draft for draft in made.files}
-        if written := tuple(target for target in targets if target.operation == "text"):
+        if written := made_by(targets, TextParams):
             drafts |= self._texts(written)
-        listed = ladder.Ladder(self._task, self._found, drafts, present)
-        for target in targets:
-            if target.operation in ladder.OPERATIONS:
-                drafts[target.name] = listed.draft(target, self._temporary(target.name))
+        masters = made_by(targets, MasterParams)
+        playlists = ladder.Ladder(self._task, self._found, drafts, present)
+        for playlist in made_by(targets, PlaylistParams):
+            drafts[playlist.name] = playlists.playlist(playlist, self._temporary(playlist.name))
+        for master in masters:
+            drafts[master.name] = playlists.master(master, self._temporary(master.name))
         report(1.0)
-        order = sorted(targets, key=lambda target: target.operation == "master")
-        self._told(encoded)
+        self._remark(encoded)
+        last = {master.name for master in masters}
+        order = sorted(targets, key=lambda target: target.name in last)
         warnings = tuple(dict.fromkeys(filter(None, (*self._warnings, *made.warnings))))
         return Drafts(tuple(drafts[target.name] for target in order), made.placeholder, warnings)
 
@@ -129,10 +125,10 @@ class _Film:
 
     # -- encoding --------------------------------------------------------------------------------------------------
 
-    def _encode(self, holding: tuple[Target, ...], report: Report) -> Encoded:
-        streams = encode.streams_of(holding)
-        heard = mixdown.wanted(self._found, holding)
-        if any(target.params.get("piece") for target in self._task.targets) and self._task.work:
+    def _encode(self, held: tuple[Target[Operation], ...], report: Report) -> Encoded:
+        streams = encode.streams_of(held)
+        heard = mixdown.wanted(self._found, held)
+        if any(target.params.piece for target in made_by(self._task.targets, EncodedParams)) and self._task.work:
             cut = self._cut(streams, heard, report)
             if cut is not None:
                 return cut
@@ -223,35 +219,62 @@ class _Film:
 
     # -- artefacts -------------------------------------------------------------------------------------------------
 
-    def _hold(self, target: Target, encoded: Encoded) -> Draft:
-        """A file that holds what was encoded."""
-        found, place, params = self._found, self._temporary(target.name), target.params
-        video = found.info.video
-        rate = Fraction(video.rate) if video and video.even else None
-        wanted = mixdown.of_target(found, target)
-        if target.operation == "sound":
-            assert wanted is not None
-            package.audio_track(
-                encoded.sounds[wanted], place, segment=float(params["segment"]),
-                language=self._sound_file(wanted, encoded).language, rate=rate,
-            )  # fmt: skip
-            return self._sound_verified(target, place, wanted)
-        stream = encode.stream_of(target)
-        files = encoded.pictures[stream]
-        if target.operation == "stream":
-            package.video_track(
-                files, place, segment=float(params["segment"]), start=encoded.start, rate=rate, gop=stream.gop
-            )  # fmt: skip
-        else:
-            heard = [self._sound_file(wanted, encoded)] if wanted else []
-            package.mp4(files, heard, place, start=encoded.start, rate=rate, chapters=found.info.chapters)
-        return self._verified(target, place, wanted, encoded)
+    def _held(self, targets: tuple[Target[Operation], ...], encoded: Encoded) -> Iterator[Draft]:
+        """Yield the files that hold what was encoded."""
+        for target in targets:
+            match target.params:
+                case SoundParams() as params:
+                    yield self._sound(target, params, encoded)
+                case StreamParams() as params:
+                    yield self._stream(target, params, encoded)
+                case VideoParams() as params:
+                    yield self._video(target, params, encoded)
+
+    def _sound(self, target: Target[Operation], params: SoundParams, encoded: Encoded) -> Draft:
+        """An audio stream as a CMAF track."""
+        place, wanted = self._temporary(target.name), mixdown.of_operation(self._found, params)
+        assert wanted is not None
+        package.audio_track(
+            encoded.sounds[wanted], place, segment=params.segment,
+            language=self._sound_file(wanted, encoded).language, rate=self._rate,
+        )  # fmt: skip
+        fragments.read(place)
+        return self._sound_verified(target, place, wanted)
+
+    def _stream(self, target: Target[Operation], params: StreamParams, encoded: Encoded) -> Draft:
+        """A rendition as a CMAF track."""
+        place, stream = self._temporary(target.name), encode.stream_of(params)
+        package.video_track(
+            encoded.pictures[stream], place, segment=params.segment, start=encoded.start, rate=self._rate,
+            gop=stream.gop,
+        )  # fmt: skip
+        fragments.read(place)
+        return self._verified(target, params, place, None, encoded)
+
+    def _video(self, target: Target[Operation], params: VideoParams, encoded: Encoded) -> Draft:
+        """A rendition and its sound as one MP4. Its media type names the codecs (RFC 6381): a browser that plays MP4
+        may know one of them and not another."""
+        place, wanted = self._temporary(target.name), mixdown.of_operation(self._found, params)
+        heard = [self._sound_file(wanted, encoded)] if wanted else []
+        package.mp4(
+            encoded.pictures[encode.stream_of(params)], heard, place, start=encoded.start, rate=self._rate,
+            chapters=self._found.info.chapters,
+        )  # fmt: skip
+        draft = self._verified(target, params, place, wanted, encoded)
+        codecs = ",".join(fragments.codecs(place))
+        return msgspec.structs.replace(draft, media_type=f'{draft.media_type}; codecs="{codecs}"')
+
+    @property
+    def _rate(self) -> Fraction | None:
+        """Frames a second of an even video."""
+        video = self._found.info.video
+        return Fraction(video.rate) if video and video.even else None
 
     def _sound_file(self, wanted: AudioRequest, encoded: Encoded) -> package.AudioFile:
         track = self._found.info.audio[wanted.ordinal]
         return package.AudioFile(encoded.sounds[wanted], track.language, track.title)
 
-    def _texts(self, targets: tuple[Target, ...]) -> dict[str, Draft]:
+    def _texts(self, targets: tuple[Target[TextParams], ...]) -> dict[str, Draft]:
         places = {target.name: self._temporary(target.name) for target in targets}
         made, warnings = subtitles.rendered(self._fd, self._found, targets, places, self._task.limits)
         self._warnings += warnings
@@ -270,22 +293,28 @@ class _Film:
 
     # -- verifying -------------------------------------------------------------------------------------------------
 
-    def _verified(self, target: Target, place: bytes, wanted: AudioRequest | None, encoded: Encoded) -> Draft:
+    def _verified(
+        self,
+        target: Target[Operation],
+        params: EncodedParams,
+        place: bytes,
+        wanted: AudioRequest | None,
+        encoded: Encoded,
+    ) -> Draft:
         """The draft of a picture, after it was opened again: size, tracks, frames, durations; its first, middle and
         last frames were decoded."""
-        params, picture, source = target.params, self._found.video, self._found.info.video
+        picture, source = self._found.video, self._found.info.video
         made, streamable = self._reopened(target, place)
         video = made.info.video
         if (
             not (video and made.video and picture and source)
-            or video.codec != params["codec"]
+            or video.codec != params.codec
             or bool(made.audio) != bool(wanted)
         ):
             raise JobFailed(f"{target.name}: invalid output: other streams than requested")
-        if (video.width, video.height, video.rotation) != (params["width"], params["height"], 0):
+        if (video.width, video.height, video.rotation) != (params.width, params.height, 0):
             raise JobFailed(
-                f"{target.name}: invalid output: {video.width}x{video.height}"
-                f" instead of {params['width']}x{params['height']}"
+                f"{target.name}: invalid output: {video.width}x{video.height} instead of {params.width}x{params.height}"
             )
         if not streamable:
             raise JobFailed(f"{target.name}: invalid output: its index is at the end")
@@ -299,27 +328,25 @@ class _Film:
         self._warnings.append(durations.compare("the video", picture.end, made.video.end, frame, damaged))
         return Draft(target, place, "video/mp4", video.width, video.height, made.info.duration)
 
-    def _sound_verified(self, target: Target, place: bytes, wanted: AudioRequest) -> Draft:
+    def _sound_verified(self, target: Target[Operation], place: bytes, wanted: AudioRequest) -> Draft:
         made, _ = self._reopened(target, place)
         if made.video or not made.audio or made.audio.stream.channels != wanted.channels:
             raise JobFailed(f"{target.name}: invalid output: other streams than requested")
         return Draft(target, place, "audio/mp4", duration=made.info.duration)
 
-    def _reopened(self, target: Target, place: bytes) -> tuple[Streams, bool]:
-        """The tracks of a file of ours, and whether it plays while it loads; of a CMAF track, that it is one."""
-        if target.operation != "video":
-            fragments.read(place)
+    def _reopened(self, target: Target[Operation], place: bytes) -> tuple[Streams, bool]:
+        """The streams of a file of ours, and whether it plays while it loads."""
         fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
         try:
             return verify.verified(fd, target.name, self._task.limits), isobmff.is_faststart(fd)
         finally:
             os.close(fd)
 
-    def _told(self, encoded: Encoded | None) -> None:
+    def _remark(self, encoded: Encoded | None) -> None:
         """What the whole asset lost, whatever of it is made in this run."""
-        pictures = [target for target in self._task.targets if target.operation in encode.OPERATIONS]
+        renditions = made_by(self._task.targets, EncodedParams)
         picture = self._found.video
-        if picture and picture.transfer in HDR and not (pictures and all(each.params.get("hdr") for each in pictures)):
+        if picture and picture.transfer in HDR and not (renditions and all(each.params.hdr for each in renditions)):
             name = HDR[picture.transfer]
             if "zscale" in binary.filters():
                 self._warnings.append(f"high dynamic range ({name}) was mapped to standard range")

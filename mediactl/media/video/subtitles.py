@@ -20,6 +20,7 @@ from mediactl.media.inspect import demux
 from mediactl.media.inspect.streams import InputSubtitle, Streams
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
+from mediactl.outputs.subtitles import TextParams
 
 MEDIA_TYPE = "text/vtt"
 
@@ -46,21 +47,21 @@ class Cue(msgspec.Struct, frozen=True, order=True):
 
 
 def rendered(
-    fd: int, found: Streams, targets: Sequence[Target], places: Mapping[str, bytes], limits: Limits
+    fd: int, found: Streams, targets: Sequence[Target[TextParams]], places: Mapping[str, bytes], limits: Limits
 ) -> tuple[list[Draft], list[str]]:
     """Make the "text" targets of an open film in one pass, at their places (by name); drafts in the targets' order.
 
     A track without a readable word becomes a valid file without a cue, and a warning. Raises JobFailed when a target's
     track is none of text, OSError on writing.
     """
-    wanted = {int(target.params["track"]) for target in targets}
+    wanted = {target.params.track for target in targets}
     texts = [text for text in found.subtitles if text.ordinal in wanted and text.stream.text]
     if missing := sorted(wanted - {text.ordinal for text in texts}):
         raise JobFailed(f"subtitle stream {missing[0] + 1} is not text, though it was planned")
     cues, warnings = read(fd, texts, found.info.duration or 0.0, limits)
     drafts = []
     for target in targets:
-        content = written(cues[int(target.params["track"])])
+        content = written(cues[target.params.track])
         place = places[target.name]
         with removed_on_error(place), open(place, "wb") as file:
             file.write(content)

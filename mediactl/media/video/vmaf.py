@@ -23,7 +23,7 @@ from mediactl.media.filters.video_filters import prepared, scaled
 from mediactl.media.inspect.streams import Streams
 from mediactl.media.video.encode import Stream, encoder_options, keeps_hdr, resolved
 from mediactl.model.media import Limits
-from mediactl.planning.keys import DEFAULT_CRF
+from mediactl.outputs.encoding import DEFAULT_CRF
 
 _SAMPLES = 3
 _SAMPLE = 4.0

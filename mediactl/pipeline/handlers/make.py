@@ -8,8 +8,8 @@ from mediactl.jobs.claims import Claim
 from mediactl.jobs.priority import successor_due
 from mediactl.model.assets import Reuse
 from mediactl.model.events import JobDone
-from mediactl.model.jobs import JobResult, MakeTask, Priority
-from mediactl.model.media import Kind
+from mediactl.model.jobs import JobResult, Priority
+from mediactl.model.media import Kind, MediaInfo
 from mediactl.pipeline.handlers.source import SourceHandler
 from mediactl.planning.cost import Pace
 from mediactl.pool.contract import Ended
@@ -18,7 +18,15 @@ KINDS = tuple(kind.value for kind in Kind)
 """A make job is of the kind of its source."""
 
 _result = msgspec.msgpack.Decoder(JobResult)
-_task = msgspec.json.Decoder(MakeTask)
+
+
+class _Transcode(msgspec.Struct):
+    """The part of a ``MakeTask`` that decides its pace; its targets may be of outputs that are not installed."""
+
+    info: MediaInfo
+
+
+_transcode = msgspec.json.Decoder(_Transcode)
 
 
 class MakeHandler(SourceHandler):
@@ -59,7 +67,7 @@ class TranscodeHandler(MakeHandler):
 
     def pace(self, claim: Claim) -> Pace:
         """Return a measure by the length of the video."""
-        info = _task.decode(claim.payload).info
+        info = _transcode.decode(claim.payload).info
         return Pace(info.duration or 0.0, (info.video.fps if info.video else None) or 0.0)
 
 

@@ -10,13 +10,23 @@ from mediactl.jobs.claims import Claim
 from mediactl.jobs.priority import successor_due
 from mediactl.model.assets import Reuse
 from mediactl.model.events import JobCancelled, JobDone, JobFields
-from mediactl.model.jobs import PieceTask, Priority
+from mediactl.model.jobs import Priority
+from mediactl.model.media import MediaInfo
 from mediactl.pipeline.handlers.source import SourceHandler
 from mediactl.planning.cost import Pace
 from mediactl.planning.jobs import SOUND, cut_of
 from mediactl.pool.contract import Ended
 
-_task = msgspec.json.Decoder(PieceTask)
+
+class _Piece(msgspec.Struct):
+    """The part of a ``PieceTask`` that decides its pace; its targets may be of outputs that are not installed."""
+
+    info: MediaInfo
+    number: int
+    frames: int
+
+
+_piece = msgspec.json.Decoder(_Piece)
 
 
 class PieceHandler(SourceHandler):
@@ -31,12 +41,12 @@ class PieceHandler(SourceHandler):
 
     def pace(self, claim: Claim) -> Pace:
         """Return a measure by the length of the piece; without a frame rate for sound."""
-        task = _task.decode(claim.payload)
-        video = task.info.video
+        piece = _piece.decode(claim.payload)
+        video = piece.info.video
         rate = float(Fraction(video.rate)) if video and video.rate else 0.0
-        if task.number == SOUND or not rate:
-            return Pace(task.info.duration or 0.0, 0.0)
-        return Pace(task.frames / rate, rate)
+        if piece.number == SOUND or not rate:
+            return Pace(piece.info.duration or 0.0, 0.0)
+        return Pace(piece.frames / rate, rate)
 
     def is_wanted(self, claim: Claim) -> bool:
         """Return whether its source still waits for this cut of this content."""

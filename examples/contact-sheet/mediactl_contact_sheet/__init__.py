@@ -1,0 +1,1 @@
+"""Contact sheets for mediactl: key frames of a video in a grid."""
