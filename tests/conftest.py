@@ -27,6 +27,13 @@ if sys.dont_write_bytecode and sys.pycache_prefix is None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Two more than there are cores: many tests wait for a disk, a store or a clock."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return len(os.sched_getaffinity(0)) + 2
+
+
 class Result(NamedTuple):
     """How a command ended."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import CommandLine, Result
 from support.servers import Server
-from support.shipped import Bucket, Run, a_bucket, a_command_line, outputs, picture, running
+from support.shipped import Bucket, Run, a_bucket, a_command_line, outputs, picture, recorded, running
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -66,8 +67,10 @@ def big_file(mediactl: CommandLine) -> Path:
 def until_parts_are_there(mediactl: CommandLine, run: Run) -> None:
     """Wait until the store has acknowledged a part."""
     run.until("run.started")
-    while not any(each["status"] == "uploading" and each["sent"] for each in listed(mediactl)):
+    while not recorded(mediactl.folder):
         assert run.process.poll() is None, run.process.communicate()
+        threading.Event().wait(0.02)  # another process commits, so there is nothing to be told by
+    assert any(each["status"] == "uploading" and each["sent"] for each in listed(mediactl))
 
 
 def killed_in_the_middle(mediactl: CommandLine, bucket: Bucket) -> Path:

@@ -261,7 +261,7 @@ def test_links_are_followed_when_asked_for_each_folder_by_one_name(folder: Path,
 
 
 def test_new_files_overtake_a_backfill_that_waits(folder: Path, watch: Callable[..., Running]) -> None:
-    for number in range(400):
+    for number in range(200):
         picture(folder / f"old/{number:03}.png", number)
     running = watch("--jobs", "1")
     done: list[str] = []
@@ -270,20 +270,20 @@ def test_new_files_overtake_a_backfill_that_waits(folder: Path, watch: Callable[
         if event["event"] != "job.done" or "made" not in event:
             return False
         done.append(event["path"])
-        return len(done) == 401 or event["path"] == "new.png"
+        return len(done) == 201 or event["path"] == "new.png"
 
     picture(folder / "new.png", 1000)
     running.until(count)
-    assert len(done) < 350, f"it had to wait for {len(done)} others"
+    assert len(done) < 175, f"it had to wait for {len(done)} others"
     running.until(count)
-    assert len(done) == len(set(done)) == 401
-    assert running.stop()[1]["done"] == 401
+    assert len(done) == len(set(done)) == 201
+    assert running.stop()[1]["done"] == 201
 
 
 def test_stopped_in_the_middle_it_says_75_and_the_next_process_finishes(
     mediactl: CommandLine, folder: Path, watch: Callable[..., Running]
 ) -> None:
-    for number in range(300):
+    for number in range(150):
         picture(folder / f"{number}.png", number)
     running = watch("--jobs", "1")
     running.until(lambda event: event["event"] == "job.done" and "made" in event)
@@ -292,7 +292,7 @@ def test_stopped_in_the_middle_it_says_75_and_the_next_process_finishes(
     assert summary["unfinished"] > 0
     assert running.named("run.stopped")
     after = mediactl("process", "in", "--recipe", "tiny.toml", "--json")
-    assert (after.code, after.summary["sources"], after.summary["unfinished"]) == (0, 300, 0)
+    assert (after.code, after.summary["sources"], after.summary["unfinished"]) == (0, 150, 0)
 
 
 def test_a_time_limit_and_a_drain_file_end_it_as_a_signal_does(

@@ -7,13 +7,11 @@ import os
 import random
 import re
 import signal
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from conftest import CommandLine
@@ -23,18 +21,18 @@ from support.servers import Server, free_port
 from support.shipped import (
     PART,
     Bucket,
+    Put,
     Run,
     a_bucket,
     a_command_line,
     picture,
     port_of,
+    recorded,
     running,
     sent,
     sha256,
     statuses,
 )
-
-from mediactl.jobs.journal import FILE
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -53,13 +51,6 @@ Step = Callable[[str, str], bool]
 def nothing(method: str, path: str) -> bool:
     """No request at all."""
     return False
-
-
-class Put(NamedTuple):
-    """A part that somebody began to send."""
-
-    number: int
-    size: int
 
 
 class Door(Proxy):
@@ -159,18 +150,6 @@ def a_file(folder: Path, size: int, seed: int = 1, name: str = "large.bin") -> P
 def upload(file: Path, bucket: Bucket, door: Proxy, *more: str) -> list[str]:
     """The command that uploads a file."""
     return ["upload", str(file), *bucket.to(door.url), *more]
-
-
-def recorded(folder: Path) -> list[Put]:
-    """The parts that the journal knows to be in the store."""
-    journal = folder / "derived/.mediactl" / FILE
-    if not journal.exists():
-        return []
-    with contextlib.closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
-        try:
-            return [Put(*row) for row in connection.execute("SELECT number, size FROM parts").fetchall()]
-        except sqlite3.OperationalError:  # killed before it was made
-            return []
 
 
 def arrived(bucket: Bucket, file: Path, key: str = KEY) -> None:

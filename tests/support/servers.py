@@ -101,6 +101,18 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
+    if importlib.util.find_spec("botocore"):
+        import botocore.session
+
+        # Each session reads a megabyte of descriptions of S3 anew, which is most of what a new store takes.
+        monkeypatch.setattr(botocore.session, "create_loader", _loader)
+
+
+@functools.cache
+def _loader(search_path: str | None = None) -> object:
+    from botocore.loaders import create_loader
+
+    return create_loader(search_path)
 
 
 def free_port() -> int:

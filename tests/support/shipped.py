@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,6 +17,7 @@ import psutil
 import pyvips
 from conftest import CommandLine, Result
 
+from mediactl.jobs.journal import FILE
 from support.events import parsed
 from support.servers import CREDENTIALS, Server
 
@@ -144,6 +146,25 @@ def sent(result: Result | list[dict[str, Any]]) -> list[dict[str, Any]]:
 def statuses(result: Result) -> set[str]:
     """How they ended."""
     return {event["status"] for event in sent(result)}
+
+
+class Put(NamedTuple):
+    """A part that somebody began to send."""
+
+    number: int
+    size: int
+
+
+def recorded(folder: Path) -> list[Put]:
+    """The parts that the journal knows to be in the store."""
+    journal = folder / "derived/.mediactl" / FILE
+    if not journal.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
+        try:
+            return [Put(*row) for row in connection.execute("SELECT number, size FROM parts").fetchall()]
+        except sqlite3.OperationalError:  # killed before it was made
+            return []
 
 
 class Run:
