@@ -17,7 +17,7 @@ from mediactl.pipeline import publish
 from mediactl.pipeline.completer import Completer
 from mediactl.pipeline.handlers.base import Context, Handler
 from mediactl.pipeline.handlers.registry import Handlers
-from mediactl.pipeline.lanes import Lanes
+from mediactl.pipeline.lane_learning import Lanes
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.pipeline.recovery import sweep_work, take_over
