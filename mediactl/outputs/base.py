@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Annotated, ClassVar, Protocol, TypeVar
 
 import msgspec
 
@@ -72,7 +72,7 @@ class AssetPlan(Protocol):
         """Return the target of a file name, a role and an operation, with its key."""
 
 
-class File(NamedTuple):
+class File(msgspec.Struct, frozen=True):
     """A file name, or with ``streams`` every ``start`` + ``stream_name`` + ``end``."""
 
     start: str

@@ -141,13 +141,14 @@ class HlsOutput(Encoding, frozen=True):
 
     def files(self) -> tuple[File, ...]:
         """Return the master playlist, and file and playlist of each track."""
-        tracks = [(File(f"{self.name}-{height}"), ".mp4") for height in sorted(set(self.heights), reverse=True)]
-        if self.audio != "none":
-            tracks.append((File(f"{self.name}-audio-", streams=True), ".mp4"))
-        if self.subtitles:
-            tracks.append((File(f"{self.name}-text-", streams=True), ".vtt"))
-        ends = ((track, end) for track, extension in tracks for end in (extension, ".m3u8"))
-        return (File(self.file_name), *(track._replace(end=end) for track, end in ends))
+        found = [File(self.file_name)]
+        for height in sorted(set(self.heights), reverse=True):
+            found += [File(f"{self.name}-{height}.mp4"), File(f"{self.name}-{height}.m3u8")]
+        streams = [("audio", ".mp4")] if self.audio != "none" else []
+        streams += [("text", ".vtt")] if self.subtitles else []
+        for what, extension in streams:
+            found += [File(f"{self.name}-{what}-", end, streams=True) for end in (extension, ".m3u8")]
+        return tuple(found)
 
     @classmethod
     def owns(cls, artefact: PriorArtefact, every: Sequence[PriorArtefact]) -> str | None:

@@ -6,8 +6,6 @@ A package adds kinds by entry points of the group ``mediactl.outputs``: name of 
 from __future__ import annotations
 
 import os
-import pkgutil
-import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -16,6 +14,7 @@ from typing import Any
 import msgspec
 
 from mediactl import outputs as bundled
+from mediactl.core.distributions import entry_points
 from mediactl.core.errors import JobFailed, UsageError
 from mediactl.core.files import shown
 from mediactl.model.assets import Operation, PriorArtefact
@@ -81,16 +80,17 @@ def label_of(artefact: PriorArtefact, every: list[PriorArtefact]) -> str:
 
 @cache
 def _bundled() -> tuple[type[Output], ...]:
-    modules = (import_module(f"{bundled.__name__}.{each.name}") for each in pkgutil.iter_modules(bundled.__path__))
+    names = (name for folder in bundled.__path__ for name in os.listdir(folder) if name.endswith(".py"))
+    modules = (import_module(f"{bundled.__name__}.{name.removesuffix('.py')}") for name in sorted(names))
     return tuple(module.OUTPUT for module in modules if hasattr(module, "OUTPUT"))
 
 
 def _installed() -> Iterator[tuple[str, type[Output]]]:
-    for table, value in sorted(entry_points()):
+    for table, value in entry_points(GROUP):
         module, _, name = value.partition(":")
         try:
             kind = getattr(import_module(module), name)
-        except Exception as error:  # noqa: BLE001: whatever somebody else's module does when it is imported
+        except Exception as error:  # whatever somebody else's module does when it is imported
             raise UsageError(
                 f"output [[{shown(table)}]]: {shown(value)} cannot be loaded: {type(error).__name__}:"
                 f" {shown(str(error))}; repair or uninstall its package"
@@ -98,35 +98,3 @@ def _installed() -> Iterator[tuple[str, type[Output]]]:
         if not (isinstance(kind, type) and issubclass(kind, Output) and kind.table == table):
             raise UsageError(f"output [[{shown(table)}]]: {shown(value)} is no Output of that table")
         yield table, kind
-
-
-def entry_points() -> set[tuple[str, str]]:
-    """Return name and value of all entry points of the group, of the installed packages.
-
-    Read from their files: importlib.metadata takes 30 ms to import.
-    """
-    found: dict[str, set[tuple[str, str]]] = {}
-    for folder in filter(os.path.isdir, sys.path):
-        for name in os.listdir(folder):
-            if name.endswith(".dist-info") and GROUP in (text := _text(os.path.join(folder, name, "entry_points.txt"))):
-                # Of a package that is there twice, the first one on the path is the one that is imported.
-                found.setdefault(name.partition("-")[0], set(_section(text)))
-    return set[tuple[str, str]]().union(*found.values())
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""  # of a package without entry points
-
-
-def _section(text: str) -> Iterator[tuple[str, str]]:
-    within = False
-    for line in map(str.strip, text.splitlines()):
-        if line.startswith("["):
-            within = line == f"[{GROUP}]"
-        elif within and "=" in line and not line.startswith(("#", ";")):
-            name, _, value = line.partition("=")
-            yield name.strip(), value.partition("[")[0].strip()
