@@ -78,9 +78,9 @@ def test_an_internal_error_leaves_its_source_to_the_next_run_and_the_others_are_
     assert (run.summary["done"], run.summary["unfinished"], run.summary["quarantined"]) == (1, 1, 0)
     assert run.summary["internal_errors"] == 1
     told = run.summary["internal_error"]
-    assert told.startswith("internal error: TypeError: ") and "(streams.py:" in told
+    assert told.startswith("internal error: TypeError: ") and "(demux.py:" in told
     assert (inbox.folder / "derived/a.jpg/asset.json").exists()
-    assert "is left to the next run" in inbox("why", "b.wav").out
+    assert "the next run retries its source" in inbox("why", "b.wav").out
 
     again = process(inbox, "--json", broken=True)  # not mended: no different
     assert (again.code, again.summary["unfinished"]) == (70, 1)

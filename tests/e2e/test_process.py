@@ -394,7 +394,7 @@ def test_a_stopped_job_can_be_shown_retried_and_cancelled(mediactl: CommandLine,
     assert (job["path"], job["state"]) == ("bad.jpg", "rejected")
     assert "rejected: is no image" in mediactl("show", "bad.jpg").out
     assert mediactl("retry", job["key"][:12]).out == "1 job ready\n"
-    assert mediactl("cancel", "bad.jpg").out == "1 cancelled\n"
+    assert mediactl("cancel", "bad.jpg").out == "1 job cancelled\n"
     assert mediactl("cancel", "bad.jpg").out == "nothing to cancel\n"
     assert mediactl("retry", "bad.jpg").out == "1 job ready\n"
     assert mediactl("process", "in", "--recipe", small, "--json").summary["rejected"] == 1
@@ -408,7 +408,7 @@ def test_prune_leaves_a_folder_alone_that_is_gone_as_a_whole(mediactl: CommandLi
     (mediactl.folder / "in").rename(mediactl.folder / "elsewhere")
     run = mediactl("prune", "--yes")
     assert run.out == "nothing to prune\n"
-    assert "a disk may not be mounted" in run.err
+    assert "the file system may not be mounted" in run.err
     assert (mediactl.folder / "derived/a.jpg/w50.webp").exists()
 
 

@@ -69,7 +69,7 @@ def test_what_is_missing_or_another_is_found_with_and_without_a_list(denied: boo
     found = spoilt(store, objects)
     assert list(found) == ["prefix/7", "prefix/8", "prefix/9"]
     assert found["prefix/7"] == ""
-    assert "another program's object" in found["prefix/8"]
+    assert "an object of another writer" in found["prefix/8"]
     assert "another version" in found["prefix/9"]
     assert store.prefixes == ["prefix/"]
     assert sorted(store.heads) == (sorted(keys) if denied else ["prefix/8", "prefix/9"])

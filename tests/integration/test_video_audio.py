@@ -202,7 +202,7 @@ def test_real_films_keep_every_sound(corpus: Path, tmp_path: Path) -> None:
         assert len(samples(file, rate)[0]) / rate == pytest.approx(end, abs=0.03), path.name
         told[path.name] = warnings
     for name in ("cockatoo.mp4", "flower.mp4"):
-        assert told.pop(name) == ["the sound is silent throughout"]
+        assert told.pop(name) == ["the audio is silent throughout"]
     assert {name: [each for each in several if "full scale" not in each] for name, several in told.items()} == {
         name: [] for name in told
     }
