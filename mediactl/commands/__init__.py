@@ -1,1 +1,1 @@
-"""The command line, one module per group of commands."""
+"""The commands, one module per command or family: a new command is one module more (docs/extending.md)."""

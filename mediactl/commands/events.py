@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from mediactl.commands.sections import OTHER, Group
+from mediactl.commands.shared.sections import LOOK, Group
 
 
-@click.group(cls=Group, section=OTHER)
+@click.group(cls=Group, section=LOOK, order=1)
 def events() -> None:
     """Print the schema or the reference of --json events."""
 

@@ -6,11 +6,11 @@ import os
 
 import click
 
-from mediactl.commands.jobs import state_folder
-from mediactl.commands.sections import CHECK, Group
+from mediactl.commands.shared.options import state_folder
+from mediactl.commands.shared.sections import CHECK, Group
 
 
-@click.group(cls=Group, section=CHECK)
+@click.group(cls=Group, section=CHECK, order=3)
 def recipe() -> None:
     """List, show and check recipes.
 

@@ -8,9 +8,18 @@ from typing import Any
 
 import click
 
-from mediactl.commands.jobs import PRIORITIES, Path, journal_options, state_folder
-from mediactl.commands.options import RUN_OPTIONS, UPLOAD_OPTIONS, apply_options, destination, option
-from mediactl.commands.sections import SCHEDULING, SOURCES, UPLOAD, Command
+from mediactl.commands.shared.options import (
+    PRIORITIES,
+    RUN_OPTIONS,
+    UPLOAD_OPTIONS,
+    Path,
+    apply_options,
+    destination,
+    journal_options,
+    option,
+    state_folder,
+)
+from mediactl.commands.shared.sections import SCHEDULING, SOURCES, UPLOAD, Command
 
 
 @click.command(cls=Command, section=UPLOAD)

@@ -1,4 +1,4 @@
-"""Commands on uploads: ``uploads list``, ``resume`` and ``abort``; ``verify``. Imports are lazy."""
+"""Commands on uploads: ``uploads list``, ``resume``, ``abort``. Imports are lazy."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from typing import Any
 
 import click
 
-from mediactl.commands.jobs import journal_options, state_folder
-from mediactl.commands.options import (
+from mediactl.commands.shared.options import (
     BUCKET_OPTIONS,
     RUN_OPTIONS,
     TUNING_OPTIONS,
     apply_options,
     bucket_location,
+    journal_options,
     option,
+    state_folder,
     tuning,
 )
-from mediactl.commands.sections import CHECK, OUTPUT, UPLOAD, UPLOADS, Command, Group
+from mediactl.commands.shared.sections import OUTPUT, UPLOAD, UPLOADS, Group
 from mediactl.core.errors import ExitCode
 
-PROBLEMS = {"missing": "missing", "wrong": "invalid"}
-"""Problem in JSON -> the word for people."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -138,49 +137,3 @@ def abort(out: bytes, state: str | None, older_than: float, yes: bool) -> int:
     else:
         click.echo(f"{count(len(found), 'upload')}; --yes aborts them")
     return ExitCode.COMPLETE
-
-
-@click.command(cls=Command, section=CHECK)
-@journal_options
-@click.option("--repair", is_flag=True, help="Have the next `process` or `upload` rebuild and send them again.")
-@click.option("--local-only", is_flag=True, help="Check local files only.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, the last one with totals.")
-def verify(out: bytes, state: str | None, repair: bool, local_only: bool, as_json: bool) -> int:
-    """Check outputs and uploaded objects against the journal.
-
-    Reads every output, asks the buckets for every object, and reports what is missing or invalid.
-    """
-    import msgspec
-
-    from mediactl.admin import verify as verify_
-    from mediactl.pool.limits import available_cores
-    from mediactl.ui.lines import count
-
-    def report(each: verify_.Finding) -> None:
-        text = f"{PROBLEMS[each.problem]}: {each.name}: {each.reason}"
-        click.echo(json.dumps(msgspec.structs.asdict(each)) if as_json else text)
-
-    folder, result = state_folder(out, state), verify_.Verified()
-    verify_.local(folder, os.path.abspath(out), available_cores(), report, result)
-    if not local_only:
-        verify_.remote(folder, report, result)
-    for error in result.unverified:
-        click.echo(f"not verified: {error}", err=True)
-    again = verify_.repair(folder, result) if repair else 0
-    if as_json:
-        numbers = {"files": result.files, "objects": result.objects, "bad": result.findings, "repaired": again}
-        click.echo(json.dumps({"what": "summary", **numbers, "unverified": len(result.unverified)}))
-    else:
-        bad = f"{result.findings:,} missing or invalid" if result.findings else "no problems"
-        click.echo(f"{count(result.files, 'file')} and {count(result.objects, 'object')} checked: {bad}")
-        if again:
-            click.echo("run `mediactl process` or `upload` again to rebuild and send them")
-        elif result.findings and not repair:
-            click.echo("--repair has the next run rebuild and send them")
-    return verify_.exit_code(result, ExitCode.BAD_SOURCES)
-
-
-def register(group: click.Group) -> None:
-    """Add these commands to a group."""
-    group.add_command(uploads)
-    group.add_command(verify)

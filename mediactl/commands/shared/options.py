@@ -8,19 +8,43 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mediactl.commands.jobs import PRIORITIES, Path, journal_options, state_folder
-from mediactl.commands.sections import OUTPUT, SCHEDULING, SOURCES, UPLOADS, Option
+from mediactl.commands.shared.sections import OUTPUT, SCHEDULING, SOURCES, UPLOADS, Option
 
 if TYPE_CHECKING:
     from mediactl.core.settings import Destination, Settings, Watching
     from mediactl.model.uploads import Place
 
+PRIORITIES = ("urgent", "high", "normal", "low", "backfill")
 LIMITED = ("quick", "heavy", "probe", "image", "video", "audio")
 
 
 def option(section: str, *names: str, **attributes: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the decorator that adds an option to a section of the help."""
     return click.option(*names, cls=Option, section=section, **attributes)
+
+
+class Path(click.ParamType[bytes]):
+    """A path as bytes, exactly as typed."""
+
+    name = "path"
+
+    def convert(self, value: Any, _parameter: click.Parameter | None, _context: click.Context | None) -> bytes:
+        """Return the bytes of the argument."""
+        return value if isinstance(value, bytes) else os.fsencode(value)
+
+
+def journal_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that locate outputs and journal."""
+    out = click.option("--out", cls=Option, section=SOURCES, type=Path(), default="derived", show_default=True,
+                       metavar="DIR", help="Output directory.")  # fmt: skip
+    state = click.option("--state", cls=Option, section=SOURCES, default=None, metavar="DIR",
+                         help="Directory of the journal.  [default: OUT/.mediactl]")  # fmt: skip
+    return out(state(function))
+
+
+def state_folder(out: bytes, state: str | None) -> str:
+    """Return the absolute path of the journal's directory."""
+    return os.path.abspath(state) if state else os.fsdecode(os.path.join(os.path.abspath(out), b".mediactl"))
 
 
 RUN_OPTIONS = [

@@ -10,9 +10,11 @@ from typing import Any
 
 import click
 
-RUN, LOOK, CHANGE, CHECK, UPLOAD, OTHER = "Run", "Look", "Change", "Check", "Upload", "Other"
+COMMANDS = RUN, LOOK, CHANGE, CHECK, UPLOAD, OTHER = "Run", "Look", "Change", "Check", "Upload", "Other"
 """Sections of commands, in the order of ``mediactl --help``."""
-SOURCES, SCHEDULING, UPLOADS, OUTPUT, GENERAL = "Sources and outputs", "Scheduling", "Uploads", "Output", "Options"
+OPTIONS = SOURCES, SCHEDULING, UPLOADS, OUTPUT, GENERAL = (
+    "Sources and outputs", "Scheduling", "Uploads", "Output", "Options",
+)  # fmt: skip
 """Sections of options, in the order of a command's ``--help``."""
 MANY = 10
 """Options from which a command lists them in sections."""
@@ -27,11 +29,23 @@ class Option(click.Option):
 
 
 class Command(click.Command):
-    """A command that belongs to a section of the program's help, and lists many options in sections."""
+    """A command that lists many options in sections.
 
-    def __init__(self, *args: Any, section: str = OTHER, **kwargs: Any) -> None:
+    A command of the program names its ``section`` of the help; there, commands come by ``order``, module, and line. A
+    command without a section belongs to a group.
+    """
+
+    def __init__(self, *args: Any, section: str = "", order: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.section = section
+        self.section, self.order = section, order
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Return the context, with the defaults of its parent: settings files make no difference between commands."""
+        if parent is not None:
+            extra.setdefault("default_map", parent.default_map)
+        return super().make_context(info_name, args, parent, **extra)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, in sections when there are many."""
@@ -40,11 +54,11 @@ class Command(click.Command):
         rows = [(section, record) for section, record in records if record is not None]
         if len(rows) < MANY:
             rows = [(GENERAL, record) for _, record in rows]
-        _write(formatter, (SOURCES, SCHEDULING, UPLOADS, OUTPUT, GENERAL), rows)
+        _write(formatter, OPTIONS, rows)
 
 
 class Group(Command, click.Group):
-    """A group of commands that lists them in sections, in the order in which they were added."""
+    """A group of commands that lists them in sections, or under one heading when they have none."""
 
     command_class = Command
 
@@ -58,15 +72,15 @@ class Group(Command, click.Group):
         self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands with their summaries: in sections, or under one heading when all are in the same."""
-        width = formatter.width - 6 - max(map(len, self.commands), default=0)
+        """Write the commands with their summaries."""
+        names = self.list_commands(ctx)
+        width = formatter.width - 6 - max(map(len, names), default=0)
+        commands = [command for name in names if (command := self.get_command(ctx, name))]
         rows = [
-            (getattr(command, "section", OTHER), (name, command.get_short_help_str(width)))
-            for name, command in self.commands.items()
+            (getattr(command, "section", "") or "Commands", (str(command.name), command.get_short_help_str(width)))
+            for command in commands
         ]
-        if len({section for section, _ in rows}) == 1:
-            rows = [("Commands", record) for _, record in rows]
-        _write(formatter, ("Commands", RUN, LOOK, CHANGE, CHECK, UPLOAD, OTHER), rows)
+        _write(formatter, ("Commands", *COMMANDS), rows)
 
 
 def _write(formatter: click.HelpFormatter, order: Iterable[str], rows: list[tuple[str, tuple[str, str]]]) -> None:

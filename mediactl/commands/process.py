@@ -1,0 +1,69 @@
+"""Commands that process sources: ``process``, ``watch``. Imports are lazy, as in ``cli``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mediactl.commands.shared.options import option, settings_of, work_options
+from mediactl.commands.shared.sections import OUTPUT, RUN, SCHEDULING, SOURCES, Command
+from mediactl.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mediactl.core.settings import Settings
+
+
+@click.command(cls=Command, section=RUN)
+@work_options("normal")
+@option(SOURCES, "--allow-outside", is_flag=True,
+        help="Allow manifests to name files outside their own directory.")  # fmt: skip
+@option(SOURCES, "--strict", is_flag=True,
+        help="Reject manifests with malformed rows; exit 1 also for sources rejected in earlier runs.")  # fmt: skip
+@option(OUTPUT, "-n", "--dry-run", is_flag=True, help="Print what would be done and why; change nothing.")
+@click.pass_obj
+def process(display: Callable[..., Any], /, **flags: Any) -> int:
+    """Derive the missing and outdated outputs of every SOURCE.
+
+    SOURCE is a directory, a file, a manifest (.jsonl, .csv, .txt), or - for a manifest on standard input.
+    """
+    settings = settings_of(flags)
+    if flags["dry_run"]:
+        from mediactl.pipeline import dry_run
+
+        for line in dry_run.lines(settings, sys.stdin.buffer.read, as_json=flags["as_json"]):
+            click.echo(line)
+        return ExitCode.COMPLETE
+    return _run(settings, flags, display)
+
+
+@click.command(cls=Command, section=RUN)
+@work_options("backfill")
+@option(SCHEDULING, "--settle", type=click.FloatRange(min=0.01), default=1.0, show_default=True, metavar="S",
+        help="Settle time: process a file once it has not changed for S seconds.")  # fmt: skip
+@option(SCHEDULING, "--poll", type=click.FloatRange(min=0.1), default=None, metavar="S",
+        help="Rescan every S seconds instead of using inotify: for NFS and SMB.")  # fmt: skip
+@option(SCHEDULING, "--rescan", type=click.FloatRange(min=1), default=600.0, show_default=True, metavar="S",
+        help="Rescan every S seconds in any case.")  # fmt: skip
+@click.pass_obj
+def watch(display: Callable[..., Any], /, settle: float, poll: float | None, rescan: float, **flags: Any) -> int:
+    """Process every SOURCE directory, then each file that arrives.
+
+    New files are urgent; --priority applies to the files present at the start. Stops on Ctrl-C or SIGTERM, with exit
+    code 0 if nothing is left unfinished.
+    """
+    from mediactl.core.settings import Watching
+
+    return _run(settings_of(flags, Watching(settle, poll, rescan)), flags, display)
+
+
+def _run(settings: Settings, flags: dict[str, Any], display: Callable[..., Any]) -> int:
+    from mediactl.pipeline.run import process as run
+
+    take, close = display(as_json=flags["as_json"], quiet=flags["quiet"], verbose=flags["verbose"])
+    try:
+        return run(settings, take, sys.stdin.buffer.read).exit_code
+    finally:
+        close()

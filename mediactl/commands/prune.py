@@ -1,0 +1,46 @@
+"""The command ``prune``. Imports are lazy, as in ``cli``."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from mediactl.commands.shared.options import journal_options, state_folder
+from mediactl.commands.shared.sections import CHANGE, Command
+
+
+@click.command(cls=Command, section=CHANGE, order=1)
+@journal_options
+@click.option("-y", "--yes", is_flag=True, help="Remove the outputs.")
+@click.option("--force", is_flag=True, help="Remove them even if (nearly) all sources of a directory are gone.")
+def prune(out: bytes, state: str | None, yes: bool, force: bool) -> None:
+    """List outputs of deleted sources; remove them with --yes.
+
+    If all sources of a directory are gone, or more than 10 and at least 90 % of them, its file system may not be
+    mounted: --yes then removes nothing and exits with 2, unless --force is given.
+    """
+    from mediactl.admin import edit
+    from mediactl.core.errors import UsageError
+    from mediactl.core.files import shown
+    from mediactl.ui.lines import count
+
+    removed, unmounted, emptied = edit.removed_sources(state_folder(out, state))
+    if yes and emptied and not force:
+        lost = ", ".join(f"{gone} of {known} sources of {shown(root)}" for root, gone, known in emptied)
+        raise UsageError(f"prune: {lost} are gone and nothing was removed; mount the file system, or add --force")
+    for root, number in unmounted.items():
+        click.echo(
+            f"{shown(root)}: no such directory; its {count(number, 'source')} are not pruned,"
+            " the file system may not be mounted",
+            err=True,
+        )
+    for _, file, place, names in removed:
+        click.echo(f"{shown(file)}: source deleted; outputs: {shown(place)} ({len(names) + 1} files)")
+    if not removed:
+        click.echo("nothing to prune")
+    elif yes:
+        number = edit.prune(state_folder(out, state), os.path.abspath(out), removed)
+        click.echo(f"{count(number, 'file')} removed")
+    else:
+        click.echo(f"{count(len(removed), 'source')} deleted; --yes removes the outputs")

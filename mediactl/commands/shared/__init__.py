@@ -1,0 +1,1 @@
+"""What commands share: options, and the layout of their help."""

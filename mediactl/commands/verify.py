@@ -1,0 +1,55 @@
+"""The command ``verify``. Imports are lazy, as in ``cli``."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+
+from mediactl.commands.shared.options import journal_options, state_folder
+from mediactl.commands.shared.sections import CHECK, Command
+from mediactl.core.errors import ExitCode
+
+PROBLEMS = {"missing": "missing", "wrong": "invalid"}
+"""Problem in JSON -> the word for people."""
+
+
+@click.command(cls=Command, section=CHECK, order=2)
+@journal_options
+@click.option("--repair", is_flag=True, help="Have the next `process` or `upload` rebuild and send them again.")
+@click.option("--local-only", is_flag=True, help="Check local files only.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, the last one with totals.")
+def verify(out: bytes, state: str | None, repair: bool, local_only: bool, as_json: bool) -> int:
+    """Check outputs and uploaded objects against the journal.
+
+    Reads every output, asks the buckets for every object, and reports what is missing or invalid.
+    """
+    import msgspec
+
+    from mediactl.admin import verify as verify_
+    from mediactl.pool.limits import available_cores
+    from mediactl.ui.lines import count
+
+    def report(each: verify_.Finding) -> None:
+        text = f"{PROBLEMS[each.problem]}: {each.name}: {each.reason}"
+        click.echo(json.dumps(msgspec.structs.asdict(each)) if as_json else text)
+
+    folder, result = state_folder(out, state), verify_.Verified()
+    verify_.local(folder, os.path.abspath(out), available_cores(), report, result)
+    if not local_only:
+        verify_.remote(folder, report, result)
+    for error in result.unverified:
+        click.echo(f"not verified: {error}", err=True)
+    again = verify_.repair(folder, result) if repair else 0
+    if as_json:
+        numbers = {"files": result.files, "objects": result.objects, "bad": result.findings, "repaired": again}
+        click.echo(json.dumps({"what": "summary", **numbers, "unverified": len(result.unverified)}))
+    else:
+        bad = f"{result.findings:,} missing or invalid" if result.findings else "no problems"
+        click.echo(f"{count(result.files, 'file')} and {count(result.objects, 'object')} checked: {bad}")
+        if again:
+            click.echo("run `mediactl process` or `upload` again to rebuild and send them")
+        elif result.findings and not repair:
+            click.echo("--repair has the next run rebuild and send them")
+    return verify_.exit_code(result, ExitCode.BAD_SOURCES)
