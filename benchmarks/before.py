@@ -50,7 +50,7 @@ class Checkout:
 
     def python(self, code: str, *arguments: str) -> Cost:
         """Run a program of this checkout."""
-        return run([self._python, "-c", code, *arguments], env=self._environment, good=(0, 1))
+        return run([self._python, "-P", "-c", code, *arguments], env=self._environment, good=(0, 1))
 
     def mediactl(self, *arguments: str) -> Cost:
         """Run its mediactl."""
@@ -71,7 +71,7 @@ class Checkout:
         """Process photos into a new directory."""
         with tempfile.TemporaryDirectory(dir=self.work) as out:
             environment = {"MEDIACTL_CACHE": str(Path(out) / "cache")}
-            command = [self._python, "-c", "from mediactl.cli import main; main()", "process", str(source)]
+            command = [self._python, "-P", "-c", "from mediactl.cli import main; main()", "process", str(source)]
             command += ["--recipe", str(self.work / "bench.toml"), "--out", str(Path(out) / "out"), "--json"]
             return run(command, env={**self._environment, **environment}, good=(0, 1))
 
