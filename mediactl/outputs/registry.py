@@ -96,5 +96,5 @@ def _installed() -> Iterator[tuple[str, type[Output]]]:
                 f" {shown(str(error))}; repair or uninstall its package"
             ) from error
         if not (isinstance(kind, type) and issubclass(kind, Output) and kind.table == table):
-            raise UsageError(f"output [[{shown(table)}]]: {shown(value)} is no Output of that table")
+            raise UsageError(f"output [[{shown(table)}]]: {shown(value)} is not an Output of that table")
         yield table, kind

@@ -184,7 +184,7 @@ def test_a_piece_of_a_film_that_lacks_frames_is_refused(tmp_path: Path) -> None:
     found = inspected(film, rate="25")
     place = tmp_path / "piece.mp4"
     assert encoded(film, found, [SMALL], [place], Piece(0, 0, 50)).frames == (50,)
-    with pytest.raises(PieceNotExact, match="piece 1 of the video came out with 47 of 50 frames"):
+    with pytest.raises(PieceNotExact, match="piece 1 of the video has 47 of 50 frames"):
         encoded(film, found, [SMALL], [place], Piece(1, 50, 50))
 
 

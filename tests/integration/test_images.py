@@ -412,7 +412,7 @@ def test_odd_bytes_between_the_markers_are_done_and_told_of(tmp_path: Path) -> N
     (tmp_path / "in.jpg").write_bytes(whole[:at] + b"junk" + whole[at:])
     done = render(tmp_path / "in.jpg", *outputs(50))
     assert done.only.size == (50, 31)
-    assert [warning.split(":")[0] for warning in done.drafts.warnings] == ["may be damaged in places"]
+    assert [warning.split(":")[0] for warning in done.drafts.warnings] == ["may be partly damaged"]
 
 
 def flood(width: int, height: int) -> bytes:

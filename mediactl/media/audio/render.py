@@ -144,7 +144,7 @@ class _Work:
     ) -> Drafts:
         audio, drafts = self._audio, dict[str, Draft]()
         if damaged:
-            self._warnings.append("parts of the audio are damaged and may sound distorted")
+            self._warnings.append("parts of the audio are damaged and may be distorted")
         measured = statistics.measured(self._first, audio.stream.sample_rate, audio.stream.channels)
         if measured:
             durations.compare("the audio", audio.end, measured.end, 0.0, damaged)

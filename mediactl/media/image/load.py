@@ -151,7 +151,7 @@ def still(content: bytes | int, format: str, width: int, height: int, limits: Li
         except FAILURES as error:
             # Most warnings of libjpeg are harmless (bytes between the markers); real errors are raised again here.
             made = _jpeg(content, width, height, limits, warn, "error")
-            warn(f"may be damaged in places: {reason(error)}")
+            warn(f"may be partly damaged: {reason(error)}")
             return made
     except FAILURES as error:
         raise broken(error) from None

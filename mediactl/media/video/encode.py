@@ -300,10 +300,10 @@ def _check(stamps: list[list[int]], cut: Cut | None, piece: Piece | None) -> Non
         for made in stamps:
             if made != wanted:
                 raise PieceNotExact(
-                    f"piece {piece.number} of the video came out with {len(made)} of {len(wanted)} frames"
+                    f"piece {piece.number} of the video has {len(made)} of {len(wanted)} frames"
                     if len(made) != len(wanted)
                     else f"piece {piece.number} of the video has frames at other times"
                 )
     elif len(set(map(len, stamps))) > 1:
         counts = ", ".join(str(len(made)) for made in stamps)
-        raise JobFailed(f"the renditions came out with different numbers of frames: {counts}")
+        raise JobFailed(f"the renditions have different numbers of frames: {counts}")

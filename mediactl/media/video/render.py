@@ -358,4 +358,4 @@ class _Video:
         if encoded:
             self._warnings += encoded.remarks.warnings
             if encoded.remarks.damaged:
-                self._warnings.append("parts of the video are damaged and may look or sound distorted")
+                self._warnings.append("parts of the video are damaged and may be distorted")

@@ -66,7 +66,7 @@ def rendered(
         with removed_on_error(place), open(place, "wb") as file:
             file.write(content)
         if os.stat(place).st_size != len(content):
-            raise JobFailed(f"{target.name}: came out shorter than written")
+            raise JobFailed(f"{target.name}: file is shorter than written")
         drafts.append(Draft(target, place, MEDIA_TYPE, duration=found.info.duration))
     return drafts, warnings
 
