@@ -20,7 +20,7 @@ SIZE_LIMIT = 256 << 20
 PATIENCE = 1
 """Seconds that another process may keep it locked."""
 VERSION = 3
-"""Raised when probing learns to tell more."""
+"""Raised when probing reads more."""
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ class ProbeCache:
     def get(
         self, device: int, fingerprint: Fingerprint, format_: str, limits: Limits, *, place: bool
     ) -> Remembered | None:
-        """What is known of a file with this fingerprint, or None. What was read with its ``place`` is kept apart."""
+        """Return the entry of a file with this fingerprint, or None. With GPS positions it has keys of their own."""
         if self._cache is None:
             return None
         try:

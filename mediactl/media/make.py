@@ -51,7 +51,7 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
             _link(target, there, reuse, folder)
     todo = [target for target in task.targets if target.name not in there]
     if todo or not task.placeholder:
-        # A look that is not known is made even when nothing else is.
+        # A placeholder that is missing is made even when nothing else is.
         # Distinct keys once: targets of equal parameters are one file under several names.
         distinct = {target.key: target for target in reversed(todo)}
         drafts = _render(fd, task, tuple(distinct.values())[::-1], folder, there, report)
@@ -143,9 +143,9 @@ def _look_of_poster(there: dict[str, OutputFile], task: MakeTask, folder: _Folde
 
 
 def _not_smaller(task: MakeTask, made: tuple[OutputFile, ...]) -> list[str]:
-    """Pictures of the original's own size and format that take no fewer bytes: a page is better off with the original.
+    """Images of the original's own size and format that take no fewer bytes: a page is better off with the original.
 
-    Told of all that are there, not only of those made now, so that every run says the same and none tries again.
+    Reports all that are there, not only those made now, so that every run reports the same and none tries again.
     """
     whole = (f"image/{task.source.format}", task.info.width, task.info.height)
     return [

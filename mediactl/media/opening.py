@@ -25,7 +25,7 @@ def open_source(source: Source) -> int:
     Raises RejectedInput, SourceChanged, SourceUnreadable.
     """
     try:
-        # O_NONBLOCK: a pipe put in a file's place must not hold us up.
+        # O_NONBLOCK: opening a FIFO that has replaced the file must not block.
         fd = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         raise SourceChanged("was removed after it was found") from None
@@ -46,7 +46,7 @@ def check_unchanged(fd: int, source: Source) -> None:
 
 
 def require_readable(source: Source, *, whole: bool) -> None:
-    """Read a source, all of it or both ends, to tell a failure of the machine from a broken file: libraries report both
+    """Read a source, all of it or both ends: a failure of the machine is not a broken file, but libraries report both
     alike. Raises SourceUnreadable, and as ``open_source``."""
     fd = open_source(source)
     try:

@@ -56,7 +56,7 @@ def _probe(task: ProbeTask) -> JobResult:
 
 
 def _certain_info(fd: int, task: ProbeTask) -> MediaInfo:
-    """What the file tells. A refusal must be given twice: the first may be due to a read that failed once."""
+    """Return what the file contains. A refusal must be given twice: the first may be due to a read that failed once."""
     try:
         return _info(fd, task)
     except (RejectedInput, JobFailed):

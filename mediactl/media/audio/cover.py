@@ -14,10 +14,10 @@ from mediactl.model.media import Limits
 SIDE = 1_000
 """Pixels of the longer side at most: what players show in full screen on a phone."""
 _FORMATS = {"mjpeg": "jpeg", "png": "png", "webp": "webp", "gif": "gif", "bmp": "bmp"}
-"""libav's name of an attached picture's codec, and our name of the format."""
+"""libav's name of a cover's codec -> name of the format."""
 _QUALITY = 85
 _LARGEST = 64 << 20
-"""Bytes of an attached picture that is read."""
+"""Largest cover that is read, in bytes."""
 
 
 class Cover(msgspec.Struct, frozen=True):

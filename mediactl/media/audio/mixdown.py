@@ -192,7 +192,7 @@ def straight(source: Any, audio: InputAudio) -> Any:
     """Return the audio stream of an ffmpeg-python input so that it begins at 0, without gaps and overlaps.
 
     Gaps become silence. What is less than a tenth of a second off is resynchronised by stretching: small gaps, as in
-    concatenated recordings, would otherwise add up to that before anything is done.
+    concatenated files, would otherwise add up to that before anything is done.
     """
     return source[str(audio.index)].filter("aresample", **{"async": _CATCHING_UP, "min_comp": _OFF, "first_pts": 0})
 

@@ -1,4 +1,4 @@
-"""Audio that changes its channels or its sample rate in the middle, as recordings of television do.
+"""Audio that changes its channels or its sample rate in the middle, as recorded television does.
 
 At such a change ffmpeg restarts its filters, and those that pad from 0 do so a second time: what follows comes too
 late. So such a stream is first written, without any padding, to a lossless file whose properties stay the same.

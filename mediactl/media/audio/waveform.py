@@ -112,7 +112,7 @@ def _level(word: bytes) -> int:
     try:
         return max(-128, min(127, int(float(word) * 128)))
     except (ValueError, OverflowError):
-        return 0  # nan, of a float recording that is broken there
+        return 0  # nan, of damaged float samples
 
 
 def _drawn(data: list[int], width: int, height: int) -> Any:

@@ -28,7 +28,7 @@ READ_WHOLE = 256 << 20
 """Bytes up to which a file is read into memory: then a failing disk is an OSError, and a file truncated by others
 cannot crash the process (libvips maps files). Larger ones are left to libvips."""
 ANIMATED = ("gif", "webp", "apng")
-"""Formats whose frames are an animation (TIFF's are pages, AVIF's are told apart by libheif)."""
+"""Formats whose frames are an animation (TIFF's are pages, AVIF's are distinguished by libheif)."""
 
 _PILLOW = ("jp2", "bmp", "pnm", "heic", "apng", "jxl")
 _EXTRAS = {"heic": ("HEIC", "pillow_heif"), "jxl": ("JPEG XL", "pillow_jxl")}

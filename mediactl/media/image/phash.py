@@ -14,7 +14,7 @@ SIDE = 32
 """Pixels of each side of the image that is hashed."""
 _WAVES = 8
 _PLAIN = 1.0
-"""Grey levels: where no wave is that strong, images cannot be told apart."""
+"""Grey levels: where no wave is that strong, images cannot be distinguished."""
 _COSINES = [[math.cos(math.pi / SIDE * wave * (x + 0.5)) * 2 / SIDE for x in range(SIDE)] for wave in range(_WAVES)]
 """One row a wave, the constant one first."""
 

@@ -1,6 +1,6 @@
 """What is in a video or audio file: streams, dimensions as shown, how long it really lasts, tags without a location.
 
-Headers lie and recordings are cut off, so a duration is taken from the index or from the last packets, and one frame
+Headers lie and files are truncated, so a duration is taken from the index or from the last packets, and one frame
 of every stream is decoded. Nothing but the given descriptor is ever opened.
 """
 

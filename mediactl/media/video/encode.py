@@ -1,6 +1,6 @@
-"""Encoding a film's picture: one ffmpeg run, one decode, every stream into an MP4 of its own; whole or an exact piece.
+"""Encoding of video streams: one ffmpeg run, one decode, every stream into an MP4 of its own; whole or an exact piece.
 
-The files made here are never published as they are: ``package`` joins them, with the sound, into artefacts.
+The files made here are never published as they are: ``package`` joins them, with the audio, into artefacts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mediactl.model.media import Limits
 from mediactl.outputs.encoding import EncodedParams
 
 _MARGINS = (1.0, 6.0, 30.0, 120.0)
-"""Seconds before a piece where a picture to start decoding at is looked for, in turn. The first is more than frames
+"""Seconds before a piece where a frame to start decoding at is looked for, in turn. The first is more than frames
 may be reordered by (16 in H.264), the second what most encoders leave between key frames at most."""
 _LOOKED_AT = 20_000
 """Packets within which it must come."""
@@ -34,11 +34,11 @@ _START_TROUBLE = (
     "reference picture missing", "Missing reference picture", "co located POCs", "Could not find ref with",
     "mmco: unref short failure", "number of reference frames",
 )  # fmt: skip
-"""What decoders complain about after they were made to start in the middle of a film; it is not the film's fault."""
+"""What decoders complain about after they were made to start in the middle of a video; the source is not damaged."""
 
 
 class PieceNotExact(JobFailed):
-    """A piece of a film did not come out with exactly its frames: the film is better encoded whole."""
+    """A piece of a video does not have exactly its frames: encode the video whole."""
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """Frames ``first`` to ``first + frames`` of an even film (``VideoStream.even``)."""
+    """Frames ``first`` to ``first + frames`` of an even video (``VideoStream.even``)."""
 
     number: int
     """Counted from 0."""
@@ -82,7 +82,7 @@ class Encoded(msgspec.Struct, frozen=True):
     frames: tuple[int, ...]
     """Frames of each stream, in their order."""
     complaints: tuple[str, ...] = ()
-    """What ffmpeg said about the source; see ``diagnosis.DAMAGED``."""
+    """What ffmpeg logged about the source; see ``diagnosis.DAMAGED``."""
     notes: tuple[str, ...] = ()
     """For a person: that an encoder which was asked for does not work here."""
 
@@ -103,7 +103,7 @@ def resolved(stream: Stream, crf: float) -> Stream:
 
 
 def group_frames(stream: Stream, found: Streams) -> int | None:
-    """Frames between the key frames of an even film; None: its key frames are told by time."""
+    """Frames between the key frames of an even video; None: its key frames are set by time."""
     video = found.info.video
     return max(1, round(Fraction(video.rate) * Fraction(stream.gop))) if video and video.even and video.rate else None
 
@@ -122,13 +122,13 @@ def encode(
     also: Callable[[Any], list[Any]] | None = None,
     pace: process.Pace | None = None,
 ) -> Encoded:
-    """Encode ``streams`` of an open film into picture-only MP4s at ``places`` (all in ``folder``), time scale 120,000.
+    """Encode ``streams`` of an open video into video-only MP4s at ``paths`` (all in ``folder``), time scale 120,000.
 
-    ``piece``: those frames of an even film, from 0 on, each at the exact time that the film's rate gives it. None: all
+    ``piece``: those frames of an even video, from 0 on, each at the exact time that the video's rate gives. None: all
     of it, at the times that its frames have in the source, a late start included. ``also`` adds outputs to the run,
-    made from the source's node; its times are the film's, so it goes with whole films alone.
+    made from the source's node; its times are the video's, so it goes with whole videos alone.
 
-    The files of all pieces of a stream have the same headers, and each begins with a picture that decoders start at.
+    The files of all pieces of a stream have the same headers, and each begins with a frame that decoders start at.
     Raises PieceNotExact, JobFailed (streams of different length), FfmpegFailed, MachineBlocked.
     """
     picture = found.video
@@ -182,7 +182,7 @@ def _cut(found: Streams, piece: Piece) -> Cut:
 def _global_options(coded: Sequence[_Coded], cut: Cut | None, tolerant: bool) -> Iterator[str]:
     """Yield ffmpeg's options of the whole run."""
     if tolerant:
-        # However much of the sound is broken, the video is worth having; ffmpeg gives up at two thirds of the packets.
+        # However much of the audio is broken, the video is worth having; ffmpeg gives up at two thirds of the packets.
         yield from ("-max_error_rate", "1")
     for setup in dict.fromkeys(each.coder.setup for each in coded):
         yield from setup
@@ -242,7 +242,7 @@ def _entry(fd: int, index: int, first: float, limits: Limits) -> float:
 
 
 def encoder_options(stream: Stream, coder: codecs.Coder, found: Streams, *, hdr: bool, threads: int) -> dict[str, Any]:
-    """ffmpeg's options for a stream of this film. Raises ValueError when its CRF was not looked for."""
+    """ffmpeg's options for a stream of this video. Raises ValueError when its CRF was not searched."""
     if stream.crf is None:
         raise ValueError(f"{stream.name}: its CRF was not looked for")
     group = group_frames(stream, found)

@@ -1,4 +1,4 @@
-"""Long films piece by piece: what is encoded lies in a folder of its own until the film is whole, and survives a kill.
+"""Long videos piece by piece: what is encoded stays in a folder until the video is whole, and survives a kill.
 
 A file of that folder says by its name all that decided its bytes: the content, the encoder's versions, what was asked
 for, and which piece it is. It appears by a rename, after it was verified and forced to disk. So whoever finds it may
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class Remarks(msgspec.Struct, frozen=True):
-    """What is to be told of a film, noticed while a part of it was encoded."""
+    """Warnings about a video, noticed while a part of it was encoded."""
 
     damaged: bool = False
     """Whether ffmpeg complained of the source more than is usual."""
@@ -44,13 +44,13 @@ class Remarks(msgspec.Struct, frozen=True):
 
 
 class Work:
-    """The folder of a film's pieces, and how what is missing in it is made."""
+    """The folder of a video's pieces, and how what is missing in it is made."""
 
     def __init__(
         self, fd: int, found: Streams, folder: bytes, digest: str, limits: Limits, threads: int, token: bytes,
         unchanged: Callable[[], None],
     ) -> None:  # fmt: skip
-        """``unchanged`` raises SourceChanged when the open film is not what it was."""
+        """``unchanged`` raises SourceChanged when the open video is not what it was."""
         self._fd = fd
         self._found = found
         self._folder = folder
@@ -100,7 +100,7 @@ class Work:
         return places
 
     def sounds(self, wanted: Sequence[AudioRequest], report: Report) -> dict[AudioRequest, bytes]:
-        """The files of all sound tracks, each whole; those that are missing are encoded.
+        """Return the files of all audio streams, each whole; those that are missing are encoded.
 
         Raises RejectedInput, SourceChanged, JobFailed or MachineBlocked.
         """
@@ -152,16 +152,16 @@ class Work:
         return encode.resolved(stream, crf)
 
     def refuse(self, reason: str) -> None:
-        """Remember that this film cannot be cut exactly, so that nobody tries it again."""
+        """Remember that this video cannot be cut exactly, so that nobody tries it again."""
         self._write(self._place("whole"), reason.encode())
 
     @property
     def refused(self) -> bool:
-        """Whether it was found that this film cannot be cut exactly."""
+        """Whether it was found that this video cannot be cut exactly."""
         return os.path.exists(self._place("whole"))
 
     def remarks(self, count: int, streams: Sequence[Stream]) -> Remarks:
-        """What was noticed of all pieces of these streams, as they were asked for, and of the sound."""
+        """What was noticed of all pieces of these streams, as they were asked for, and of the audio."""
         noted = [*self._read(Remarks, *(f"{part}.json" for part in (*range(count), "sound")))]
         searched = self._read(tuple[float, str], *(f"crf-{stream.name}.json" for stream in streams))
         warnings = [*(note for _, note in searched), *(warning for each in noted for warning in each.warnings)]
@@ -199,7 +199,7 @@ class Work:
 
 
 def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> JobResult:
-    """Have one piece of a film, or all of its sound, lie in its folder. Raises as ``Work.pieces``."""
+    """Have one piece of a video, or all of its audio, encoded in its folder. Raises as ``Work.pieces``."""
     if _is_made(task, reuse):
         return JobResult()
     fd = open_source(task.source)
@@ -226,7 +226,7 @@ def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Rep
 def search(
     fd: int, found: Streams, stream: Stream, threads: int, limits: Limits, folder: bytes, report: Report
 ) -> tuple[float, str]:
-    """The CRF with which a stream reaches its visual quality; with what is to be told of it, or "".
+    """The CRF with which a stream reaches its visual quality; with a warning about it, or "".
 
     Each sign of life is one of no media time.
     """
@@ -239,14 +239,14 @@ def search(
 
 
 def cut(info: MediaInfo, frames: int, number: int) -> Piece:
-    """A piece of a film that is cut every so many frames; the last one may be shorter."""
+    """A piece of a video that is cut every so many frames; the last one may be shorter."""
     assert info.video is not None and info.video.frames
     first = number * frames
     return Piece(number, first, min(frames, info.video.frames - first))
 
 
 def count(info: MediaInfo, frames: int) -> int:
-    """Number of pieces of a film that is cut every so many frames."""
+    """Number of pieces of a video that is cut every so many frames."""
     assert info.video is not None and info.video.frames
     return -(-info.video.frames // frames)
 
@@ -290,7 +290,7 @@ def _is_whole(place: bytes, frames: int) -> bool:
 
 
 def _is_sound(place: bytes) -> bool:
-    """Whether a file is there that holds sound; it was verified before it got its name."""
+    """Whether a file is there that holds audio; it was verified before it got its name."""
     try:
         with av.open(os.fsdecode(place), "r", format="mp4") as container:
             return bool(container.streams.audio) and bool(container.streams.audio[0].frames)

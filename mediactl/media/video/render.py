@@ -1,6 +1,6 @@
-"""Films: everything that is made of one, in this order, each verified before it is handed on.
+"""Videos: everything that is made of one, in this order, each verified before it is handed on.
 
-Its picture is decoded once for all sizes of it; sound is encoded with it, each track once. What was encoded is joined
+It is decoded once for all renditions; audio is encoded with it, each stream once. What was encoded is joined
 by copy into the files that hold it. Posters and the like come from the source, in runs of their own; playlists last.
 """
 
@@ -42,14 +42,14 @@ _ENCODED = 0.85
 
 
 class Encoded(msgspec.Struct, frozen=True):
-    """What all files of a film are put together from."""
+    """The encoded streams that all files of a video are muxed from."""
 
     pictures: dict[Stream, tuple[bytes, ...]]
     """The files of each stream, as it was asked for: one, or its pieces."""
     sounds: dict[AudioRequest, bytes]
     remarks: Remarks
     start: float = 0.0
-    """Seconds from the film's start to the first frame, where the files do not tell it."""
+    """Seconds from the video's start to the first frame, where the files do not have it."""
 
 
 def render(request: Request) -> Drafts:
@@ -252,8 +252,8 @@ class _Video:
         return self._verified(target, params, place, None, encoded)
 
     def _video(self, target: Target[Operation], params: VideoParams, encoded: Encoded) -> Draft:
-        """A rendition and its sound as one MP4. Its media type names the codecs (RFC 6381): a browser that plays MP4
-        may know one of them and not another."""
+        """Mux a rendition and its audio into one MP4. Its media type names the codecs (RFC 6381): a browser with MP4
+        may support one of them and not another."""
         place, wanted = self._temporary(target.name), mixdown.of_operation(self._found, params)
         heard = [self._sound_file(wanted, encoded)] if wanted else []
         package.mp4(
@@ -301,7 +301,7 @@ class _Video:
         wanted: AudioRequest | None,
         encoded: Encoded,
     ) -> Draft:
-        """The draft of a picture, after it was opened again: size, tracks, frames, durations; its first, middle and
+        """Return the draft of a video after reopening it to check size, streams, frames, durations; first, middle and
         last frames were decoded."""
         picture, source = self._found.video, self._found.info.video
         made, streamable = self._reopened(target, place)

@@ -1,4 +1,4 @@
-"""Subtitle tracks of films as WebVTT: italics, bold and underlining are kept, all other styling is dropped.
+"""Subtitle tracks of videos as WebVTT: italics, bold and underlining are kept, all other styling is dropped.
 
 Written from what libav's decoders give, one cue a packet, so that nothing a stranger wrote reaches a player as markup.
 """
@@ -28,7 +28,7 @@ _UNTIMED = 4.0
 """Seconds that a cue without an end is shown, unless the next one comes before."""
 _MOST_CUES = 100_000
 _MOST_TEXT = 32 << 20
-"""Characters of all tracks of a film together; packed, they may take little in the file."""
+"""Characters of all tracks of a video together; packed, they may take little in the file."""
 _LONGEST = 2_000
 """Characters of a cue."""
 _OVERRIDES = re.compile(r"\{[^{}]*\}")
@@ -39,7 +39,7 @@ _INVISIBLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u
 
 
 class Cue(msgspec.Struct, frozen=True, order=True):
-    """A piece of text, shown from ``start`` to ``end`` (seconds from the film's start). ``text`` is WebVTT's markup."""
+    """A text, shown from ``start`` to ``end`` (seconds from the video's start). ``text`` is WebVTT's markup."""
 
     start: float
     end: float
@@ -49,7 +49,7 @@ class Cue(msgspec.Struct, frozen=True, order=True):
 def rendered(
     fd: int, found: Streams, targets: Sequence[Target[TextParams]], places: Mapping[str, bytes], limits: Limits
 ) -> tuple[list[Draft], list[str]]:
-    """Make the "text" targets of an open film in one pass, at their places (by name); drafts in the targets' order.
+    """Make the "text" targets of an open video in one pass, at ``paths`` (by name); drafts in the targets' order.
 
     A track without a readable word becomes a valid file without a cue, and a warning. Raises JobFailed when a target's
     track is none of text, OSError on writing.
@@ -162,7 +162,7 @@ def _collect(
         start = (container.start_time or 0) / 1e6
         for stream in container.streams:
             if stream.index not in by_index:
-                stream.discard = Discard.all  # An indexed film is then not read as a whole for its few words.
+                stream.discard = Discard.all  # An indexed video is then not read as a whole for its few words.
         room = _MOST_TEXT
         for packet in demux.packets(container, *(container.streams[index] for index in by_index)):
             if packet.pts is None or not packet.size or not packet.time_base:
@@ -199,7 +199,7 @@ def _escaped(text: str) -> str:
 
 
 def _timed(cues: list[Cue], duration: float) -> list[Cue]:
-    """Cues in order, each with an end behind its start, none beyond the film."""
+    """Cues in order, each with an end behind its start, none beyond the video."""
     timed: list[Cue] = []
     following = later = duration
     for cue in sorted(cues, key=lambda cue: cue.start, reverse=True):

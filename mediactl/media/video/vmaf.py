@@ -1,4 +1,4 @@
-"""The CRF that gives a stream the quality that a recipe asks for, as VMAF judges it, looked for on samples of the film.
+"""The CRF that gives a stream the quality that a recipe asks for, as VMAF judges it, found on samples of the video.
 
 The samples are scaled as the stream will be, and kept without loss; then they are encoded at a few CRFs and compared
 with themselves, at the stream's own size: what is judged is what encoding costs, not what a smaller size does. The
@@ -27,19 +27,19 @@ from mediactl.outputs.encoding import DEFAULT_CRF
 
 _SAMPLES = 3
 _SAMPLE = 4.0
-"""Seconds of a sample, a whole number of the seconds between key frames; films not longer than all of them together are
-looked at whole."""
+"""Seconds of a sample, a whole number of the seconds between key frames; videos no longer than all of them together are
+measured whole."""
 _MOST_PIXELS = 1_000_000_000
 """Of all samples together: kept without loss they take about half a byte for each, on disk."""
 _RANGE = {"h264": (8.0, 45.0), "hevc": (8.0, 45.0), "av1": (8.0, 60.0)}
-"""CRFs that are looked at."""
+"""CRFs that are measured."""
 _STEP = {"h264": 0.5, "hevc": 0.5, "av1": 1.0}
 """Differences of CRF that matter; SVT-AV1 takes whole ones."""
 _SLOPE = {"h264": 1.2, "hevc": 1.2, "av1": 0.8}
 """VMAF that one CRF costs, about: where the second look is."""
 _TRIES = 5
 _NEAR = 0.3
-"""VMAF below or above what is wanted that ends the search."""
+"""Distance from the requested VMAF that ends the search."""
 _EVERY = 3
 """Of so many frames one is compared: they look alike, and comparing takes longer than encoding."""
 _LARGE = 1440
@@ -66,8 +66,8 @@ def crf_for(
     folder: bytes,
     report: Report = lambda fraction: None,
 ) -> Choice:
-    """The largest CRF, within its step, with which samples of the film reach ``stream.vmaf``. The same answer for the
-    same film, stream and number of threads; temporary files are made in ``folder``, and removed.
+    """The largest CRF, within its step, with which samples of the video reach ``stream.vmaf``. The same answer for the
+    same video, stream and number of threads; temporary files are made in ``folder``, and removed.
 
     Raises FfmpegFailed (see ``diagnosis.cause``), JobFailed, MachineBlocked.
     """
@@ -92,7 +92,7 @@ def crf_for(
 
 
 def _next(tried: dict[float, float], wanted: float, codec: str) -> float:
-    """The CRF to look at next: between the two nearest that are too good and too bad, else further out."""
+    """The CRF to measure next: between the two nearest that are too good and too bad, else further out."""
     lowest, highest = _RANGE[codec]
     step = _STEP[codec]
     good = max((crf for crf, score in tried.items() if score >= wanted), default=None)
@@ -119,7 +119,7 @@ def _best(tried: dict[float, float], wanted: float) -> Choice:
 
 
 class _Bench(msgspec.Struct):
-    """One film's samples, and how they look at a CRF."""
+    """One video's samples, and their VMAF at a CRF."""
 
     fd: int
     found: Streams
