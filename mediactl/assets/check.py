@@ -18,7 +18,7 @@ from mediactl.core.errors import MachineBlocked
 from mediactl.core.files import storable
 
 Question = tuple[int, bytes, int, bytes]
-"""(source id, place, folder_mtime_ns, msgpack of the outputs' (name, size, mtime_ns))."""
+"""(source id, output directory, folder_mtime_ns, msgpack of the outputs' (name, size, mtime_ns))."""
 
 BATCH = 512
 """Questions sent together."""
@@ -72,7 +72,7 @@ class OutputCheck:
             self._send()
 
     def stale(self) -> list[int]:
-        """Stale sources that are known by now, each told once. Does not wait."""
+        """Return the stale sources found since the last call. Does not wait."""
         self._receive(socket.MSG_DONTWAIT)
         found, self._stale = self._stale, []
         return found

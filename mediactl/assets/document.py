@@ -34,17 +34,17 @@ class AssetSource(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Appearance(msgspec.Struct, frozen=True):
-    """What a source looks like (a film: its poster), in a few bytes; all empty for sound."""
+    """What a source looks like (a video: its poster), in a few bytes; all empty for audio."""
 
     placeholder: str = ""
     """Thumbhash, base64."""
     colour: str = ""
     """Dominant colour, "#rrggbb"; never empty where something can be seen."""
     phash: str = ""
-    """Perceptual hash, 16 hex digits; "" for a picture of one plain colour."""
+    """Perceptual hash, 16 hex digits; "" for an image of one plain colour."""
 
     def text(self) -> str:
-        """One string, as journal and tasks hold it; "" when nothing is known."""
+        """One string, as journal and tasks hold it; "" when there is none."""
         return ",".join((self.placeholder, self.colour, self.phash)) if self.placeholder or self.colour else ""
 
     @classmethod
@@ -72,7 +72,7 @@ class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     picture: str = ""
     """<picture> markup of the variants."""
     video: str = ""
-    """<video> markup of a film, or of a moving picture that became one."""
+    """<video> markup of a video, or of an animation that became one."""
     placeholder: str = ""
     """Thumbhash, base64."""
     colour: str = ""
@@ -112,7 +112,7 @@ def build(task: MakeTask, artefacts: tuple[Artefact, ...], look: Appearance, war
 
 
 def told(info: MediaInfo, metadata: tuple[str, ...] | None) -> MediaInfo:
-    """What asset.json has of what probing told: the tags that the recipe names (None: all there are)."""
+    """Return what asset.json keeps of a probe: the tags that the recipe names (None: all there are)."""
     if metadata is None or set(info.tags) <= set(metadata):
         return info
     return msgspec.structs.replace(info, tags={name: value for name, value in info.tags.items() if name in metadata})

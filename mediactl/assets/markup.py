@@ -33,11 +33,11 @@ _LANGUAGES = {
     "rus": "ru", "slk": "sk", "slo": "sk", "slv": "sl", "spa": "es", "srp": "sr", "swe": "sv", "tha": "th", "tur": "tr",
     "ukr": "uk", "vie": "vi", "zho": "zh",
 }  # fmt: skip
-"""ISO 639-2 (containers) -> 639-1: BCP 47 (pages) wants the shortest code there is. Others are left as they are."""
+"""ISO 639-2 (containers) -> 639-1: BCP 47 (pages) requires the shortest code there is. Others are left as they are."""
 
 
 def srcset(artefacts: Iterable[Artefact], info: MediaInfo) -> str:
-    """``"w320.webp 320w, w800.webp 800w"``: the variants of one picture by width, each width once.
+    """``"w320.webp 320w, w800.webp 800w"``: the variants of one image by width, each width once.
 
     Variants that are cropped otherwise than most are left out; "" when there are several formats: one srcset cannot mix
     them, ``picture`` has one for each.
@@ -51,7 +51,7 @@ def picture(artefacts: Iterable[Artefact], info: MediaInfo, colour: str) -> str:
 
     A browser takes the first <source> whose type it can read, whatever the screen. So a type that has only large
     variants is left out, and stills beside variants that move.
-    ``colour`` ("#rrggbb") shows until the picture is there, unless light would shine through it. "" without variants.
+    ``colour`` ("#rrggbb") shows until the image is there, unless it has transparency. "" without variants.
     """
     by_type = _variants(artefacts, info)
     if not by_type:
@@ -78,7 +78,7 @@ def video(artefacts: Iterable[Artefact], info: MediaInfo) -> str:
     """<video>: HLS where there is one (Safari and hls.js), MP4 for all others, poster, subtitles, storyboard.
 
     A browser takes the first <source> that it can play: the largest, of equally large ones that of the fewest bytes. A
-    picture that moves is a silent loop. "" when there is nothing to play.
+    animation is a silent loop. "" when there is nothing to play.
     """
     made = list(artefacts)
     streams = [each for each in made if each.role == "master"]
@@ -126,7 +126,7 @@ def _variants(artefacts: Iterable[Artefact], info: MediaInfo) -> dict[str, list[
     """Media type -> variants of the same proportions, by width, each width once.
 
     Those of the source's own proportions; where there are none, those of the largest variant's. Where some move, the
-    stills are no other width of the same picture.
+    stills are no other width of the same image.
     """
     variants = [each for each in artefacts if each.role == "variant" and each.width and each.height]
     variants = [each for each in variants if each.duration] or variants

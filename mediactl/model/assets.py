@@ -102,12 +102,12 @@ class PriorArtefact(NamedTuple):
 
     @property
     def pixels(self) -> int:
-        """Width x height; 1 where they are not known."""
+        """Width x height; 1 where they are unknown."""
         return (self.width or 1) * (self.height or 1)
 
 
 class Prior(msgspec.Struct, frozen=True):
-    """What is known about an asset before one of its artefacts is made."""
+    """An asset before one of its artefacts is made."""
 
     artefacts: Sequence[PriorArtefact] = ()
     """Those that the source has."""
@@ -136,7 +136,7 @@ class OutputFile(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Reuse(msgspec.Struct, frozen=True):
-    """An artefact with the wanted key that exists elsewhere in OUT; to be linked, after its sha256 was checked."""
+    """An artefact with the required key that exists elsewhere in OUT; to be linked, after its sha256 was checked."""
 
     key: str
     file: bytes

@@ -31,7 +31,7 @@ class Reason(StrEnum):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
-    """Something that a person, cron or CI may want to know."""
+    """Something that a person, cron or CI may act on."""
 
     time: float | None = None
     """Seconds since 1970 when it was written; absent in a dry run."""

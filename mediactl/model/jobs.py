@@ -49,7 +49,7 @@ class NewJob(msgspec.Struct, frozen=True):
     format: str = ""
     """Of its source, where its duration depends on that."""
     size: int = 0
-    """Amount of work: bytes of a probe, pixels of an image, milliseconds of a film or a recording."""
+    """Amount of work: bytes of a probe, pixels of an image, milliseconds of video or audio."""
     priority: Priority = Priority.NORMAL
     due: float | None = None
     """When it is due, in seconds since 1970; None: its priority's slack from now."""
@@ -58,9 +58,9 @@ class NewJob(msgspec.Struct, frozen=True):
     plan: str = ""
     """Plan digest that its targets follow from."""
     piece: int | None = None
-    """Which piece of a long video it encodes, counted from 1; 0: all of its sound."""
+    """Which piece of a long video it encodes, counted from 1; 0: all of its audio."""
     pieces: int | None = None
-    """How many pieces of video there are; 0 for sound."""
+    """How many pieces of video there are; 0 for audio."""
     cut: str = ""
     """Digest of the content that a piece is cut from."""
     destination: str = ""
@@ -68,7 +68,7 @@ class NewJob(msgspec.Struct, frozen=True):
     cores: int = 1
     """Cores that it keeps busy."""
     stall_limit: float | None = None
-    """Seconds without progress after which its worker is killed; None: it tells no progress."""
+    """Seconds without progress after which its worker is killed; None: it reports no progress."""
     memory_limit: int | None = None
     """Bytes that its worker and what that started may take together; None: what there is."""
     memory: int = 0
@@ -88,7 +88,7 @@ class ProbeTask(msgspec.Struct, frozen=True):
     cache: bytes | None = None
     """Folder of the digest cache shared by all output trees; None: no cache."""
     place: bool = False
-    """Whether to read where it was taken, too: only for a recipe that names the tag "place"."""
+    """Whether to read the GPS position, too: only for a recipe that names the tag "place"."""
 
 
 class MakeTask(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ class MakeTask(msgspec.Struct, frozen=True):
     """Name of the recipe, for asset.json."""
     limits: Limits
     placeholder: str = ""
-    """What it looks like, known from before, as text (``asset.Appearance``); "" when it has to be made."""
+    """Its placeholder, if made before, as text (``asset.Appearance``); "" when it has to be made."""
     thumbhash: bool = True
     """Whether asset.json has the thumbhash."""
     metadata: tuple[str, ...] | None = None
@@ -115,13 +115,13 @@ class MakeTask(msgspec.Struct, frozen=True):
     threads: int = 1
     """Cores that an encoder may use. Part of the params where it changes the bytes."""
     work: bytes = b""
-    """Folder of the pieces of long films, absolute; b"": none are kept."""
+    """Folder of the pieces of long videos, absolute; b"": none are kept."""
     long: bool = False
-    """Whether a film of this length is cut into pieces where it can be."""
+    """Whether a video of this length is cut into pieces where it can be."""
 
 
 class PieceTask(msgspec.Struct, frozen=True):
-    """Encode one piece of a long film, for all the tracks that its missing artefacts need.
+    """Encode one piece of a long video, for all the tracks that its missing artefacts need.
 
     What it makes lies in ``work`` and is no artefact; the make job that follows the last piece joins them.
     """
@@ -134,7 +134,7 @@ class PieceTask(msgspec.Struct, frozen=True):
     limits: Limits
     work: bytes
     number: int
-    """Counted from 0; -1: all of the sound."""
+    """Counted from 0; -1: all of the audio."""
     first: int = 0
     """Its first frame, counted from 0."""
     frames: int = 0

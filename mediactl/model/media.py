@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 
 class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
-    """What stat tells of a file; two equal fingerprints mean, in practice, equal content."""
+    """What stat returns for a file; two equal fingerprints mean, in practice, equal content."""
 
     size: int
     mtime_ns: int
@@ -50,7 +50,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class VideoStream(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The moving picture of a source. Width and height are those shown, after rotation and sample aspect."""
+    """The video stream of a source. Width and height are those shown, after rotation and sample aspect."""
 
     codec: str
     width: int
@@ -67,12 +67,12 @@ class VideoStream(msgspec.Struct, frozen=True, omit_defaults=True):
     rate: str = ""
     """Frames a second as an exact fraction, "24000/1001"."""
     even: bool = False
-    """Every frame comes at its time at that rate and none is missing: the film may be cut at frame numbers."""
+    """Every frame comes at its time at that rate and none is missing: the video may be cut at frame numbers."""
     interlaced: bool = False
 
 
 class AudioStream(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A sound track of a source."""
+    """An audio stream of a source."""
 
     codec: str
     channels: int
@@ -91,11 +91,11 @@ class SubtitleStream(msgspec.Struct, frozen=True, omit_defaults=True):
     language: str = ""
     title: str = ""
     text: bool = True
-    """Whether it holds text, which can become WebVTT; else it holds pictures of text."""
+    """Whether it holds text, which can become WebVTT; else it holds bitmaps."""
 
 
 class Chapter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A part of a film or a recording, in seconds from its start."""
+    """A chapter of a video or audio, in seconds from its start."""
 
     start: float
     end: float
@@ -103,7 +103,7 @@ class Chapter(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What probing tells of a source, as far as planning and asset.json need it."""
+    """What probing reads of a source, as far as planning and asset.json need it."""
 
     format: str
     width: int | None = None

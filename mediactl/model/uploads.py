@@ -43,7 +43,7 @@ class UploadStatus(StrEnum):
     """The token is given; the multipart upload may exist or not."""
     UPLOADING = "uploading"
     COMPLETING = "completing"
-    """Complete may have been sent; only the object's token tells whether it took place."""
+    """Complete may have been sent; only the object's token shows whether it was completed."""
     DONE = "done"
     CONFLICT = "conflict"
     ABORTED = "aborted"
@@ -145,7 +145,7 @@ class UploadState(msgspec.Struct, frozen=True, omit_defaults=True):
     expected: str = ""
     """ETag of the one object that may be overwritten; empty: nothing may be there."""
     others: tuple[str, ...] | None = None
-    """Ids of the uploads that were open at this key before ours was created; None: the store would not tell."""
+    """Ids of the uploads that were open at this key before ours was created; None: the store did not list them."""
     etag: str = ""
     """Of the object, when done."""
     parts: tuple[SentPart, ...] = ()
@@ -218,7 +218,7 @@ class SentStatus(StrEnum):
     ADOPTED = "adopted"
     """The journal knew nothing of it, but our marks and this content are there: nothing was sent."""
     CONFLICT = "conflict"
-    """Something else is there and was left alone; ``reason`` tells."""
+    """Something else is there and was left alone, for this ``reason``."""
 
 
 class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
