@@ -104,7 +104,7 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Outputs of a source come in this order in asset.json, then by table."""
     in_every_plan: ClassVar[bool] = False
     """Whether plans name its operations even for recipes without it, as those of the first outputs do: a new version of
-    an operation then has every source of its kinds looked at again."""
+    an operation then has every source of its kinds planned again."""
 
     name: Name
     """File name without extension."""

@@ -97,7 +97,7 @@ class EncodedParams(Params, frozen=True, kw_only=True):
         return near.bytes * _BYTES_A_CODEC[self.codec] / _BYTES_A_CODEC[codec] * growth
 
     def audio_bytes(self, info: MediaInfo) -> float:
-        """Return the expected bytes of sound in the file."""
+        """Return the expected bytes of audio in the file."""
         return 0.0
 
     def _before(self, pixels: int, prior: Prior) -> tuple[PriorArtefact | None, str]:

@@ -16,7 +16,7 @@ from mediactl.outputs.subtitles import MOST_STREAMS, TextParams, texts
 
 
 class StreamParams(EncodedParams, frozen=True, tag="stream", kw_only=True):
-    """A rendition as a CMAF track, without sound."""
+    """A rendition as a CMAF track, without audio."""
 
     segment: float
     """Seconds of a segment."""

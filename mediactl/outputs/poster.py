@@ -22,7 +22,7 @@ class PosterParams(StillParams, frozen=True, tag="poster"):
     role = "poster"
 
     def expected_seconds(self, info: MediaInfo) -> float:
-        """Return the expected seconds: several key frames are looked at."""
+        """Return the expected seconds: several key frames are decoded."""
         return 4 * SECONDS_A_STILL
 
 

@@ -12,7 +12,7 @@ from mediactl.outputs.encoding import EncodedParams, Encoding, Lines
 
 
 class VideoParams(EncodedParams, frozen=True, tag="video", kw_only=True):
-    """A rendition with its sound, in one MP4."""
+    """A rendition with its audio, in one MP4."""
 
     version = 2
 
@@ -22,7 +22,7 @@ class VideoParams(EncodedParams, frozen=True, tag="video", kw_only=True):
     """kbit/s."""
 
     def audio_bytes(self, info: MediaInfo) -> float:
-        """Return the expected bytes of its sound."""
+        """Return the expected bytes of its audio."""
         return 125.0 * self.audio_bitrate * (info.duration or 0.0) if self.sound else 0.0
 
 

@@ -1,4 +1,4 @@
-"""How much work a job is, before anything was measured on this machine; and how fast a film goes on."""
+"""How much work a job is, before anything was measured on this machine; and how fast a video is encoded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypedDict
 from mediactl.model.media import Kind, MediaInfo
 
 SECONDS_A_BYTE = {"image": 25e-9, "video": 600e-9, "audio": 100e-9}
-"""By kind of source, before it was probed: camera JPEGs, phone films, MP3s; seconds of one core of 2024."""
+"""By kind of source, before it was probed: camera JPEGs, phone videos, MP3s; seconds of one core of 2024."""
 _SECONDS_A_PIXEL = 2.5e-9
 """Of decoding a photo and making it smaller."""
 
@@ -15,7 +15,7 @@ _SECONDS_A_PIXEL = 2.5e-9
 def seconds_of(kind: str, size: int) -> float:
     """Rough seconds of one core for a job of a kind and size (as in ``NewJob``).
 
-    25 MP of image, 60 s of sound, 3 s of 720p film or 200 MB of probing in a second.
+    25 MP of image, 60 s of audio, 3 s of 720p video or 200 MB of probing in a second.
     """
     weights = {"image": 25e6, "audio": 60e3, "video": 3e3, "piece": 3e3, "probe": 200e6}
     return size / weights[kind] if kind in weights else 0.0
@@ -37,7 +37,7 @@ class Measured(TypedDict, total=False):
 
 
 class Pace:
-    """How fast a film, or a piece of one, is worked on: by its media time, from its first progress on."""
+    """How fast a video, or a piece of one, is encoded: by its media time, from its first progress on."""
 
     def __init__(self, seconds: float, rate: float) -> None:
         """Of so many seconds, at so many frames a second (0: none, or unknown)."""

@@ -21,22 +21,22 @@ from mediactl.planning.keys import Versions, effective_kind
 from mediactl.recipe.loader import Recipe, RunLimits
 
 STALL_LIMIT = 180.0
-"""Seconds that a film may be worked on without its media time advancing; seen at most 20 s on two loaded cores."""
+"""Seconds that a video may be encoded without its media time advancing; seen at most 20 s on two loaded cores."""
 PLACE = "place"
 """The tag that is only read where the recipe names it."""
 PROBE_LIMIT = 60.0
 """Seconds, before its bytes are counted."""
 PIECE = "piece"
-"""Kind of the jobs that encode the pieces of a long film."""
+"""Kind of the jobs that encode the pieces of a long video."""
 SOUND = -1
-"""Number of the piece that is all of the sound."""
+"""Number of the piece that is all of the audio."""
 PIECE_THREADS = 1
 """Cores of a piece: one x264 thread a rendition, for more would make other bytes in every run; pieces side by side fill
 the cores better than threads in one encoder do (measured on two cores: one at a time took 1.17 times as long)."""
 JOINING = 20
-"""Joining, with posters and the like, is so many times less work than encoding; sound is about as little."""
+"""Joining, with posters and the like, is so many times less work than encoding; audio is about as little."""
 STARTING = 120.0
-"""Seconds that any video or sound is granted before its length counts."""
+"""Seconds that any video or audio is granted before its length counts."""
 SLOWEST_DISK = 5e6
 """Bytes per second that reading a source is granted at the least."""
 
@@ -71,7 +71,7 @@ def _operations(recipe: Recipe, kinds: tuple[Kind, ...]) -> Iterator[type[Params
 def probe_job(
     source: Source, row: int, limits: Limits, cache: bytes | None, priority: Priority, *, place: bool = False
 ) -> NewJob:
-    """The job that reads a source for the first time, or again; with ``place``, where it was taken, too."""
+    """The job that reads a source for the first time, or again; with ``position``, its GPS position, too."""
     size = source.fingerprint.size
     return NewJob(
         key=_digest(
@@ -88,7 +88,7 @@ def probe_job(
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """A source that was read, with what is known of it."""
+    """A source that was probed, with the result."""
 
     source: Source
     digest: str
@@ -166,7 +166,7 @@ def piece_jobs(
     """Return the jobs that go before a make job, for those of its targets that are ``missing``; none for what is not
     cut.
 
-    All of the sound first, then the pieces of the video in their order.
+    All of the audio first, then the pieces of the video in their order.
     """
     encoded = made_by(missing, EncodedParams, SoundParams)
     frames = max((target.params.piece for target in made_by(encoded, EncodedParams)), default=0)
@@ -193,7 +193,7 @@ def piece_jobs(
 
 
 def _piece_job(make: NewJob, piece: PieceTask, count: int, part: float) -> NewJob:
-    """Return the job of one piece of ``count``, which is so much of the video; part 0: the sound."""
+    """Return the job of one piece of ``count``, which is so much of the video; part 0: the audio."""
     content = _digest(PIECE, piece.digest, sorted(target.key for target in piece.targets), piece.number)
     encoding = make_limit(Kind.VIDEO, piece.info) - STARTING
     return msgspec.structs.replace(
@@ -217,19 +217,19 @@ def cut_of(digest: str, mark: Fingerprint) -> str:
 
 
 def permitted(info: MediaInfo, recipe: Recipe) -> MediaInfo:
-    """What may be kept of what probing told: no place that the recipe does not name."""
+    """Return what may be kept of a probe: no GPS position unless the recipe names it."""
     if PLACE in recipe.metadata or PLACE not in info.tags:
         return info
     return msgspec.structs.replace(info, tags={name: value for name, value in info.tags.items() if name != PLACE})
 
 
 def lacks_place(info: MediaInfo, recipe: Recipe) -> bool:
-    """Whether the recipe names a place that was not read: the source has to be read again."""
+    """Return whether the recipe names the GPS position and it was not read: the source has to be probed again."""
     return PLACE in recipe.metadata and PLACE not in info.tags
 
 
 def work_of(kind: Kind, info: MediaInfo) -> int:
-    """Amount of work: pixels of an image, milliseconds of sound, milliseconds of film weighed by its pixels."""
+    """Amount of work: pixels of an image, milliseconds of audio, milliseconds of video weighed by its pixels."""
     pixels = (info.width or 1) * (info.height or 1)
     if kind is Kind.IMAGE:
         return pixels * max(1, info.frames)
@@ -248,7 +248,7 @@ def make_limit(kind: Kind, info: MediaInfo) -> float:
 def memory_limit(kind: Kind, info: MediaInfo) -> int:
     """Bytes that a make job may take: several times what jobs like it take, for it is there to stop runaways.
 
-    Measured: 90 MB for a photo of 12 MP, 1,000 frames of animation 44 MB more, a 4K film 700 MB with its ffmpeg.
+    Measured: 90 MB for a photo of 12 MP, 1,000 frames of animation 44 MB more, a 4K video 700 MB with its ffmpeg.
     """
     pixels = (info.width or 1) * (info.height or 1)
     return (1 << 30) + pixels * (16 if kind is Kind.IMAGE else 256)
@@ -257,7 +257,7 @@ def memory_limit(kind: Kind, info: MediaInfo) -> int:
 def memory_of(kind: Kind, info: MediaInfo) -> int:
     """Bytes that a make job is expected to take with its worker: what was measured, plus a quarter.
 
-    60 MB for a worker, 2.5 bytes a pixel of a photo (it is shrunk while it is decoded), 80 a pixel of a film.
+    60 MB for a worker, 2.5 bytes a pixel of a photo (it is shrunk while it is decoded), 80 a pixel of a video.
     """
     pixels = (info.width or 1) * (info.height or 1)
     return (80 << 20) + pixels * (3 if kind is Kind.IMAGE else 100)

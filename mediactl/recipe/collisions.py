@@ -1,6 +1,6 @@
 """The files that a recipe's outputs may write for one source, and which of them would be the same file.
 
-Some names are known only once a source is: "hls-audio-1-eng.mp4" has the number and the language of a track. They are
+Some names depend on the source: "hls-audio-1-eng.mp4" has the number and the language of a track. They are
 compared as patterns.
 """
 

@@ -1,4 +1,4 @@
-"""Conditions of recipes ("width > 2000 and not animated") over what probing tells of a source.
+"""Conditions of recipes ("width > 2000 and not animated") over what probing reads of a source.
 
 simpleeval evaluates them. ``check`` refuses at load all but names, numbers, texts, comparisons, ``and``, ``or``,
 ``not`` and the four operations of arithmetic, and what mixes types: a condition that passed it is true or false of any
@@ -23,13 +23,13 @@ MOST_LETTERS = 500
 MOST_LEVELS = 30
 """Of one condition's tree; people write five."""
 MOST_NUMBER = 1e15
-"""The largest number that may stand in one: a million times the pixels of any picture."""
+"""The largest number that may stand in one: a million times the pixels of any image."""
 NUMBER, TEXT, TRUTH = "a number", "a text", "true or false"
 _IMAGES, _VIDEOS, _AUDIO = frozenset({Kind.IMAGE}), frozenset({Kind.VIDEO}), frozenset({Kind.AUDIO})
 
 
 class Known(NamedTuple):
-    """A name that conditions may use: its type, its meaning, and the kinds of sources that it is known of."""
+    """A name that conditions may use: its type, its meaning, and the kinds of sources that have it."""
 
     type: str
     meaning: str
@@ -99,7 +99,7 @@ def check(condition: str, table: str, kinds: Iterable[Kind]) -> str:
 
 
 def known_of(kinds: Iterable[Kind]) -> dict[str, Known]:
-    """The names that are known of sources of all these kinds."""
+    """The names that sources of all these kinds have."""
     return {name: known for name, known in NAMES.items() if known.kinds.issuperset(kinds)}
 
 

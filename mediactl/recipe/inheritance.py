@@ -14,11 +14,11 @@ OTHER_WAY = {"crf": "quality", "quality": "crf"}
 
 
 class Wrong(Exception):
-    """What is wrong, with its place in the file that extends."""
+    """What is invalid, with its path in the file that extends."""
 
 
 class Entry(NamedTuple):
-    """An output as it comes out of the files, and the place that last had a say in it."""
+    """An output after inheritance, and the path of the table that last changed it."""
 
     values: Tree
     origin: str

@@ -29,7 +29,7 @@ DEFAULT_METADATA: tuple[Tag, ...] = (
     "camera", "lens", "taken", "exposure", "aperture", "iso", "focal_length", "artist", "copyright", "title",
     "description", "software", "album", "album_artist", "composer", "genre", "track", "date", "make", "model",
 )  # fmt: skip
-"""Tags that asset.json has unless the recipe says otherwise: all but the place."""
+"""Tags that asset.json has unless the recipe lists others: all but the GPS position."""
 
 
 OutputT = TypeVar("OutputT", bound=Output)
@@ -173,18 +173,18 @@ def _no_such(name: str) -> str:
 
 
 def load(name_or_file: str) -> Recipe:
-    """A recipe by built-in name or file name. Raises UsageError, naming the place and what would be right."""
+    """A recipe by built-in name or file name. Raises UsageError, naming the key and what would be valid."""
     text, origin = text_of(name_or_file)
     return parse(text, origin)
 
 
 def parse(text: str, origin: str) -> Recipe:
-    """A recipe from TOML text. Raises UsageError, naming ``origin``, the place in it, and what would be right."""
+    """A recipe from TOML text. Raises UsageError, naming ``origin``, the key, and what would be valid."""
     return checked(draft(text, origin))
 
 
 def draft(text: str, origin: str, chain: tuple[str, ...] = ()) -> Draft:
-    """A recipe as its files have it, what it extends included; each file is sound by itself. Raises UsageError.
+    """A recipe as its files have it, what it extends included; each file is valid by itself. Raises UsageError.
 
     ``chain`` are the files that have led here, the first one first.
     """

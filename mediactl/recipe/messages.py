@@ -1,4 +1,4 @@
-"""What msgspec says of a wrong recipe, in the words of those who write TOML: place, fault, and what would be right."""
+"""Messages of msgspec about an invalid recipe, in terms of TOML: key, problem, and what would be valid."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def explain(
     whole: type[msgspec.Struct],
     tables: Mapping[str, type[msgspec.Struct]],
 ) -> str:
-    """A message of msgspec about a recipe, with the place written as in TOML and the likely right key or value beside a
+    """A message of msgspec about a recipe, with the path written as in TOML and the likely right key or value beside a
     wrong one."""
     text, _, path = str(error).partition(" - at `$")
     place = path.rstrip("`").removeprefix(".").replace("[...]", "")
@@ -64,7 +64,7 @@ def _close(name: str, names: list[str], otherwise: str) -> str:
 
 
 def _field(owner: type[msgspec.Struct], key: str) -> Any:
-    """The type of a key, as msgspec.inspect tells it; None: there is none."""
+    """The type of a key, as msgspec.inspect has it; None: there is none."""
     return next(
         (msgspec.inspect.type_info(each.type) for each in msgspec.structs.fields(owner) if each.encode_name == key),
         None,
