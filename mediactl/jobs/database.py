@@ -81,7 +81,7 @@ SUSPECT = ".suspect"
 
 
 class Damaged(MediactlError):
-    """The journal's file is not a sound database."""
+    """The journal's file is not a valid database."""
 
 
 class TooNew(UsageError):
@@ -103,7 +103,7 @@ def _text(file: str) -> str:
 def open_database(path: str, *, check: bool) -> apsw.Connection:
     """The journal at ``path``, made if absent.
 
-    ``check`` asks for SQLite's integrity check even when the file is large. Raises Damaged (the file is no sound
+    ``check`` asks for SQLite's integrity check even when the file is large. Raises Damaged (the file is no valid
     journal), TooNew, or MachineBlocked (network file system, not writable, disk full).
     """
     refuse_network_filesystem(os.path.dirname(path))
@@ -226,7 +226,7 @@ def set_aside(path: str) -> str:
 
 
 def refuse_network_filesystem(folder: str, mounts: str = "/proc/self/mountinfo") -> None:
-    """Raise MachineBlocked when the folder lies on a network file system, as far as the kernel tells."""
+    """Raise MachineBlocked when the folder lies on a network file system, as far as the kernel reports it."""
     kind = filesystem_of(folder, mounts)
     if kind in NETWORK_FILESYSTEMS:
         raise MachineBlocked(
@@ -236,7 +236,7 @@ def refuse_network_filesystem(folder: str, mounts: str = "/proc/self/mountinfo")
 
 
 def filesystem_of(folder: str, mounts: str = "/proc/self/mountinfo") -> str:
-    """Type of the file system that a folder lies on; "" where the kernel does not tell."""
+    """Type of the file system that a folder lies on; "" where the kernel does not report it."""
     try:
         with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
             lines = file.read().splitlines()

@@ -60,7 +60,7 @@ class Journal:
         """Jobs that this run has added."""
         self.confined = False
         """Whether only jobs of sources that this run has come upon are claimed, and uploads: what it has yet to find it
-        may have to plan anew."""
+        may have to plan again."""
         self._sql = database.statements()
         self._attempts = Attempts(connection, self.run, clock, version)
         self.sources = Sources(connection)

@@ -72,7 +72,7 @@ def opening(state: str) -> Iterator[None]:
 
 
 def boot_id() -> str:
-    """The kernel's id of this boot; "" where it tells none."""
+    """The kernel's id of this boot; "" where it has none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()

@@ -36,7 +36,7 @@ class _Measured:
         self._stale_at = 0
 
     def add(self, seconds: float) -> bool:
-        """One more; whether quantiles have to be read anew."""
+        """One more; whether quantiles have to be read again."""
         self.counts[history.bucket(seconds)] += 1
         self.total += 1
         if self.total >= self._stale_at:

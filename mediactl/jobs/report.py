@@ -134,7 +134,7 @@ class Report:
             yield JobRow(*row)
 
     def find(self, what: bytes) -> list[JobRow]:
-        """The jobs whose key starts with this (8 digits or more), or whose source has this path or place."""
+        """The jobs whose key starts with this (8 digits or more), or whose source has this path or output directory."""
         text = what.decode("ascii", "replace")
         is_key = len(text) >= 8 and all(each in "0123456789abcdef" for each in text)
         folder, name = os.path.split(what)
@@ -235,7 +235,7 @@ def read(state: str, *, write: bool = False) -> Iterator[Report]:
 
 
 def _is_gone(file: bytes) -> bool:
-    """Whether there is no such file. One that cannot be looked at (a failing disk, no permission) may be there."""
+    """Whether there is no such file. One that cannot be checked (a failing disk, no permission) may be there."""
     try:
         os.lstat(file)
     except (FileNotFoundError, NotADirectoryError):

@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
-    """What planning has to know of a source seen before. Fields in the order of the query "known"."""
+    """What planning needs of a source seen before. Fields in the order of the query "known"."""
 
     id: int
     name: bytes
@@ -56,7 +56,7 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 
 
 class SourceRow(msgspec.Struct, frozen=True):
-    """A source as the journal knows it."""
+    """A source as it is in the journal."""
 
     id: int
     source: Source
@@ -87,7 +87,7 @@ class Sources:
         return None if row is None else Known(*row)
 
     def put(self, source: Source, recipe: str, plan: str, state: str, reason: str = "") -> int:
-        """Add or replace what stands at a place; its digest, info and artefacts stay until a job replaces them."""
+        """Add or replace the source of an output directory; digest, info and artefacts stay until replaced."""
         folder, name = os.path.split(source.place)
         mark = source.fingerprint
         row = self._run(
@@ -192,10 +192,10 @@ class Sources:
         )
 
     def adopt(self, place: bytes, adopted: document.Asset) -> None:
-        """Enter what an asset.json tells; the source is probed, and its files are hashed, before they are believed."""
+        """Enter the content of an asset.json; the source is probed and its files are hashed before they are trusted."""
         folder, name = os.path.split(place)
         source = adopted.source
-        # Probing tells it again, should the recipe of today name it.
+        # Probing reads it again, should the recipe of today name it.
         tags = {name: tag for name, tag in adopted.metadata.tags.items() if name != "place"}
         info = msgspec.structs.replace(adopted.metadata, tags=tags)
         row = self._run(
@@ -207,7 +207,7 @@ class Sources:
             self.put_artefacts(row[0], (OutputFile(artefact, 0, 0) for artefact in adopted.artefacts))
 
     def distrust(self, source: int, names: Iterable[str]) -> bool:
-        """Have the next run look at a done source's outputs, and hash those of these names before it believes them;
+        """Have the next run check a done source's outputs, and hash those of these names before it believes them;
         False: it is not done any more."""
         self._run("distrust_source", (source,))
         changed = self._connection.changes() == 1
@@ -220,7 +220,7 @@ class Sources:
         return bool(self._run("live_job", (source, but)).fetchone()[0])
 
     def supersede(self, source: int) -> None:
-        """Give up all that waits of a source which is planned anew."""
+        """Supersede all pending jobs of a source that is planned again."""
         self._run("supersede", (source,))
 
     def has_live_piece(self, source: int, plan: str, cut: str) -> bool:

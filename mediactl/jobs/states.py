@@ -29,7 +29,7 @@ class Patience(msgspec.Struct, frozen=True):
 
 
 PATIENCE = Patience()
-"""What a journal has unless told otherwise."""
+"""The default of a new journal."""
 
 
 class State(StrEnum):

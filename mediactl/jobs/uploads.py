@@ -46,7 +46,7 @@ class UploadRow(msgspec.Struct, frozen=True):
 
 
 class Remembered(msgspec.Struct, frozen=True):
-    """An upload with what a resume or an abort has to know; without its parts."""
+    """An upload with what a resume or an abort needs; without its parts."""
 
     row: UploadRow
     state: UploadState
@@ -109,7 +109,7 @@ class Uploads:
         self._put(task, after)
 
     def is_done(self, task: UploadTask) -> bool:
-        """Whether this content was put there, and nothing since was heard that would say otherwise."""
+        """Whether this content was put there, and nothing reported since contradicts it."""
         row = self._row(task)
         if row is None or row[1] != UploadStatus.DONE:
             return False
@@ -129,7 +129,7 @@ class Uploads:
 
     def lost(self, objects: Iterable[tuple[Remembered, str]]) -> int:
         """Have objects (with their jobs' ``content``) that are not there as remembered sent again when their sources
-        are next looked at; how many. What has changed since it was read is left alone."""
+        are next checked; how many. What has changed since it was read is left alone."""
         contents = []
         for each, content in objects:
             row = each.row

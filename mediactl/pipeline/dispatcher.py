@@ -1,4 +1,4 @@
-"""The journal as the pool's backlog: how attempts ended goes to the completer, claims become assignments."""
+"""The journal as the pool's queue: how attempts ended goes to the completer, claims become assignments."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ ENOUGH = 5
 SECONDS_A_SOURCE = {"image": 0.05, "video": 1.0, "audio": 0.2}
 """What each source takes whatever its size."""
 REPLANNED = (Reason.RECIPE_CHANGED, Reason.ENCODER_CHANGED)
-"""Reasons for which a source is made again of which everything is known, unless it was rejected."""
+"""Reasons for which a source is rebuilt without probing it again, unless it was rejected."""
 NOUNS = {"image": "image", "video": "video", "audio": "audio file"}
 
 
@@ -63,7 +63,7 @@ class _Found:
         self.counts: Counter[Kind] = Counter()
         """Sources that would be worked on, by kind."""
         self.unread: Counter[Kind] = Counter()
-        """Those of which nothing is known yet."""
+        """Those that were not probed yet."""
         self.bytes = 0
         self._medians = medians
         self._seconds = 0.0
@@ -216,7 +216,7 @@ def outputs_of(chosen: Recipe, kind: Kind) -> list[str]:
 
 
 def _uploads(journal: Journal, destination: str, effect: Effect) -> tuple[int, int]:
-    """Objects and bytes to be sent: of what was made before, and of what is made anew, each asset.json included."""
+    """Objects and bytes to be sent: of what was made before, and of what is made now, each asset.json included."""
     objects, there = journal.sources.uploads_waiting(destination)
     made = sum(change.artefacts for change in effect.changes if change.change != "removed")
     return objects + made + effect.sources, there + round(effect.bytes)

@@ -1,4 +1,4 @@
-"""From files to jobs in the journal: scan, compare with what is known, add what is missing."""
+"""From files to jobs in the journal: scan, compare with the journal, add what is missing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Needs:
         self.reading: list[tuple[scan.Entry, Reason]] = []
         """Files to be read."""
         self.making: defaultdict[Reason, list[int]] = defaultdict(list)
-        """Sources of which all is known, whose outputs are to be made, by the reason for it."""
+        """Probed sources whose outputs are to be made, by the reason for it."""
         self.nothing: list[int] = []
         """Sources that need nothing."""
 
@@ -250,7 +250,7 @@ class Intake:
         self._emit(SourceIgnored(path=shown(source.path), reason=reason))
 
     def _known(self, batch: scan.Batch) -> dict[bytes, Known]:
-        """Return what the journal knows of a batch's files, by the name of their output folder: of all in that folder,
+        """Return what the journal has of a batch's files, by the name of their output folder: of all in that folder,
         or of a few."""
         sources = self._journal.sources
         few = self._watch is not None and not batch.fresh and len(batch.files) <= FEW
@@ -342,7 +342,7 @@ class Intake:
 
 
 def _is_unchanged(row: Known, root: bytes, entry: scan.Entry) -> bool:
-    """Return whether a file is the one that the journal knows, as it was then."""
+    """Return whether a file is the one in the journal, unchanged."""
     return (
         row.mtime_ns == entry.mtime_ns
         and row.size == entry.size

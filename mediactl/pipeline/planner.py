@@ -1,4 +1,4 @@
-"""Recipes, plans and jobs of one run: what ``plan`` computes, for the sources that the journal knows."""
+"""Recipes, plans and jobs of one run: what ``plan`` computes, for the sources in the journal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mediactl.recipe import loader as recipes
 from mediactl.recipe.loader import Recipe
 
 MAX_THREADS = 4
-"""Cores that one transcode gets: beyond it x264 at 720p gains little, and several films side by side gain more."""
+"""Cores that one transcode gets: beyond it x264 at 720p gains little, and several videos side by side gain more."""
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Work(msgspec.Struct, frozen=True):
 
     make: NewJob
     pieces: tuple[NewJob, ...] = ()
-    """Of a long film: those to be done before."""
+    """Of a long video: those to be done before."""
 
     @property
     def first(self) -> tuple[NewJob, ...]:
@@ -85,9 +85,9 @@ class Planner:
         if kind is Kind.IMAGE or asked in self._checked:
             return
         self._checked.add(asked)
-        from mediactl.media.ffmpeg import binary  # loads ffmpeg-python: only runs that meet films or sound pay for it
+        from mediactl.media.ffmpeg import binary  # loads ffmpeg-python: only runs with video or audio pay for it
 
-        kinds = (Kind.VIDEO, Kind.AUDIO) if kind is Kind.VIDEO else (kind,)  # a container may hold sound alone
+        kinds = (Kind.VIDEO, Kind.AUDIO) if kind is Kind.VIDEO else (kind,)  # a container may hold audio alone
         outputs = (output for each in kinds for output in recipe.outputs(each))
         needed = {name for output in outputs for name in output.ffmpeg_encoders()}
         if needed:

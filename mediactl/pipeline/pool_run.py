@@ -82,7 +82,7 @@ def run_pool(
         try:
             journal.end(summary.exit_code)
         except MachineBlocked:
-            pass  # reported already; a run without an end is looked at by the next one
+            pass  # reported already; a run without an end is recovered by the next one
     return summary
 
 

@@ -47,7 +47,7 @@ class Publisher:
         self.replaces = to.if_exists is IfExists.REPLACE
 
     def begin(self, source: int, priority: Priority, due_at: float | None = None) -> Event:
-        """Plan what is missing in the bucket of a done source; the event that tells of it.
+        """Plan what is missing in the bucket of a done source; the event that reports it.
 
         Raises FileNotFoundError when an output is gone.
         """

@@ -15,7 +15,7 @@ BATCH = 1000
 
 
 def adopt(journal: Journal, out: bytes, *, sweep: bool = True) -> int:
-    """Enter every asset of OUT in a new journal; return how many. What is no sound asset.json is left alone.
+    """Enter every asset of OUT in a new journal; return how many. An invalid asset.json is left alone.
 
     Temporary files that are met are removed (``sweep``): with the journal, their owners' claims are gone.
     """

@@ -22,7 +22,7 @@ PIECE = 256
 """Files taken in at once, in one transaction."""
 
 Found = tuple[bytes, bytes, Fingerprint]
-"""(absolute file, path that its key is made of, what stat tells)."""
+"""(absolute file, path that its key is made of, its fingerprint)."""
 
 
 class Sending:

@@ -31,7 +31,7 @@ NICENESS = 10
 DEPTHS = ((0.0005, 64), (0.002, 32), (0.01, 8), (0.03, 4), (0.15, 2))
 """(expected seconds, jobs in a worker's pipe): short jobs are sent ahead, so that workers do not wait for commits."""
 OVERTAKING = 2
-"""Places in a pipe, beyond its depth, for jobs that are due before those in it."""
+"""Slots in a pipe, beyond its depth, for jobs that are due before those in it."""
 OVERTAKING_LEAD = 5.0
 """Seconds that they have to be due before: successors of a file begun earlier need not overtake."""
 DELIVERY = 0.002
@@ -196,7 +196,7 @@ class Scheduler:
         return cores_left and not self.waiting[HEAVY] and len(self._busy_in(HEAVY)) < self._most(HEAVY)
 
     def _overtaking(self, busy: list[Worker], now: float) -> tuple[int, float]:
-        """Return how many jobs may be sent although no place is free, and before when they have to be due for that.
+        """Return how many jobs may be sent although no slot is free, and before when they have to be due for that.
 
         They overtake what waits in the pipes, or use a core that heavy jobs have.
         """

@@ -1,6 +1,6 @@
 """The loop over the workers: hands out jobs, collects answers, enforces limits, stops gracefully.
 
-A ``Backlog`` settles and claims jobs for it, both in one call, so that one transaction can contain them.
+A ``Queue`` settles and claims jobs for it, both in one call, so that one transaction can contain them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CLOSE_TIMEOUT = 2.0
 
 
 class Supervisor:
-    """Runs the jobs of a backlog in worker processes.
+    """Runs the jobs of a queue in worker processes.
 
     ``call`` names the workers' function ("module:function"); ``token`` marks their temporary files; ``log`` is a file
     descriptor for whatever they print. ``grace`` and ``max_duration`` are seconds. ``limits`` caps the jobs of a lane
@@ -83,7 +83,7 @@ class Supervisor:
         self.blocked_by = ""
 
     def run(self) -> Stopped:
-        """Work until the backlog is complete, or until asked to stop, and return which.
+        """Work until the queue is complete, or until asked to stop, and return which.
 
         The first SIGINT or SIGTERM claims nothing more and lets running jobs finish for ``grace`` seconds; the second
         ends them at once. What did not finish is given back as interrupted. No worker is left when this returns.

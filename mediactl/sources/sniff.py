@@ -1,7 +1,7 @@
 """What a file is, by its first bytes; its name only decides whether an unknown one was meant to be media.
 
-Our own table, not a library: the ones there know hundreds of types by loose patterns, and take a text file for a
-film; this one names just what mediactl reads, or refuses by name.
+Our own table, not a library: existing ones have hundreds of types by loose patterns, and take a text file for a
+video; this one names just what mediactl reads, or refuses by name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from mediactl.model.media import Kind
 
 HEAD = 4096
-"""Bytes that ``sniff`` wants to see."""
+"""Bytes that ``sniff`` requires."""
 NO_MEDIA = "no image, video or audio"
 """Why a file is ignored."""
 
@@ -75,11 +75,11 @@ EXTENSIONS: dict[str, Kind] = {
         "mp3 m4a m4b aac wav wave flac ogg oga opus wma aif aiff aifc au caf amr ape wv mka ac3".split(), Kind.AUDIO
     ),
 }
-"""Names that promise media: such a file is told as rejected when it is none, not passed over."""
+"""Names that promise media: such a file is reported as rejected when it is none, not skipped."""
 
 
 def head(path: bytes) -> bytes:
-    """The first bytes of a file; a pipe that took its place is not waited for. Raises OSError."""
+    """The first bytes of a file; a FIFO that has replaced it does not block. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         return os.read(fd, HEAD)

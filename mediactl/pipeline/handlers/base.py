@@ -1,4 +1,4 @@
-"""The handler that all others refine: a job of which nothing is known but that it ran."""
+"""The handler that all others refine: defaults for every kind of job."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class PieceHandler(SourceHandler):
         return self._journal.sources.twins(row.id, row.digest or "", self._context.out)
 
     def pace(self, claim: Claim) -> Pace:
-        """Return a measure by the length of the piece; without a frame rate for sound."""
+        """Return a measure by the length of the piece; without a frame rate for audio."""
         piece = _piece.decode(claim.payload)
         video = piece.info.video
         rate = float(Fraction(video.rate)) if video and video.rate else 0.0
@@ -99,7 +99,7 @@ class PieceHandler(SourceHandler):
         super().changed(claim, reason)
 
     def head(self, claim: Claim) -> JobFields:
-        """Return the fields of its source, and which piece it is: 0 of 0 for sound."""
+        """Return the fields of its source, and which piece it is: 0 of 0 for audio."""
         return {**super().head(claim), "piece": claim.piece or 0, "pieces": claim.pieces or 0}
 
     def _cancel_others(self, claim: Claim, reason: str) -> None:

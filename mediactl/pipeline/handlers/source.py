@@ -19,7 +19,7 @@ from mediactl.sources import sniff
 MAX_CHANGES = 3
 """Times in one run that a source may change under its job; then it is left to the next run."""
 NO_MEDIA = "none"
-"""In place of a format: the file is no image, video or audio."""
+"""Instead of a format: the file is no image, video or audio."""
 
 
 class SourceHandler(Handler):
@@ -33,7 +33,7 @@ class SourceHandler(Handler):
         files.sweep_temporaries(os.path.join(self._context.out, place), self._journal.run.encode())
 
     def obsolete(self, claim: Claim) -> None:
-        """Report that a newer plan has taken its place."""
+        """Report that a newer plan supersedes it."""
         self.report(JobChanged(**self.head(claim), reason=self.obsolete_reason))
 
     def rejected(self, claim: Claim, end: Ended) -> None:

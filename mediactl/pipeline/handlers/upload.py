@@ -53,7 +53,7 @@ class UploadHandler(Handler):
             self.report(planned)
 
     def rejected(self, claim: Claim, end: Ended) -> None:
-        """Another object stands in its place, and is left there."""
+        """Another object has its key, and is left there."""
         self._journal.uploads.note(_task.decode(claim.payload), Settled(UploadStatus.CONFLICT))
         publish.gave_up(self._journal, claim, "conflict")
         super().rejected(claim, end)
