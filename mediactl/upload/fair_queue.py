@@ -11,7 +11,7 @@ from mediactl.upload.throttle import Concurrency
 
 
 class Job:
-    """One upload, as the queue knows it; jobs of one group (one place) fail together."""
+    """One upload in the queue; jobs of one group (one bucket location) fail together."""
 
     __slots__ = ("group",)
 

@@ -129,7 +129,7 @@ class Session:
     def conditional(self, aim: str, write: Callable[[Condition, bool], T]) -> T:
         """Return what ``write(condition, fatal)`` returns, over the object with the ETag ``aim`` ("": over none).
 
-        A store that knows no conditions refuses them. One who said "replace" is not held up by that: it is written
+        A store that supports no conditions refuses them. With "replace" that is no obstacle: it is written
         again without, and so is all that follows. Otherwise the error names the flag that helps.
         """
         condition = Condition(if_etag=aim) if aim else Condition(if_absent=True)

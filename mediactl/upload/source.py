@@ -1,4 +1,4 @@
-"""The local file of an upload: read in parts, and known to be still the same file."""
+"""The local file of an upload: read in parts, and checked to be still the same file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Source:
                 raise RejectedInput(f"{shown(path)} cannot be read: {error.strerror}") from None
             raise
         self.sha256 = sha256
-        """Of the content; empty until known."""
+        """Of the content; empty until hashed."""
         now = fingerprint(os.fstat(self._fd))
         self.fingerprint = msgspec.structs.replace(
             expected, ctime_ns=expected.ctime_ns or now.ctime_ns, inode=expected.inode or now.inode
@@ -74,7 +74,7 @@ class Source:
         return self.sha256
 
     def identify(self, whole: memoryview) -> None:
-        """The same, of a file that was read whole. Raises SourceChanged when it is not what was known."""
+        """The same, of a file that was read whole. Raises SourceChanged when it has changed."""
         found = hashlib.sha256(whole).hexdigest()
         if self.sha256 not in ("", found):
             raise SourceChanged(f"{shown(self._path)} does not have the content that it had")

@@ -59,7 +59,7 @@ def transfer(
         live = state.status in LIVE
         if live or task.size >= max(1, limits.multipart_from):
             # Hashed before it is sent, though that reads the file twice: its digest goes into the metadata, which S3
-            # takes at Create and never later; and only the digest tells whether there is anything to send at all.
+            # takes at Create and never later; and only the digest shows whether there is anything to send at all.
             source.digest()
         if live and not begin.resumable(session):
             begin.abandon(session)

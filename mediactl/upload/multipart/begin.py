@@ -26,7 +26,7 @@ def resumable(session: Session) -> bool:
 def left_open(store: Store, key: str, state: UploadState, keep: str = "") -> list[str]:
     """Ids of the multipart uploads at ``key`` that are to be aborted when this state is given up; never ``keep``.
 
-    A Create whose answer was lost left one whose id nobody knows, and the store tells no token of an open upload. Ours
+    A Create whose answer was lost left one of unknown id, and the store lists no token of an open upload. Ours
     is one that was not open before we began and has no part: the upload of another host is that only between its own
     Create and its first part, and begins again if it meets us. Raises StoreError.
     """

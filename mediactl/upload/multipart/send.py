@@ -4,7 +4,7 @@ What a kill leaves, and what the next run does:
 
 - between Begun and Created: perhaps an upload of unknown id; it is found and aborted (``begin.left_open``);
 - between a part's arrival and PartsSent: a part that nobody remembers; it is compared with the file and adopted;
-- between Completing and the answer to Complete: perhaps the object; its token tells, and nothing is sent again;
+- between Completing and the answer to Complete: perhaps the object; its token shows it, and nothing is sent again;
 - between an abort and the next Begun: an id of nothing; aborted again, without effect.
 """
 
@@ -79,7 +79,7 @@ def send(session: Session, live: bool, rounds: int) -> Sent:
 
 def _send(session: Session, live: bool, hinted: bool) -> Sent:
     task = session.task
-    # Of an upload that is over only its object is of interest; and a job that replaces it wants another.
+    # Of an upload that is over only its object is of interest; and a job that replaces it needs another.
     mine = session.state.token if live or task.if_exists is not IfExists.REPLACE else ""
     aim: Sent | str = ""
     if not hinted:
@@ -237,7 +237,7 @@ def _proved(session: Session, error: StoreError, status: SentStatus = SentStatus
 
 
 def _complete(session: Session, condition: Condition) -> Sent | None:
-    """Send Complete; the end if it turns out that an earlier one took place though its answer was lost."""
+    """Send Complete; the end if it turns out that an earlier one succeeded though its answer was lost."""
     state = session.state
     named = [StoredPart(part.number, part.size, part.etag, part.crc32) for part in state.parts]
     try:

@@ -40,7 +40,7 @@ class Answer(NamedTuple):
 
 
 class NotConnected(OSError):
-    """There was no connection to send anything on; ``__cause__`` tells why."""
+    """There was no connection to send anything on; ``__cause__`` has the reason."""
 
 
 class Wire:

@@ -101,8 +101,8 @@ _BY_STATUS: dict[int, tuple[type[StoreError], str]] = {
 }
 _ELSEWHERE = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "IncorrectEndpoint"})
 _NOT_KNOWN = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest"})
-"""Answers to a header that a provider does not know: Cloudflare R2 says 501 NotImplemented, Backblaze B2 400
-InvalidArgument, both to a checksum; AWS before 2024 said NotImplemented to a condition."""
+"""Answers to a header that a provider does not support: Cloudflare R2 answers 501 NotImplemented, Backblaze B2 400
+InvalidArgument, both to a checksum; AWS before 2024 answered NotImplemented to a condition."""
 _OPTIONS = {
     "x-amz-checksum-crc32": "--s3-checksum none",
     "x-amz-checksum-algorithm": "--s3-checksum none",
@@ -113,7 +113,7 @@ _OPTIONS = {
     "x-amz-acl": "another --acl",
     "x-amz-tagging": "no tags",
 }
-"""What makes each of the headers that not every store knows go away, the likeliest first."""
+"""What removes each of the headers that not every store supports, the likeliest first."""
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 """OpenSSL's reasons for an answer that is no TLS at all."""
 

@@ -66,5 +66,5 @@ class Signer:
 
 
 def quoted(text: str, safe: str = "") -> str:
-    """``text`` percent-encoded as the signature wants it."""
+    """``text`` percent-encoded as the signature requires."""
     return quote(text, safe=safe + "-_.~")

@@ -46,9 +46,9 @@ _AGENT = f"mediactl/{__version__}"
 class S3Store:
     """A bucket, as ``Store`` promises. Credentials come from wherever boto3 finds them, and are refreshed as it does.
 
-    Over https the body is not hashed for the signature: TLS protects it and, unless ``place.checksum`` is "none", its
+    Over https the body is not hashed for the signature: TLS protects it and, unless the checksum is "none", its
     CRC32. With "required", an answer to ``put`` or ``put_part`` that does not repeat the CRC32 is Refused; Complete's
-    is not looked at, since each part's was.
+    is not checked, since each part's was.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class S3Store:
         if answer.status == 404:
             return None
         if answer.status >= 300:
-            # An answer to HEAD has no body, and so no code to tell an expired token from a wrong one.
+            # An answer to HEAD has no body, and so no code to distinguish an expired token from an invalid one.
             self._done(key, self._ask("GET", key, "", {"range": "bytes=0-0"}, None), {})
             raise coded(Unavailable, self._where(key), "HEAD and GET were answered differently", str(answer.status))
         etag = self._etag(key, answer, {})
@@ -143,7 +143,7 @@ class S3Store:
     def complete(self, key: str, upload_id: str, parts: list[StoredPart], condition: Condition) -> str:
         """Make the parts one object; its ETag. Raises NoSuchUpload, InvalidPart, Exists, Busy.
 
-        A part's ``crc32`` is passed on unless ``place.checksum`` is "none".
+        A part's ``crc32`` is passed on unless ``location.checksum`` is "none".
         """
         reply: list[dict[str, Any]] = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
         sent = {}
@@ -260,7 +260,7 @@ class S3Store:
             if page is None:
                 return
             if page.keys() <= {"ResponseMetadata", "RequestCharged"}:
-                # XML it was, or botocore had said so, but nothing of a list: a web page.
+                # XML it was, or botocore had raised, but nothing of a list: a web page.
                 raise coded(Refused, self._where(key), NO_S3, "no list")
             yield from page.get(entries, ())
 
