@@ -1,3 +1,3 @@
-"""mediactl: a batch media processor for folders of photos, videos and sound."""
+"""mediactl: a batch media processor for folders of photos, videos and audio."""
 
 __version__ = "0.1.0"

@@ -24,7 +24,7 @@ from mediactl.ui.lines import size
 LOW_SPACE = 1 << 30
 """Bytes of free space below which a run is likely to stop early."""
 MEMORY_A_WORKER = 400 << 20
-"""Bytes that a worker may take for a 12 MP photo or a 1080p film."""
+"""Bytes that a worker may take for a 12 MP photo or a 1080p video."""
 PROBED = {
     Kind.IMAGE: ("jpeg", ("libvips", "Pillow")),
     Kind.VIDEO: ("mp4", ("PyAV", "ffmpeg")),
@@ -39,7 +39,7 @@ NEEDED_ENCODERS = frozenset({"libx264", "aac", "libopus"})
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at."""
+    """Result of one check."""
 
     name: str
     ok: bool
@@ -47,7 +47,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def checks(out: bytes, state: str, environment: Mapping[str, str]) -> Iterator[Check]:
-    """Look at everything that a run needs, one after the other; nothing is changed."""
+    """Check everything that a run needs, one after the other; nothing is changed."""
     yield _guarded("ffmpeg", lambda: _ffmpeg(environment))
     yield _guarded("libvips", _libvips)
     with tempfile.TemporaryDirectory(prefix="mediactl-doctor-") as folder:

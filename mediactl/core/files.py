@@ -14,10 +14,10 @@ from mediactl.model.media import Fingerprint
 SCRATCH = b".mediactl-scratch-"
 """What folders for intermediate files begin with."""
 TEMPORARY = b".mediactl-"
-"""Every temporary file's name starts with this, followed by the run's id: so stale ones are known by their owner."""
+"""Every temporary file's name starts with this, followed by the run's id: so stale ones are found by their owner."""
 
 WORK = b"work"
-"""Folder beside the journal for what is made of long films before they are whole."""
+"""Folder beside the journal for the encoded pieces of long videos."""
 
 _BLOCK = 1 << 20
 _SIGN = 1 << 63
@@ -113,7 +113,7 @@ def removed_on_error(path: bytes) -> Iterator[None]:
 
 
 def remove_if_there(path: bytes) -> bool:
-    """Remove a file; tell whether it was there."""
+    """Remove a file; return whether it was there."""
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -149,7 +149,7 @@ def shown(path: bytes | str) -> str:
 
 
 def work_folder(state: str, digest: str) -> bytes:
-    """Folder of the pieces of long films with this content."""
+    """Folder of the pieces of long videos with this content."""
     return os.path.join(os.fsencode(state), WORK, digest.encode())
 
 

@@ -58,9 +58,9 @@ class Watching(msgspec.Struct, frozen=True):
     settle: float = 1.0
     """For so long size and mtime of a new file have to stay as they are before it is taken."""
     poll: float | None = None
-    """Between two looks at everything, instead of being told of changes."""
+    """Seconds between two full scans, where there are no notifications of changes."""
     rescan: float = 600.0
-    """Between two looks at everything, should a change not have been told."""
+    """Seconds between two full scans, should a notification of a change be lost."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,1 +1,1 @@
-"""What a run tells: counting (tally) apart from drawing (lines, live, ndjson)."""
+"""Reports of a run: counting (tally) apart from drawing (lines, live, ndjson)."""

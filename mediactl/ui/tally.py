@@ -44,7 +44,7 @@ class Tally:
         self.bytes_in = 0
         self.bytes_out = 0
         self.uploaded = 0
-        """Objects that are there now and were not known to be."""
+        """Objects that turned out to exist."""
         self.bytes_sent = 0
         self.upload_bytes = 0
         """Bytes of the uploads that were planned, and ..."""
@@ -229,7 +229,7 @@ class Tally:
     def fraction(self) -> float | None:
         """How much of the work is done, running jobs included; what is not probed yet is guessed from what is.
 
-        None while nothing is known.
+        None while nothing was measured.
         """
         if not self.work_known:
             return None
