@@ -11,7 +11,7 @@ from mediactl.core.errors import LaneClosed
 from mediactl.core.files import shown
 from mediactl.jobs import report
 from mediactl.jobs.uploads import Remembered
-from mediactl.model.uploads import LIVE, Place, Settled, UploadStatus
+from mediactl.model.uploads import LIVE, Location, Settled, UploadStatus
 from mediactl.pipeline.publish import object_digest
 from mediactl.pipeline.recovery import take_over
 from mediactl.ui.lines import duration, size
@@ -49,7 +49,7 @@ def unfinished(state: str, now: float, *, everything: bool = False) -> Iterator[
             if digest not in waiting:
                 yield described(each, now)
         for since, task in waiting.values():
-            file, endpoint = shown(task.file), task.place.endpoint_url
+            file, endpoint = shown(task.file), task.location.endpoint_url
             yield Unfinished(task.url, WAITING, True, 0, task.size, _age(now, since), file, endpoint)
 
 
@@ -58,14 +58,14 @@ def described(each: Remembered, now: float) -> Unfinished:
     row = each.row
     sent = row.size if row.status == UploadStatus.DONE else row.sent
     age = _age(now, row.began_at)
-    return Unfinished(each.task.url, row.status, True, sent, row.size, age, shown(row.file), row.place.endpoint_url)
+    return Unfinished(each.task.url, row.status, True, sent, row.size, age, shown(row.file), row.location.endpoint_url)
 
 
-def strangers(state: str, place: Place, now: float) -> Iterator[Unfinished]:
+def strangers(state: str, location: Location, now: float) -> Iterator[Unfinished]:
     """Yield open multipart uploads under a prefix that this journal did not start. Raises StoreError."""
     with report.read(state) as rows:
-        remembered = [each for each in rows.uploads(live=True) if _same(each.row.place, place)]
-    bucket = Bucket(place)
+        remembered = [each for each in rows.uploads(live=True) if _same(each.row.location, location)]
+    bucket = Bucket(location)
     ids = {(each.row.key, each.row.upload_id) for each in remembered}
     creating = {each.row.key: each.state for each in remembered if each.row.status == UploadStatus.CREATING}
     for found in bucket.open_uploads():
@@ -73,8 +73,8 @@ def strangers(state: str, place: Place, now: float) -> Iterator[Unfinished]:
             continue
         if found.key in creating and found.upload_id in bucket.ours(found.key, creating[found.key]):
             continue
-        url = f"s3://{place.bucket}/{found.key}"
-        yield Unfinished(url, "open", False, 0, None, _age(now, found.initiated_at), None, place.endpoint_url)
+        url = f"s3://{location.bucket}/{found.key}"
+        yield Unfinished(url, "open", False, 0, None, _age(now, found.initiated_at), None, location.endpoint_url)
 
 
 def line(each: Unfinished) -> str:
@@ -100,7 +100,7 @@ def abort(
     a run is sending is left to it.
     """
     number, last = 0, None
-    buckets: dict[Place, Bucket | StoreError] = {}
+    buckets: dict[Location, Bucket | StoreError] = {}
     with opened(state) as journal:
         take_over(journal, out)
         for each in uploads:
@@ -114,14 +114,14 @@ def abort(
             if now.status not in LIVE or (now.token, now.upload_id) != (each.state.token, each.state.upload_id):
                 continue  # another run has finished or restarted it since it was listed
             try:
-                bucket = buckets.get(task.place) or Bucket(task.place)
+                bucket = buckets.get(task.location) or Bucket(task.location)
                 if isinstance(bucket, StoreError):
                     continue  # already reported
-                buckets[task.place] = bucket
+                buckets[task.location] = bucket
                 bucket.abort(task.key, now)
             except StoreError as error:
                 if isinstance(error, LaneClosed):
-                    buckets[task.place] = error
+                    buckets[task.location] = error
                 report_line(str(error))
                 last = error
                 continue
@@ -133,7 +133,7 @@ def abort(
     return number, last
 
 
-def _same(one: Place, other: Place) -> bool:
+def _same(one: Location, other: Location) -> bool:
     return (one.endpoint_url or "", one.bucket) == (other.endpoint_url or "", other.bucket)
 
 

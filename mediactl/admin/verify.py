@@ -18,7 +18,7 @@ from mediactl.core.threads import in_order
 from mediactl.jobs import report as journal_report
 from mediactl.jobs.report import Published
 from mediactl.jobs.uploads import Remembered
-from mediactl.model.uploads import Place, UploadStatus
+from mediactl.model.uploads import Location, UploadStatus
 from mediactl.pipeline.publish import object_digest
 from mediactl.upload.store import StoreError
 
@@ -73,19 +73,19 @@ def remote(state: str, report: Callable[[Finding], None], result: Verified) -> N
 
     with journal_report.read(state) as rows:
         done = [each for each in rows.uploads(live=False) if each.row.status == UploadStatus.DONE]
-    groups: dict[Place, dict[str, Remembered]] = defaultdict(dict)
+    groups: dict[Location, dict[str, Remembered]] = defaultdict(dict)
     for each in done:
-        groups[_reached(each.row.place)][each.row.key] = each
-    for place, objects in groups.items():
+        groups[_reached(each.row.location)][each.row.key] = each
+    for location, objects in groups.items():
         expected = [
             Expected(key, each.row.file, each.row.size, each.state.etag, each.state.token, each.state.sha256)
             for key, each in objects.items()
         ]
         try:
-            for found, reason in Bucket(place).spoilt(expected):
+            for found, reason in Bucket(location).spoilt(expected):
                 result.findings += 1
                 result.lost.append(objects[found.key])
-                url = shown(f"s3://{place.bucket}/{found.key}")
+                url = shown(f"s3://{location.bucket}/{found.key}")
                 report(Finding("object", url, "wrong" if reason else "missing", reason or "not in the bucket"))
             result.objects += len(objects)
         except StoreError as error:
@@ -168,9 +168,9 @@ def _matches(content: bytes, source: Published) -> bool:
     return written == expected and document.encode(found) == content
 
 
-def _reached(place: Place) -> Place:
+def _reached(location: Location) -> Location:
     """Return a location without the options that only matter when something is sent."""
-    return msgspec.structs.replace(place, checksum="auto", storage_class=None, sse=None, acl=None)
+    return msgspec.structs.replace(location, checksum="auto", storage_class=None, sse=None, acl=None)
 
 
 def exit_code(result: Verified, bad: int) -> int:

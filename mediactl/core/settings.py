@@ -21,7 +21,7 @@ from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.core.suggestions import did_you_mean
 from mediactl.model.jobs import Priority
-from mediactl.model.uploads import IfExists, Place
+from mediactl.model.uploads import IfExists, Location
 
 CONFIG = "mediactl.toml"
 """Read from the current folder. Keys are the long flags' names with "_" for "-"."""
@@ -33,7 +33,7 @@ Whatever names an address to be contacted belongs here, too, once it becomes a k
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """Where outputs are uploaded to, and how."""
 
-    place: Place
+    location: Location
     if_exists: IfExists = IfExists.VERIFY
     include_originals: bool = False
     cache_control: str | None = None
@@ -48,7 +48,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
     def digest(self) -> str:
         """Of all that decides where an output is and what is kept with it: equal digests, nothing to upload again."""
-        kept = (self.place, self.include_originals, self.cache_control, sorted(self.tags.items()))
+        kept = (self.location, self.include_originals, self.cache_control, sorted(self.tags.items()))
         return hashlib.sha256(msgspec.json.encode(kept)).hexdigest()[:16]
 
 

@@ -13,8 +13,8 @@ from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import (
     Change,
     IllegalChange,
+    Location,
     PartsSent,
-    Place,
     SentPart,
     Settled,
     UploadState,
@@ -24,13 +24,13 @@ from mediactl.model.uploads import (
 )
 
 _state = msgspec.json.Decoder(UploadState)
-_place = msgspec.json.Decoder(Place)
+_location = msgspec.json.Decoder(Location)
 
 
 class UploadRow(msgspec.Struct, frozen=True):
     """An upload as it stands."""
 
-    place: Place
+    location: Location
     key: str
     file: bytes
     size: int
@@ -54,12 +54,12 @@ class Remembered(msgspec.Struct, frozen=True):
     @property
     def task(self) -> UploadTask:
         """A task that names it: for ``Uploads``, not to be run."""
-        return UploadTask(self.row.file, Fingerprint(self.row.size, 0, 0, 0), self.row.place, self.row.key)
+        return UploadTask(self.row.file, Fingerprint(self.row.size, 0, 0, 0), self.row.location, self.row.key)
 
 
 def remembered(row: tuple[Any, ...]) -> Remembered:
     """From the columns of ``UploadRow``, and the state."""
-    return Remembered(UploadRow(_place.decode(row[0]), *row[1:-1]), _state.decode(row[-1]))
+    return Remembered(UploadRow(_location.decode(row[0]), *row[1:-1]), _state.decode(row[-1]))
 
 
 class Uploads:
@@ -133,19 +133,21 @@ class Uploads:
         contents = []
         for each, content in objects:
             row = each.row
-            self._run("forget_done_upload", (row.place.endpoint_url or "", row.place.bucket, row.key, row.changed_at))
+            self._run(
+                "forget_done_upload", (row.location.endpoint_url or "", row.location.bucket, row.key, row.changed_at)
+            )
             if self._connection.changes():
                 contents.append(content)
         self._run("sources_lost", (msgspec.json.encode(contents).decode(),))
         return len(contents)
 
-    def forget(self, place: Place, key: str) -> None:
+    def forget(self, location: Location, key: str) -> None:
         """Remember nothing of an upload that was aborted, or of an object that is gone."""
-        self._run("forget_upload", (place.endpoint_url or "", place.bucket, key))
+        self._run("forget_upload", (location.endpoint_url or "", location.bucket, key))
 
     def _row(self, task: UploadTask) -> tuple[int, str, bytes] | None:
         found: tuple[int, str, bytes] | None = self._run(
-            "upload", (task.place.endpoint_url or "", task.place.bucket, task.key)
+            "upload", (task.location.endpoint_url or "", task.location.bucket, task.key)
         ).fetchone()
         return found
 
@@ -157,8 +159,8 @@ class Uploads:
         now = self._clock()
         (number,) = self._run(
             "put_upload",
-            (task.place.endpoint_url or "", task.place.bucket, task.key, msgspec.json.encode(task.place), task.file,
-             task.size, state.status.value, state.upload_id,
+            (task.location.endpoint_url or "", task.location.bucket, task.key, msgspec.json.encode(task.location),
+             task.file, task.size, state.status.value, state.upload_id,
              msgspec.json.encode(msgspec.structs.replace(state, parts=())), now),
         ).fetchone()  # fmt: skip
         self._run("clear_parts", (number,))

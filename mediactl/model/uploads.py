@@ -53,8 +53,8 @@ LIVE = frozenset({UploadStatus.CREATING, UploadStatus.UPLOADING, UploadStatus.CO
 """There may be an open multipart upload."""
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where objects go, and how they are sent there. Plain data: a job carries it to its worker."""
+class Location(msgspec.Struct, frozen=True):
+    """Location of objects in a bucket, and how to reach it. Plain data: a job carries it to its worker."""
 
     bucket: str
     prefix: str = ""
@@ -91,7 +91,7 @@ class UploadTask(msgspec.Struct, frozen=True, omit_defaults=True):
     """Absolute path of a regular file; a symbolic link is not followed."""
     fingerprint: Fingerprint
     """What the file is expected to be. A ctime or inode of 0 is not known."""
-    place: Place
+    location: Location = msgspec.field(name="place")
     key: str
     """The object's whole key, prefix included, not percent-encoded."""
     about: About = About()
@@ -116,7 +116,7 @@ class UploadTask(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def url(self) -> str:
         """s3://bucket/key."""
-        return f"s3://{self.place.bucket}/{self.key}"
+        return f"s3://{self.location.bucket}/{self.key}"
 
 
 class SentPart(msgspec.Struct, frozen=True, array_like=True):
@@ -244,17 +244,17 @@ class IllegalChange(Exception):
 
 def parameters(task: UploadTask) -> str:
     """Digest of everything but the content that an object keeps from the moment its upload is created."""
-    place = task.place
+    location = task.location
     kept = (
         task.about.media_type,
         task.about.cache_control,
         sorted(task.about.metadata.items()),
         sorted(task.about.tags.items()),
         task.artefact,
-        place.storage_class,
-        place.sse,
-        place.acl,
-        place.checksum,
+        location.storage_class,
+        location.sse,
+        location.acl,
+        location.checksum,
     )
     return hashlib.sha256(msgspec.json.encode(kept)).hexdigest()
 

@@ -17,7 +17,7 @@ from mediactl.jobs.sources import SourceRow
 from mediactl.model.events import Event, ScanTrouble, UploadPlanned
 from mediactl.model.jobs import PUBLISH, NewJob, Priority
 from mediactl.model.media import Fingerprint
-from mediactl.model.uploads import About, IfExists, Place, UploadTask
+from mediactl.model.uploads import About, IfExists, Location, UploadTask
 from mediactl.upload.keys import object_key
 
 KIND, LANE = "upload", "network"
@@ -64,16 +64,16 @@ class Publisher:
         for file in journal.sources.artefacts(source):
             made = file.artefact
             task = UploadTask(
-                os.path.join(folder, made.name.encode()), Fingerprint(made.bytes, file.mtime_ns, 0, 0), self._to.place,
-                self._key(row, made.name), self._about(made.media_type), sha256=made.sha256, artefact=made.key,
-                if_exists=self._to.if_exists,
+                os.path.join(folder, made.name.encode()), Fingerprint(made.bytes, file.mtime_ns, 0, 0),
+                self._to.location, self._key(row, made.name), self._about(made.media_type), sha256=made.sha256,
+                artefact=made.key, if_exists=self._to.if_exists,
             )  # fmt: skip
             if not journal.uploads.is_done(task):
                 jobs.append(upload_job(source, task, priority, self.destination))
         if self._to.include_originals:
             name = "original" + os.fsdecode(os.path.splitext(row.source.path)[1]).lower()
             task = UploadTask(
-                row.source.file, row.source.fingerprint, self._to.place, self._key(row, name),
+                row.source.file, row.source.fingerprint, self._to.location, self._key(row, name),
                 self._about(MEDIA_TYPES.get(row.source.format, "application/octet-stream")), sha256=row.digest or "",
                 if_exists=self._to.if_exists,
             )  # fmt: skip
@@ -81,7 +81,7 @@ class Publisher:
                 jobs.append(upload_job(source, task, priority, self.destination))
         if not jobs:
             about = self._about("application/json", SHORT)
-            last = _asset(row, self._out, self._to.place, about, self._to.if_exists)
+            last = _asset(row, self._out, self._to.location, about, self._to.if_exists)
             jobs.append(publish_job(source, last, priority, self.destination))
         journal.sources.upload_state(source, "pending", self.destination)
         if due_at is not None:
@@ -90,7 +90,7 @@ class Publisher:
         return planned(jobs)
 
     def _key(self, row: SourceRow, name: str) -> str:
-        return object_key(self._to.place.prefix, row.source.place, name)
+        return object_key(self._to.location.prefix, row.source.place, name)
 
     def _about(self, media_type: str, cache_control: str = FOREVER) -> About:
         return About(media_type, self._to.cache_control or cache_control, tags=self._to.tags)
@@ -111,7 +111,7 @@ def publish_after(journal: Journal, claim: Claim, task: UploadTask, out: bytes) 
         return None
     kept = task.about.cache_control
     about = About("application/json", SHORT if kept == FOREVER else kept, tags=task.about.tags)
-    last = _asset(sources.get(source), out, task.place, about, task.if_exists)
+    last = _asset(sources.get(source), out, task.location, about, task.if_exists)
     job = publish_job(source, last, Priority(claim.priority), destination)
     journal.add([msgspec.structs.replace(job, due=successor_due(claim.due))])
     return planned([job])
@@ -120,7 +120,7 @@ def publish_after(journal: Journal, claim: Claim, task: UploadTask, out: bytes) 
 def is_outdated(row: SourceRow, task: UploadTask, out: bytes) -> bool:
     """Return whether the asset.json that was sent is not the one that is there now: outputs were rebuilt meanwhile."""
     try:
-        return _asset(row, out, task.place, task.about, task.if_exists).fingerprint != task.fingerprint
+        return _asset(row, out, task.location, task.about, task.if_exists).fingerprint != task.fingerprint
     except OSError:
         return False  # the next run finds that it is missing
 
@@ -131,15 +131,15 @@ def gave_up(journal: Journal, claim: Claim, state: str) -> None:
         journal.sources.upload_state(claim.source, state, claim.destination if state else "")
 
 
-def _asset(row: SourceRow, out: bytes, place: Place, about: About, if_exists: IfExists) -> UploadTask:
+def _asset(row: SourceRow, out: bytes, location: Location, about: About, if_exists: IfExists) -> UploadTask:
     file = os.path.join(out, row.source.place, document.NAME)
-    key = object_key(place.prefix, row.source.place, os.fsdecode(document.NAME))
-    return UploadTask(file, fingerprint(os.stat(file)), place, key, about, if_exists=if_exists)
+    key = object_key(location.prefix, row.source.place, os.fsdecode(document.NAME))
+    return UploadTask(file, fingerprint(os.stat(file)), location, key, about, if_exists=if_exists)
 
 
 def object_digest(task: UploadTask) -> str:
     """Of the object that a task is about; its job's ``content``: two jobs on one object never run at once."""
-    return hashlib.sha256(f"{task.place.endpoint_url or ''} {task.url}".encode()).hexdigest()
+    return hashlib.sha256(f"{task.location.endpoint_url or ''} {task.url}".encode()).hexdigest()
 
 
 def publish_job(source: int, task: UploadTask, priority: Priority, destination: str) -> NewJob:

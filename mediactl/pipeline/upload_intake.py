@@ -75,7 +75,7 @@ class Sending:
     def _add(self, piece: list[Found]) -> None:
         uploads, jobs = self._journal.uploads, []
         for file, path, mark in piece:
-            key = object_key(self._to.place.prefix, path)
+            key = object_key(self._to.location.prefix, path)
             other = uploads.claim_key(key, file)
             if other is not None:
                 self._trouble(
@@ -83,7 +83,7 @@ class Sending:
                 )
                 continue
             about = About(media_type(path), self._to.cache_control, tags=self._to.tags)
-            task = UploadTask(file, mark, self._to.place, key, about, if_exists=self._to.if_exists)
+            task = UploadTask(file, mark, self._to.location, key, about, if_exists=self._to.if_exists)
             if uploads.is_done(task):
                 self.up_to_date += 1
             else:

@@ -83,9 +83,9 @@ def network_run(
         planner = Planner(settings, load("web"), {}, journal)
         intake = open_intake(journal, report)
         dispatcher = Dispatcher(journal, planner, intake, settings.out, report, time.monotonic, lanes=(NETWORK,))
-        place = "" if settings.to is None else f"s3://{settings.to.place.bucket}/{settings.to.place.prefix}"
+        location = "" if settings.to is None else f"s3://{settings.to.location.bucket}/{settings.to.location.prefix}"
         started = RunStarted(
-            run=journal.run, version=__version__, recipe="", out=shown(place), workers=0, watching=False
+            run=journal.run, version=__version__, recipe="", out=shown(location), workers=0, watching=False
         )  # fmt: skip
 
         def sum_up(stopped: Stopped) -> Summary:

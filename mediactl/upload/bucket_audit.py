@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from mediactl.core.threads import in_order
 from mediactl.model.media import Fingerprint
-from mediactl.model.uploads import Place, UploadState, UploadTask
+from mediactl.model.uploads import Location, UploadState, UploadTask
 from mediactl.upload.execute import s3_store
 from mediactl.upload.multipart.begin import left_open
 from mediactl.upload.policy import Standing, standing
@@ -41,14 +41,14 @@ class Expected(msgspec.Struct, frozen=True):
 class Bucket:
     """A bucket to be audited. Every method raises StoreError."""
 
-    def __init__(self, place: Place, open_store: Callable[[Place, int], Store] = s3_store) -> None:
+    def __init__(self, location: Location, open_store: Callable[[Location, int], Store] = s3_store) -> None:
         """Sends no request yet; looks for credentials."""
-        self._place = place
-        self._store = open_store(place, THREADS)
+        self._location = location
+        self._store = open_store(location, THREADS)
 
     def open_uploads(self) -> list[OpenUpload]:
         """Return every multipart upload that is open under the bucket's prefix."""
-        prefix = self._place.prefix + "/" if self._place.prefix else ""
+        prefix = self._location.prefix + "/" if self._location.prefix else ""
         return _asked(lambda: list(self._store.open_uploads(prefix)))
 
     def ours(self, key: str, state: UploadState) -> list[str]:
@@ -90,7 +90,7 @@ class Bucket:
         return _asked(lambda: {entry.key: entry for entry in self._store.listed(prefix) if entry.key in keys})
 
     def _look(self, sent: Expected) -> Standing:
-        task = UploadTask(sent.file, Fingerprint(sent.size, 0, 0, 0), self._place, sent.key)
+        task = UploadTask(sent.file, Fingerprint(sent.size, 0, 0, 0), self._location, sent.key)
         return standing(_asked(partial(self._head, sent.key)), task, sent.sha256, sent.token)
 
     def _head(self, key: str) -> Stored | None:

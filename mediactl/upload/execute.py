@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from mediactl.model.uploads import Place, Sent, UploadState, UploadTask
+from mediactl.model.uploads import Location, Sent, UploadState, UploadTask
 from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Tuning
 from mediactl.upload.session import Ledger, Report
@@ -17,11 +17,11 @@ from mediactl.upload.store import Expired, Limits, Refused, Store, StoreError
 from mediactl.upload.transfer import transfer
 
 
-def s3_store(place: Place, connections: int) -> Store:
+def s3_store(location: Location, connections: int) -> Store:
     """Return the store of a bucket, over boto3 (imported here: a command without uploads never loads it)."""
     from mediactl.upload.s3.store import S3Store
 
-    return S3Store(place, connections=connections)
+    return S3Store(location, connections=connections)
 
 
 class Transfers:
@@ -33,7 +33,7 @@ class Transfers:
         tuning: Tuning,
         *,
         limits: Limits | None = None,
-        open_store: Callable[[Place, int], Store] = s3_store,
+        open_store: Callable[[Location, int], Store] = s3_store,
         new_token: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         self._engine = Engine(tuning)
@@ -41,7 +41,7 @@ class Transfers:
         self._open_store = open_store
         self._new_token = new_token
         self._connections = tuning.concurrency
-        self._stores: dict[Place, tuple[Store, Capabilities] | StoreError] = {}
+        self._stores: dict[Location, tuple[Store, Capabilities] | StoreError] = {}
         self._opening = threading.Lock()
         self._running = 0
         self._changed = threading.Condition()
@@ -61,7 +61,7 @@ class Transfers:
             return transfer(
                 task,
                 remembered,
-                *self._store(task.place),
+                *self._store(task.location),
                 self._engine,
                 ledger,
                 report,
@@ -80,19 +80,19 @@ class Transfers:
         with self._changed:
             return self._changed.wait_for(lambda: not self._running, seconds)
 
-    def store(self, place: Place) -> Store:
+    def store(self, location: Location) -> Store:
         """Return the store of a bucket, opened once."""
-        return self._store(place)[0]
+        return self._store(location)[0]
 
-    def _store(self, place: Place) -> tuple[Store, Capabilities]:
+    def _store(self, location: Location) -> tuple[Store, Capabilities]:
         with self._opening:
-            if place not in self._stores:
-                plain = (place.endpoint_url or "").startswith("http://")
+            if location not in self._stores:
+                plain = (location.endpoint_url or "").startswith("http://")
                 try:
-                    self._stores[place] = self._open_store(place, self._connections), Capabilities(plain)
+                    self._stores[location] = self._open_store(location, self._connections), Capabilities(plain)
                 except (Refused, Expired) as error:  # looking for credentials may take seconds: once is enough
-                    self._stores[place] = error
-            found = self._stores[place]
+                    self._stores[location] = error
+            found = self._stores[location]
         if isinstance(found, StoreError):
             raise copy.copy(found)
         return found

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from mediactl.core.errors import RejectedInput
-from mediactl.model.uploads import Change, Place, Sent, SentStatus, UploadTask
+from mediactl.model.uploads import Change, Location, Sent, SentStatus, UploadTask
 from mediactl.upload.engine import Tuning
 from mediactl.upload.execute import Transfers
 from mediactl.upload.store import Store, StoreError
@@ -45,7 +45,7 @@ class Uploads:
         self.threads = 2 * tuning.concurrency
         self._transfers = Transfers(tuning)
         self._task = msgspec.json.Decoder(UploadTask)
-        self._seen: dict[Place, _Seen] = {}
+        self._seen: dict[Location, _Seen] = {}
         self._opening = threading.Lock()
 
     def run(
@@ -78,8 +78,8 @@ class Uploads:
 
     def _look(self, task: UploadTask) -> str | None:
         with self._opening:
-            seen = self._seen.setdefault(task.place, _Seen(task.place.prefix))
-        return seen.look(self._transfers.store(task.place), task.key)
+            seen = self._seen.setdefault(task.location, _Seen(task.location.prefix))
+        return seen.look(self._transfers.store(task.location), task.key)
 
 
 class _Seen:

@@ -71,7 +71,7 @@ class Session:
         self.engine = engine
         self.limits = limits
         self.new_token = new_token
-        self.job: Job = engine.job(task.place)
+        self.job: Job = engine.job(task.location)
         self.parts_sent = 0
         self.parts_kept = 0
         self.spoilt: set[int] = set()

@@ -34,7 +34,7 @@ name = "audio"
 """
 SILENT = RECIPE.format(metadata="")
 ASKING = RECIPE.format(metadata='metadata = ["camera", "title", "place"]')
-PLACE = "48.858417,2.2945"
+LOCATION = "48.858417,2.2945"
 TRACES = (b"48.85", b"2.2945", b"002.29", b"25209")
 """As text, as ISO 6709, and the seconds of the EXIF fraction."""
 
@@ -106,10 +106,10 @@ def test_a_recipe_that_does_not_ask_leaves_no_place_anywhere(mediactl: CommandLi
 def test_a_recipe_that_asks_gets_it_and_only_the_tags_that_it_names(mediactl: CommandLine, uploads: Path) -> None:
     run(mediactl, "asking")
     assert tags(mediactl) == {
-        "photo.jpg": {"camera": "Acme", "place": PLACE},
+        "photo.jpg": {"camera": "Acme", "place": LOCATION},
         "plain.jpg": {},
-        "apple.mov": {"title": "Tower", "place": PLACE},
-        "android.mov": {"title": "Tower", "place": PLACE},
+        "apple.mov": {"title": "Tower", "place": LOCATION},
+        "android.mov": {"title": "Tower", "place": LOCATION},
         "loci.mp4": {"title": "Tower", "place": "48.8584,2.2945"},
     }
     assert {Path(each).name for each in traces(mediactl) if "derived" in each} <= {
@@ -129,19 +129,19 @@ def test_asking_later_reads_the_sources_again_and_makes_nothing(mediactl: Comman
     run(mediactl, "silent")
     asked = run(mediactl, "asking")
     assert asked["artefacts"] == 0
-    assert tags(mediactl)["photo.jpg"]["place"] == PLACE
-    assert tags(mediactl)["android.mov"]["place"] == PLACE
+    assert tags(mediactl)["photo.jpg"]["place"] == LOCATION
+    assert tags(mediactl)["android.mov"]["place"] == LOCATION
     assert run(mediactl, "asking")["up_to_date"] == 5
 
 
 def test_asking_no_longer_removes_it_without_reading_anything(mediactl: CommandLine, uploads: Path) -> None:
     run(mediactl, "asking")
-    assert PLACE in journal(mediactl)
+    assert LOCATION in journal(mediactl)
     forgotten = run(mediactl, "silent")
     assert (forgotten["artefacts"], forgotten["jobs"]) == (0, 5)
     assert not any("place" in each for each in tags(mediactl).values())
     assert tags(mediactl)["photo.jpg"]["software"] == "Firmware 7"
-    assert PLACE not in journal(mediactl)
+    assert LOCATION not in journal(mediactl)
     assert mediactl("verify", "--out", "derived").code == 0
 
 
@@ -149,5 +149,5 @@ def test_a_rebuilt_journal_does_not_take_a_place_from_asset_json(mediactl: Comma
     run(mediactl, "asking")
     shutil.rmtree(mediactl.folder / "derived/.mediactl")
     run(mediactl, "silent")
-    assert PLACE not in journal(mediactl)
+    assert LOCATION not in journal(mediactl)
     assert [each for each in traces(mediactl) if "derived" in each] == []

@@ -18,7 +18,7 @@ from support.proxy import Fault, Proxy, Request, dice, proxied
 from support.servers import Server
 from support.uploads import Journal, noise, task_of
 
-from mediactl.model.uploads import Place, Sent, SentStatus, UploadTask
+from mediactl.model.uploads import Location, Sent, SentStatus, UploadTask
 from mediactl.upload.engine import Tuning
 from mediactl.upload.execute import Transfers
 from mediactl.upload.multipart.parts import MIB
@@ -35,8 +35,8 @@ TUNING = Tuning(concurrency=8, base=0.01, cap=0.2, attempts=30)
 LIMITS = Limits(part=5 * MIB, multipart_from=5 * MIB)
 
 
-def impatient(place: Place, connections: int) -> Store:
-    return S3Store(place, connections, read_timeout=READ_TIMEOUT)
+def impatient(location: Location, connections: int) -> Store:
+    return S3Store(location, connections, read_timeout=READ_TIMEOUT)
 
 
 def port_of(server: Server) -> int:
@@ -105,8 +105,8 @@ def all_arrive(server: Server, tmp_path: Path, small: int, large: int, size: int
     paths = [noise(tmp_path / f"in/small{n}", 1000 + 731 * n, n) for n in range(small)]
     paths += [noise(tmp_path / f"in/large{n}", size + n, n) for n in range(large)]
     with proxied(port_of(server), dice(SEED, 5), silence=2 * READ_TIMEOUT) as proxy:
-        place = msgspec.structs.replace(server.place(bucket), endpoint_url=proxy.url)
-        tasks = [task_of(path, f"p/{path.name}", place, seen="") for path in reversed(paths)]
+        location = msgspec.structs.replace(server.location(bucket), endpoint_url=proxy.url)
+        tasks = [task_of(path, f"p/{path.name}", location, seen="") for path in reversed(paths)]
         sent = upload(tasks, Limits(part=part, multipart_from=part))
     print(f"{proxy.requests} requests, faults: {dict(proxy.faults)}")
     assert {end.status for end in sent} <= {SentStatus.SENT, SentStatus.PRESENT}
@@ -174,8 +174,8 @@ def test_each_fault_in_each_kind_of_request(
     sizes = {f"{kind}-object": 3000 if kind == "put" else 700_000 for kind in KINDS}
     files = [noise(tmp_path / "in" / name, size, number) for number, (name, size) in enumerate(sizes.items())]
     with proxied(port_of(server), script, silence=2 * READ_TIMEOUT) as proxy:
-        place = msgspec.structs.replace(server.place(bucket), endpoint_url=proxy.url)
-        sent = upload([task_of(file, file.name, place) for file in files], Limits(300_000, 600_000))
+        location = msgspec.structs.replace(server.location(bucket), endpoint_url=proxy.url)
+        sent = upload([task_of(file, file.name, location) for file in files], Limits(300_000, 600_000))
     assert {end.status for end in sent} <= {SentStatus.SENT, SentStatus.PRESENT}
     assert script.met == {Fault.FLIP: {"put", "part"}, Fault.DRESSED: {"complete"}}.get(fault, set(KINDS))
     assert fetch(server, bucket, tmp_path / "out") == {file.name: file.read_bytes() for file in files}

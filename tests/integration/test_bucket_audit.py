@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from support.stores import MemoryStore
-from support.uploads import PLACE
+from support.uploads import LOCATION
 
-from mediactl.model.uploads import SHA256, TOKEN, About, Place
+from mediactl.model.uploads import SHA256, TOKEN, About, Location
 from mediactl.upload import bucket_audit
 from mediactl.upload.bucket_audit import Bucket, Expected
 from mediactl.upload.store import Condition, Listed, Refused, Store, Stored, Throttled
@@ -40,7 +40,7 @@ class Lists:
         self.heads.append(key)
         return self.memory.head(key)
 
-    def open(self, place: Place, connections: int) -> Store:
+    def open(self, location: Location, connections: int) -> Store:
         return self  # type: ignore[return-value]
 
     def put(self, key: str, *, content: bytes = CONTENT, sha256: str = "s") -> Expected:
@@ -55,7 +55,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def spoilt(store: Lists, objects: list[Expected]) -> dict[str, str]:
-    return {each.key: reason for each, reason in Bucket(PLACE, store.open).spoilt(objects)}
+    return {each.key: reason for each, reason in Bucket(LOCATION, store.open).spoilt(objects)}
 
 
 @pytest.mark.parametrize("denied", [False, True])

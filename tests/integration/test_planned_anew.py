@@ -21,7 +21,7 @@ from mediactl.jobs.states import State
 from mediactl.model.events import Reason
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Kind, MediaInfo
-from mediactl.model.uploads import Place, Sent, SentStatus, Settled, UploadStatus
+from mediactl.model.uploads import Location, Sent, SentStatus, Settled, UploadStatus
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
 from mediactl.pipeline.handlers.base import Context
@@ -33,7 +33,7 @@ from mediactl.recipe import loader
 from mediactl.recipe.loader import Recipe
 from mediactl.sources import scan
 
-THERE = Destination(place=Place("bucket"))
+THERE = Destination(location=Location("bucket"))
 ROOM = {"quick": 9, "heavy": 9}
 
 

@@ -16,7 +16,7 @@ import boto3
 import pytest
 from support.servers import CREDENTIALS, KEY, REGION, SECRET, Answering, Reply, Server, free_port, s3_error
 
-from mediactl.model.uploads import About, Place
+from mediactl.model.uploads import About, Location
 from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import (
     Busy,
@@ -54,10 +54,10 @@ WRITES = ("put", "complete")
 
 
 @contextmanager
-def answered(*replies: Reply, **place: Any) -> Iterator[tuple[S3Store, Answering]]:
+def answered(*replies: Reply, **location: Any) -> Iterator[tuple[S3Store, Answering]]:
     """A store before a server that gives those answers."""
     with Answering(*replies) as server:
-        with closing(S3Store(Place("bucket", endpoint_url=server.url, **place), 2, read_timeout=5.0)) as store:
+        with closing(S3Store(Location("bucket", endpoint_url=server.url, **location), 2, read_timeout=5.0)) as store:
             yield store, server
 
 
@@ -299,8 +299,8 @@ def test_what_a_stranger_wrote_in_an_error_cannot_reach_the_terminal(answer: Ans
 
 
 def test_a_store_that_nobody_answers_for_is_unreachable() -> None:
-    place = Place("bucket", endpoint_url=f"http://127.0.0.1:{free_port()}")
-    with closing(S3Store(place, 1)) as store:
+    location = Location("bucket", endpoint_url=f"http://127.0.0.1:{free_port()}")
+    with closing(S3Store(location, 1)) as store:
         for call in ("put", "listed"):
             error = raised(functools.partial(CALLS[call], store))
             assert type(error) is Unreachable
@@ -308,7 +308,7 @@ def test_a_store_that_nobody_answers_for_is_unreachable() -> None:
 
 
 def test_a_certificate_that_nobody_trusts_is_refused(ministack_https_server: Server) -> None:
-    with closing(S3Store(Place("bucket", endpoint_url=ministack_https_server.url), 1)) as store:
+    with closing(S3Store(Location("bucket", endpoint_url=ministack_https_server.url), 1)) as store:
         for call in ("put", "listed"):
             error = raised(functools.partial(CALLS[call], store))
             assert type(error) is Refused
@@ -317,8 +317,8 @@ def test_a_certificate_that_nobody_trusts_is_refused(ministack_https_server: Ser
 
 def test_a_server_without_tls_is_refused_over_https() -> None:
     with Answering(GOOD) as server:
-        place = Place("bucket", endpoint_url=server.url.replace("http:", "https:"))
-        with closing(S3Store(place, 1)) as store:
+        location = Location("bucket", endpoint_url=server.url.replace("http:", "https:"))
+        with closing(S3Store(location, 1)) as store:
             for call in ("put", "listed"):
                 error = raised(functools.partial(CALLS[call], store))
                 assert type(error) is Refused
@@ -327,7 +327,7 @@ def test_a_server_without_tls_is_refused_over_https() -> None:
 
 def test_a_ca_bundle_that_is_not_there_is_refused() -> None:
     with pytest.raises(Refused, match="certificates"):
-        S3Store(Place("bucket", endpoint_url="https://127.0.0.1:1", ca_bundle="/no/such/file"), 1)
+        S3Store(Location("bucket", endpoint_url="https://127.0.0.1:1", ca_bundle="/no/such/file"), 1)
 
 
 @pytest.mark.parametrize(
@@ -335,18 +335,18 @@ def test_a_ca_bundle_that_is_not_there_is_refused() -> None:
 )
 def test_an_endpoint_that_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(Refused, match="endpoint"):
-        S3Store(Place("bucket", endpoint_url=url), 1)
+        S3Store(Location("bucket", endpoint_url=url), 1)
 
 
 def test_without_credentials_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with pytest.raises(Refused, match="no credentials: set AWS_ACCESS_KEY_ID"):
-        S3Store(Place("bucket", endpoint_url="http://127.0.0.1:1"), 1)
+        S3Store(Location("bucket", endpoint_url="http://127.0.0.1:1"), 1)
 
 
 def test_a_profile_that_is_not_there_is_refused() -> None:
     with pytest.raises(Refused, match="nobody"):
-        S3Store(Place("bucket", endpoint_url="http://127.0.0.1:1", profile="nobody"), 1)
+        S3Store(Location("bucket", endpoint_url="http://127.0.0.1:1", profile="nobody"), 1)
 
 
 _numbers = itertools.count()
@@ -403,7 +403,7 @@ REAL = ["put", "listed", "head"]
 
 @pytest.mark.parametrize("call", REAL)
 def test_right_credentials_are_taken_by_a_real_server(strict: Strict, call: str) -> None:
-    with closing(S3Store(strict.server.place(strict.bucket), 1)) as store:
+    with closing(S3Store(strict.server.location(strict.bucket), 1)) as store:
         store.abort("key", store.create("key", About()))
         try:
             CALLS[call](store)
@@ -423,7 +423,7 @@ def test_wrong_credentials_are_told_by_a_real_server(
     strict: Strict, monkeypatch: pytest.MonkeyPatch, call: str, name: str, wrong: str, words: str
 ) -> None:
     monkeypatch.setenv(name, wrong)
-    with closing(S3Store(strict.server.place(strict.bucket), 1)) as store:
+    with closing(S3Store(strict.server.location(strict.bucket), 1)) as store:
         error = raised(lambda: CALLS[call](store))
     assert type(error) is Refused
     assert words in str(error)
@@ -432,7 +432,7 @@ def test_wrong_credentials_are_told_by_a_real_server(
 @pytest.mark.parametrize(("offset", "words"), [(-7200.0, "slow"), (7200.0, "fast")])
 @pytest.mark.parametrize("call", ["put", "head"])
 def test_a_clock_that_is_wrong_is_told_by_how_much(strict: Strict, call: str, offset: float, words: str) -> None:
-    with closing(S3Store(strict.server.place(strict.bucket), 1, clock=lambda: time.time() + offset)) as store:
+    with closing(S3Store(strict.server.location(strict.bucket), 1, clock=lambda: time.time() + offset)) as store:
         error = raised(lambda: CALLS[call](store))
     assert type(error) is Refused
     told = re.search(rf"this machine's clock is (\d+) s {words}; set it", str(error))
@@ -446,7 +446,7 @@ def test_a_user_without_the_right_is_told_by_a_real_server(
     key, secret = new_user(ministack_strict.server, f"s3:Nothing{call}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-    with closing(S3Store(ministack_strict.server.place(ministack_strict.bucket), 1)) as store:
+    with closing(S3Store(ministack_strict.server.location(ministack_strict.bucket), 1)) as store:
         error = raised(lambda: CALLS[call](store))
     assert type(error) is Refused
     assert "access denied; the credentials require s3:PutObject" in str(error)
@@ -458,7 +458,7 @@ def test_a_wrong_region_is_told_by_a_real_server(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ministack_strict.key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ministack_strict.secret)
-    with closing(S3Store(ministack_strict.server.place(ministack_strict.bucket, region="eu-west-1"), 1)) as store:
+    with closing(S3Store(ministack_strict.server.location(ministack_strict.bucket, region="eu-west-1"), 1)) as store:
         error = raised(lambda: CALLS[call](store))
     assert type(error) is Refused
     assert f"--region {REGION}" in str(error)

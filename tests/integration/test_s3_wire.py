@@ -18,7 +18,7 @@ import botocore.session
 import pytest
 from support.servers import KEY, Answering, Reply, Server, free_port
 
-from mediactl.model.uploads import About, Place
+from mediactl.model.uploads import About, Location
 from mediactl.upload.s3.client import Address, address, client
 from mediactl.upload.s3.http import SLICE, Wire
 from mediactl.upload.s3.store import S3Store
@@ -70,7 +70,7 @@ def reset(connection: socket.socket) -> None:
 
 
 def test_requests_share_a_connection() -> None:
-    with Answering(GOOD) as server, closing(S3Store(Place("bucket", endpoint_url=server.url), 1)) as store:
+    with Answering(GOOD) as server, closing(S3Store(Location("bucket", endpoint_url=server.url), 1)) as store:
         for _ in range(5):
             put(store)
         store.head("key")
@@ -79,8 +79,8 @@ def test_requests_share_a_connection() -> None:
 
 
 def test_requests_over_https_share_a_connection(ministack_https_server: Server) -> None:
-    place = ministack_https_server.place(ministack_https_server.new_bucket())
-    with closing(S3Store(place, 1)) as store:
+    location = ministack_https_server.location(ministack_https_server.new_bucket())
+    with closing(S3Store(location, 1)) as store:
         used = set()
         for _ in range(3):
             put(store, LARGE)
@@ -100,7 +100,7 @@ def test_a_connection_that_the_store_closed_meanwhile_is_not_used_again() -> Non
 
 def test_an_answer_with_connection_close_closes_it() -> None:
     reply = Reply(200, b"", {**GOOD.headers, "Connection": "close"})
-    with Answering(reply) as server, closing(S3Store(Place("bucket", endpoint_url=server.url), 1)) as store:
+    with Answering(reply) as server, closing(S3Store(Location("bucket", endpoint_url=server.url), 1)) as store:
         put(store)
         put(store)
         assert server.connections == 2
@@ -109,7 +109,7 @@ def test_an_answer_with_connection_close_closes_it() -> None:
 @pytest.mark.parametrize("size", [0, 1, SLICE, SLICE + 1, len(LARGE)])
 def test_a_body_arrives_whole_whatever_its_size(size: int) -> None:
     body = bytes(range(256)) * (size // 256 + 1)
-    with Answering(GOOD) as server, closing(S3Store(Place("bucket", endpoint_url=server.url), 1)) as store:
+    with Answering(GOOD) as server, closing(S3Store(Location("bucket", endpoint_url=server.url), 1)) as store:
         put(store, body[:size])
         asked = server.asked[0]
     assert asked.body == body[:size]
@@ -123,7 +123,7 @@ def test_a_connection_that_breaks_in_the_middle_of_a_body_is_unavailable() -> No
         connection.recv(100_000)
         reset(connection)
 
-    with listening(serve) as url, closing(S3Store(Place("bucket", endpoint_url=url), 1)) as store:
+    with listening(serve) as url, closing(S3Store(Location("bucket", endpoint_url=url), 1)) as store:
         for _ in range(5):
             with pytest.raises(Unavailable, match="s3://bucket/key at .*: the connection broke") as caught:
                 put(store, LARGE)
@@ -132,7 +132,7 @@ def test_a_connection_that_breaks_in_the_middle_of_a_body_is_unavailable() -> No
 
 def test_a_store_that_hangs_up_without_an_answer_is_unavailable() -> None:
     with listening(lambda connection: connection.recv(10)) as url:
-        with closing(S3Store(Place("bucket", endpoint_url=url), 1)) as store:
+        with closing(S3Store(Location("bucket", endpoint_url=url), 1)) as store:
             for call in (lambda: put(store), lambda: list(store.listed(""))):
                 with pytest.raises(Unavailable) as caught:
                     call()
@@ -144,7 +144,7 @@ def test_a_store_that_talks_nonsense_is_unavailable() -> None:
         connection.recv(100_000)
         connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
 
-    with listening(serve) as url, closing(S3Store(Place("bucket", endpoint_url=url), 1)) as store:
+    with listening(serve) as url, closing(S3Store(Location("bucket", endpoint_url=url), 1)) as store:
         with pytest.raises(Unavailable, match="the connection broke"):
             put(store)
 
@@ -159,7 +159,7 @@ def test_a_no_in_the_middle_of_a_body_is_heard() -> None:
         while connection.recv(1 << 20):
             pass
 
-    with listening(serve) as url, closing(S3Store(Place("bucket", endpoint_url=url), 1)) as store:
+    with listening(serve) as url, closing(S3Store(Location("bucket", endpoint_url=url), 1)) as store:
         with pytest.raises(Refused, match="access denied"):
             put(store, LARGE)
 
@@ -171,7 +171,7 @@ def test_a_no_before_a_hang_up_in_the_middle_of_a_body_is_heard() -> None:
         connection.recv(1000)
         connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
-    with listening(serve) as url, closing(S3Store(Place("bucket", endpoint_url=url), 1)) as store:
+    with listening(serve) as url, closing(S3Store(Location("bucket", endpoint_url=url), 1)) as store:
         for _ in range(5):
             with pytest.raises(Refused, match="access denied"):
                 put(store, LARGE)
@@ -179,7 +179,7 @@ def test_a_no_before_a_hang_up_in_the_middle_of_a_body_is_heard() -> None:
 
 def test_silence_is_unavailable_after_a_while() -> None:
     with Answering(Reply(200, silent=True)) as server:
-        with closing(S3Store(Place("bucket", endpoint_url=server.url), 1, read_timeout=0.2)) as store:
+        with closing(S3Store(Location("bucket", endpoint_url=server.url), 1, read_timeout=0.2)) as store:
             for call in (lambda: put(store), lambda: list(store.listed(""))):
                 with pytest.raises(Unavailable, match="timed out") as caught:
                     call()
@@ -189,7 +189,7 @@ def test_silence_is_unavailable_after_a_while() -> None:
 def test_a_body_that_nobody_takes_is_unavailable_after_a_while() -> None:
     over = threading.Event()
     with listening(lambda _: over.wait(30)) as url:
-        with closing(S3Store(Place("bucket", endpoint_url=url), 1, read_timeout=0.2)) as store:
+        with closing(S3Store(Location("bucket", endpoint_url=url), 1, read_timeout=0.2)) as store:
             with pytest.raises(Unavailable, match="timed out"):
                 put(store, LARGE)
         over.set()
@@ -209,7 +209,7 @@ def test_a_slow_line_is_no_timeout_as_long_as_something_moves() -> None:
     # 3 MB/s: sent at once, the body would have to arrive within the timeout.
     with (
         listening(serve, 65536) as url,
-        closing(S3Store(Place("bucket", endpoint_url=url), 1, read_timeout=0.8)) as store,
+        closing(S3Store(Location("bucket", endpoint_url=url), 1, read_timeout=0.8)) as store,
     ):
         assert put(store, LARGE) == '"x"'
 
@@ -217,8 +217,8 @@ def test_a_slow_line_is_no_timeout_as_long_as_something_moves() -> None:
 def test_a_proxy_is_asked_for_the_whole_address(monkeypatch: pytest.MonkeyPatch) -> None:
     with Answering(GOOD) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//user:pass%40word@"))
-        place = Place("bucket", endpoint_url="http://store.test:9000", path_style=False)
-        with closing(S3Store(place, 1)) as store:
+        location = Location("bucket", endpoint_url="http://store.test:9000", path_style=False)
+        with closing(S3Store(location, 1)) as store:
             put(store)
         asked = proxy.asked[0]
     assert asked.target == "http://bucket.store.test:9000/key"
@@ -229,13 +229,13 @@ def test_a_proxy_is_asked_for_the_whole_address(monkeypatch: pytest.MonkeyPatch)
 def test_no_proxy_is_asked_for_what_no_proxy_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with Answering(GOOD) as server, closing(S3Store(Place("bucket", endpoint_url=server.url), 1)) as store:
+    with Answering(GOOD) as server, closing(S3Store(Location("bucket", endpoint_url=server.url), 1)) as store:
         put(store)
 
 
 def test_a_proxy_that_is_not_there_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
-    with closing(S3Store(Place("bucket", endpoint_url="http://store.test"), 1)) as store:
+    with closing(S3Store(Location("bucket", endpoint_url="http://store.test"), 1)) as store:
         for call in (lambda: put(store), lambda: list(store.listed(""))):
             with pytest.raises(Unreachable):
                 call()
@@ -261,7 +261,7 @@ def test_https_goes_through_a_tunnel(monkeypatch: pytest.MonkeyPatch, ministack_
 
     with listening(serve) as url:
         monkeypatch.setenv("https_proxy", url.replace("//", "//user:word@"))
-        with closing(S3Store(ministack_https_server.place(ministack_https_server.new_bucket()), 1)) as store:
+        with closing(S3Store(ministack_https_server.location(ministack_https_server.new_bucket()), 1)) as store:
             put(store, LARGE)
             assert store.head("key") is not None
     assert asked[0].startswith(f"CONNECT {ministack_https_server.url.removeprefix('https://')} ".encode())
@@ -277,7 +277,7 @@ def test_keys_come_from_a_profile_and_their_token_is_sent(tmp_path: Path, monkey
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with Answering(GOOD) as server:
-        with closing(S3Store(Place("bucket", endpoint_url=server.url, profile="other"), 1)) as store:
+        with closing(S3Store(Location("bucket", endpoint_url=server.url, profile="other"), 1)) as store:
             put(store)
         headers = server.asked[0].headers
     assert "Credential=AKOTHER/" in headers["authorization"]
@@ -312,7 +312,7 @@ def test_keys_that_expire_are_refreshed_and_their_end_is_told(tmp_path: Path, mo
     config = process_profile(tmp_path, CHANGING.replace("LAST", "7"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    with Answering(GOOD) as server, closing(S3Store(Place("bucket", endpoint_url=server.url), 1)) as store:
+    with Answering(GOOD) as server, closing(S3Store(Location("bucket", endpoint_url=server.url), 1)) as store:
         ended = None
         for _ in range(10):
             try:
@@ -332,7 +332,7 @@ def test_a_credential_program_that_is_missing_is_told(tmp_path: Path, monkeypatc
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with pytest.raises(Refused, match="no credentials: .*/no/such/program"):
-        S3Store(Place("bucket", endpoint_url="http://127.0.0.1:1"), 1)
+        S3Store(Location("bucket", endpoint_url="http://127.0.0.1:1"), 1)
 
 
 def test_a_role_that_may_not_be_taken_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,67 +346,67 @@ def test_a_role_that_may_not_be_taken_is_told(tmp_path: Path, monkeypatch: pytes
     with Answering(Reply(403, denied, {"Content-Type": "text/xml"})) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
         with pytest.raises(Refused, match=r"no credentials: AssumeRole was refused \(AccessDenied\)"):
-            S3Store(Place("bucket", endpoint_url="http://127.0.0.1:1", profile="role"), 1)
+            S3Store(Location("bucket", endpoint_url="http://127.0.0.1:1", profile="role"), 1)
 
 
 def test_the_endpoint_of_the_aws_configuration_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     with Answering(GOOD) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
-        with closing(S3Store(Place("bucket"), 1)) as store:
+        with closing(S3Store(Location("bucket"), 1)) as store:
             put(store)
         assert server.asked[0].target == "/bucket/key"
 
 
 @pytest.mark.parametrize(
-    ("place", "environment", "expected"),
+    ("location", "environment", "expected"),
     [
-        (Place("my-bucket", region="eu-west-1"), {}, ("my-bucket.s3.eu-west-1.amazonaws.com", "", "eu-west-1")),
-        (Place("my-bucket"), {}, ("my-bucket.s3.amazonaws.com", "", "us-east-1")),
+        (Location("my-bucket", region="eu-west-1"), {}, ("my-bucket.s3.eu-west-1.amazonaws.com", "", "eu-west-1")),
+        (Location("my-bucket"), {}, ("my-bucket.s3.amazonaws.com", "", "us-east-1")),
         (
-            Place("my.bucket", region="eu-west-1"),
+            Location("my.bucket", region="eu-west-1"),
             {},
             ("s3.eu-west-1.amazonaws.com", "/my.bucket", "eu-west-1"),
         ),
         (
-            Place("my-bucket", region="eu-west-1", path_style=True),
+            Location("my-bucket", region="eu-west-1", path_style=True),
             {},
             ("s3.eu-west-1.amazonaws.com", "/my-bucket", "eu-west-1"),
         ),
         (
-            Place("my-bucket", region="us-west-2"),
+            Location("my-bucket", region="us-west-2"),
             {"AWS_USE_FIPS_ENDPOINT": "true"},
             ("my-bucket.s3-fips.us-west-2.amazonaws.com", "", "us-west-2"),
         ),
         (
-            Place("my-bucket", region="us-west-2"),
+            Location("my-bucket", region="us-west-2"),
             {"AWS_USE_DUALSTACK_ENDPOINT": "true"},
             ("my-bucket.s3.dualstack.us-west-2.amazonaws.com", "", "us-west-2"),
         ),
         (
-            Place("my-bucket", endpoint_url="https://minio.test:9000/base"),
+            Location("my-bucket", endpoint_url="https://minio.test:9000/base"),
             {},
             ("minio.test:9000", "/base/my-bucket", "us-east-1"),
         ),
         (
-            Place("my-bucket", endpoint_url="https://nyc3.digitaloceanspaces.test", path_style=False, region="nyc3"),
+            Location("my-bucket", endpoint_url="https://nyc3.digitaloceanspaces.test", path_style=False, region="nyc3"),
             {},
             ("my-bucket.nyc3.digitaloceanspaces.test", "", "nyc3"),
         ),
     ],
 )
 def test_our_requests_go_where_botos_go(
-    monkeypatch: pytest.MonkeyPatch, place: Place, environment: dict[str, str], expected: tuple[str, str, str]
+    monkeypatch: pytest.MonkeyPatch, location: Location, environment: dict[str, str], expected: tuple[str, str, str]
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     host, path, region = expected
-    made = client(botocore.session.Session(), place, 1, 1.0)
-    assert address(made, place.bucket) == Address("https", host, path, region)
+    made = client(botocore.session.Session(), location, 1, 1.0)
+    assert address(made, location.bucket) == Address("https", host, path, region)
 
 
 def test_what_no_header_can_carry_is_not_sent() -> None:
-    with Answering(GOOD) as server, closing(S3Store(Place("bucket", endpoint_url=server.url), 1)) as store:
+    with Answering(GOOD) as server, closing(S3Store(Location("bucket", endpoint_url=server.url), 1)) as store:
         for about in (About(cache_control="a\r\nx: y"), About(metadata={"a": "é"}), About(metadata={"a": " b"})):
             with pytest.raises(ValueError, match="cannot be sent"):
                 store.put("key", memoryview(b""), 0, about, Condition())
@@ -423,7 +423,7 @@ def test_boto_is_loaded_by_nothing_but_the_store_itself() -> None:
 
 
 def test_a_secret_is_in_no_request_and_no_message() -> None:
-    with Answering(Reply(403)) as server, closing(S3Store(Place("bucket", endpoint_url=server.url), 1)) as store:
+    with Answering(Reply(403)) as server, closing(S3Store(Location("bucket", endpoint_url=server.url), 1)) as store:
         with pytest.raises(Refused) as caught:
             put(store)
         assert KEY in server.asked[0].headers["authorization"]

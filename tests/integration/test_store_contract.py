@@ -76,7 +76,7 @@ def bucket(server: Server) -> str:
 @pytest.fixture
 def store(server: Server, bucket: str) -> Iterator[S3Store]:
     """Our store for it."""
-    with closing(S3Store(server.place(bucket), 8)) as opened:
+    with closing(S3Store(server.location(bucket), 8)) as opened:
         yield opened
 
 
@@ -361,7 +361,7 @@ def test_bytes_that_changed_on_their_way_are_not_kept(server: Server, store: S3S
 
 
 def test_a_checksum_that_is_required_is_repeated_by_the_store(server: Server, bucket: str) -> None:
-    with closing(S3Store(server.place(bucket, checksum="required"), 1)) as store:
+    with closing(S3Store(server.location(bucket, checksum="required"), 1)) as store:
         upload = store.create("film", ABOUT)
         if deviates(server, "repeats no checksum of an object"):
             with pytest.raises(Refused, match="--s3-checksum auto"):
@@ -376,7 +376,7 @@ def test_a_checksum_that_is_required_is_repeated_by_the_store(server: Server, bu
 
 
 def test_without_checksums_everything_goes_its_way(server: Server, bucket: str) -> None:
-    with closing(S3Store(server.place(bucket, checksum="none"), 1)) as store:
+    with closing(S3Store(server.location(bucket, checksum="none"), 1)) as store:
         put(store, "key", b"body")
         upload = store.create("film", ABOUT)
         part = put_part(store, "film", upload, 1, b"body")
@@ -386,10 +386,10 @@ def test_without_checksums_everything_goes_its_way(server: Server, bucket: str) 
 
 
 def test_class_encryption_tags_and_acl_are_passed_on(server: Server, bucket: str) -> None:
-    place = server.place(bucket, storage_class="STANDARD_IA", sse="AES256", acl="private")
+    location = server.location(bucket, storage_class="STANDARD_IA", sse="AES256", acl="private")
     about = About("text/plain", None, {}, {"project": "a b+c=d", "by": "mediactl"})
     client = server.client()
-    with closing(S3Store(place, 1)) as store:
+    with closing(S3Store(location, 1)) as store:
         put(store, "a", b"body", about=about)
         upload = store.create("b", about)
         store.complete("b", upload, [put_part(store, "b", upload, 1, b"body")], ALWAYS)
@@ -420,7 +420,7 @@ def test_many_threads_share_a_store(server: Server, bucket: str, store: S3Store)
 
 
 def test_a_bucket_that_is_not_there_is_refused(server: Server) -> None:
-    with closing(S3Store(server.place("no-such-bucket-here"), 1)) as store:
+    with closing(S3Store(server.location("no-such-bucket-here"), 1)) as store:
         calls: list[Callable[[], object]] = [
             lambda: put(store, "key", b"body"),
             lambda: store.create("key", ABOUT),

@@ -34,9 +34,9 @@ class Bucket:
         self.server = server
         self.client = server.client()
         self.name = server.new_bucket()
-        self.place = server.place(self.name)
+        self.location = server.location(self.name)
         self.size, self.limits = SIZES[server.name]
-        self.s3 = S3Store(self.place, 8, read_timeout=20)
+        self.s3 = S3Store(self.location, 8, read_timeout=20)
         self.conditions = server.name.startswith("ministack")
         """Does it know conditions, and look and write in one step? moto looks first."""
 
@@ -66,9 +66,9 @@ def test_killed_at_every_step_and_resumed(bucket: Bucket, tmp_path: Path, replac
     path, old = noise(tmp_path / "new", bucket.size, 1), noise(tmp_path / "old", bucket.size // 2, 2)
     stride = 1 if bucket.size < MIB else 4
     for last in itertools.count(0, stride):
-        task, journal, fate = task_of(path, f"p/{last}", bucket.place), Journal(), Fate(last)
+        task, journal, fate = task_of(path, f"p/{last}", bucket.location), Journal(), Fate(last)
         if replace:
-            run(task_of(old, task.key, bucket.place), bucket.store(), journal, limits=bucket.limits)
+            run(task_of(old, task.key, bucket.location), bucket.store(), journal, limits=bucket.limits)
         try:
             run(task, bucket.store(fate), journal, fate, limits=bucket.limits)
         except Killed:
@@ -90,7 +90,7 @@ def test_killed_at_every_step_and_resumed(bucket: Bucket, tmp_path: Path, replac
 
 def test_killed_between_complete_and_its_answer_nothing_is_sent_again(bucket: Bucket, tmp_path: Path) -> None:
     path, journal, fate = noise(tmp_path / "f", bucket.size), Journal(), Fate()
-    task = task_of(path, "p/key", bucket.place)
+    task = task_of(path, "p/key", bucket.location)
     dying = bucket.store(fate)
     complete = dying.complete
 
@@ -124,7 +124,7 @@ def test_of_two_hosts_one_wins(bucket: Bucket, tmp_path: Path, same: bool, large
                 barrier.wait(30)
 
         waits = dict(last_steps)
-        task = task_of(paths[number], "p/key", bucket.place)
+        task = task_of(paths[number], "p/key", bucket.location)
         ends[number] = run(task, bucket.store(hook=together), Journal(), limits=bucket.limits).status
 
     threads = [threading.Thread(target=host, args=(number,)) for number in range(2)]
@@ -169,7 +169,7 @@ def at_once(transfers: Transfers, tasks: list[UploadTask], states: list[bytes]) 
 def test_many_jobs_at_once_and_with_the_journal_lost_all_are_adopted(bucket: Bucket, tmp_path: Path) -> None:
     sizes = [0, 1, bucket.size, *[3000 + number for number in range(40)]]
     paths = [noise(tmp_path / f"{number}", size, number) for number, size in enumerate(sizes)]
-    tasks = [task_of(path, f"p/ü {path.name}", bucket.place, seen="") for path in paths]
+    tasks = [task_of(path, f"p/ü {path.name}", bucket.location, seen="") for path in paths]
     transfers = Transfers(msgspec.structs.replace(FAST, concurrency=8), limits=bucket.limits)
     ends = at_once(transfers, tasks, [b""] * len(tasks))
     assert [getattr(end, "status", end) for end in ends] == [SentStatus.SENT] * len(tasks)

@@ -24,9 +24,9 @@ from mediactl.model.uploads import (
     Completing,
     Created,
     IllegalChange,
+    Location,
     PartsLost,
     PartsSent,
-    Place,
     SentPart,
     Settled,
     UploadState,
@@ -35,10 +35,10 @@ from mediactl.model.uploads import (
     apply,
 )
 
-PLACE = Place("bucket", "p", "http://127.0.0.1:1")
+LOCATION = Location("bucket", "p", "http://127.0.0.1:1")
 COUNT, EACH = 5, 100
 MARK = Fingerprint(COUNT * EACH, 2, 3, 4)
-TASK = UploadTask(b"/photos/a.jpg", MARK, PLACE, "p/a.jpg/original.jpg", sha256="ab" * 32)
+TASK = UploadTask(b"/photos/a.jpg", MARK, LOCATION, "p/a.jpg/original.jpg", sha256="ab" * 32)
 BEGUN = Begun("token", EACH, MARK, TASK.sha256, "parameters", "", ("another",))
 DONE = Settled(UploadStatus.DONE, "token", '"etag"', MARK, TASK.sha256)
 
@@ -206,9 +206,9 @@ def test_what_ended_otherwise_is_not_done(tmp_path: Path, status: UploadStatus) 
     "elsewhere",
     [
         msgspec.structs.replace(TASK, key="p/b.jpg/original.jpg"),
-        msgspec.structs.replace(TASK, place=msgspec.structs.replace(PLACE, bucket="another")),
-        msgspec.structs.replace(TASK, place=msgspec.structs.replace(PLACE, endpoint_url="http://127.0.0.1:2")),
-        msgspec.structs.replace(TASK, place=msgspec.structs.replace(PLACE, endpoint_url=None)),
+        msgspec.structs.replace(TASK, location=msgspec.structs.replace(LOCATION, bucket="another")),
+        msgspec.structs.replace(TASK, location=msgspec.structs.replace(LOCATION, endpoint_url="http://127.0.0.1:2")),
+        msgspec.structs.replace(TASK, location=msgspec.structs.replace(LOCATION, endpoint_url=None)),
     ],
 )
 def test_uploads_are_told_apart_by_endpoint_bucket_and_key(tmp_path: Path, elsewhere: UploadTask) -> None:
@@ -219,7 +219,7 @@ def test_uploads_are_told_apart_by_endpoint_bucket_and_key(tmp_path: Path, elsew
         assert [part.number for part in journal.uploads.state(TASK).parts] == [1]
         assert [part.number for part in journal.uploads.state(elsewhere).parts] == [2]
         with journal.transaction():
-            journal.uploads.forget(TASK.place, TASK.key)
+            journal.uploads.forget(TASK.location, TASK.key)
         assert journal.uploads.state(elsewhere).upload_id == "there"
 
 
@@ -227,7 +227,7 @@ def test_what_is_forgotten_is_as_if_it_had_never_been(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         note(journal, BEGUN, Created("id"), ALL)
         with journal.transaction():
-            journal.uploads.forget(TASK.place, TASK.key)
+            journal.uploads.forget(TASK.location, TASK.key)
         assert journal.uploads.state(TASK) == UploadState()
         assert listed(tmp_path, live=False) == []
         note(journal, BEGUN, Created("id"))
@@ -247,8 +247,8 @@ def test_a_list_tells_where_each_upload_is_and_how_much_the_store_has(tmp_path: 
         note(journal, PartsSent((a_part(3),)), Aimed("x"), task=older)
         live = listed(tmp_path, live=True)
         assert live == [
-            UploadRow(PLACE, older.key, older.file, COUNT * EACH, "uploading", "1", NOW, NOW + 20, 3, 3 * EACH),
-            UploadRow(PLACE, TASK.key, TASK.file, COUNT * EACH, "uploading", "2", NOW + 10, NOW + 10, 0, 0),
+            UploadRow(LOCATION, older.key, older.file, COUNT * EACH, "uploading", "1", NOW, NOW + 20, 3, 3 * EACH),
+            UploadRow(LOCATION, TASK.key, TASK.file, COUNT * EACH, "uploading", "2", NOW + 10, NOW + 10, 0, 0),
         ]
         everything = listed(tmp_path, live=False)
         assert {row.key: row.status for row in everything} == {

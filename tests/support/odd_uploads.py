@@ -31,8 +31,8 @@ from mediactl.model.uploads import (
     Begun,
     Change,
     Created,
+    Location,
     PartsSent,
-    Place,
     Sent,
     SentPart,
     SentStatus,
@@ -45,7 +45,7 @@ from mediactl.model.verdict import Verdict
 from support.journals import new_job
 
 CALL = "support.odd_uploads:service"
-PLACE = Place("bucket", "", "http://127.0.0.1:1")
+LOCATION = Location("bucket", "", "http://127.0.0.1:1")
 COUNT = 8
 """Parts that an object has."""
 MARK = Fingerprint(COUNT, 0, 0, 0)
@@ -69,7 +69,7 @@ def upload(name: str | int, **what: Any) -> NewJob:
     """A job for the service; the fields of it may be given with an underscore in front."""
     fields = {key[1:]: what.pop(key) for key in list(what) if key.startswith("_")}
     file = json.dumps({"name": str(name), **what}, default=str).encode()
-    payload = msgspec.json.encode(UploadTask(file, MARK, PLACE, str(name)))
+    payload = msgspec.json.encode(UploadTask(file, MARK, LOCATION, str(name)))
     return new_job(name, kind="upload", lane="network", payload=payload, time_limit=3600.0, **fields)
 
 

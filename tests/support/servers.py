@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from mediactl.model.uploads import Place
+from mediactl.model.uploads import Location
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -61,9 +61,9 @@ class Server(NamedTuple):
         self.client().create_bucket(Bucket=name)
         return name
 
-    def place(self, bucket: str, **others: Any) -> Place:
-        """A place in a bucket here."""
-        return Place(bucket=bucket, endpoint_url=self.url, ca_bundle=self.ca_bundle, **others)
+    def location(self, bucket: str, **others: Any) -> Location:
+        """Return the location of a bucket here."""
+        return Location(bucket=bucket, endpoint_url=self.url, ca_bundle=self.ca_bundle, **others)
 
 
 CREDENTIALS = {

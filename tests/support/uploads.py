@@ -18,7 +18,7 @@ from mediactl.model.uploads import (
     SHA256,
     About,
     Change,
-    Place,
+    Location,
     Sent,
     SentPart,
     UploadState,
@@ -42,7 +42,7 @@ from support.stores import MemoryStore as MemoryStore
 
 T = TypeVar("T")
 KIB = 1024
-PLACE = Place("bucket", "prefix", "http://127.0.0.1:1")
+LOCATION = Location("bucket", "prefix", "http://127.0.0.1:1")
 LIMITS = Limits(part=64 * KIB, multipart_from=128 * KIB)
 FAST = Tuning(concurrency=4, base=0.001, cap=0.01, attempts=20, patience=5)
 """Retries without the waiting."""
@@ -158,9 +158,9 @@ def noise(path: Path, size: int, seed: int = 0) -> Path:
     return path
 
 
-def task_of(path: Path, key: str = "prefix/object", place: Place = PLACE, **more: object) -> UploadTask:
+def task_of(path: Path, key: str = "prefix/object", location: Location = LOCATION, **more: object) -> UploadTask:
     """The job that uploads a file."""
-    return UploadTask(bytes(path), fingerprint(path.stat()), place, key, **more)  # type: ignore[arg-type]
+    return UploadTask(bytes(path), fingerprint(path.stat()), location, key, **more)  # type: ignore[arg-type]
 
 
 def run(

@@ -31,7 +31,7 @@ from support.uploads import (
 )
 
 from mediactl.core.errors import RejectedInput, SourceChanged
-from mediactl.model.uploads import About, IfExists, Place, SentStatus, UploadStatus
+from mediactl.model.uploads import About, IfExists, Location, SentStatus, UploadStatus
 from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Stopped
 from mediactl.upload.execute import Transfers
@@ -376,10 +376,10 @@ def test_etags_that_are_no_md5_are_learned_to_be_none() -> None:
 
 
 def test_a_place_that_cannot_be_opened_is_asked_once() -> None:
-    opened: list[Place] = []
+    opened: list[Location] = []
 
-    def refuse(place: Place, connections: int) -> Store:
-        opened.append(place)
+    def refuse(location: Location, connections: int) -> Store:
+        opened.append(location)
         raise Refused("no credentials")
 
     transfers = Transfers(FAST, open_store=refuse)

@@ -17,9 +17,9 @@ from mediactl.model.uploads import (
     Completing,
     Created,
     IllegalChange,
+    Location,
     PartsLost,
     PartsSent,
-    Place,
     Sent,
     SentPart,
     SentStatus,
@@ -123,21 +123,21 @@ def test_everything_crosses_a_pipe() -> None:
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(change), type=Change) == change
     state = after(*LIFE[:4])
     assert msgspec.json.decode(msgspec.json.encode(state), type=UploadState) == state
-    task = UploadTask(b"/\xff/f", FILE, Place("b", "p"), "p/f", About("image/webp", metadata={"a": "b"}))
+    task = UploadTask(b"/\xff/f", FILE, Location("b", "p"), "p/f", About("image/webp", metadata={"a": "b"}))
     assert msgspec.json.decode(msgspec.json.encode(task), type=UploadTask) == task
     assert (task.url, task.size) == ("s3://b/p/f", 250)
     sent = Sent(SentStatus.SENT, DONE, 250, '"etag"')
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(sent), type=Sent) == sent
-    assert len({task.place: 1, Place("b", "p"): 2}) == 1, "a place is a key"
+    assert len({task.location: 1, Location("b", "p"): 2}) == 1, "a location is a key"
 
 
 def test_parameters_are_what_the_object_keeps() -> None:
-    task = UploadTask(b"/f", FILE, Place("b", "p"), "p/f", About(metadata={"a": "1", "b": "2"}))
+    task = UploadTask(b"/f", FILE, Location("b", "p"), "p/f", About(metadata={"a": "1", "b": "2"}))
     same = msgspec.structs.replace(task, about=About(metadata={"b": "2", "a": "1"}), seen="", file=b"/g")
     assert parameters(task) == parameters(same)
     for other in (
         msgspec.structs.replace(task, artefact="key"),
         msgspec.structs.replace(task, about=About("image/webp")),
-        msgspec.structs.replace(task, place=Place("b", "p", storage_class="GLACIER")),
+        msgspec.structs.replace(task, location=Location("b", "p", storage_class="GLACIER")),
     ):
         assert parameters(other) != parameters(task)

@@ -12,7 +12,7 @@ from mediactl.commands.shared.sections import OUTPUT, SCHEDULING, SOURCES, UPLOA
 
 if TYPE_CHECKING:
     from mediactl.core.settings import Destination, Settings, Watching
-    from mediactl.model.uploads import Place
+    from mediactl.model.uploads import Location
 
 PRIORITIES = ("urgent", "high", "normal", "low", "backfill")
 LIMITED = ("quick", "heavy", "probe", "image", "video", "audio")
@@ -118,7 +118,7 @@ def destination(flags: dict[str, Any]) -> Destination | None:
     if "" in tags:
         raise click.UsageError("--tag: expected NAME=VALUE")
     return Destination(
-        place=msgspec.structs.replace(
+        location=msgspec.structs.replace(
             bucket_location(flags["to"], flags), checksum=flags["s3_checksum"], storage_class=flags["storage_class"],
             sse=flags["sse"], acl=flags["acl"],
         ),
@@ -130,15 +130,15 @@ def destination(flags: dict[str, Any]) -> Destination | None:
     )  # fmt: skip
 
 
-def bucket_location(url: str, flags: dict[str, Any]) -> Place:
+def bucket_location(url: str, flags: dict[str, Any]) -> Location:
     """Return bucket, prefix and endpoint of an s3://BUCKET/PREFIX, as BUCKET_OPTIONS say. Raises UsageError."""
-    from mediactl.model.uploads import Place
+    from mediactl.model.uploads import Location
     from mediactl.upload import keys
 
     bucket, prefix = keys.parse(url)
     bundle = flags["ca_bundle"] and os.path.abspath(flags["ca_bundle"])
     endpoint = flags["endpoint_url"] or _endpoint()
-    return Place(bucket, prefix, endpoint, flags["region"], flags["profile"], flags["path_style"], ca_bundle=bundle)
+    return Location(bucket, prefix, endpoint, flags["region"], flags["profile"], flags["path_style"], ca_bundle=bundle)
 
 
 def tuning(flags: dict[str, Any]) -> dict[str, Any]:

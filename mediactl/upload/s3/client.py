@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from urllib3 import HTTPResponse
 
 from mediactl.core.files import shown
-from mediactl.model.uploads import Place
+from mediactl.model.uploads import Location
 from mediactl.upload.s3.http import CONNECT_TIMEOUT
 from mediactl.upload.store import Refused
 
@@ -32,16 +32,16 @@ class Address(NamedTuple):
     region: str
 
 
-def client(core: botocore.session.Session, place: Place, connections: int, read_timeout: float) -> S3Client:
+def client(core: botocore.session.Session, location: Location, connections: int, read_timeout: float) -> S3Client:
     """boto3's client: without retries of its own, without checksums that nobody asked for, and staying in its region.
 
     Raises Refused for an endpoint that is no http(s) address, and what botocore raises.
     """
-    if place.endpoint_url is not None:
-        url = urlsplit(place.endpoint_url)
+    if location.endpoint_url is not None:
+        url = urlsplit(location.endpoint_url)
         if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
-            raise Refused(f"--endpoint-url {shown(place.endpoint_url)}: not of the form https://host[:port]")
-    path_style = place.path_style if place.path_style is not None or place.endpoint_url is None else True
+            raise Refused(f"--endpoint-url {shown(location.endpoint_url)}: not of the form https://host[:port]")
+    path_style = location.path_style if location.path_style is not None or location.endpoint_url is None else True
     config = Config(
         signature_version="s3v4",
         connect_timeout=CONNECT_TIMEOUT,
@@ -52,8 +52,8 @@ def client(core: botocore.session.Session, place: Place, connections: int, read_
         response_checksum_validation="when_required",
         s3=None if path_style is None else {"addressing_style": "path" if path_style else "virtual"},
     )
-    made = boto3.Session(botocore_session=core, region_name=place.region).client(
-        "s3", endpoint_url=place.endpoint_url, verify=place.ca_bundle, config=config
+    made = boto3.Session(botocore_session=core, region_name=location.region).client(
+        "s3", endpoint_url=location.endpoint_url, verify=location.ca_bundle, config=config
     )
     made.meta.events.register_first("needs-retry.s3", _stay)
     return made

@@ -6,22 +6,23 @@ import base64
 from urllib.parse import urlencode
 
 from mediactl.core.files import shown
-from mediactl.model.uploads import About, Place
+from mediactl.model.uploads import About, Location
 
 CRC32 = "x-amz-checksum-crc32"
 META = "x-amz-meta-"
 
 
-def fixed(place: Place) -> dict[str, str]:
+def fixed(location: Location) -> dict[str, str]:
     """Return the headers that every object of a bucket is stored with."""
     headers = {}
-    if place.storage_class:
-        headers["x-amz-storage-class"] = place.storage_class
-    if place.acl:
-        headers["x-amz-acl"] = place.acl
-    if place.sse:
+    if location.storage_class:
+        headers["x-amz-storage-class"] = location.storage_class
+    if location.acl:
+        headers["x-amz-acl"] = location.acl
+    if location.sse:
         # aws:kms:KEY, where KEY may be an ARN with colons of its own.
-        kind, _, key = (place.sse, "", "") if place.sse.count(":") < 2 else ("aws:kms", ":", place.sse.split(":", 2)[2])
+        parts = location.sse.split(":", 2)
+        kind, key = ("aws:kms", parts[2]) if len(parts) == 3 else (location.sse, "")
         headers["x-amz-server-side-encryption"] = kind
         if key:
             headers["x-amz-server-side-encryption-aws-kms-key-id"] = key

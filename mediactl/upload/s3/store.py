@@ -18,7 +18,7 @@ from botocore.parsers import ResponseParserError
 
 from mediactl import __version__
 from mediactl.core.files import shown
-from mediactl.model.uploads import About, Place
+from mediactl.model.uploads import About, Location
 from mediactl.upload.s3.client import address, client
 from mediactl.upload.s3.headers import CRC32, META, crc32_number, crc32_text, described, fixed, quoted_etag
 from mediactl.upload.s3.http import READ_TIMEOUT, Answer, Wire
@@ -53,7 +53,7 @@ class S3Store:
 
     def __init__(
         self,
-        place: Place,
+        location: Location,
         connections: int,
         *,
         read_timeout: float = READ_TIMEOUT,
@@ -63,21 +63,21 @@ class S3Store:
 
         Asks the store nothing, and the network only where the credentials come from there. Raises Refused and Expired.
         """
-        self._place = place
+        self._location = location
         self._clock = clock
-        self._name = f"s3://{place.bucket}"
+        self._name = f"s3://{location.bucket}"
         try:
-            self._session = botocore.session.Session(profile=place.profile)
+            self._session = botocore.session.Session(profile=location.profile)
             self._keys("")
-            self._client = client(self._session, place, connections, read_timeout)
-            found = address(self._client, place.bucket)
-            self._fixed = fixed(place)
+            self._client = client(self._session, location, connections, read_timeout)
+            found = address(self._client, location.bucket)
+            self._fixed = fixed(location)
         except ValueError as error:
             raise coded(Refused, self._name, shown(str(error)), error) from error
         except _BOTO as error:
             raise self._error("", error, {}) from error
         try:
-            trusted = _trusted(place, self._session)
+            trusted = _trusted(location, self._session)
             self._wire = Wire(f"{found.scheme}://{found.host}", ca_bundle=trusted, read_timeout=read_timeout)
         except OSError as error:
             raise coded(Refused, self._name, f"the certificates to trust cannot be read: {error}", error) from error
@@ -115,7 +115,7 @@ class S3Store:
     def create(self, key: str, about: About) -> str:
         """Begin a multipart upload; its upload id."""
         headers = self._fixed | described(about)
-        if self._place.checksum != "none":
+        if self._location.checksum != "none":
             headers["x-amz-checksum-algorithm"] = "CRC32"
         answer = self._done(key, self._ask("POST", key, "uploads=", headers, None), headers)
         try:
@@ -147,7 +147,7 @@ class S3Store:
         """
         reply: list[dict[str, Any]] = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
         sent = {}
-        if self._place.checksum != "none":
+        if self._location.checksum != "none":
             for entry, part in zip(reply, parts, strict=True):
                 if part.crc32 is not None:
                     sent[CRC32] = entry["ChecksumCRC32"] = crc32_text(part.crc32)
@@ -158,7 +158,7 @@ class S3Store:
             sent["if-match"] = conditions["IfMatch"] = condition.if_etag
         with self._asked(key, sent):
             answer = self._client.complete_multipart_upload(
-                Bucket=self._place.bucket,
+                Bucket=self._location.bucket,
                 Key=key,
                 UploadId=upload_id,
                 MultipartUpload={"Parts": reply},  # type: ignore[typeddict-item]
@@ -172,7 +172,7 @@ class S3Store:
         """Give an upload up; nothing happens where there is none."""
         try:
             with self._asked(key, {}):
-                self._client.abort_multipart_upload(Bucket=self._place.bucket, Key=key, UploadId=upload_id)
+                self._client.abort_multipart_upload(Bucket=self._location.bucket, Key=key, UploadId=upload_id)
         except NoSuchUpload:
             pass
 
@@ -191,11 +191,11 @@ class S3Store:
             return
 
     def _put(self, key: str, query: str, headers: dict[str, str], body: memoryview, crc32: int) -> str:
-        if self._place.checksum != "none":
+        if self._location.checksum != "none":
             headers[CRC32] = crc32_text(crc32)
         answer = self._done(key, self._ask("PUT", key, query, headers, body), headers)
         etag = self._etag(key, answer, headers)
-        if self._place.checksum == "required" and answer.headers.get(CRC32) != headers[CRC32]:
+        if self._location.checksum == "required" and answer.headers.get(CRC32) != headers[CRC32]:
             where = self._where(key)
             if CRC32 in answer.headers:
                 raise coded(Corrupted, where, "the store's checksum is not that of what was sent", "checksum")
@@ -253,7 +253,7 @@ class S3Store:
 
     def _pages(self, call: str, entries: str, key: str, **arguments: str) -> Iterator[dict[str, Any]]:
         """Yield the entries of all pages of one of boto3's lists."""
-        pages = iter(self._client.get_paginator(call).paginate(Bucket=self._place.bucket, **arguments))  # type: ignore[call-overload]
+        pages = iter(self._client.get_paginator(call).paginate(Bucket=self._location.bucket, **arguments))  # type: ignore[call-overload]
         while True:
             with self._asked(key, {}):
                 page = next(pages, None)
@@ -265,7 +265,7 @@ class S3Store:
             yield from page.get(entries, ())
 
     def _at(self) -> str:
-        return f" at {self._place.endpoint_url}" if self._place.endpoint_url else ""
+        return f" at {self._location.endpoint_url}" if self._location.endpoint_url else ""
 
     def _where(self, key: str) -> str:
         return f"{self._name}/{shown(key)}" if key else self._name
@@ -291,7 +291,7 @@ class S3Store:
         return refused(self._where(key), reply, sent, self._clock())
 
 
-def _trusted(place: Place, session: botocore.session.Session) -> str:
+def _trusted(location: Location, session: botocore.session.Session) -> str:
     """Return the file of certificates that botocore trusts, too."""
-    named = place.ca_bundle or session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+    named = location.ca_bundle or session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     return str(named or get_cert_path(True))
