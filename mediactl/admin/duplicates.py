@@ -52,7 +52,7 @@ class Found(msgspec.Struct, frozen=True):
 
     path: str
     """Path of the source, as in asset.json."""
-    place: str
+    directory: str = msgspec.field(name="place")
     """Directory of the asset relative to OUT, escaped for display."""
     kind: str
     digest: str
@@ -130,7 +130,7 @@ def groups(assets: Iterable[Found], distance: int = DISTANCE) -> list[Group]:
         for one, other in near(list(numbers), distance):
             sets.join(numbers[one], numbers[other])
     found = [_group([every[number] for number in members]) for members in sets.several()]
-    return sorted(found, key=lambda group: (-len(group.members), group.members[0].asset.place))
+    return sorted(found, key=lambda group: (-len(group.members), group.members[0].asset.directory))
 
 
 def near(hashes: list[int], distance: int) -> Iterator[tuple[int, int]]:
@@ -164,7 +164,7 @@ def _part(hash_: int, block: int) -> int:
 
 
 def _group(assets: list[Found]) -> Group:
-    ranked = sorted(assets, key=lambda each: (-(each.width or 0) * (each.height or 0), -each.bytes, each.place))
+    ranked = sorted(assets, key=lambda each: (-(each.width or 0) * (each.height or 0), -each.bytes, each.directory))
     best = ranked[0]
     members = []
     met: set[str] = set()
@@ -230,7 +230,7 @@ def _line(member: Member, *, first: bool) -> str:
         why = "same bytes"
     else:
         why = "same hash" if not member.distance else f"{member.distance} of 64 bits differ"
-    return f"{each.place}: {sides}{length}, {size(each.bytes)}, {why}"
+    return f"{each.directory}: {sides}{length}, {size(each.bytes)}, {why}"
 
 
 def as_json(group: Group) -> dict[str, object]:
@@ -238,7 +238,7 @@ def as_json(group: Group) -> dict[str, object]:
     return {
         "exact": group.exact,
         "assets": [
-            {**msgspec.structs.asdict(member.asset), "distance": member.distance, "same_bytes": member.same}
+            {**msgspec.to_builtins(member.asset), "distance": member.distance, "same_bytes": member.same}
             for member in group.members
         ],
     }

@@ -93,8 +93,8 @@ def prune(state: str, out: bytes, removed: list[Gone]) -> int:
     """
     number = 0
     with report.read(state, write=True) as rows:
-        for source, _, place, names in removed:
-            folder = os.path.join(out, place)
+        for source, _, directory, names in removed:
+            folder = os.path.join(out, directory)
             for name in (document.NAME, *(each.encode() for each in names)):
                 number += files.remove_if_there(os.path.join(folder, name))
             while folder != out and _remove_if_empty(folder):

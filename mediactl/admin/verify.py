@@ -56,7 +56,7 @@ def local(state: str, out: bytes, threads: int, report: Callable[[Finding], None
     digests = _Digests()
 
     def check(source: Published) -> list[tuple[str, str, str]]:
-        return list(_check(source, os.path.join(out, source.place), digests))
+        return list(_check(source, os.path.join(out, source.directory), digests))
 
     with journal_report.read(state) as rows:
         for source, wrong in in_order(threads, check, rows.published()):
@@ -64,7 +64,7 @@ def local(state: str, out: bytes, threads: int, report: Callable[[Finding], None
             for name, problem, reason in wrong:
                 result.findings += 1
                 result.distrusted.setdefault(source.id, []).append(name)
-                report(Finding("file", shown(os.path.join(source.place, os.fsencode(name))), problem, reason))
+                report(Finding("file", shown(os.path.join(source.directory, os.fsencode(name))), problem, reason))
 
 
 def remote(state: str, report: Callable[[Finding], None], result: Verified) -> None:

@@ -33,8 +33,8 @@ def stale(out: bytes, questions: Iterable[Question]) -> list[int]:
     """Ids of the sources of which an output is missing, was written to, or has new neighbours."""
     found: list[int] = []
     stat, decode = os.stat, _outputs.decode
-    for source, place, folder_mtime_ns, outputs in questions:
-        folder = out + b"/" + place
+    for source, directory, folder_mtime_ns, outputs in questions:
+        folder = out + b"/" + directory
         try:
             if storable(stat(folder).st_mtime_ns) != folder_mtime_ns:
                 found.append(source)

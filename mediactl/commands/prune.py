@@ -35,8 +35,8 @@ def prune(out: bytes, state: str | None, yes: bool, force: bool) -> None:
             " the file system may not be mounted",
             err=True,
         )
-    for _, file, place, names in removed:
-        click.echo(f"{shown(file)}: source deleted; outputs: {shown(place)} ({len(names) + 1} files)")
+    for _, file, directory, names in removed:
+        click.echo(f"{shown(file)}: source deleted; outputs: {shown(directory)} ({len(names) + 1} files)")
     if not removed:
         click.echo("nothing to prune")
     elif yes:

@@ -30,7 +30,7 @@ class Gone(NamedTuple):
 
     id: int
     file: bytes
-    place: bytes
+    directory: bytes
     """Folder of its outputs, relative to OUT."""
     artefacts: list[str]
 
@@ -92,7 +92,7 @@ class Published(msgspec.Struct, frozen=True):
     """A done source, and what was made of it."""
 
     id: int
-    place: bytes
+    directory: bytes
     path: bytes
     kind: str
     digest: str

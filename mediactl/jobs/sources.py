@@ -88,7 +88,7 @@ class Sources:
 
     def put(self, source: Source, recipe: str, plan: str, state: str, reason: str = "") -> int:
         """Add or replace the source of an output directory; digest, info and artefacts stay until replaced."""
-        folder, name = os.path.split(source.place)
+        folder, name = os.path.split(source.directory)
         mark = source.fingerprint
         row = self._run(
             "put_source",
@@ -100,7 +100,7 @@ class Sources:
 
     def put_ignored(self, source: Source, reason: str) -> int:
         """Remember a file that is no media, so that it is not opened again while it stays as it is."""
-        folder, name = os.path.split(source.place)
+        folder, name = os.path.split(source.directory)
         mark = source.fingerprint
         row = self._run(
             "put_source",
@@ -122,7 +122,7 @@ class Sources:
             source=Source(
                 root=root,
                 path=path,
-                place=os.path.join(folder, name),
+                directory=os.path.join(folder, name),
                 fingerprint=Fingerprint(size, mtime, ctime, inode),
                 kind=Kind(kind),
                 format=format_,
@@ -191,9 +191,9 @@ class Sources:
             for row in self._run("twins", (digest, source)).fetchall()
         )
 
-    def adopt(self, place: bytes, adopted: document.Asset) -> None:
+    def adopt(self, directory: bytes, adopted: document.Asset) -> None:
         """Enter the content of an asset.json; the source is probed and its files are hashed before they are trusted."""
-        folder, name = os.path.split(place)
+        folder, name = os.path.split(directory)
         source = adopted.source
         # Probing reads it again, should the recipe of today name it.
         tags = {name: tag for name, tag in adopted.metadata.tags.items() if name != "place"}

@@ -52,13 +52,13 @@ class ProbeCache:
             self._leave_aside(error)
 
     def get(
-        self, device: int, fingerprint: Fingerprint, format_: str, limits: Limits, *, place: bool
+        self, device: int, fingerprint: Fingerprint, format_: str, limits: Limits, *, position: bool
     ) -> Remembered | None:
         """Return the entry of a file with this fingerprint, or None. With GPS positions it has keys of their own."""
         if self._cache is None:
             return None
         try:
-            value = self._cache.get(_key(device, fingerprint, format_, limits, place))
+            value = self._cache.get(_key(device, fingerprint, format_, limits, position))
             return None if value is None else msgspec.convert(value, Remembered)
         except msgspec.ValidationError:
             return None  # written by another version
@@ -67,13 +67,13 @@ class ProbeCache:
             return None
 
     def put(
-        self, device: int, fingerprint: Fingerprint, format_: str, limits: Limits, value: Remembered, *, place: bool
+        self, device: int, fingerprint: Fingerprint, format_: str, limits: Limits, value: Remembered, *, position: bool
     ) -> None:
         """Remember a probe result."""
         if self._cache is None:
             return
         try:
-            self._cache.set(_key(device, fingerprint, format_, limits, place), msgspec.to_builtins(value))
+            self._cache.set(_key(device, fingerprint, format_, limits, position), msgspec.to_builtins(value))
         except Exception as error:  # noqa: BLE001 - as in ``_leave_aside``
             self._leave_aside(error)
 
@@ -93,6 +93,6 @@ def _require_unlocked(path: str) -> None:
         database.execute("ROLLBACK")
 
 
-def _key(device: int, mark: Fingerprint, format_: str, limits: Limits, place: bool) -> list[object]:
+def _key(device: int, mark: Fingerprint, format_: str, limits: Limits, position: bool) -> list[object]:
     file = [device, mark.size, mark.mtime_ns, mark.ctime_ns, mark.inode, format_]
-    return [VERSION, *file, msgspec.to_builtins(limits), *(["place"] if place else [])]
+    return [VERSION, *file, msgspec.to_builtins(limits), *(["place"] if position else [])]

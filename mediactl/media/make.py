@@ -210,7 +210,7 @@ class _Folder:
 
     def __init__(self, task: MakeTask, token: bytes) -> None:
         self._out = task.out
-        self._place = os.path.join(task.out, task.source.place)
+        self._directory = os.path.join(task.out, task.source.directory)
         self._token = token
         self._ready = False
         self._new_folders: list[bytes] = []
@@ -221,7 +221,7 @@ class _Folder:
 
     def path(self, name: str) -> bytes:
         """Where an artefact lies, or will."""
-        return os.path.join(self._place, name.encode())
+        return os.path.join(self._directory, name.encode())
 
     def current(self, name: str) -> bytes:
         """Where an artefact lies now."""
@@ -230,7 +230,7 @@ class _Folder:
     def temporary(self, name: str) -> bytes:
         """Where to write something of this name."""
         self._prepare()
-        return os.path.join(self._place, files.TEMPORARY + self._token + b"-" + name.encode())
+        return os.path.join(self._directory, files.TEMPORARY + self._token + b"-" + name.encode())
 
     def stage(self, temporary: bytes, artefact: Artefact) -> OutputFile:
         """Have a finished file published under its artefact's name."""
@@ -275,18 +275,18 @@ class _Folder:
             os.rename(temporary, self.path(name))
         # Nothing may touch the folder after its time is read, so temporaries go first.
         # Those of others too: whoever works on a source is alone with it, so theirs are a dead run's.
-        files.sweep_temporaries(self._place)
-        files.fsync_folder(self._place)
+        files.sweep_temporaries(self._directory)
+        files.fsync_folder(self._directory)
         for folder in self._new_folders:
             files.fsync_folder(os.path.dirname(folder))
-        return files.storable(os.stat(self._place).st_mtime_ns)
+        return files.storable(os.stat(self._directory).st_mtime_ns)
 
     def clean(self) -> None:
         """Leave no temporary behind, nor an empty folder."""
         if self._ready:
-            files.sweep_temporaries(self._place, self._token)
+            files.sweep_temporaries(self._directory, self._token)
             try:
-                os.rmdir(self._place)
+                os.rmdir(self._directory)
             except OSError:
                 return  # not empty, as it should be after success
 
@@ -294,11 +294,13 @@ class _Folder:
         if self._ready:
             return
         # A link planted in OUT must not lead us out of it.
-        real = os.path.realpath(self._place)
+        real = os.path.realpath(self._directory)
         if not real.startswith(os.path.realpath(self._out) + b"/"):
-            raise JobFailed(f"{shown(self._place)} leads out of the output folder, to {shown(real)}; remove the link")
+            raise JobFailed(
+                f"{shown(self._directory)} leads out of the output folder, to {shown(real)}; remove the link"
+            )
         try:
-            self._new_folders = files.make_folders(self._place)
+            self._new_folders = files.make_folders(self._directory)
         except (FileExistsError, NotADirectoryError):
-            raise JobFailed(f"{shown(self._place)}: a file stands where a folder is needed; move it away") from None
+            raise JobFailed(f"{shown(self._directory)}: a file stands where a folder is needed; move it away") from None
         self._ready = True

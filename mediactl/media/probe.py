@@ -42,14 +42,14 @@ def _probe(task: ProbeTask) -> JobResult:
         _let_the_clock_pass(status)
         mark = source.fingerprint
         cache = _cache(task.cache)
-        known = cache.get(status.st_dev, mark, source.format, task.limits, place=task.place) if cache else None
+        known = cache.get(status.st_dev, mark, source.format, task.limits, position=task.position) if cache else None
         if known is None:
             # Header first: a file that is refused need not be read whole.
             info = _certain_info(fd, task)
             known = Remembered(digest_fd(fd), info)
             check_unchanged(fd, source)
             if cache:
-                cache.put(status.st_dev, mark, source.format, task.limits, known, place=task.place)
+                cache.put(status.st_dev, mark, source.format, task.limits, known, position=task.position)
         return JobResult(digest=known.digest, info=known.info, cache_trouble=cache.trouble if cache else "")
     finally:
         os.close(fd)
@@ -71,10 +71,10 @@ def _info(fd: int, task: ProbeTask) -> MediaInfo:
     if source.kind is Kind.IMAGE:
         from mediactl.media.image import render
 
-        return render.probe(fd, source.format, task.limits, location=task.place)
+        return render.probe(fd, source.format, task.limits, location=task.position)
     from mediactl.media.inspect import streams
 
-    return streams.probe(fd, source.format, task.limits, location=task.place)
+    return streams.probe(fd, source.format, task.limits, location=task.position)
 
 
 def _looks_like(fd: int) -> str:

@@ -36,7 +36,7 @@ class Source(msgspec.Struct, frozen=True):
     """Absolute folder that the path is relative to."""
     path: bytes
     """Path relative to ``root``."""
-    place: bytes
+    directory: bytes = msgspec.field(name="place")
     """Folder of its artefacts, relative to OUT. Unique in one OUT."""
     fingerprint: Fingerprint
     kind: Kind

@@ -21,7 +21,7 @@ from mediactl.model.jobs import NewJob
 from mediactl.model.media import UNREADABLE, Kind, Source
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
-from mediactl.planning.jobs import lacks_place, permitted
+from mediactl.planning.jobs import lacks_position, permitted
 from mediactl.recipe.loader import Recipe
 from mediactl.sources import scan, sniff
 
@@ -255,8 +255,8 @@ class Intake:
         sources = self._journal.sources
         few = self._watch is not None and not batch.fresh and len(batch.files) <= FEW
         if len(batch.files) > 1 and not few:
-            return sources.known(batch.place)
-        rows = (sources.known_one(batch.place, batch.output_name(entry)) for entry in batch.files)
+            return sources.known(batch.directory)
+        rows = (sources.known_one(batch.directory, batch.output_name(entry)) for entry in batch.files)
         return {row.name: row for row in rows if row is not None}
 
     def _remake(self, rows: Iterable[int]) -> None:
@@ -288,7 +288,7 @@ class Intake:
                     row = msgspec.structs.replace(row, info=info)
                 self._journal.sources.supersede(number)
                 jobs: Iterable[NewJob] = ()
-                if lacks_place(info, chosen):
+                if lacks_position(info, chosen):
                     jobs = [self._planner.probe_job(row.source, number, chosen, self._settings.priority)]
                 elif work := self._planner.work(row, chosen, self._settings.priority):
                     jobs = work.first
@@ -308,7 +308,7 @@ class Intake:
         source = Source(
             root=batch.root,
             path=os.path.join(batch.folder, entry.name),
-            place=batch.output_of(entry),
+            directory=batch.output_of(entry),
             fingerprint=entry.fingerprint,
             kind=Kind.IMAGE,
             format="unknown",

@@ -96,7 +96,7 @@ class Planner:
     def probe_job(self, source: Source, row: int, recipe: Recipe, priority: Priority) -> NewJob:
         """The job that reads a source."""
         job = jobs.probe_job(
-            source, row, recipe.limits, self._settings.cache, priority, place=jobs.PLACE in recipe.metadata
+            source, row, recipe.limits, self._settings.cache, priority, position=jobs.POSITION in recipe.metadata
         )
         return in_lane(job, self._journal.predictor)
 

@@ -55,12 +55,12 @@ class Publisher:
         row = journal.sources.get(source)
         journal.sources.cancel_uploads(source)
         key = self._key(row, os.fsdecode(document.NAME))
-        if journal.uploads.claim_key(key, row.source.place) is not None:
+        if journal.uploads.claim_key(key, row.source.directory) is not None:
             journal.sources.upload_state(source, "conflict", self.destination)
             reason = f"its outputs would overwrite those of another source at {key}; rename one"
             return ScanTrouble(path=shown(row.source.path), reason=reason)
         jobs = []
-        folder = os.path.join(self._out, row.source.place)
+        folder = os.path.join(self._out, row.source.directory)
         for file in journal.sources.artefacts(source):
             made = file.artefact
             task = UploadTask(
@@ -90,7 +90,7 @@ class Publisher:
         return planned(jobs)
 
     def _key(self, row: SourceRow, name: str) -> str:
-        return object_key(self._to.location.prefix, row.source.place, name)
+        return object_key(self._to.location.prefix, row.source.directory, name)
 
     def _about(self, media_type: str, cache_control: str = FOREVER) -> About:
         return About(media_type, self._to.cache_control or cache_control, tags=self._to.tags)
@@ -132,8 +132,8 @@ def gave_up(journal: Journal, claim: Claim, state: str) -> None:
 
 
 def _asset(row: SourceRow, out: bytes, location: Location, about: About, if_exists: IfExists) -> UploadTask:
-    file = os.path.join(out, row.source.place, document.NAME)
-    key = object_key(location.prefix, row.source.place, os.fsdecode(document.NAME))
+    file = os.path.join(out, row.source.directory, document.NAME)
+    key = object_key(location.prefix, row.source.directory, os.fsdecode(document.NAME))
     return UploadTask(file, fingerprint(os.stat(file)), location, key, about, if_exists=if_exists)
 
 

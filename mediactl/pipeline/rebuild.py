@@ -39,8 +39,8 @@ def adopt(journal: Journal, out: bytes, *, sweep: bool = True) -> int:
 
 def _enter(journal: Journal, found: list[tuple[bytes, document.Asset]]) -> int:
     with journal.transaction():
-        for place, each in found:
-            journal.sources.adopt(place, each)
+        for directory, each in found:
+            journal.sources.adopt(directory, each)
     number = len(found)
     found.clear()
     return number

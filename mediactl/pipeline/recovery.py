@@ -15,7 +15,7 @@ def take_over(journal: Journal, out: bytes) -> int:
     for owner, _, source in orphans:
         if source is not None:
             row = journal.sources.get(source)
-            files.sweep_temporaries(os.path.join(out, row.source.place), owner.encode())
+            files.sweep_temporaries(os.path.join(out, row.source.directory), owner.encode())
             if row.digest is not None:
                 files.sweep_temporaries(files.work_folder(journal.state, row.digest), owner.encode())
     return len(orphans)

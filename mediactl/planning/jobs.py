@@ -22,7 +22,7 @@ from mediactl.recipe.loader import Recipe, RunLimits
 
 STALL_LIMIT = 180.0
 """Seconds that a video may be encoded without its media time advancing; seen at most 20 s on two loaded cores."""
-PLACE = "place"
+POSITION = "place"
 """The tag that is only read where the recipe names it."""
 PROBE_LIMIT = 60.0
 """Seconds, before its bytes are counted."""
@@ -69,16 +69,15 @@ def _operations(recipe: Recipe, kinds: tuple[Kind, ...]) -> Iterator[type[Params
 
 
 def probe_job(
-    source: Source, row: int, limits: Limits, cache: bytes | None, priority: Priority, *, place: bool = False
+    source: Source, row: int, limits: Limits, cache: bytes | None, priority: Priority, *, position: bool = False
 ) -> NewJob:
     """The job that reads a source for the first time, or again; with ``position``, its GPS position, too."""
+    asked = [POSITION] if position else []
     size = source.fingerprint.size
     return NewJob(
-        key=_digest(
-            "probe", source.root, source.path, source.place, source.fingerprint, limits, *([PLACE] if place else [])
-        ),
+        key=_digest("probe", source.root, source.path, source.directory, source.fingerprint, limits, *asked),
         kind="probe",
-        payload=msgspec.json.encode(ProbeTask(source, limits, cache, place)),
+        payload=msgspec.json.encode(ProbeTask(source, limits, cache, position)),
         source=row,
         format=source.format,
         size=size,
@@ -136,7 +135,7 @@ def make_job(task: MakeTask, row: int, run: RunLimits, plan: str, priority: Prio
     names = [(target.name, target.key) for target in task.targets]
     return NewJob(
         key=_digest(
-            "make", task.source.place, task.digest, names, task.source.fingerprint, task.metadata, task.thumbhash
+            "make", task.source.directory, task.digest, names, task.source.fingerprint, task.metadata, task.thumbhash
         ),
         kind=kind.value,
         payload=msgspec.json.encode(task),
@@ -218,14 +217,14 @@ def cut_of(digest: str, mark: Fingerprint) -> str:
 
 def permitted(info: MediaInfo, recipe: Recipe) -> MediaInfo:
     """Return what may be kept of a probe: no GPS position unless the recipe names it."""
-    if PLACE in recipe.metadata or PLACE not in info.tags:
+    if POSITION in recipe.metadata or POSITION not in info.tags:
         return info
-    return msgspec.structs.replace(info, tags={name: value for name, value in info.tags.items() if name != PLACE})
+    return msgspec.structs.replace(info, tags={name: value for name, value in info.tags.items() if name != POSITION})
 
 
-def lacks_place(info: MediaInfo, recipe: Recipe) -> bool:
+def lacks_position(info: MediaInfo, recipe: Recipe) -> bool:
     """Return whether the recipe names the GPS position and it was not read: the source has to be probed again."""
-    return PLACE in recipe.metadata and PLACE not in info.tags
+    return POSITION in recipe.metadata and POSITION not in info.tags
 
 
 def work_of(kind: Kind, info: MediaInfo) -> int:

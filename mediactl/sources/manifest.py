@@ -58,13 +58,13 @@ def _batch(row: Row, root: bytes, real_root: bytes, allow_outside: bool) -> scan
     if not inside and not allow_outside:
         raise UsageError(f"{shown(path)}: outside the manifest's folder; --allow-outside lets it in")
     if row.name is not None:
-        place = _name(row.name)
-        if place.startswith(b"/") or not _safe(place):
-            raise UsageError(f"name {shown(place)!r}: must be a relative path without '..' and not hidden")
+        output = _name(row.name)
+        if output.startswith(b"/") or not _safe(output):
+            raise UsageError(f"name {shown(output)!r}: must be a relative path without '..' and not hidden")
     else:
-        place = os.path.relpath(absolute, root)
-        if place.startswith(b"../"):
-            place = absolute.lstrip(b"/")
+        output = os.path.relpath(absolute, root)
+        if output.startswith(b"../"):
+            output = absolute.lstrip(b"/")
     priority = None
     if row.priority is not None:
         try:
@@ -72,7 +72,7 @@ def _batch(row: Row, root: bytes, real_root: bytes, allow_outside: bool) -> scan
         except KeyError:
             known = ", ".join(each.name.lower() for each in Priority)
             raise UsageError(f"priority {shown(row.priority)!r} is not known; known: {known}") from None
-    return scan.explicit(absolute, place, priority=priority, recipe=row.recipe)
+    return scan.explicit(absolute, output, priority=priority, recipe=row.recipe)
 
 
 def _name(text: str) -> bytes:
@@ -85,8 +85,8 @@ def _name(text: str) -> bytes:
     return name
 
 
-def _safe(place: bytes) -> bool:
-    return all(part and not part.startswith(b".") for part in place.split(b"/"))
+def _safe(output: bytes) -> bool:
+    return all(part and not part.startswith(b".") for part in output.split(b"/"))
 
 
 def _rows(content: bytes, origin: bytes) -> Iterator[tuple[int, Row | str]]:

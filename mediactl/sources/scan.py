@@ -41,7 +41,7 @@ class Batch(msgspec.Struct, frozen=True):
     """Absolute folder that ``folder`` is relative to."""
     folder: bytes
     """Relative to ``root``, "" for the root itself."""
-    place: bytes
+    directory: bytes
     """Folder under OUT where their output folders are."""
     files: list[Entry]
     rename: bytes | None = None
@@ -57,7 +57,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     def output_of(self, entry: Entry) -> bytes:
         """Return the path of a file's output folder, relative to OUT."""
-        return os.path.join(self.place, self.output_name(entry))
+        return os.path.join(self.directory, self.output_name(entry))
 
     def path_of(self, entry: Entry) -> bytes:
         """Return the absolute path of a file."""
@@ -146,7 +146,7 @@ def single(path: bytes, *, prefix: bytes) -> Batch:
     return explicit(path, os.path.join(prefix, os.path.basename(os.path.normpath(path))))
 
 
-def explicit(path: bytes, place: bytes, *, priority: Priority | None = None, recipe: str | None = None) -> Batch:
+def explicit(path: bytes, output: bytes, *, priority: Priority | None = None, recipe: str | None = None) -> Batch:
     """Return a file with a given output folder; links are followed, for somebody named it. Raises UsageError."""
     try:
         real = os.path.realpath(path, strict=True)
@@ -156,7 +156,7 @@ def explicit(path: bytes, place: bytes, *, priority: Priority | None = None, rec
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(f"{shown(path)}: not a regular file or folder")
     root, name = os.path.split(real)
-    above, last = os.path.split(place)
+    above, last = os.path.split(output)
     return Batch(root, b"", above, [Entry.of(name, status)], None if last == name else last, priority, recipe)
 
 
@@ -186,16 +186,16 @@ def without_repeats(found: list[Batch | Trouble]) -> list[Batch | Trouble]:
             continue
         files: list[Entry] = []
         for entry in each.files:
-            place, path = each.output_of(entry), each.path_of(entry)
-            if place not in taken:
+            output, path = each.output_of(entry), each.path_of(entry)
+            if output not in taken:
                 files.append(entry)
-                taken[place] = path
-            elif taken[place] != path:
-                raise UsageError(_meeting(taken[place], path, place))
+                taken[output] = path
+            elif taken[output] != path:
+                raise UsageError(_meeting(taken[output], path, output))
         if files:
             kept.append(msgspec.structs.replace(each, files=files))
-    for place, path in taken.items():
-        above = os.path.dirname(place)
+    for output, path in taken.items():
+        above = os.path.dirname(output)
         while above:
             if above in taken:
                 raise UsageError(_meeting(taken[above], path, above))
@@ -203,8 +203,8 @@ def without_repeats(found: list[Batch | Trouble]) -> list[Batch | Trouble]:
     return kept
 
 
-def _meeting(first: bytes, second: bytes, place: bytes) -> str:
+def _meeting(first: bytes, second: bytes, output: bytes) -> str:
     return (
-        f"{shown(first)} and {shown(second)} would both be written to {shown(place)}; use --keep-root to put each"
+        f"{shown(first)} and {shown(second)} would both be written to {shown(output)}; use --keep-root to put each"
         " folder's own name in front, or give each an --out of its own"
     )

@@ -306,8 +306,8 @@ class Watch:
         for (root, folder, name), status in settled:
             folders.setdefault((root, folder), []).append(scan.Entry.of(name, status))
         for (root, folder), entries in sorted(folders.items()):
-            place = os.path.join(self._roots[root].prefix, folder) if folder else self._roots[root].prefix
-            yield scan.Batch(root, folder, place, sorted(entries), priority=Priority.URGENT)
+            directory = os.path.join(self._roots[root].prefix, folder) if folder else self._roots[root].prefix
+            yield scan.Batch(root, folder, directory, sorted(entries), priority=Priority.URGENT)
 
     def _stat(self, file: File) -> os.stat_result | None:
         try:

@@ -10,13 +10,15 @@ import pytest
 from mediactl.admin.duplicates import Found, groups, lines, near
 
 
-def found(place: str, phash: int | None = None, digest: str = "", kind: str = "image", **more: int) -> Found:
+def found(directory: str, phash: int | None = None, digest: str = "", kind: str = "image", **more: int) -> Found:
     text = "" if phash is None else f"{phash:016x}"
-    return Found(place, place, kind, digest or place, **{"bytes": 10, "width": 10, "height": 10, **more}, phash=text)
+    return Found(
+        directory, directory, kind, digest or directory, **{"bytes": 10, "width": 10, "height": 10, **more}, phash=text
+    )
 
 
 def places(assets: list[Found], distance: int = 6) -> list[list[str]]:
-    return [[member.asset.place for member in group.members] for group in groups(assets, distance)]
+    return [[member.asset.directory for member in group.members] for group in groups(assets, distance)]
 
 
 @pytest.mark.parametrize("distance", [0, 1, 3, 4, 5, 6, 7, 8, 11])

@@ -35,7 +35,7 @@ def rows(folder: Path, content: bytes | str, name: str = "m.jsonl", *, outside: 
             told.append(f"!{os.fsdecode(each.name).removeprefix(name)}: {each.message}")
         else:
             last = each.output_name(each.files[0])
-            told.append(os.fsdecode(os.path.join(each.place, last)))
+            told.append(os.fsdecode(os.path.join(each.directory, last)))
     return told
 
 
@@ -146,10 +146,10 @@ def test_a_link_that_stays_inside_is_followed(folder: Path) -> None:
 
 def test_priority_recipe_and_name_are_the_rows_own(folder: Path) -> None:
     plain = first(folder, path="a.jpg")
-    assert (plain.priority, plain.recipe, plain.place, plain.rename) == (None, None, b"", None)
+    assert (plain.priority, plain.recipe, plain.directory, plain.rename) == (None, None, b"", None)
     chosen = first(folder, path="a.jpg", priority="Backfill", recipe="thumbnails", name="by/id/7")
     assert (chosen.priority, chosen.recipe) == (Priority.BACKFILL, "thumbnails")
-    assert (chosen.place, chosen.rename, chosen.files) == (b"by/id", b"7", plain.files)
+    assert (chosen.directory, chosen.rename, chosen.files) == (b"by/id", b"7", plain.files)
 
 
 def test_undecodable_names_travel_as_lone_surrogates_or_as_bytes(folder: Path) -> None:

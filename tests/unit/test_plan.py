@@ -229,7 +229,7 @@ def test_a_job_has_one_key_for_the_same_work_whatever_is_already_there() -> None
     assert make(wanted).key == make(wanted, (have,)).key
     assert make(wanted).key != make(wanted[1:]).key
     assert make(wanted).key != make(wanted, source=a_source(fingerprint=Fingerprint(100, 2, 3, 5))).key
-    assert make(wanted).key != make(wanted, source=a_source(place=b"elsewhere")).key
+    assert make(wanted).key != make(wanted, source=a_source(directory=b"elsewhere")).key
     task = msgspec.json.decode(make(wanted, (have,)).payload, type=MakeTask, dec_hook=registry.decode)
     assert task.targets == wanted
     assert task.keep == (have,)

@@ -64,8 +64,8 @@ def test_a_file_is_told_with_its_stat_and_its_place_under_the_prefix(tmp_path: P
     assert isinstance(trip, scan.Batch)
     status = (tmp_path / "trip" / "a.jpg").stat()
     assert trip.files == [scan.Entry.of(b"a.jpg", status)]
-    assert (top.root, top.folder, top.place) == (os.fsencode(tmp_path), b"", b"mine")
-    assert (trip.root, trip.folder, trip.place) == (os.fsencode(tmp_path), b"trip", b"mine/trip")
+    assert (top.root, top.folder, top.directory) == (os.fsencode(tmp_path), b"", b"mine")
+    assert (trip.root, trip.folder, trip.directory) == (os.fsencode(tmp_path), b"trip", b"mine/trip")
 
 
 def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
@@ -171,14 +171,14 @@ def test_a_single_file_stands_at_its_own_name_and_links_to_it_are_followed(tmp_p
     plant(tmp_path, "real.jpg")
     (tmp_path / "link.jpg").symlink_to("real.jpg")
     direct = scan.single(os.fsencode(tmp_path / "real.jpg"), prefix=b"")
-    assert (direct.root, direct.files[0].name, direct.place, direct.rename) == (
+    assert (direct.root, direct.files[0].name, direct.directory, direct.rename) == (
         os.fsencode(tmp_path),
         b"real.jpg",
         b"",
         None,
     )
     linked = scan.single(os.fsencode(tmp_path / "link.jpg"), prefix=b"mine")
-    assert (linked.files, linked.place, linked.rename) == (direct.files, b"mine", b"link.jpg")
+    assert (linked.files, linked.directory, linked.rename) == (direct.files, b"mine", b"link.jpg")
 
 
 @pytest.mark.parametrize(
@@ -192,9 +192,9 @@ def test_a_single_file_that_is_none_is_refused(tmp_path: Path, name: str, messag
         scan.single(os.fsencode(tmp_path / name), prefix=b"")
 
 
-def batch(root: bytes, folder: bytes, place: bytes, *names: bytes) -> scan.Batch:
+def batch(root: bytes, folder: bytes, directory: bytes, *names: bytes) -> scan.Batch:
     """A batch of files without content."""
-    return scan.Batch(root, folder, place, [scan.Entry(name, 0, 0, 0, 0) for name in names])
+    return scan.Batch(root, folder, directory, [scan.Entry(name, 0, 0, 0, 0) for name in names])
 
 
 def test_a_file_that_was_named_twice_is_taken_once() -> None:
@@ -230,7 +230,7 @@ def test_a_walk_may_begin_below(tmp_path: Path) -> None:
     plant(tmp_path, "a.jpg", "trip/b.jpg", "trip/deep/c.jpg")
     found = list(scan.folder(os.fsencode(tmp_path), prefix=b"p", never=frozenset(), follow=False, below=b"trip"))
     assert paths(found) == [b"trip/b.jpg", b"trip/deep/c.jpg"]
-    assert [each.place for each in found if isinstance(each, scan.Batch)] == [b"p/trip", b"p/trip/deep"]
+    assert [each.directory for each in found if isinstance(each, scan.Batch)] == [b"p/trip", b"p/trip/deep"]
 
 
 def test_a_folder_is_entered_exactly_where_a_walk_enters_it(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ class SourceHandler(Handler):
 
     def died(self, claim: Claim) -> None:
         """Remove what the dead worker left half done beside the outputs."""
-        place = self._row(claim).source.place
-        files.sweep_temporaries(os.path.join(self._context.out, place), self._journal.run.encode())
+        directory = self._row(claim).source.directory
+        files.sweep_temporaries(os.path.join(self._context.out, directory), self._journal.run.encode())
 
     def obsolete(self, claim: Claim) -> None:
         """Report that a newer plan supersedes it."""
