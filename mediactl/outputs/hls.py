@@ -22,7 +22,7 @@ class StreamParams(EncodedParams, frozen=True, tag="stream", kw_only=True):
     """Seconds of a segment."""
 
 
-class SoundParams(Params, frozen=True, tag="sound"):
+class AudioTrackParams(Params, frozen=True, tag="sound"):
     """An audio stream as a CMAF track."""
 
     encoders = ("ffmpeg",)
@@ -77,7 +77,7 @@ class HlsOutput(Encoding, frozen=True):
 
     table = "hls"
     kinds = (Kind.VIDEO,)
-    operations = (StreamParams, SoundParams, TextParams, PlaylistParams, MasterParams)
+    operations = (StreamParams, AudioTrackParams, TextParams, PlaylistParams, MasterParams)
     roles = ("stream", "sound", "playlist", "master")
     order = 40
     in_every_plan = True
@@ -105,7 +105,7 @@ class HlsOutput(Encoding, frozen=True):
     def resolve(self, asset: AssetPlan) -> Iterator[Target[Params]]:
         """Yield each track and its playlist; the master playlist last."""
         playlists = []
-        for track in (*self._renditions(asset), *self._sounds(asset), *self._texts(asset)):
+        for track in (*self._renditions(asset), *self._audio(asset), *self._texts(asset)):
             yield track
             playlists.append(self._playlist(asset, track))
             yield playlists[-1]
@@ -121,11 +121,11 @@ class HlsOutput(Encoding, frozen=True):
                 sizes.add(size)
                 yield asset.target(f"{self.name}-{height}.mp4", "stream", params)
 
-    def _sounds(self, asset: AssetPlan) -> Iterator[Target[Params]]:
+    def _audio(self, asset: AssetPlan) -> Iterator[Target[Params]]:
         playable = [number for number, each in enumerate(asset.info.audio) if each.playable][:MOST_STREAMS]
         for number in playable[: {"all": len(playable), "first": 1, "none": 0}[self.audio]]:
             stream = asset.info.audio[number]
-            params = SoundParams(number, self.audio_bitrate, min(2, stream.channels), self.segment)
+            params = AudioTrackParams(number, self.audio_bitrate, min(2, stream.channels), self.segment)
             yield asset.target(f"{self.name}-audio-{stream_name(number, stream.language)}.mp4", "sound", params)
 
     def _texts(self, asset: AssetPlan) -> Iterator[Target[Params]]:

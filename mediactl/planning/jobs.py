@@ -15,7 +15,7 @@ from mediactl.outputs import registry
 from mediactl.outputs.base import Params
 from mediactl.outputs.cutting import is_long
 from mediactl.outputs.encoding import EncodedParams
-from mediactl.outputs.hls import SoundParams
+from mediactl.outputs.hls import AudioTrackParams
 from mediactl.outputs.video import VideoParams
 from mediactl.planning.keys import Versions, effective_kind
 from mediactl.recipe.loader import Recipe, RunLimits
@@ -28,7 +28,7 @@ PROBE_LIMIT = 60.0
 """Seconds, before its bytes are counted."""
 PIECE = "piece"
 """Kind of the jobs that encode the pieces of a long video."""
-SOUND = -1
+ALL_AUDIO = -1
 """Number of the piece that is all of the audio."""
 PIECE_THREADS = 1
 """Cores of a piece: one x264 thread a rendition, for more would make other bytes in every run; pieces side by side fill
@@ -167,13 +167,15 @@ def piece_jobs(
 
     All of the audio first, then the pieces of the video in their order.
     """
-    encoded = made_by(missing, EncodedParams, SoundParams)
+    encoded = made_by(missing, EncodedParams, AudioTrackParams)
     frames = max((target.params.piece for target in made_by(encoded, EncodedParams)), default=0)
-    heard = bool(made_by(encoded, SoundParams)) or any(each.params.sound for each in made_by(encoded, VideoParams))
+    has_audio = bool(made_by(encoded, AudioTrackParams)) or any(
+        each.params.sound for each in made_by(encoded, VideoParams)
+    )
     video = task.info.video
     if not frames or video is None or not video.frames:
         return ()
-    spans = [(SOUND, 0, 0)] if heard else []
+    spans = [(ALL_AUDIO, 0, 0)] if has_audio else []
     spans += [
         (number, first, min(frames, video.frames - first))
         for number, first in enumerate(range(0, video.frames, frames))

@@ -17,7 +17,7 @@ from mediactl.media.inspect import streams, verify
 from mediactl.model.assets import Target
 from mediactl.model.media import Chapter, Limits
 from mediactl.outputs.base import P
-from mediactl.outputs.hls import SoundParams, StreamParams
+from mediactl.outputs.hls import AudioTrackParams, StreamParams
 from mediactl.outputs.poster import PosterParams
 from mediactl.outputs.subtitles import TextParams
 from mediactl.outputs.video import VideoParams
@@ -83,7 +83,7 @@ def test_only_what_no_target_holds_is_left_out(rich: Path) -> None:
     silent = of(VideoParams(**ENCODING, sound=False, audio_bitrate=128))
     stream = of(StreamParams(**ENCODING, segment=6.0))
     poster = of(PosterParams(format="webp", width=64, height=64, quality=80, effort=4, animated=False))
-    sounds = [of(SoundParams(number, 128, 2, 6.0)) for number in (0, 1)]
+    sounds = [of(AudioTrackParams(number, 128, 2, 6.0)) for number in (0, 1)]
     texts = [of(TextParams(number)) for number in (0, 1)]
     assert render.left_out(found, [poster]) == []
     assert render.left_out(found, [mp4]) == ["left out: 1 audio stream, 2 subtitle streams"]

@@ -20,7 +20,7 @@ from mediactl.media.ffmpeg import binary
 from mediactl.media.inspect import diagnosis, streams
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
-from mediactl.outputs.hls import SoundParams
+from mediactl.outputs.hls import AudioTrackParams
 from mediactl.outputs.video import VideoParams
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=2")
@@ -180,9 +180,9 @@ def test_targets_that_hold_the_same_sound_share_it(tmp_path: Path) -> None:
         gop=2.0, piece=0, sound=True, audio_bitrate=128,
     )  # fmt: skip
     mp4 = Target("a.mp4", "rendition", params, "1")
-    track = Target("b.mp4", "sound", SoundParams(0, 128, 2, 6.0), "2")
+    track = Target("b.mp4", "sound", AudioTrackParams(0, 128, 2, 6.0), "2")
     silent = Target("c.mp4", "rendition", msgspec.structs.replace(params, sound=False), "3")
-    assert mixdown.wanted(found, [mp4, track, silent]) == (AudioRequest(0, 128, 2),)
+    assert mixdown.requests(found, [mp4, track, silent]) == (AudioRequest(0, 128, 2),)
 
 
 def test_real_films_keep_every_sound(corpus: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mediactl.outputs.audio import AudioParams
 from mediactl.outputs.base import P, Params
 from mediactl.outputs.cutting import Cutting, piece_frames
 from mediactl.outputs.encoding import EncodedParams
-from mediactl.outputs.hls import HlsOutput, MasterParams, PlaylistParams, SoundParams, StreamParams
+from mediactl.outputs.hls import AudioTrackParams, HlsOutput, MasterParams, PlaylistParams, StreamParams
 from mediactl.outputs.image import ImageParams
 from mediactl.outputs.storyboard import StoryboardMapParams, StoryboardParams
 from mediactl.planning import jobs, keys
@@ -155,7 +155,7 @@ def test_a_sound_track_that_cannot_be_decoded_is_left_out_and_the_others_keep_th
     info = a_film()
     broken = msgspec.structs.replace(info.audio[0], playable=False)
     found = made('[[hls]]\nname = "hls"\n', msgspec.structs.replace(info, audio=(broken, info.audio[1])))
-    assert [(each.name, each.params.track) for each in made_by(found, SoundParams)] == [("hls-audio-2-deu.mp4", 1)]
+    assert [(each.name, each.params.track) for each in made_by(found, AudioTrackParams)] == [("hls-audio-2-deu.mp4", 1)]
 
 
 def test_a_changed_rendition_is_told_by_the_keys_of_its_playlist_and_of_the_master() -> None:

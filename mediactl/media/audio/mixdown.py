@@ -20,7 +20,7 @@ from mediactl.media.inspect import diagnosis, durations, verify
 from mediactl.media.inspect.streams import InputAudio, Streams
 from mediactl.model.assets import Operation, Target
 from mediactl.model.media import Limits
-from mediactl.outputs.hls import SoundParams
+from mediactl.outputs.hls import AudioTrackParams
 from mediactl.outputs.video import VideoParams
 
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -50,7 +50,7 @@ class AudioRequest(msgspec.Struct, frozen=True):
     channels: int
 
 
-def wanted(found: Streams, targets: Sequence[Target[Operation]]) -> tuple[AudioRequest, ...]:
+def requests(found: Streams, targets: Sequence[Target[Operation]]) -> tuple[AudioRequest, ...]:
     """Return the distinct audio streams that these targets are muxed from."""
     each = (of_operation(found, target.params) for target in targets)
     return tuple(dict.fromkeys(audio for audio in each if audio))
@@ -59,7 +59,7 @@ def wanted(found: Streams, targets: Sequence[Target[Operation]]) -> tuple[AudioR
 def of_operation(found: Streams, operation: Operation) -> AudioRequest | None:
     """Return the audio stream that an artefact contains; None when it contains none."""
     match operation:
-        case SoundParams(track=number, bitrate=bitrate, channels=channels):
+        case AudioTrackParams(track=number, bitrate=bitrate, channels=channels):
             return AudioRequest(number, bitrate, channels)
         case VideoParams(sound=True, audio_bitrate=bitrate) if found.audio:
             return AudioRequest(found.audio.ordinal, bitrate, min(2, found.audio.stream.channels))
@@ -67,7 +67,7 @@ def of_operation(found: Streams, operation: Operation) -> AudioRequest | None:
 
 
 def video_audio(
-    source: Any, found: Streams, wanted: Sequence[AudioRequest], paths: Mapping[AudioRequest, bytes], limits: Limits
+    source: Any, found: Streams, requested: Sequence[AudioRequest], paths: Mapping[AudioRequest, bytes], limits: Limits
 ) -> list[Any]:
     """Return output nodes for a run that reads ``source``: each requested stream as AAC in an MP4 (.m4a) of its own.
 
@@ -77,7 +77,7 @@ def video_audio(
     Raises JobFailed when a requested stream cannot be played.
     """
     outputs = []
-    for ordinal, several in _by_track(wanted).items():
+    for ordinal, several in _by_track(requested).items():
         audio = _playable(found, ordinal)
         end = max(audio.end, found.video.end if found.video else 0.0)
         stream = statistics.measuring(straight(source, audio), paths[several[0]])
@@ -92,7 +92,7 @@ def video_audio(
 def encode_audio(
     fd: int,
     found: Streams,
-    wanted: Sequence[AudioRequest],
+    requested: Sequence[AudioRequest],
     paths: Mapping[AudioRequest, bytes],
     *,
     threads: int,
@@ -104,8 +104,8 @@ def encode_audio(
 
     Raises RejectedInput, JobFailed or MachineBlocked.
     """
-    outputs = video_audio(command.source(fd, threads), found, wanted, paths, limits)
-    expected = max(_playable(found, each.ordinal).end for each in wanted)
+    outputs = video_audio(command.source(fd, threads), found, requested, paths, limits)
+    expected = max(_playable(found, each.ordinal).end for each in requested)
     try:
         return process.run(
             # A video is worth having even if its audio is damaged; ffmpeg would give up at two thirds of the packets.
@@ -123,7 +123,7 @@ def encode_audio(
 
 def checked(
     found: Streams,
-    wanted: Sequence[AudioRequest],
+    requested: Sequence[AudioRequest],
     paths: Mapping[AudioRequest, bytes],
     limits: Limits,
     damaged: bool,
@@ -138,7 +138,7 @@ def checked(
     channels in the middle, as television does, is encoded again; without it such a stream is a failure.
     """
     warnings: list[str] = []
-    for ordinal, several in _by_track(wanted).items():
+    for ordinal, several in _by_track(requested).items():
         audio = _playable(found, ordinal)
         what = "the audio" if len(found.audios) == 1 else f"audio stream {ordinal + 1}"
         if fd is not None and any(resync.jumps(paths[each]) for each in several):
@@ -163,21 +163,21 @@ def checked(
 def _resynced(
     fd: int,
     found: Streams,
-    wanted: Sequence[AudioRequest],
+    requested: Sequence[AudioRequest],
     paths: Mapping[AudioRequest, bytes],
     threads: int,
     limits: Limits,
     report: Report,
 ) -> None:
     """Encode the files of one stream again."""
-    audio, folder = _playable(found, wanted[0].ordinal), os.path.dirname(paths[wanted[0]])
+    audio, folder = _playable(found, requested[0].ordinal), os.path.dirname(paths[requested[0]])
     stream = source = command.source(fd, threads)
-    stream = mixed(source[str(audio.index)].filter("aresample", **{"async": 1}), "aac", wanted[0].channels)
-    with resync.uniform(fd, stream, audio, paths[wanted[0]], threads, limits, report) as (other, index, start):
+    stream = mixed(source[str(audio.index)].filter("aresample", **{"async": 1}), "aac", requested[0].channels)
+    with resync.uniform(fd, stream, audio, paths[requested[0]], threads, limits, report) as (other, index, start):
         # Its own start is where the stream begins in the video.
         source = command.source(other, threads, itsoffset=f"{start:.6f}")
         moved = msgspec.structs.replace(audio, index=index)
-        outputs = video_audio(source, msgspec.structs.replace(found, audios=(moved,)), wanted, paths, limits)
+        outputs = video_audio(source, msgspec.structs.replace(found, audios=(moved,)), requested, paths, limits)
         arguments = command.arguments(*outputs, threads=threads)
         process.run(arguments, input_fd=other, folder=folder, expected=audio.end, rate=None, report=report)
 
@@ -229,15 +229,15 @@ def options(encoder: str, bitrate: int, audio: InputAudio) -> dict[str, Any]:
     return chosen
 
 
-def _by_track(wanted: Sequence[AudioRequest]) -> dict[int, list[AudioRequest]]:
+def _by_track(requested: Sequence[AudioRequest]) -> dict[int, list[AudioRequest]]:
     found: dict[int, list[AudioRequest]] = {}
-    for each in wanted:
+    for each in requested:
         found.setdefault(each.ordinal, []).append(each)
     return found
 
 
-def _check(wanted: AudioRequest, path: bytes, end: float, limits: Limits) -> None:
-    name = f"audio stream {wanted.ordinal + 1}"
+def _check(requested: AudioRequest, path: bytes, end: float, limits: Limits) -> None:
+    name = f"audio stream {requested.ordinal + 1}"
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         made = verify.verified(fd, name, limits)
@@ -245,8 +245,10 @@ def _check(wanted: AudioRequest, path: bytes, end: float, limits: Limits) -> Non
         os.close(fd)
     if made.video or not made.audio or made.audio.stream.codec != "aac":
         raise JobFailed(f"{name}: invalid output: other streams than requested")
-    if made.audio.stream.channels != wanted.channels:
-        raise JobFailed(f"{name}: invalid output: {made.audio.stream.channels} channels instead of {wanted.channels}")
+    if made.audio.stream.channels != requested.channels:
+        raise JobFailed(
+            f"{name}: invalid output: {made.audio.stream.channels} channels instead of {requested.channels}"
+        )
     if resync.jumps(path):
         raise JobFailed(f"{name}: invalid output: its channels or its sample rate change")
     if abs(made.audio.end - end) > durations.TOLERANCE + _LAST_PACKET:

@@ -26,7 +26,7 @@ from mediactl.model.assets import Operation, Target, made_by
 from mediactl.model.jobs import MakeTask
 from mediactl.outputs.audio import AudioParams
 from mediactl.outputs.encoding import EncodedParams
-from mediactl.outputs.hls import SoundParams
+from mediactl.outputs.hls import AudioTrackParams
 from mediactl.outputs.subtitles import TextParams
 from mediactl.outputs.video import VideoParams
 from mediactl.outputs.waveform import WaveformParams
@@ -244,16 +244,16 @@ def _mix(params: AudioParams) -> _Mix:
 def left_out(found: Streams, targets: Sequence[Target[Operation]]) -> list[str]:
     """Return a warning that names the streams which no target contains; none when no target contains any."""
     audio_files = made_by(targets, AudioParams)
-    of_videos = made_by(targets, EncodedParams, SoundParams)
+    of_videos = made_by(targets, EncodedParams, AudioTrackParams)
     if not (audio_files or of_videos):
         return []
-    heard = {target.params.track for target in made_by(targets, SoundParams)}
+    used = {target.params.track for target in made_by(targets, AudioTrackParams)}
     if found.audio and (audio_files or any(target.params.sound for target in made_by(targets, VideoParams))):
-        heard.add(found.audio.ordinal)
+        used.add(found.audio.ordinal)
     read = {target.params.track for target in made_by(targets, TextParams)}
     kept_cover = any(target.params.cover for target in audio_files)
     counts = [
-        (len(found.info.audio) - len(heard), "audio stream"),
+        (len(found.info.audio) - len(used), "audio stream"),
         (found.video_count - bool(found.video), "video stream"),
         (len(found.info.texts) - len(read), "subtitle stream"),
         (found.data_count, "data stream"),

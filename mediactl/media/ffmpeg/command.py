@@ -52,6 +52,6 @@ def arguments(*outputs: Any, threads: int, also: Sequence[tuple[str, bytes]] = (
         option = parts[-1:]  # ffmpeg-python has no way to give an option twice.
         parts += f"\0{option[0]}\0".join(part.split("\0")).split("\0") if option == ["-metadata"] else [part]
     for format, file in reversed(also):
-        place = parts.index("-i") + 2  # After the source, which is the only input that graphs are made of.
-        parts[place:place] = ["-f", format, "-i", "file:" + os.fsdecode(os.path.basename(file))]
+        position = parts.index("-i") + 2  # After the source, which is the only input that graphs are made of.
+        parts[position:position] = ["-f", format, "-i", "file:" + os.fsdecode(os.path.basename(file))]
     return ["-filter_complex_threads", str(threads), "-filter_threads", str(threads), *parts]

@@ -9,7 +9,7 @@ from mediactl.media.inspect.streams import Streams
 from mediactl.media.mp4 import fragments
 from mediactl.model.assets import Operation, Target
 from mediactl.model.jobs import MakeTask
-from mediactl.outputs.hls import MasterParams, PlaylistParams, SoundParams, StreamParams
+from mediactl.outputs.hls import AudioTrackParams, MasterParams, PlaylistParams, StreamParams
 from mediactl.outputs.subtitles import TextParams
 
 _MEDIA_TYPE = "application/vnd.apple.mpegurl"
@@ -53,7 +53,7 @@ class Ladder:
             match of.params:
                 case StreamParams():
                     videos.append(playlists.VideoRendition(name, fragments.read(self._file(of))))
-                case SoundParams(track=number):
+                case AudioTrackParams(track=number):
                     stream = self._found.info.audio[number]
                     audio = playlists.AudioRendition(
                         name, fragments.read(self._file(of)), stream.language, stream.title

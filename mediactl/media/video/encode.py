@@ -28,7 +28,7 @@ from mediactl.outputs.encoding import EncodedParams
 _MARGINS = (1.0, 6.0, 30.0, 120.0)
 """Seconds before a piece where a frame to start decoding at is looked for, in turn. The first is more than frames
 may be reordered by (16 in H.264), the second what most encoders leave between key frames at most."""
-_LOOKED_AT = 20_000
+_MOST_PACKETS = 20_000
 """Packets within which it must come."""
 _START_TROUBLE = (
     "reference picture missing", "Missing reference picture", "co located POCs", "Could not find ref with",
@@ -113,7 +113,7 @@ def encode(
     found: Streams,
     streams: Sequence[Stream],
     piece: Piece | None,
-    places: Sequence[bytes],
+    paths: Sequence[bytes],
     *,
     threads: int,
     limits: Limits,
@@ -131,19 +131,19 @@ def encode(
     The files of all pieces of a stream have the same headers, and each begins with a frame that decoders start at.
     Raises PieceNotExact, JobFailed (streams of different length), FfmpegFailed, MachineBlocked.
     """
-    picture = found.video
-    assert picture is not None
+    video = found.video
+    assert video is not None
     assert piece is None or also is None
-    for place in places:
-        remove_if_there(place)  # What an earlier attempt left must not be taken for this one's.
+    for path in paths:
+        remove_if_there(path)  # What an earlier attempt left must not be taken for this one's.
     cut = _cut(found, piece) if piece else None
     coded = [_Coded(stream, *codecs.chosen(stream.codec, stream.encoder)) for stream in streams]
     weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder) if streams else None
-    source = command.source(fd, threads, max_pixels=limits.pixels, **_sought(fd, picture, cut, limits))
-    branches = prepared(source[str(picture.index)], found, picture, len(streams), weave=weave, cut=cut) if coded else []
+    source = command.source(fd, threads, max_pixels=limits.pixels, **_sought(fd, video, cut, limits))
+    branches = prepared(source[str(video.index)], found, video, len(streams), weave=weave, cut=cut) if coded else []
     outputs = [
-        _output(each, branch, found, cut, place, threads, limits)
-        for each, branch, place in zip(coded, branches, places, strict=True)
+        _output(each, branch, found, cut, path, threads, limits)
+        for each, branch, path in zip(coded, branches, paths, strict=True)
     ]
     more = also(source) if also else []
     complaints = process.run(
@@ -151,11 +151,11 @@ def encode(
         input_fd=fd,
         folder=folder,
         expected=_expected(found, cut),
-        rate=picture.rate,
+        rate=video.rate,
         report=report,
         pace=pace,
     )
-    stamps = [_stamps(place) for place in places]
+    stamps = [_stamps(path) for path in paths]
     _check(stamps, cut, piece)
     return Encoded(
         frames=tuple(map(len, stamps)),
@@ -205,11 +205,11 @@ def _about_source(complaints: Sequence[str], cut: Cut | None) -> tuple[str, ...]
     return tuple(line for line in complaints if not any(words in line for words in _START_TROUBLE))
 
 
-def _sought(fd: int, picture: InputVideo, cut: Cut | None, limits: Limits) -> dict[str, Any]:
+def _sought(fd: int, video: InputVideo, cut: Cut | None, limits: Limits) -> dict[str, Any]:
     """Options of the input: where reading begins for a piece. None is dropped by ffmpeg but by our own cut."""
     if cut is None or cut.first == 0:
         return {}
-    second = _entry(fd, picture.index, cut.second(cut.first), limits)
+    second = _entry(fd, video.index, cut.second(cut.first), limits)
     return {"ss": f"{second:.6f}", "noaccurate_seek": None} if second > 0 else {}
 
 
@@ -233,7 +233,7 @@ def _entry(fd: int, index: int, first: float, limits: Limits) -> float:
                     if float(packet.pts * packet.time_base) - start <= first:
                         return second
                     break
-                if number > _LOOKED_AT:
+                if number > _MOST_PACKETS:
                     break
     if first > 2 * _MARGINS[-1]:
         # Every piece would have to decode all that comes before it.
@@ -261,13 +261,13 @@ def encoder_options(stream: Stream, coder: codecs.Coder, found: Streams, *, hdr:
     return options | {"enc_time_base": f"1:{TICKS}", "video_track_timescale": TICKS}
 
 
-def keeps_hdr(stream: Stream, picture: InputVideo) -> bool:
+def keeps_hdr(stream: Stream, video: InputVideo) -> bool:
     """Whether a stream is of high dynamic range, as its source."""
-    return stream.hdr and picture.transfer in streams.HDR
+    return stream.hdr and video.transfer in streams.HDR
 
 
 def _output(
-    coded: _Coded, branch: Any, found: Streams, cut: Cut | None, place: bytes, threads: int, limits: Limits
+    coded: _Coded, branch: Any, found: Streams, cut: Cut | None, path: bytes, threads: int, limits: Limits
 ) -> Any:
     """Return the output node of a stream."""
     assert found.video is not None
@@ -279,13 +279,13 @@ def _output(
         # One more than there should be: enough to see that there are too many.
         options["frames:v"] = cut.frames + 1
     options["fps_mode"] = "passthrough" if cut else "vfr"
-    return command.output([coder.fed(shown, ten_bit=hdr)], place, "mp4", limits, **options)
+    return command.output([coder.fed(shown, ten_bit=hdr)], path, "mp4", limits, **options)
 
 
-def _stamps(place: bytes) -> list[int]:
+def _stamps(path: bytes) -> list[int]:
     """When each frame of a file of ours comes, in ticks, in order."""
     try:
-        with av.open(place.decode(errors="surrogateescape"), "r", format="mp4") as container:
+        with av.open(path.decode(errors="surrogateescape"), "r", format="mp4") as container:
             track = container.streams.video[0]
             scale = track.time_base * TICKS if track.time_base else Fraction(1)
             stamps = [packet.pts for packet in container.demux(track) if packet.size and packet.pts is not None]

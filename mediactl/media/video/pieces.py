@@ -29,7 +29,7 @@ from mediactl.media.video.encode import Piece, PieceNotExact, Stream
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import JobResult, PieceTask
 from mediactl.model.media import Limits, MediaInfo
-from mediactl.outputs.hls import SoundParams, StreamParams
+from mediactl.outputs.hls import AudioTrackParams, StreamParams
 from mediactl.outputs.video import VideoParams
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Work:
         self._threads = threads
         self._token = token
         self._unchanged = unchanged
-        versions = [operation.version for operation in (VideoParams, StreamParams, SoundParams)]
+        versions = [operation.version for operation in (VideoParams, StreamParams, AudioTrackParams)]
         made_by = msgspec.json.encode([digest, binary.version(), versions])
         self._made_by = hashlib.sha256(made_by).hexdigest()[:16]
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -71,13 +71,13 @@ class Work:
         streams = tuple(dict.fromkeys(streams))
         piece = cut(self._found.info, streams[0].piece, number)
         # Pieces of two encoders cannot be joined, and what works may differ between two workers: sessions are few.
-        places = {
-            stream: self._place(f"{stream.name}-{codecs.chosen(stream.codec, stream.encoder)[0].name}-{number:05}.mp4")
+        paths = {
+            stream: self._path(f"{stream.name}-{codecs.chosen(stream.codec, stream.encoder)[0].name}-{number:05}.mp4")
             for stream in streams
         }
-        missing = [stream for stream in streams if not _is_there(places[stream], piece.frames)]
+        missing = [stream for stream in streams if not _is_there(paths[stream], piece.frames)]
         if missing:
-            temporary = {stream: self._temporary(places[stream]) for stream in missing}
+            temporary = {stream: self._temporary(paths[stream]) for stream in missing}
             try:
                 encoded = encode.encode(
                     self._fd, self._found, missing, piece, list(temporary.values()), threads=self._threads,
@@ -90,26 +90,26 @@ class Work:
                 damaged = len(encoded.complaints) >= diagnosis.DAMAGED
                 self._note(str(number), Remarks(damaged, encoded.notes))
                 for stream in missing:
-                    _put(temporary[stream], places[stream])
+                    _put(temporary[stream], paths[stream])
                 files.fsync_folder(self._folder)
             except process.FfmpegFailed as error:
                 raise diagnosis.cause(error, self._fd, self._limits) from error
             finally:
                 for path in temporary.values():
                     files.remove_if_there(path)
-        return places
+        return paths
 
-    def sounds(self, wanted: Sequence[AudioRequest], report: Report) -> dict[AudioRequest, bytes]:
+    def audio(self, requested: Sequence[AudioRequest], report: Report) -> dict[AudioRequest, bytes]:
         """Return the files of all audio streams, each whole; those that are missing are encoded.
 
         Raises RejectedInput, SourceChanged, JobFailed or MachineBlocked.
         """
-        places = {
-            each: self._place(f"sound-{each.ordinal}-{each.channels}-{each.bitrate}.m4a") for each in wanted
+        paths = {
+            each: self._path(f"sound-{each.ordinal}-{each.channels}-{each.bitrate}.m4a") for each in requested
         }  # fmt: skip
-        missing = [each for each in wanted if not _is_sound(places[each])]
+        missing = [each for each in requested if not _is_audio(paths[each])]
         if missing:
-            temporary = {each: self._temporary(places[each]) for each in missing}
+            temporary = {each: self._temporary(paths[each]) for each in missing}
             try:
                 complaints = mixdown.encode_audio(
                     self._fd, self._found, missing, temporary, threads=self._threads, limits=self._limits,
@@ -122,13 +122,13 @@ class Work:
                 self._unchanged()
                 self._note("sound", Remarks(damaged, tuple(warnings)))
                 for each in missing:
-                    _put(temporary[each], places[each])
+                    _put(temporary[each], paths[each])
                 files.fsync_folder(self._folder)
             finally:
                 mixdown.forget(temporary)
                 for path in temporary.values():
                     files.remove_if_there(path)
-        return places
+        return paths
 
     def searched(self, streams: Sequence[Stream], report: Report) -> dict[Stream, Stream]:
         """Each stream with the CRF that its visual quality needs: searched by whoever comes first, and remembered.
@@ -148,17 +148,17 @@ class Work:
             return encode.resolved(stream, crf)
         crf, note = search(self._fd, self._found, stream, self._threads, self._limits, self._folder, report)
         self._unchanged()
-        self._write(self._place(name), msgspec.json.encode((crf, note)))
+        self._write(self._path(name), msgspec.json.encode((crf, note)))
         return encode.resolved(stream, crf)
 
     def refuse(self, reason: str) -> None:
         """Remember that this video cannot be cut exactly, so that nobody tries it again."""
-        self._write(self._place("whole"), reason.encode())
+        self._write(self._path("whole"), reason.encode())
 
     @property
     def refused(self) -> bool:
         """Whether it was found that this video cannot be cut exactly."""
-        return os.path.exists(self._place("whole"))
+        return os.path.exists(self._path("whole"))
 
     def remarks(self, count: int, streams: Sequence[Stream]) -> Remarks:
         """What was noticed of all pieces of these streams, as they were asked for, and of the audio."""
@@ -171,7 +171,7 @@ class Work:
         """What these files say, those that are not there or not whole left out."""
         for name in names:
             try:
-                with open(self._place(name), "rb") as file:
+                with open(self._path(name), "rb") as file:
                     yield msgspec.json.decode(file.read(), type=kind)
             except (FileNotFoundError, msgspec.DecodeError):
                 continue
@@ -183,19 +183,19 @@ class Work:
         warnings = tuple(dict.fromkeys((*before.warnings, *remarks.warnings)))
         remarks = Remarks(remarks.damaged or before.damaged, warnings)
         if remarks != before:
-            self._write(self._place(name), msgspec.json.encode(remarks))
+            self._write(self._path(name), msgspec.json.encode(remarks))
 
-    def _write(self, place: bytes, content: bytes) -> None:
-        temporary = self._temporary(place)
+    def _write(self, path: bytes, content: bytes) -> None:
+        temporary = self._temporary(path)
         with open(temporary, "wb") as file:
             file.write(content)
-        _put(temporary, place)
+        _put(temporary, path)
 
-    def _place(self, name: str) -> bytes:
+    def _path(self, name: str) -> bytes:
         return os.path.join(self._folder, f"{self._made_by}-{name}".encode())
 
-    def _temporary(self, place: bytes) -> bytes:
-        return os.path.join(self._folder, files.TEMPORARY + self._token + b"-" + os.path.basename(place))
+    def _temporary(self, path: bytes) -> bytes:
+        return os.path.join(self._folder, files.TEMPORARY + self._token + b"-" + os.path.basename(path))
 
 
 def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> JobResult:
@@ -211,7 +211,7 @@ def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Rep
 
         work = Work(fd, found, task.work, task.digest, task.limits, task.threads, token, unchanged)
         if task.number < 0:
-            work.sounds(mixdown.wanted(found, task.targets), report)
+            work.audio(mixdown.requests(found, task.targets), report)
         elif not work.refused:
             try:
                 resolved = work.searched(encode.streams_of(task.targets), report)
@@ -257,25 +257,25 @@ def _is_made(task: PieceTask, reuse: tuple[Reuse, ...]) -> bool:
     return all(target.key in there for target in task.targets)
 
 
-def _put(temporary: bytes, place: bytes) -> None:
+def _put(temporary: bytes, path: bytes) -> None:
     files.fsync_file(temporary)
-    os.rename(temporary, place)
+    os.rename(temporary, path)
 
 
-def _is_there(place: bytes, frames: int) -> bool:
+def _is_there(path: bytes, frames: int) -> bool:
     """Whether a file is there that holds so many frames; it was verified before it got its name, and what it becomes a
     part of will be."""
     try:
-        with av.open(os.fsdecode(place), "r", format="mp4") as container:
+        with av.open(os.fsdecode(path), "r", format="mp4") as container:
             return bool(container.streams.video) and container.streams.video[0].frames == frames
     except (av.FFmpegError, OSError):
         return False
 
 
-def _is_whole(place: bytes, frames: int) -> bool:
+def _is_whole(path: bytes, frames: int) -> bool:
     """Whether a file holds so many frames, and the first and the last group of them can be decoded."""
     try:
-        with av.open(os.fsdecode(place), "r", format="mp4") as container:
+        with av.open(os.fsdecode(path), "r", format="mp4") as container:
             track = container.streams.video[0]
             stamps = [packet.pts for packet in container.demux(track) if packet.size]
             if len(stamps) != frames or None in stamps:
@@ -289,10 +289,10 @@ def _is_whole(place: bytes, frames: int) -> bool:
     return True
 
 
-def _is_sound(place: bytes) -> bool:
+def _is_audio(path: bytes) -> bool:
     """Whether a file is there that holds audio; it was verified before it got its name."""
     try:
-        with av.open(os.fsdecode(place), "r", format="mp4") as container:
+        with av.open(os.fsdecode(path), "r", format="mp4") as container:
             return bool(container.streams.audio) and bool(container.streams.audio[0].frames)
     except (av.FFmpegError, OSError):
         return False

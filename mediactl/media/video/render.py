@@ -31,7 +31,7 @@ from mediactl.media.video.pieces import Remarks, Work
 from mediactl.model.assets import Operation, Target, made_by
 from mediactl.model.jobs import MakeTask
 from mediactl.outputs.encoding import EncodedParams
-from mediactl.outputs.hls import MasterParams, PlaylistParams, SoundParams, StreamParams
+from mediactl.outputs.hls import AudioTrackParams, MasterParams, PlaylistParams, StreamParams
 from mediactl.outputs.subtitles import TextParams
 from mediactl.outputs.video import VideoParams
 
@@ -44,9 +44,9 @@ _ENCODED = 0.85
 class Encoded(msgspec.Struct, frozen=True):
     """The encoded streams that all files of a video are muxed from."""
 
-    pictures: dict[Stream, tuple[bytes, ...]]
+    videos: dict[Stream, tuple[bytes, ...]]
     """The files of each stream, as it was asked for: one, or its pieces."""
-    sounds: dict[AudioRequest, bytes]
+    audio: dict[AudioRequest, bytes]
     remarks: Remarks
     start: float = 0.0
     """Seconds from the video's start to the first frame, where the files do not have it."""
@@ -88,7 +88,7 @@ class _Video:
 
         for target in targets:
             remove_if_there(self._temporary(target.name))  # An earlier attempt's must not be taken for this one's.
-        held = made_by(targets, EncodedParams, SoundParams)
+        held = made_by(targets, EncodedParams, AudioTrackParams)
         share = _ENCODED if held else 0.0
         encoded = self._encode(held, lambda part: report(part * share)) if held else None
         drafts: dict[str, Draft] = {}
@@ -127,18 +127,18 @@ class _Video:
 
     def _encode(self, held: tuple[Target[Operation], ...], report: Report) -> Encoded:
         streams = encode.streams_of(held)
-        heard = mixdown.wanted(self._found, held)
+        requested = mixdown.requests(self._found, held)
         if any(target.params.piece for target in made_by(self._task.targets, EncodedParams)) and self._task.work:
-            cut = self._cut(streams, heard, report)
+            cut = self._cut(streams, requested, report)
             if cut is not None:
                 return cut
         elif self._task.long and streams:
             even = self._task.source.format in _INDEXED
             why = "its frames do not come at even times" if even else "its container cannot be entered at exact times"
             self._warnings.append(f"encoded in one piece: {why}")
-        return self._whole(streams, heard, report)
+        return self._whole(streams, requested, report)
 
-    def _cut(self, streams: tuple[Stream, ...], heard: tuple[AudioRequest, ...], report: Report) -> Encoded | None:
+    def _cut(self, streams: tuple[Stream, ...], requested: tuple[AudioRequest, ...], report: Report) -> Encoded | None:
         """From pieces: those that lie there, and those that are missing. None: it cannot be cut exactly."""
         task, video = self._task, self._found.info.video
         assert video is not None
@@ -151,65 +151,65 @@ class _Video:
         def part(fraction: float) -> None:
             report((parts + fraction) / (number + 1))
 
-        pictures: list[dict[Stream, bytes]] = []
+        videos: list[dict[Stream, bytes]] = []
         resolved: dict[Stream, Stream] = {}
         try:
             if streams and work.refused:
                 raise PieceNotExact("found before")
             resolved = work.searched(streams, part)
             for parts in range(number):
-                pictures.append(work.pieces(resolved.values(), parts, part))
+                videos.append(work.pieces(resolved.values(), parts, part))
                 part(1.0)
         except PieceNotExact as error:
             work.refuse(str(error))
             self._warnings.append("encoded in one piece: it cannot be cut exactly")
             return None
         parts = number
-        made = work.sounds(heard, part) if heard else {}
+        made = work.audio(requested, part) if requested else {}
         return Encoded(
-            {asked: tuple(files[stream] for files in pictures) for asked, stream in resolved.items()},
+            {asked: tuple(files[stream] for files in videos) for asked, stream in resolved.items()},
             made,
             work.remarks(number, streams),
             video.start,
         )
 
-    def _whole(self, streams: tuple[Stream, ...], heard: tuple[AudioRequest, ...], report: Report) -> Encoded:
+    def _whole(self, streams: tuple[Stream, ...], requested: tuple[AudioRequest, ...], report: Report) -> Encoded:
         """In one run of ffmpeg."""
         task, found = self._task, self._found
         resolved = {
             stream: stream if stream.crf is not None else encode.resolved(stream, self._search(stream, report))
             for stream in streams
         }
-        pictures = {stream: self._aside(f"{stream.name}.track.mp4") for stream in dict.fromkeys(resolved.values())}
-        places = {each: self._aside(f"sound-{number}.track.m4a") for number, each in enumerate(heard)}
+        videos = {stream: self._aside(f"{stream.name}.track.mp4") for stream in dict.fromkeys(resolved.values())}
+        paths = {each: self._aside(f"sound-{number}.track.m4a") for number, each in enumerate(requested)}
         folder = os.path.dirname(self._temporary("x"))
         also: Callable[[Any], list[Any]] | None = None
-        if places:
+        if paths:
 
             def also(source: Any) -> list[Any]:
-                return mixdown.video_audio(source, found, heard, places, task.limits)
+                return mixdown.video_audio(source, found, requested, paths, task.limits)
 
         notes: tuple[str, ...] = ()
         try:
-            if pictures:
+            if videos:
                 encoded = encode.encode(
-                    self._fd, found, tuple(pictures), None, list(pictures.values()), threads=task.threads,
+                    self._fd, found, tuple(videos), None, list(videos.values()), threads=task.threads,
                     limits=task.limits, folder=folder, also=also, report=report,
                 )  # fmt: skip
                 complaints, notes = encoded.complaints, encoded.notes
             else:
                 complaints = tuple(
                     mixdown.encode_audio(
-                        self._fd, found, heard, places, threads=task.threads, limits=task.limits, folder=folder,
+                        self._fd, found, requested, paths, threads=task.threads, limits=task.limits, folder=folder,
                         report=report,
                     )
                 )  # fmt: skip
             damaged = len(complaints) >= diagnosis.DAMAGED
-            warnings = mixdown.checked(found, heard, places, task.limits, damaged, self._fd, task.threads, report)
+            warnings = mixdown.checked(found, requested, paths, task.limits, damaged, self._fd, task.threads, report)
         finally:
-            mixdown.forget(places)
+            mixdown.forget(paths)
         remarks = Remarks(damaged, (*notes, *warnings))
-        return Encoded({asked: (pictures[stream],) for asked, stream in resolved.items()}, places, remarks)
+        return Encoded({asked: (videos[stream],) for asked, stream in resolved.items()}, paths, remarks)
 
     def _search(self, stream: Stream, report: Report) -> float:
         folder = os.path.dirname(self._temporary("x"))
@@ -223,45 +223,45 @@ class _Video:
         """Yield the files that hold what was encoded."""
         for target in targets:
             match target.params:
-                case SoundParams() as params:
-                    yield self._sound(target, params, encoded)
+                case AudioTrackParams() as params:
+                    yield self._audio_track(target, params, encoded)
                 case StreamParams() as params:
                     yield self._stream(target, params, encoded)
                 case VideoParams() as params:
                     yield self._video(target, params, encoded)
 
-    def _sound(self, target: Target[Operation], params: SoundParams, encoded: Encoded) -> Draft:
+    def _audio_track(self, target: Target[Operation], params: AudioTrackParams, encoded: Encoded) -> Draft:
         """An audio stream as a CMAF track."""
-        place, wanted = self._temporary(target.name), mixdown.of_operation(self._found, params)
-        assert wanted is not None
+        path, requested = self._temporary(target.name), mixdown.of_operation(self._found, params)
+        assert requested is not None
         package.audio_track(
-            encoded.sounds[wanted], place, segment=params.segment,
-            language=self._sound_file(wanted, encoded).language, rate=self._rate,
+            encoded.audio[requested], path, segment=params.segment,
+            language=self._audio_file(requested, encoded).language, rate=self._rate,
         )  # fmt: skip
-        fragments.read(place)
-        return self._sound_verified(target, place, wanted)
+        fragments.read(path)
+        return self._audio_verified(target, path, requested)
 
     def _stream(self, target: Target[Operation], params: StreamParams, encoded: Encoded) -> Draft:
         """A rendition as a CMAF track."""
-        place, stream = self._temporary(target.name), encode.stream_of(params)
+        path, stream = self._temporary(target.name), encode.stream_of(params)
         package.video_track(
-            encoded.pictures[stream], place, segment=params.segment, start=encoded.start, rate=self._rate,
+            encoded.videos[stream], path, segment=params.segment, start=encoded.start, rate=self._rate,
             gop=stream.gop,
         )  # fmt: skip
-        fragments.read(place)
-        return self._verified(target, params, place, None, encoded)
+        fragments.read(path)
+        return self._verified(target, params, path, None, encoded)
 
     def _video(self, target: Target[Operation], params: VideoParams, encoded: Encoded) -> Draft:
         """Mux a rendition and its audio into one MP4. Its media type names the codecs (RFC 6381): a browser with MP4
         may support one of them and not another."""
-        place, wanted = self._temporary(target.name), mixdown.of_operation(self._found, params)
-        heard = [self._sound_file(wanted, encoded)] if wanted else []
+        path, requested = self._temporary(target.name), mixdown.of_operation(self._found, params)
+        audio_files = [self._audio_file(requested, encoded)] if requested else []
         package.mp4(
-            encoded.pictures[encode.stream_of(params)], heard, place, start=encoded.start, rate=self._rate,
+            encoded.videos[encode.stream_of(params)], audio_files, path, start=encoded.start, rate=self._rate,
             chapters=self._found.info.chapters,
         )  # fmt: skip
-        draft = self._verified(target, params, place, wanted, encoded)
-        codecs = ",".join(fragments.codecs(place))
+        draft = self._verified(target, params, path, requested, encoded)
+        codecs = ",".join(fragments.codecs(path))
         return msgspec.structs.replace(draft, media_type=f'{draft.media_type}; codecs="{codecs}"')
 
     @property
@@ -270,13 +270,13 @@ class _Video:
         video = self._found.info.video
         return Fraction(video.rate) if video and video.even else None
 
-    def _sound_file(self, wanted: AudioRequest, encoded: Encoded) -> package.AudioFile:
-        track = self._found.info.audio[wanted.ordinal]
-        return package.AudioFile(encoded.sounds[wanted], track.language, track.title)
+    def _audio_file(self, requested: AudioRequest, encoded: Encoded) -> package.AudioFile:
+        track = self._found.info.audio[requested.ordinal]
+        return package.AudioFile(encoded.audio[requested], track.language, track.title)
 
     def _texts(self, targets: tuple[Target[TextParams], ...]) -> dict[str, Draft]:
-        places = {target.name: self._temporary(target.name) for target in targets}
-        made, warnings = subtitles.rendered(self._fd, self._found, targets, places, self._task.limits)
+        paths = {target.name: self._temporary(target.name) for target in targets}
+        made, warnings = subtitles.rendered(self._fd, self._found, targets, paths, self._task.limits)
         self._warnings += warnings
         return {draft.target.name: draft for draft in made}
 
@@ -297,19 +297,19 @@ class _Video:
         self,
         target: Target[Operation],
         params: EncodedParams,
-        place: bytes,
-        wanted: AudioRequest | None,
+        path: bytes,
+        requested: AudioRequest | None,
         encoded: Encoded,
     ) -> Draft:
         """Return the draft of a video after reopening it to check size, streams, frames, durations; first, middle and
         last frames were decoded."""
-        picture, source = self._found.video, self._found.info.video
-        made, streamable = self._reopened(target, place)
+        original, source = self._found.video, self._found.info.video
+        made, streamable = self._reopened(target, path)
         video = made.info.video
         if (
-            not (video and made.video and picture and source)
+            not (video and made.video and original and source)
             or video.codec != params.codec
-            or bool(made.audio) != bool(wanted)
+            or bool(made.audio) != bool(requested)
         ):
             raise JobFailed(f"{target.name}: invalid output: other streams than requested")
         if (video.width, video.height, video.rotation) != (params.width, params.height, 0):
@@ -321,22 +321,22 @@ class _Video:
         damaged = encoded.remarks.damaged
         if source.even and source.frames and video.frames != source.frames:
             counts = f"{video.frames} of {source.frames} frames"
-            if any(len(files) > 1 for files in encoded.pictures.values()):
+            if any(len(files) > 1 for files in encoded.videos.values()):
                 raise JobFailed(f"{target.name}: invalid output: {counts}")
             self._warnings.append("" if damaged else f"the video has {counts} in its outputs")
-        frame = 1 / picture.rate if picture.rate else 0.0
-        self._warnings.append(durations.compare("the video", picture.end, made.video.end, frame, damaged))
-        return Draft(target, place, "video/mp4", video.width, video.height, made.info.duration)
+        frame = 1 / original.rate if original.rate else 0.0
+        self._warnings.append(durations.compare("the video", original.end, made.video.end, frame, damaged))
+        return Draft(target, path, "video/mp4", video.width, video.height, made.info.duration)
 
-    def _sound_verified(self, target: Target[Operation], place: bytes, wanted: AudioRequest) -> Draft:
-        made, _ = self._reopened(target, place)
-        if made.video or not made.audio or made.audio.stream.channels != wanted.channels:
+    def _audio_verified(self, target: Target[Operation], path: bytes, requested: AudioRequest) -> Draft:
+        made, _ = self._reopened(target, path)
+        if made.video or not made.audio or made.audio.stream.channels != requested.channels:
             raise JobFailed(f"{target.name}: invalid output: other streams than requested")
-        return Draft(target, place, "audio/mp4", duration=made.info.duration)
+        return Draft(target, path, "audio/mp4", duration=made.info.duration)
 
-    def _reopened(self, target: Target[Operation], place: bytes) -> tuple[Streams, bool]:
+    def _reopened(self, target: Target[Operation], path: bytes) -> tuple[Streams, bool]:
         """The streams of a file of ours, and whether it plays while it loads."""
-        fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             return verify.verified(fd, target.name, self._task.limits), isobmff.is_faststart(fd)
         finally:
@@ -345,9 +345,9 @@ class _Video:
     def _remark(self, encoded: Encoded | None) -> None:
         """What the whole asset lost, whatever of it is made in this run."""
         renditions = made_by(self._task.targets, EncodedParams)
-        picture = self._found.video
-        if picture and picture.transfer in HDR and not (renditions and all(each.params.hdr for each in renditions)):
-            name = HDR[picture.transfer]
+        video = self._found.video
+        if video and video.transfer in HDR and not (renditions and all(each.params.hdr for each in renditions)):
+            name = HDR[video.transfer]
             if "zscale" in binary.filters():
                 self._warnings.append(f"high dynamic range ({name}) was mapped to standard range")
             else:

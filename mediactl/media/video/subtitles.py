@@ -47,7 +47,7 @@ class Cue(msgspec.Struct, frozen=True, order=True):
 
 
 def rendered(
-    fd: int, found: Streams, targets: Sequence[Target[TextParams]], places: Mapping[str, bytes], limits: Limits
+    fd: int, found: Streams, targets: Sequence[Target[TextParams]], paths: Mapping[str, bytes], limits: Limits
 ) -> tuple[list[Draft], list[str]]:
     """Make the "text" targets of an open video in one pass, at ``paths`` (by name); drafts in the targets' order.
 
@@ -62,12 +62,12 @@ def rendered(
     drafts = []
     for target in targets:
         content = written(cues[target.params.track])
-        place = places[target.name]
-        with removed_on_error(place), open(place, "wb") as file:
+        path = paths[target.name]
+        with removed_on_error(path), open(path, "wb") as file:
             file.write(content)
-        if os.stat(place).st_size != len(content):
+        if os.stat(path).st_size != len(content):
             raise JobFailed(f"{target.name}: file is shorter than written")
-        drafts.append(Draft(target, place, MEDIA_TYPE, duration=found.info.duration))
+        drafts.append(Draft(target, path, MEDIA_TYPE, duration=found.info.duration))
     return drafts, warnings
 
 
@@ -105,7 +105,7 @@ def markup(dialogue: str) -> str:
     """WebVTT's markup for a line of ASS, as which libav hands out all subtitles: "{\\i1}so{\\i0}" is "<i>so</i>"."""
     shown: list[str] = []
     opened: list[str] = []
-    drawing, place = False, 0
+    drawing, position = False, 0
 
     def close(letter: str) -> None:
         # Tags nest: those inside are closed, and opened again.
@@ -117,12 +117,12 @@ def markup(dialogue: str) -> str:
             opened.append(each)
 
     for block in [*_OVERRIDES.finditer(dialogue), None]:
-        plain = dialogue[place : block.start() if block else len(dialogue)]
+        plain = dialogue[position : block.start() if block else len(dialogue)]
         if not drawing:
             shown.append(_escaped(plain))
         if block is None:
             break
-        place = block.end()
+        position = block.end()
         for switch in _SWITCH.finditer(block[0]):
             letter, number, reset, draw, scale = switch.groups()
             if draw:

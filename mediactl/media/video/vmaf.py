@@ -78,8 +78,8 @@ def crf_for(
         return Choice(
             usual, 0.0, f"this ffmpeg has no libvmaf: CRF {usual:g} was taken instead of VMAF {stream.vmaf:g}"
         )
-    with tempfile.TemporaryDirectory(prefix=files.SCRATCH, dir=folder) as place:
-        bench = _Bench(fd, found, stream, threads, limits, place, report)
+    with tempfile.TemporaryDirectory(prefix=files.SCRATCH, dir=folder) as scratch:
+        bench = _Bench(fd, found, stream, threads, limits, scratch, report)
         names = bench.sampled()
         tried: dict[float, float] = {}
         crf = usual

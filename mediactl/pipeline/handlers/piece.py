@@ -14,7 +14,7 @@ from mediactl.model.jobs import Priority
 from mediactl.model.media import MediaInfo
 from mediactl.pipeline.handlers.source import SourceHandler
 from mediactl.planning.cost import Pace
-from mediactl.planning.jobs import SOUND, cut_of
+from mediactl.planning.jobs import ALL_AUDIO, cut_of
 from mediactl.pool.contract import Ended
 
 
@@ -44,7 +44,7 @@ class PieceHandler(SourceHandler):
         piece = _piece.decode(claim.payload)
         video = piece.info.video
         rate = float(Fraction(video.rate)) if video and video.rate else 0.0
-        if piece.number == SOUND or not rate:
+        if piece.number == ALL_AUDIO or not rate:
             return Pace(piece.info.duration or 0.0, 0.0)
         return Pace(piece.frames / rate, rate)
 
