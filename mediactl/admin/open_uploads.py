@@ -61,7 +61,7 @@ def described(each: Remembered, now: float) -> Unfinished:
     return Unfinished(each.task.url, row.status, True, sent, row.size, age, shown(row.file), row.location.endpoint_url)
 
 
-def strangers(state: str, location: Location, now: float) -> Iterator[Unfinished]:
+def unknown(state: str, location: Location, now: float) -> Iterator[Unfinished]:
     """Yield open multipart uploads under a prefix that this journal did not start. Raises StoreError."""
     with report.read(state) as rows:
         remembered = [each for each in rows.uploads(live=True) if _same(each.row.location, location)]

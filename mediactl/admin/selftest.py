@@ -77,10 +77,10 @@ def run(number: int, seed: int, workers: int, print_line: Callable[[str], None])
             def count(event: Event) -> None:
                 events[event.name] += 1
 
-            backlog = Dispatcher(journal, planner, _NoIntake(), settings.out, count, time.monotonic)
+            dispatcher = Dispatcher(journal, planner, _NoIntake(), settings.out, count, time.monotonic)
             with open(os.devnull, "wb") as log:
                 pool = Supervisor(
-                    synthetic.EXECUTE, backlog, workers=workers, token=journal.run,
+                    synthetic.EXECUTE, dispatcher, workers=workers, token=journal.run,
                     environment=worker_environment(os.environ), log=log.fileno(),
                 )  # fmt: skip
                 started, cpu = time.perf_counter(), time.process_time()

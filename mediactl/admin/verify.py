@@ -160,7 +160,7 @@ def _matches(content: bytes, source: Published) -> bool:
         found.source.digest, found.source.kind.value, document.path_of(found), found.artefacts, found.metadata,
         document.look_of(found), found.warnings, found.srcset, found.picture, found.video,
     )  # fmt: skip
-    info, look = document.told(source.info, source.metadata), document.Appearance.parse(source.placeholder)
+    info, look = document.with_named_tags(source.info, source.metadata), document.Appearance.parse(source.placeholder)
     expected = (
         source.digest, source.kind, source.path, source.artefacts, info, look, source.warnings,
         *document.markup_of(source.artefacts, info, look),

@@ -85,7 +85,7 @@ class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
 def build(task: MakeTask, artefacts: tuple[Artefact, ...], look: Appearance, warnings: tuple[str, ...]) -> Asset:
     """The asset of a finished make task."""
     source = task.source
-    info = told(task.info, task.metadata)
+    info = with_named_tags(task.info, task.metadata)
     srcset, picture, video = markup_of(artefacts, info, look)
     path = shown(source.path)
     exact = path.encode("utf-8", "surrogateescape") == source.path
@@ -111,7 +111,7 @@ def build(task: MakeTask, artefacts: tuple[Artefact, ...], look: Appearance, war
     )
 
 
-def told(info: MediaInfo, metadata: tuple[str, ...] | None) -> MediaInfo:
+def with_named_tags(info: MediaInfo, metadata: tuple[str, ...] | None) -> MediaInfo:
     """Return what asset.json keeps of a probe: the tags that the recipe names (None: all there are)."""
     if metadata is None or set(info.tags) <= set(metadata):
         return info

@@ -14,7 +14,7 @@ from mediactl.model.assets import Artefact
 from mediactl.model.media import MediaInfo
 
 SIZES = "100vw"
-"""As wide as the page: what browsers assume, too. Whoever knows the layout writes something better there."""
+"""As wide as the page: what browsers assume, too. A page of another layout replaces it."""
 _FIRST = ("image/avif", "image/webp")
 """Smallest first: a browser takes the first <source> that it can read."""
 _LAST = ("image/jpeg", "image/png", "image/webp", "image/avif")
@@ -82,11 +82,13 @@ def video(artefacts: Iterable[Artefact], info: MediaInfo) -> str:
     """
     made = list(artefacts)
     streams = [each for each in made if each.role == "master"]
-    films = sorted((each for each in made if each.role == "rendition"), key=lambda each: (-_area(each), each.bytes))
+    renditions = sorted(
+        (each for each in made if each.role == "rendition"), key=lambda each: (-_area(each), each.bytes)
+    )
     loops = [each for each in made if each.role == "animation"]
-    if not (streams or films or loops):
+    if not (streams or renditions or loops):
         return ""
-    shown = [*films, *loops, *(each for each in made if each.role == "stream")]
+    shown = [*renditions, *loops, *(each for each in made if each.role == "stream")]
     width, height = (shown[0].width, shown[0].height) if shown else (info.width, info.height)
     if loops:
         head = _tag("video", autoplay=True, loop=True, muted=True, playsinline=True, width=width, height=height)
@@ -97,23 +99,23 @@ def video(artefacts: Iterable[Artefact], info: MediaInfo) -> str:
             poster=_url(posters[0]) if posters else None,
         )  # fmt: skip
     lines = [_tag("source", src=_url(each), type=_HLS) for each in streams]
-    lines += [_tag("source", src=_url(each), type=each.media_type) for each in (*films, *loops)]
+    lines += [_tag("source", src=_url(each), type=each.media_type) for each in (*renditions, *loops)]
     lines += _tracks(made, info)
     return "\n".join((head, *(f"  {line}" for line in lines), "</video>"))
 
 
 def _tracks(made: list[Artefact], info: MediaInfo) -> list[str]:
     lines = []
-    told: set[str] = set()
+    seen: set[str] = set()
     for each in made:
         # The subtitles of HLS are the same file under another name: a page needs them once.
-        if each.role == "subtitles" and each.key not in told:
-            told.add(each.key)
+        if each.role == "subtitles" and each.key not in seen:
+            seen.add(each.key)
             match = _TRACK.fullmatch(each.name)
             number = int(match.group(1)) if match else 0
             text = info.texts[number - 1] if 0 < number <= len(info.texts) else None
             language = _language(text.language) if text else ""
-            label = (text.title if text else "") or language or f"{number or len(told)}"
+            label = (text.title if text else "") or language or f"{number or len(seen)}"
             lines.append(_tag("track", kind="subtitles", src=_url(each), srclang=language or "und", label=label))
         elif each.role == "chapters":
             lines.append(_tag("track", kind="chapters", src=_url(each)))

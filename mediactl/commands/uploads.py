@@ -71,7 +71,7 @@ def list_(out: bytes, state: str | None, everything: bool, bucket: str | None, a
     for each in open_uploads.unfinished(folder, now, everything=everything):
         report(each)
     if where is not None:
-        for each in open_uploads.strangers(folder, where, now):
+        for each in open_uploads.unknown(folder, where, now):
             report(each)
     if not printed and not as_json:
         click.echo("no uploads" if everything else "no unfinished uploads")

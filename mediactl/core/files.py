@@ -140,7 +140,7 @@ def sweep_temporaries(folder: bytes, token: bytes | None = None) -> int:
 def shown(path: bytes | str) -> str:
     """A name made safe to print: control, bidi, other invisible and undecodable characters are escaped.
 
-    Names come from strangers; a terminal must not obey them, nor a line break split a log line in two.
+    Names are untrusted; a terminal must not obey them, nor a line break split a log line in two.
     """
     text = path if isinstance(path, str) else path.decode("utf-8", "surrogateescape")
     if text.isascii() and text.isprintable():

@@ -118,7 +118,7 @@ class Uploads:
 
     def cancel(self, content: str) -> bool | None:
         """Cancel the job that waits to see to an object (``NewJob.content``), and let its source's uploads be planned
-        anew; None: there is one that runs, nothing was done."""
+        again; None: there is one that runs, nothing was done."""
         if self._run("upload_runs", (content,)).fetchone()[0]:
             return None
         found = [source for (source,) in self._run("cancel_object", (content,)).fetchall()]

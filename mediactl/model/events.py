@@ -315,7 +315,7 @@ class JobEvent(Event, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """What a person knows it by."""
+        """Name for people: path, else job key."""
         return self.job if self.path is None else self.path
 
 

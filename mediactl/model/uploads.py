@@ -28,7 +28,7 @@ class IfExists(StrEnum):
     """What becomes of an object that is already at the key."""
 
     VERIFY = "verify"
-    """Ours with this content: left. Ours with other content: replaced. A stranger's: a conflict, untouched."""
+    """Ours with this content: left. Ours with other content: replaced. Of another writer: a conflict, untouched."""
     REPLACE = "replace"
     """Overwritten, whatever it is, unless it changes while we look."""
     FAIL = "fail"
@@ -102,7 +102,7 @@ class UploadTask(msgspec.Struct, frozen=True, omit_defaults=True):
     """``model.Artefact.key``; empty: the file is none."""
     if_exists: IfExists = IfExists.VERIFY
     seen: str | None = None
-    """What a LIST *of this run* showed at the key: "" nothing, else the ETag; None: nobody looked.
+    """What a LIST *of this run* showed at the key: "" nothing, else the ETag; None: not listed.
 
     It saves a HEAD for an object that is not there. Filled in when the job is handed to its worker, never kept in the
     journal: a store that ignores conditions would overwrite what came in between.

@@ -38,7 +38,7 @@ class Completer:
             if done:
                 handler.done(claim, end)
             return done
-        if not handler.is_wanted(claim):
+        if not handler.is_needed(claim):
             return self._give_up(handler, claim)
         transition = self._transitions.get(end.verdict, self._interrupt)
         return transition(handler, claim, end)

@@ -171,7 +171,7 @@ def _totals(
     for kind, number in sorted(unread.items()):
         if outputs := outputs_of(chosen, kind):
             yield f"of {count(number, f'new {NOUNS[kind]}')}: {', '.join(outputs)}"
-    yield from told(found.effect, workers)
+    yield from effect_lines(found.effect, workers)
     if uploads is not None:
         besides = f", plus the outputs of {count(unread.total(), 'new source')}" if unread else ""
         yield f"would upload {count(uploads[0], 'object')}, {size(uploads[1])}{besides}"
@@ -192,15 +192,15 @@ def of_recipe(chosen: Recipe, state: str, ffmpeg: str | None, workers: int) -> I
     if not effect.sources:
         yield "nothing to change: no outputs yet"
         return
-    yield from told(effect, workers)
+    yield from effect_lines(effect, workers)
     if not effect.changes:
         yield f"no change: {count(effect.kept, 'artefact')} of {count(effect.sources, 'source')}"
 
 
-def told(effect: Effect, workers: int) -> Iterator[str]:
+def effect_lines(effect: Effect, workers: int) -> Iterator[str]:
     """A line for each output that an effect is about, then what it comes to."""
     for change in effect.changes:
-        yield f"{change.change}: {change.output}: {_told(change, workers)}"
+        yield f"{change.change}: {change.output}: {_change_line(change, workers)}"
     made = [change for change in effect.changes if change.change != "removed"]
     if made:
         number = sum(change.artefacts for change in made)
@@ -233,7 +233,7 @@ def measured(journal: Journal, workers: int) -> Measured:
     return seconds
 
 
-def _told(change: Change, workers: int) -> str:
+def _change_line(change: Change, workers: int) -> str:
     number = count(change.artefacts, "artefact")
     if change.artefacts != change.sources:
         number += f" of {count(change.sources, 'source')}"

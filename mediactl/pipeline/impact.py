@@ -149,16 +149,16 @@ def differences(old: Recipe, new: Recipe) -> Iterator[str]:
             if name not in after:
                 yield f"removed  {table} {name}"
             elif name not in before:
-                said = ", ".join(f"{key} {_said(value)}" for key, value in _given(after[name]).items())
-                yield f"new      {table} {name}" + (f": {said}" if said else "")
-            elif said := _changes(before[name], after[name]):
-                yield f"changed  {table} {name}: {said}"
+                text = ", ".join(f"{key} {_shown(value)}" for key, value in _given(after[name]).items())
+                yield f"new      {table} {name}" + (f": {text}" if text else "")
+            elif text := _changes(before[name], after[name]):
+                yield f"changed  {table} {name}: {text}"
     for table in ("cutting", "limits", "run"):
-        if said := _changes(getattr(old, table), getattr(new, table)):
-            yield f"changed  {table}: {said}"
+        if text := _changes(getattr(old, table), getattr(new, table)):
+            yield f"changed  {table}: {text}"
     for key in ("placeholder", "metadata"):
         if (was := getattr(old, key)) != (now := getattr(new, key)):
-            yield f"changed  {key}: {_said(was)} -> {_said(now)}"
+            yield f"changed  {key}: {_shown(was)} -> {_shown(now)}"
 
 
 def _given(output: msgspec.Struct) -> dict[str, Any]:
@@ -171,14 +171,14 @@ def _given(output: msgspec.Struct) -> dict[str, Any]:
 
 def _changes(old: msgspec.Struct, new: msgspec.Struct) -> str:
     pairs = [(each.name, getattr(old, each.name), getattr(new, each.name)) for each in msgspec.structs.fields(old)]
-    return ", ".join(f"{key} {_said(was)} -> {_said(now)}" for key, was, now in pairs if was != now)
+    return ", ".join(f"{key} {_shown(was)} -> {_shown(now)}" for key, was, now in pairs if was != now)
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     if value is None or value == "":
         return "not given"
     if isinstance(value, tuple):
-        return "[" + ", ".join(map(_said, value)) + "]"
+        return "[" + ", ".join(map(_shown, value)) + "]"
     if isinstance(value, msgspec.Struct):
-        return ", ".join(f"{key} {_said(each)}" for key, each in msgspec.structs.asdict(value).items())
+        return ", ".join(f"{key} {_shown(each)}" for key, each in msgspec.structs.asdict(value).items())
     return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

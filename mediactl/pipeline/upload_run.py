@@ -30,9 +30,9 @@ def upload(settings: Settings, emit: Emit) -> Summary:
     to = settings.to
     assert to is not None
 
-    def sending(journal: Journal, tell: Emit) -> Sending:
+    def sending(journal: Journal, emit: Emit) -> Sending:
         follow = settings.follow_symlinks
-        return Sending(settings.sources, to, journal, settings.priority, tell, follow=follow)
+        return Sending(settings.sources, to, journal, settings.priority, emit, follow=follow)
 
     return network_run(settings, emit, sending, uploading(to))
 

@@ -45,7 +45,7 @@ class Pace:
         self._rate = rate
         self._began: tuple[float, float] | None = None
 
-    def told(self, fraction: float, now: float) -> Measured:
+    def progress(self, fraction: float, now: float) -> Measured:
         """Fields of "job.progress": ``seconds`` of media in all, ``speed`` (1.0: as fast as it plays) and ``fps``,
         where they are known."""
         fields: Measured = {"seconds": round(self._seconds, 3)}

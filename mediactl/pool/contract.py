@@ -85,7 +85,7 @@ class IntakeStep(Enum):
     DONE = "all is planned"
 
 
-class Backlog(Protocol):
+class Queue(Protocol):
     """Where jobs come from and their outcomes go to."""
 
     wakeup: socket.socket | None

@@ -66,7 +66,7 @@ class Scheduler:
         busy = self._busy_in(QUICK)
         for worker in busy:
             worker.depth = _depth(worker, now)
-        waiting, free = len(self.waiting[QUICK]), self._quick_places(busy)
+        waiting, free = len(self.waiting[QUICK]), self._quick_room(busy)
         overtaking, before = (0, 0.0) if waiting or free else self._overtaking(busy, now)
         lanes = {QUICK: max(0, free - waiting), HEAVY: 1 if self._takes_heavy() else 0}
         return Room(lanes, self._kinds(), overtaking, before)
@@ -183,7 +183,7 @@ class Scheduler:
             needed += first.memory
         return used + needed <= self._memory
 
-    def _quick_places(self, busy: list[Worker]) -> int:
+    def _quick_room(self, busy: list[Worker]) -> int:
         """Return how many quick jobs fit into the pipes: behind those of busy workers, and into unused slots."""
         behind = sum(max(0, worker.depth - len(worker.sent)) for worker in busy)
         unused = max(0, self._quick_slots() - len(busy))
@@ -201,10 +201,10 @@ class Scheduler:
         They overtake what waits in the pipes, or use a core that heavy jobs have.
         """
         queued = [worker for worker in busy if len(worker.sent) > 1 and not worker.held_up(now)]
-        places = sum(max(0, worker.depth + OVERTAKING - len(worker.sent)) for worker in queued)
+        unused = sum(max(0, worker.depth + OVERTAKING - len(worker.sent)) for worker in queued)
         before = max(map(_last_due, queued), default=0.0) - OVERTAKING_LEAD
         shared = self._most(QUICK) - len(busy)
-        return (max(places, shared), max(before, time.time())) if shared > 0 else (places, before)
+        return (max(unused, shared), max(before, time.time())) if shared > 0 else (unused, before)
 
     def _kinds(self) -> dict[str, int]:
         there = Counter(assignment.kind for assignment in self._all())

@@ -15,7 +15,7 @@ import msgspec
 from mediactl.core.errors import MediactlError
 from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
-from mediactl.pool.contract import Assignment, Backlog, Ended, IntakeStep, Noting, Room, Stopped
+from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Queue, Room, Stopped
 from mediactl.pool.messages import Answer, Note, Noted, Progress
 from mediactl.pool.network import NETWORK, Network, Service
 from mediactl.pool.process import Worker
@@ -48,7 +48,7 @@ class Supervisor:
     def __init__(
         self,
         call: str,
-        backlog: Backlog,
+        queue: Queue,
         *,
         workers: int,
         token: str,
@@ -62,7 +62,7 @@ class Supervisor:
         drain: Callable[[], bool] = lambda: False,
     ) -> None:
         self._call = call
-        self._backlog = backlog
+        self._queue = queue
         self._drain = drain
         self._token = token
         self._environment = environment
@@ -91,8 +91,8 @@ class Supervisor:
         next_look = 0.0
         with self._signals:
             self._selector.register(self._signals.wakeup, selectors.EVENT_READ)
-            if self._backlog.wakeup is not None:
-                self._selector.register(self._backlog.wakeup, selectors.EVENT_READ)
+            if self._queue.wakeup is not None:
+                self._selector.register(self._queue.wakeup, selectors.EVENT_READ)
             try:
                 while True:
                     if not self._stopping and self._plan():
@@ -108,11 +108,11 @@ class Supervisor:
                     if not busy and not self._ended and not self._waiting():
                         if self._stopping:
                             return self._stopping
-                        if next_look and self._planning is IntakeStep.DONE and self._backlog.complete():
+                        if next_look and self._planning is IntakeStep.DONE and self._queue.complete():
                             return Stopped.COMPLETE
                     self._wait(TICK if self._stopping or not self._more_to_plan() else 0.0)
                     self._watch_the_clock()
-                    self._backlog.tick(busy)
+                    self._queue.tick(busy)
             finally:
                 self._close()
 
@@ -123,9 +123,9 @@ class Supervisor:
         until = time.monotonic() + SLICE
         added = False
         while self._planning is not IntakeStep.DONE:
-            self._planning = self._backlog.plan()
-            if self._planning is IntakeStep.DONE and self._backlog.wakeup is not None:
-                self._selector.unregister(self._backlog.wakeup)  # at its end it would be readable forever
+            self._planning = self._queue.plan()
+            if self._planning is IntakeStep.DONE and self._queue.wakeup is not None:
+                self._selector.unregister(self._queue.wakeup)  # at its end it would be readable forever
             added = added or self._planning is IntakeStep.ADDED
             if not self._more_to_plan() or (added and self._scheduler.idle()) or time.monotonic() >= until:
                 break
@@ -163,12 +163,12 @@ class Supervisor:
                 self._stop(Stopped.BLOCKED)
             elif end.verdict in (Verdict.REFUSED, Verdict.AWAY) and not self._network.closed:
                 self._network.closed = (end.verdict, end.reason)
-                self._backlog.closed(NETWORK, end.verdict, end.reason)
+                self._queue.closed(NETWORK, end.verdict, end.reason)
         room = Room() if self._stopping else room
         alone = not self._scheduler.busy() and not any(self._scheduler.waiting.values())
         known = [(worker.working_on(note.job), note) for worker, note in notes]
         noting = [Noting(assignment, note.body) for assignment, note in known if assignment is not None]
-        taken = self._backlog.exchange(ended, room, alone, noting)
+        taken = self._queue.exchange(ended, room, alone, noting)
         for worker, note in notes:
             worker.send(Noted(note.number))
             self._flush(worker)
@@ -181,7 +181,7 @@ class Supervisor:
             if key.fileobj is self._signals.wakeup:
                 self._signals.drain()
                 continue
-            if key.fileobj is self._backlog.wakeup:
+            if key.fileobj is self._queue.wakeup:
                 continue  # planning reads it
             worker: Worker = key.data
             if events & selectors.EVENT_WRITE and not worker.flush():
@@ -200,7 +200,7 @@ class Supervisor:
             elif isinstance(message, Progress):
                 # Whatever the fraction: that of a video longer than its header says stays the same.
                 worker.advanced = time.monotonic()
-                self._backlog.progress(message.job, message.attempt, message.fraction, message.sent)
+                self._queue.progress(message.job, message.attempt, message.fraction, message.sent)
             elif isinstance(message, Note):
                 worker.advanced = time.monotonic()
                 self._notes.append((worker, message))
@@ -251,7 +251,7 @@ class Supervisor:
             self._kill_busy()
         self._enforce_limits(now)
         for assignment, seconds in self._scheduler.overrunning(now):
-            self._backlog.overran(assignment.job, assignment.attempt, seconds)
+            self._queue.overran(assignment.job, assignment.attempt, seconds)
         for worker in self._scheduler.held_up(now):
             self._give_back(worker.recall(), "waited behind a job that takes long")
             self._flush(worker)

@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
     values: Tree
     origin: str
-    place: str
+    toml_path: str
 
 
 class Draft(NamedTuple):
@@ -95,16 +95,16 @@ def _over(base: tuple[Entry, ...], own: tuple[Entry, ...], default: str | None) 
         ]
         if len(same) > 1:
             there = " and ".join(str(formats[number]) for number in same)
-            raise Wrong(f"{entry.place}: what it extends has {name!r} as {there}; say which by its format")
+            raise Wrong(f"{entry.toml_path}: what it extends has {name!r} as {there}; say which by its format")
         if not same:
             made.append(entry)
         elif same[0] in changed:
-            raise Wrong(f"{entry.place}: changes the same output as {changed[same[0]]}; put both into one")
+            raise Wrong(f"{entry.toml_path}: changes the same output as {changed[same[0]]}; put both into one")
         else:
-            changed[same[0]] = entry.place
+            changed[same[0]] = entry.toml_path
             instead = {OTHER_WAY[key] for key in entry.values if key in OTHER_WAY} - set(entry.values)
             old = {key: value for key, value in base[same[0]].values.items() if key not in instead}
-            made[same[0]] = Entry({**old, **entry.values}, entry.origin, entry.place)
+            made[same[0]] = Entry({**old, **entry.values}, entry.origin, entry.toml_path)
     return tuple(made)
 
 

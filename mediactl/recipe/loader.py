@@ -197,8 +197,8 @@ def draft(text: str, origin: str, chain: tuple[str, ...] = ()) -> Draft:
     try:
         file = msgspec.convert(tree, with_tables(RecipeFile))
     except msgspec.ValidationError as error:
-        told = messages.explain(error, tree, with_tables(RecipeFile), structs())
-        raise UsageError(f"{shown(origin)}: {told}") from None
+        message = messages.explain(error, tree, with_tables(RecipeFile), structs())
+        raise UsageError(f"{shown(origin)}: {message}") from None
     own = inheritance.draft(
         {key: value for key, value in tree.items() if key not in ("extends", "without")}, origin, registry.tables()
     )
@@ -235,7 +235,7 @@ def checked(found: Draft) -> Recipe:
     for table, kind_of_output in registry.tables().items():
         for entry, output in zip(found.outputs[table], recipe.table(kind_of_output), strict=True):
             if problem := _problem(output):
-                raise UsageError(f"{shown(entry.origin)}: {entry.place}.{problem[0]}: {shown(problem[1])}")
+                raise UsageError(f"{shown(entry.origin)}: {entry.toml_path}.{problem[0]}: {shown(problem[1])}")
     for kind in Kind:
         _check_collisions(found, recipe, kind)
     if not any(recipe.outputs(kind) for kind in Kind):
@@ -254,11 +254,11 @@ def _check_collisions(found: Draft, recipe: Recipe, kind: Kind) -> None:
     other = "mediactl itself"
     if earlier >= 0:
         table, before = entries[earlier]
-        other = f"{before.place} ({table} {before.values['name']!r})"
+        other = f"{before.toml_path} ({table} {before.values['name']!r})"
         if before.origin != entry.origin:
             other += f" of {shown(before.origin)}"
     raise UsageError(
-        f"{shown(entry.origin)}: {entry.place}: {entry.values['name']!r} would write {name!r}, as {other} does;"
+        f"{shown(entry.origin)}: {entry.toml_path}: {entry.values['name']!r} would write {name!r}, as {other} does;"
         " give it another name"
     )
 

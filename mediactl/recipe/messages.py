@@ -27,14 +27,14 @@ def explain(
     """A message of msgspec about a recipe, with the path written as in TOML and the likely right key or value beside a
     wrong one."""
     text, _, path = str(error).partition(" - at `$")
-    place = path.rstrip("`").removeprefix(".").replace("[...]", "")
-    parts = [re.sub(r"\[\d+\]", "", part) for part in place.split(".")]
+    toml_path = path.rstrip("`").removeprefix(".").replace("[...]", "")
+    parts = [re.sub(r"\[\d+\]", "", part) for part in toml_path.split(".")]
     owner = tables.get(parts[0], whole)
-    where = f"{place}: " if place else ""
+    where = f"{toml_path}: " if toml_path else ""
     if found := re.match(r"Object contains unknown field `(.*)`$", text):
         field = _field(owner, parts[-1]) if parts[0] in tables and len(parts) > 1 else None
         keys = [each.encode_name for each in msgspec.structs.fields(_struct(field) or owner)]
-        if not place and isinstance(tree.get(found[1]), list) and not did_you_mean(found[1], keys):
+        if not toml_path and isinstance(tree.get(found[1]), list) and not did_you_mean(found[1], keys):
             return (
                 f"no output is called [[{shown(found[1])}]]; install the package that provides it,"
                 f" or take one of: {', '.join(tables)}"
@@ -47,16 +47,16 @@ def explain(
         return f"{where}{shown(found[1])!r} is not known here; {_close(found[1], values, 'known')}"
     if found := re.match(r"Expected `(.*)`, got `(.*)`$", text):
         wanted = " or ".join(_TYPES.get(each, each) for each in found[1].split(" | ") if each != "null")
-        return f"{where}expected {wanted}, got {_TYPES.get(found[2], found[2])}{_brackets(place, found, tables)}"
+        return f"{where}expected {wanted}, got {_TYPES.get(found[2], found[2])}{_brackets(toml_path, found, tables)}"
     if "matching regex" in text:
         return f"{where}expected {_NAME}"
     return f"{where}{text[:1].lower()}{text[1:]}"
 
 
-def _brackets(place: str, found: re.Match[str], tables: Mapping[str, type[msgspec.Struct]]) -> str:
+def _brackets(toml_path: str, found: re.Match[str], tables: Mapping[str, type[msgspec.Struct]]) -> str:
     """How a table is written, where it was written as the other kind."""
-    told = {("array", "object"): f"; write [[{place}]]", ("object", "array"): f"; write [{place}]"}
-    return told.get((found[1], found[2]), "") if place in tables else ""
+    hints = {("array", "object"): f"; write [[{toml_path}]]", ("object", "array"): f"; write [{toml_path}]"}
+    return hints.get((found[1], found[2]), "") if toml_path in tables else ""
 
 
 def _close(name: str, names: list[str], otherwise: str) -> str:

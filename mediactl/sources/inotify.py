@@ -93,7 +93,7 @@ class InotifyWatcher(threading.Thread):
 
     def _watch(self, mark: tuple[int, int]) -> None:
         """Until it is another folder, or watching it has failed."""
-        started = heard = time.monotonic()
+        started = reported = time.monotonic()
         next_check = started + CHECK
         took: float | None = None
         try:
@@ -104,8 +104,8 @@ class InotifyWatcher(threading.Thread):
             ):  # fmt: skip
                 now = time.monotonic()
                 paths = {path for _, path in changes if not self._is_none_of_ours(path)}
-                missed = took is None or now - heard > STALL or len(paths) > self._burst
-                heard = now
+                missed = took is None or now - reported > STALL or len(paths) > self._burst
+                reported = now
                 if took is None:
                     took = now - started
                     self.misses = "" if watches_left() else OUT_OF_WATCHES

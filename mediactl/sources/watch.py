@@ -83,7 +83,7 @@ class Watch:
         wall: Callable[[], float],
     ) -> None:
         assert settings.watching is not None
-        self._wanted = settings.watching
+        self._timing = settings.watching
         self._out = settings.out
         self._follow = settings.follow_symlinks
         self._never = (settings.out, os.fsencode(settings.state))
@@ -97,8 +97,8 @@ class Watch:
         self._reported: set[bytes] = set()
         """Names that a trouble was reported of."""
         self._ready: deque[scan.Batch] = deque()
-        self._debouncer: Debouncer[File] = Debouncer(self._wanted.settle, self._stat)
-        deaf = self._wanted.poll is not None
+        self._debouncer: Debouncer[File] = Debouncer(self._timing.settle, self._stat)
+        deaf = self._timing.poll is not None
         self._roots = {
             path: Root(path, prefix, InotifyWatcher(path, settings.out, self._wake, deaf=deaf))
             for path, prefix in roots.items()
@@ -267,7 +267,7 @@ class Watch:
 
     def _count_watches(self, root: Root, now: float) -> None:
         """Folders have appeared: was there a watch for each?"""
-        if now >= self._next_count and self._wanted.poll is None and not root.misses:
+        if now >= self._next_count and self._timing.poll is None and not root.misses:
             self._next_count = now + COUNT_INTERVAL
             if not watches_left():
                 self._misses(root, OUT_OF_WATCHES)
@@ -277,13 +277,13 @@ class Watch:
         """A walk of everything is over: when the next one is due."""
         wanted = root.next_walk < math.inf
         root.full, root.surveyed = None, True
-        root.rested_at = now + min(SHARE * (now - root.began), self._wanted.rescan)
+        root.rested_at = now + min(SHARE * (now - root.began), self._timing.rescan)
         root.next_walk = root.rested_at if wanted else max(root.rested_at, now + self._interval(root))
 
     def _met(self, batch: scan.Batch, *, first: bool) -> scan.Batch | None:
         if not first:
             return msgspec.structs.replace(batch, priority=Priority.URGENT, fresh=True)
-        since = (self._wall() - self._wanted.settle) * 1e9
+        since = (self._wall() - self._timing.settle) * 1e9
         young = [entry for entry in batch.files if max(entry.mtime_ns, entry.ctime_ns) > since]
         for entry in young:
             self.hold(batch, entry)
@@ -294,9 +294,9 @@ class Watch:
         return scan.folder(root.path, prefix=root.prefix, never=self._marks(), follow=self._follow, below=below)
 
     def _interval(self, root: Root) -> float:
-        if self._wanted.poll is not None:
-            return self._wanted.poll
-        return min(FALLBACK, self._wanted.rescan) if root.misses else self._wanted.rescan
+        if self._timing.poll is not None:
+            return self._timing.poll
+        return min(FALLBACK, self._timing.rescan) if root.misses else self._timing.rescan
 
     # -- files -------------------------------------------------------------------------------------------------------
 

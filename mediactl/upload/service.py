@@ -62,12 +62,12 @@ class Uploads:
             task = msgspec.structs.replace(task, seen=self._look(task))
         done = 0
 
-        def tell(sent: int, safe: int) -> None:
+        def notify(sent: int, safe: int) -> None:
             nonlocal done
             done += safe
             report(sent, done / task.size if task.size else 1.0)
 
-        sent = self._transfers.run(msgspec.json.encode(task), state, _Notebook(keep), tell)
+        sent = self._transfers.run(msgspec.json.encode(task), state, _Notebook(keep), notify)
         if sent.status is SentStatus.CONFLICT:
             raise Conflict(sent.reason)
         return sent

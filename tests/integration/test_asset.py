@@ -80,9 +80,9 @@ def test_what_earlier_versions_kept_is_known_to_lack_something() -> None:
 
 def test_tags_that_the_recipe_does_not_name_are_left_out() -> None:
     info = MediaInfo("jpeg", tags={"camera": "Acme", "software": "7"})
-    assert document.told(info, ("camera", "lens")).tags == {"camera": "Acme"}
-    assert document.told(info, ()).tags == {}
-    assert document.told(info, None) is info
+    assert document.with_named_tags(info, ("camera", "lens")).tags == {"camera": "Acme"}
+    assert document.with_named_tags(info, ()).tags == {}
+    assert document.with_named_tags(info, None) is info
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Subtitle tracks of videos as WebVTT: italics, bold and underlining are kept, all other styling is dropped.
 
-Written from what libav's decoders give, one cue a packet, so that nothing a stranger wrote reaches a player as markup.
+Written from what libav's decoders give, one cue a packet, so that no untrusted text reaches a player as markup.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Handler:
 
     def progress(self, claim: Claim, pace: Pace | None, fraction: float, sent: int, now: float) -> Event:
         """Return the event that reports how far along it is; ``sent`` is in bytes, ``now`` in seconds."""
-        measured: Measured = {} if pace is None else pace.told(fraction, now)
+        measured: Measured = {} if pace is None else pace.progress(fraction, now)
         return JobProgress(**self.head(claim), fraction=round(fraction, 4), **measured)
 
     # -- how it ends -----------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class Handler:
     def died(self, claim: Claim) -> None:
         """Clean up after a worker that was killed."""
 
-    def is_wanted(self, claim: Claim) -> bool:
+    def is_needed(self, claim: Claim) -> bool:
         """Return whether anything still depends on it."""
         return True
 

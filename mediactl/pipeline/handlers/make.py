@@ -38,7 +38,7 @@ class MakeHandler(SourceHandler):
             return ()
         return self._journal.sources.twins(claim.source, claim.content, self._context.out)
 
-    def is_wanted(self, claim: Claim) -> bool:
+    def is_needed(self, claim: Claim) -> bool:
         """Return whether its source still has the plan that it was made for."""
         return claim.plan in ("", self._row(claim).plan)
 

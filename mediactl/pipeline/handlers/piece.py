@@ -48,7 +48,7 @@ class PieceHandler(SourceHandler):
             return Pace(piece.info.duration or 0.0, 0.0)
         return Pace(piece.frames / rate, rate)
 
-    def is_wanted(self, claim: Claim) -> bool:
+    def is_needed(self, claim: Claim) -> bool:
         """Return whether its source still waits for this cut of this content."""
         row = self._row(claim)
         return (
@@ -71,7 +71,7 @@ class PieceHandler(SourceHandler):
             )
         )  # fmt: skip
         row = self._row(claim)
-        if not self.is_wanted(claim) or self._journal.sources.has_live_piece(row.id, claim.plan, claim.cut):
+        if not self.is_needed(claim) or self._journal.sources.has_live_piece(row.id, claim.plan, claim.cut):
             return
         planner = self._context.planner
         work = planner.work(row, planner.with_digest(row.recipe), Priority(claim.priority))

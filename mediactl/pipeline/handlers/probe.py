@@ -20,7 +20,7 @@ _result = msgspec.msgpack.Decoder(JobResult)
 class ProbeHandler(SourceHandler):
     """Its plan is looked up again when it has ended: the same probe does for any recipe with its limits."""
 
-    def is_wanted(self, claim: Claim) -> bool:
+    def is_needed(self, claim: Claim) -> bool:
         """Return whether it read what the plan of today would have it read, or nothing else will."""
         row = self._row(claim)
         return claim.key == self._probe_job(claim, row, row.source).key or (
@@ -31,7 +31,7 @@ class ProbeHandler(SourceHandler):
         """Add the jobs that can be begun."""
         result = _result.decode(end.result)
         self._report_cache(result.cache_trouble)
-        if not self.is_wanted(claim):
+        if not self.is_needed(claim):
             self.obsolete(claim)
             return
         sources, planner = self._journal.sources, self._context.planner

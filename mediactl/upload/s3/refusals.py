@@ -100,7 +100,7 @@ _BY_STATUS: dict[int, tuple[type[StoreError], str]] = {
     503: (Throttled, "the store is overloaded"),
 }
 _ELSEWHERE = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "IncorrectEndpoint"})
-_NOT_KNOWN = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest"})
+_UNSUPPORTED = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest"})
 """Answers to a header that a provider does not support: Cloudflare R2 answers 501 NotImplemented, Backblaze B2 400
 InvalidArgument, both to a checksum; AWS before 2024 answered NotImplemented to a condition."""
 _OPTIONS = {
@@ -166,7 +166,7 @@ def _judged(reply: Reply, sent: Mapping[str, str], now: float) -> tuple[type[Sto
         return found
     if reply.code.startswith("KMS."):
         return Refused, f"the key of --sse cannot be used{_words(reply)}"
-    if reply.code in _NOT_KNOWN or reply.status == 501:
+    if reply.code in _UNSUPPORTED or reply.status == 501:
         return Refused, f"the store does not support the request{_words(reply)}; {_way_out(reply, sent)}"
     if found := _BY_STATUS.get(reply.status):
         return found
