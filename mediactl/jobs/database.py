@@ -103,7 +103,7 @@ def _text(file: str) -> str:
 def open_database(path: str, *, check: bool) -> apsw.Connection:
     """The journal at ``path``, made if absent.
 
-    ``check`` asks for SQLite's integrity check even when the file is large. Raises Damaged (the file is no valid
+    ``check`` asks for SQLite's integrity check even when the file is large. Raises Damaged (the file is not a valid
     journal), TooNew, or MachineBlocked (network file system, not writable, disk full).
     """
     refuse_network_filesystem(os.path.dirname(path))

@@ -16,7 +16,7 @@ def bucket(seconds: float) -> int:
 
 
 def size_bucket(size: int) -> int:
-    """Sizes in powers of four: sources of one bucket are alike enough to predict from."""
+    """Sizes in powers of four: sources of one bucket are similar enough to predict from."""
     return max(size, 1).bit_length() // 2
 
 

@@ -178,7 +178,7 @@ class Journal:
     # -- jobs --------------------------------------------------------------------------------------------------
 
     def add(self, jobs: Iterable[NewJob]) -> int:
-        """Add jobs; those that wait or run already stay as they are. Returns how many were added or started afresh."""
+        """Add jobs; those pending or running stay as they are. Returns how many were added or started afresh."""
         now = self._clock()
         before = self._connection.total_changes()
         self._connection.executemany(

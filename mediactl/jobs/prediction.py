@@ -13,7 +13,7 @@ QUICK_SECONDS = 2.0
 QUANTILE = 0.9
 CALM = 0.95
 """The quantile by which a heavy class is found quick again: on the edge, it would change lanes with every few jobs, and
-all that waits of it each time."""
+all that is pending of it each time."""
 ENOUGH = 3
 """Measured jobs of a class from which they are believed more than the guess."""
 
@@ -23,7 +23,7 @@ LIMIT_FLOOR = 30.0
 """Seconds."""
 
 Class = tuple[str, str, int]
-"""(operation, format, size bucket): jobs that are alike."""
+"""(operation, format, size bucket): similar jobs."""
 
 
 class _Measured:

@@ -77,7 +77,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class QueueRow(msgspec.Struct, frozen=True):
-    """What waits in one lane at one priority."""
+    """The pending jobs of one lane at one priority."""
 
     lane: str
     priority: int
@@ -170,7 +170,7 @@ class Report:
         return [Attempt(*row) for row in self._run("attempts", job)]
 
     def each_source(self) -> Iterator[tuple[bytes, Gone | None]]:
-        """Of every source that is not being worked on: its root, and what is known of it if its file is gone."""
+        """Yield the root of every source without a running job, and what is recorded of it if its file is gone."""
         for source, root, path, folder, name in self._run("all_sources").fetchall():
             file = os.path.join(root, path)
             gone = None
@@ -184,11 +184,11 @@ class Report:
         self._run("delete_source", source)
 
     def uploads(self, *, live: bool) -> Iterator[Remembered]:
-        """What is remembered of uploads, all of them or those that are under way, the oldest first."""
+        """What is remembered of uploads, all of them or those in progress, the oldest first."""
         return map(remembered, self._run("uploads", int(live)).fetchall())
 
     def upload_jobs(self) -> Iterator[tuple[float, UploadTask]]:
-        """Of every upload job that waits or runs: when it was enqueued, and its task."""
+        """Of every pending or running upload job: when it was enqueued, and its task."""
         decode = msgspec.json.Decoder(UploadTask).decode
         for enqueued_at, payload in self._run("upload_jobs").fetchall():
             yield enqueued_at, decode(payload)
@@ -212,7 +212,7 @@ class Report:
                 )
 
     def check(self) -> str:
-        """SQLite's verdict on the whole file: "ok", or what is wrong."""
+        """SQLite's verdict on the whole file: "ok", or the problem."""
         return str(self._connection.execute("PRAGMA integrity_check(1)").get)
 
     def _run(self, name: str, *bindings: Any) -> Any:

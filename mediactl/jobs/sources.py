@@ -99,7 +99,7 @@ class Sources:
         return int(row[0])
 
     def put_ignored(self, source: Source, reason: str) -> int:
-        """Remember a file that is no media, so that it is not opened again while it stays as it is."""
+        """Remember a file that is not media, so that it is not opened again while it stays as it is."""
         folder, name = os.path.split(source.directory)
         mark = source.fingerprint
         row = self._run(
@@ -216,7 +216,7 @@ class Sources:
         return changed
 
     def has_live_job(self, source: int, but: int = 0) -> bool:
-        """Whether a job of this source waits or runs that is no upload, nor the job ``but``."""
+        """Whether a job of this source is pending or running, uploads and the job ``but`` aside."""
         return bool(self._run("live_job", (source, but)).fetchone()[0])
 
     def supersede(self, source: int) -> None:
@@ -270,11 +270,11 @@ class Sources:
         return bool(self._run("live_upload", (source,)).fetchone()[0])
 
     def cancel_uploads(self, source: int) -> None:
-        """Give up what waits to be uploaded of a source."""
+        """Cancel the pending uploads of a source."""
         self._run("cancel_uploads", (source,))
 
     def uploads_waiting(self, destination: str) -> tuple[int, int]:
-        """Objects that wait to be sent to a destination, each asset.json that comes after them included; their bytes,
+        """Objects pending for a destination, each asset.json that comes after them included; their bytes,
         as far as they are known."""
         objects, size, later = self._run("uploads_waiting", (destination,)).fetchone()
         return objects + later, size

@@ -18,7 +18,7 @@ class Patience(msgspec.Struct, frozen=True):
     """Worker deaths; before the last attempt the job is moved to the lane "alone"."""
     interruptions: int = 20
     """Times that it was begun and stopped from outside. Costs nothing, but a job that never comes to its end must not
-    be begun for ever: it may be what takes the whole run down each time."""
+    be begun again and again: it may be what takes the whole run down each time."""
     base: float = 1.0
     cap: float = 60.0
     """Seconds: attempt n waits a random time up to min(cap, base * 4**n) (full jitter)."""

@@ -86,7 +86,7 @@ class Uploads:
         return dict(self._run("my_uploads", (run,)).fetchall())
 
     def mark_waiting(self) -> tuple[int, int]:
-        """Mark every upload that waits as this run's; how many jobs and bytes that is."""
+        """Mark every pending upload as this run's; how many jobs and bytes that is."""
         self._run("put_waiting_uploads", ())
         jobs, size = self._run("waiting_uploads", ()).fetchone()
         return jobs, size
@@ -117,7 +117,7 @@ class Uploads:
         return state.sha256 == task.sha256 if task.sha256 else state.source == task.fingerprint
 
     def cancel(self, content: str) -> bool | None:
-        """Cancel the job that waits to see to an object (``NewJob.content``), and let its source's uploads be planned
+        """Cancel the pending job of an object (``NewJob.content``), and let its source's uploads be planned
         again; None: there is one that runs, nothing was done."""
         if self._run("upload_runs", (content,)).fetchone()[0]:
             return None

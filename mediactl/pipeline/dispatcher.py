@@ -117,9 +117,7 @@ class Dispatcher:
 
     def _claim(self, room: Room, alone: bool) -> list[Claim]:
         self._journal.wake()
-        if (
-            self._takes_alone() and self._journal.alone_is_due()
-        ):  # everything else waits, so that it is not passed over for ever
+        if self._takes_alone() and self._journal.alone_is_due():  # everything else waits, so that it does not starve
             claims = self._journal.claim(("alone",), 1) if alone else []
             return claims + self._journal.claim((publish.LANE,), room.lanes.get(publish.LANE, 0))
         kinds = dict(room.kinds)
@@ -137,7 +135,7 @@ class Dispatcher:
         return QUICK in self._served
 
     def closed(self, lane: str, verdict: Verdict, reason: str) -> None:
-        """No more jobs of this lane are run; what waits in it is no reason to go on."""
+        """No more jobs of this lane are run; what is pending in it does not keep the run alive."""
         self._served = tuple(each for each in self._served if each != lane)
         self.refused = (verdict, reason)
         self._emit(UploadStopped(reason=reason))

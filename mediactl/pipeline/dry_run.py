@@ -33,7 +33,7 @@ from mediactl.ui.lines import count, duration, size
 ENOUGH = 5
 """Measured jobs of a kind from which their median is believed."""
 SECONDS_A_SOURCE = {"image": 0.05, "video": 1.0, "audio": 0.2}
-"""What each source takes whatever its size."""
+"""Seconds of each source, whatever its size."""
 REPLANNED = (Reason.RECIPE_CHANGED, Reason.ENCODER_CHANGED)
 """Reasons for which a source is rebuilt without probing it again, unless it was rejected."""
 NOUNS = {"image": "image", "video": "video", "audio": "audio file"}
@@ -61,7 +61,7 @@ class _Found:
     def __init__(self, effect: Effect, medians: dict[str, float | None]) -> None:
         self.effect = effect
         self.counts: Counter[Kind] = Counter()
-        """Sources that would be worked on, by kind."""
+        """Sources that would be processed, by kind."""
         self.unread: Counter[Kind] = Counter()
         """Those that were not probed yet."""
         self.bytes = 0
@@ -90,7 +90,7 @@ class _Found:
 
 
 def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> Iterator[str]:
-    """One line for each source that would be worked on, then what changes by output and the totals. Raises UsageError
+    """One line for each source that would be processed, then what changes by output and the totals. Raises UsageError
     as a run would."""
     events: list[Event] = []
     with ExitStack() as stack:
@@ -142,7 +142,7 @@ def _line(event: Event) -> str | None:
 def _plan(found: _Found, intake: Intake, chosen: Recipe, uploads: tuple[int, int] | None, workers: int) -> Plan:
     """Return the event "plan" with what a dry run adds to it; seconds are those of a run with so many workers."""
     plan = intake.summary()
-    assert plan is not None  # this is no watch
+    assert plan is not None  # this is not watch mode
     return msgspec.structs.replace(
         plan,
         kinds=dict(found.counts),

@@ -38,12 +38,12 @@ def upload(settings: Settings, emit: Emit) -> Summary:
 
 
 def resume(settings: Settings, emit: Emit, service: Service) -> Summary:
-    """Run the uploads that wait since an earlier run, whatever they are of."""
+    """Run the pending uploads of earlier runs, whatever they are of."""
     return network_run(settings, emit, Waiting, service, everything=True)
 
 
 class Waiting:
-    """The intake of a run that takes nothing in: what waits already is all that it has to do."""
+    """The intake of a run that takes nothing in: only what is pending already is done."""
 
     wakeup: socket.socket | None = None
     up_to_date = 0

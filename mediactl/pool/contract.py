@@ -69,7 +69,7 @@ class Room(msgspec.Struct, frozen=True):
     kinds: Mapping[str, int] = {}
     """Kind -> jobs of it at most, whatever the lane; kinds that are not named are free."""
     overtaking: int = 0
-    """Quick jobs beyond that, if they are due before ``before``: they overtake what waits in the pipes."""
+    """Quick jobs beyond that, if they are due before ``before``: they overtake what is queued in the pipes."""
     before: float = 0.0
 
     def __bool__(self) -> bool:

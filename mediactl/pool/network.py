@@ -29,7 +29,7 @@ class Service:
 
 
 class Network:
-    """The lane's processes, and the assignments that wait for one of them."""
+    """The lane's processes, and the assignments queued for them."""
 
     def __init__(self, service: Service | None, start: Callable[[Service], Worker]) -> None:
         self._service = service

@@ -1,4 +1,4 @@
-"""The workers of a run by lane: how many may work, who takes what, within the cores.
+"""The workers of a run by lane: how many may run, which job goes to which, within the cores.
 
 Quick workers and heavy workers are separate processes: heavy ones run at lower CPU priority, which a process cannot
 take back. quick always keeps one worker that heavy cannot take, whatever the cores.
@@ -42,7 +42,7 @@ MAX_MEMORY = 1 << 30
 
 
 class Scheduler:
-    """Workers, and the assignments that wait for one.
+    """Workers, and the assignments queued for one.
 
     ``limits`` caps how many jobs of a lane or kind run at once; ``memory`` (bytes) what running jobs are expected to
     take together: a job that does not fit waits, and one that never would runs alone.
@@ -198,7 +198,7 @@ class Scheduler:
     def _overtaking(self, busy: list[Worker], now: float) -> tuple[int, float]:
         """Return how many jobs may be sent although no slot is free, and before when they have to be due for that.
 
-        They overtake what waits in the pipes, or use a core that heavy jobs have.
+        They overtake what is queued in the pipes, or use a core that heavy jobs have.
         """
         queued = [worker for worker in busy if len(worker.sent) > 1 and not worker.held_up(now)]
         unused = sum(max(0, worker.depth + OVERTAKING - len(worker.sent)) for worker in queued)

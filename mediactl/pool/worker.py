@@ -69,7 +69,7 @@ def named(call: str) -> Any:
 
 
 def serve(pipe: socket.socket, call: Call, token: bytes) -> None:
-    """Answer every job until the other end closes; of those that wait, the one that is due first runs first."""
+    """Answer every job until the other end closes; of those queued, the one that is due first runs first."""
     inbox = Inbox(pipe)
     alarm = Alarm()
     encode = msgspec.msgpack.Encoder().encode

@@ -91,7 +91,7 @@ class Engine:
     def gather(self, job: Job, units: Iterable[tuple[int, Callable[[Turn], T]]]) -> Generator[list[T], None, None]:
         """Run (bytes of body, function) units in other threads, each in its turn; their results, some at a time.
 
-        When one raises, those that wait are dropped, the results of those in flight still come, then the first error
+        When one raises, those queued are dropped, the results of those in flight still come, then the first error
         is raised. No unit runs any more when this ends, however it ends.
         """
         answers: queue.SimpleQueue[_Answer[T]] = queue.SimpleQueue()
@@ -122,7 +122,7 @@ class Engine:
             raise failed
 
     def stop(self) -> None:
-        """Begin no more requests: those that wait, sleep or come later raise Stopped; requests in flight continue."""
+        """Begin no more requests: those queued, asleep or to come raise Stopped; requests in flight continue."""
         self.queue.close(Stopped("stopped; run again to resume"))
         self._stopping.set()
 

@@ -20,7 +20,7 @@ class Job:
 
 
 class _Unit:
-    """A unit that waits to be admitted. Exactly one of its two callables is called, once."""
+    """A unit queued for admission. Exactly one of its two callables is called, once."""
 
     __slots__ = ("admitted", "dropped", "size")
 
@@ -80,7 +80,7 @@ class FairQueue:
             self._raise_if_closed(job)
 
     def cancel(self, job: Job, error: BaseException) -> None:
-        """Drop what still waits of a job."""
+        """Drop what is still queued of a job."""
         with self._lock:
             units = self._waiting.pop(job, ())
             self._admit()
@@ -88,7 +88,7 @@ class FairQueue:
             unit.dropped(error)
 
     def fail(self, group: Hashable, error: BaseException) -> None:
-        """Drop all that waits of a group, and whatever of it comes later."""
+        """Drop all that is queued of a group, and whatever of it comes later."""
         with self._lock:
             self._failed.setdefault(group, error)
             gone = [unit for job in list(self._waiting) if job.group == group for unit in self._waiting.pop(job)]
@@ -99,7 +99,7 @@ class FairQueue:
             unit.dropped(error)
 
     def close(self, error: BaseException) -> None:
-        """Drop all that waits, and whatever comes later."""
+        """Drop all that is queued, and whatever comes later."""
         with self._lock:
             self._closed = self._closed or error
             gone = [unit for units in self._waiting.values() for unit in units]

@@ -33,7 +33,7 @@ _NO_XML = "\ufffe\uffff"
 def parse(url: str) -> tuple[str, str]:
     """Bucket and prefix of s3://BUCKET[/PREFIX]; the prefix in NFC, without a slash at its end.
 
-    Raises UsageError for anything else, saying what is wrong with it.
+    Raises UsageError for anything else, saying what is invalid about it.
     """
     if not url.startswith(_SCHEME):
         hint = ""

@@ -137,7 +137,7 @@ class Busy(StoreError):
 
 
 class Refused(StoreError, LaneClosed):
-    """The configuration is wrong (no credentials, no such bucket, wrong region, access denied, an unsupported option):
+    """The configuration is invalid (no credentials, no such bucket, other region, access denied, unsupported option):
     no other object will fare better. The line says what to change."""
 
     verdict = Verdict.REFUSED

@@ -49,7 +49,7 @@ class PieceHandler(SourceHandler):
         return Pace(piece.frames / rate, rate)
 
     def is_needed(self, claim: Claim) -> bool:
-        """Return whether its source still waits for this cut of this content."""
+        """Return whether its source still needs this cut of this content."""
         row = self._row(claim)
         return (
             row.state == "pending"
