@@ -1,6 +1,6 @@
 """Errors say what becomes of a job that raises them, and of the run.
 
-A message is one line for the person who reads it at night: it names the thing, what is wrong and what to do.
+A message is one line for the person who reads it at night: it names the thing, the problem and what to do.
 """
 
 from __future__ import annotations
@@ -76,6 +76,6 @@ class LaneClosed(MediactlError):
 
 
 class UsageError(MediactlError):
-    """The command line, environment, recipe or manifest is wrong."""
+    """The command line, environment, recipe or manifest is invalid."""
 
     exit_code = ExitCode.USAGE

@@ -95,7 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where outputs are uploaded to; None: nowhere."""
     drain_file: str | None = None
     drain_url: str | None = None
-    """A file whose appearance, and an address whose answer 200, means: leave this machine."""
+    """A file whose appearance, and an address whose answer 200, mean: drain, this machine is to be terminated."""
     watching: Watching | None = None
     """None: what is there is processed, and that is all."""
     cache: bytes | None = None
@@ -126,7 +126,7 @@ class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 def config_of(environment: Mapping[str, str], named: str | None) -> dict[str, object]:
     """All settings in files, by flag: the user's own, overridden by those of the file ``named`` by --config, or else of
-    the current folder's mediactl.toml. Raises UsageError naming what is wrong."""
+    the current folder's mediactl.toml. Raises UsageError naming what is invalid."""
     own = user_config(environment)
     user = {} if own is None else read_config(own)
     return {**user, **(read_config(CONFIG, trusted=False) if named is None else read_config(named))}
@@ -141,7 +141,7 @@ def user_config(environment: Mapping[str, str]) -> str | None:
 
 
 def read_config(path: str, *, trusted: bool = True) -> dict[str, object]:
-    """The settings in one file, by flag; {} when there is none. Raises UsageError naming what is wrong.
+    """The settings in one file, by flag; {} when there is none. Raises UsageError naming what is invalid.
 
     What is not ``trusted`` has to be written by the user alone, and names no program. A program's path is relative to
     the file's folder, so that it is the same one wherever mediactl is started.

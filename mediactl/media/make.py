@@ -274,7 +274,7 @@ class _Folder:
         for name, temporary in self._staged.items():
             os.rename(temporary, self.path(name))
         # Nothing may touch the folder after its time is read, so temporaries go first.
-        # Those of others too: whoever works on a source is alone with it, so theirs are a dead run's.
+        # Those of others too: whoever processes a source is alone with it, so theirs are a dead run's.
         files.sweep_temporaries(self._directory)
         files.fsync_folder(self._directory)
         for folder in self._new_folders:

@@ -1,4 +1,4 @@
-"""Opening a source, reading it again, and telling whether it still is the file that was planned."""
+"""Opening a source, reading it again, and checking whether it still is the file that was planned."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class NewJob(msgspec.Struct, frozen=True):
     special: str = ""
     """The operation, where it is not the one that jobs of its kind usually do: JOIN or PUBLISH."""
     content: str | None = None
-    """Digest of what it works on; two jobs on one content never run at once."""
+    """Digest of what it processes; two jobs on one content never run at once."""
     format: str = ""
     """Of its source, where its duration depends on that."""
     size: int = 0

@@ -70,7 +70,7 @@ _CALLED = {
 
 
 class Wrong(Exception):
-    """What is wrong with a condition, in words."""
+    """The problem of a condition, in words."""
 
 
 def holds(condition: str, info: MediaInfo) -> bool:
@@ -86,7 +86,7 @@ def holds(condition: str, info: MediaInfo) -> bool:
 
 
 def check(condition: str, table: str, kinds: Iterable[Kind]) -> str:
-    """What is wrong with a condition of an output in this table of a recipe, in words; "" when nothing is.
+    """The problem of a condition of an output in this table of a recipe, in words; "" when it is valid.
 
     ``kinds`` are those of the sources that it is made from."""
     if not condition:

@@ -77,7 +77,7 @@ def _struct(kind: Any) -> type[msgspec.Struct] | None:
 
 
 def _values(kind: Any) -> list[str]:
-    """What a key takes, of those that take only some texts."""
+    """The valid values of a key that has only some."""
     if isinstance(kind, msgspec.inspect.UnionType):
         return [value for each in kind.types for value in _values(each)]
     if isinstance(kind, msgspec.inspect.VarTupleType):

@@ -38,7 +38,7 @@ from mediactl.outputs.video import VideoParams
 _INDEXED = ("mp4", "mov", "matroska", "webm")
 """Formats, as they are sniffed, of the containers in ``cadence.SEEKABLE``."""
 _ENCODED = 0.85
-"""Share of the progress that encoding is, where anything is encoded; the rest is joining, looking at it, and stills."""
+"""Share of the progress that encoding is, where anything is encoded; the rest is joining, verifying, and stills."""
 
 
 class Encoded(msgspec.Struct, frozen=True):
