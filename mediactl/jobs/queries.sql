@@ -1,7 +1,7 @@
 -- The journal's SQL, one named statement a block; the rule that each keeps stands beside it.
 
 -- name: add
--- Idempotent: a job that waits or runs stays as it is; a finished one that is asked for again starts afresh.
+-- Idempotent: a pending or running job stays as it is; a finished one that is asked for again starts afresh.
 INSERT INTO jobs (key, kind, lane, source, content, format, size, payload, priority, enqueued_at, due, time_limit, plan,
     cores, stall_limit, memory_limit, memory, operation, piece, pieces, cut, destination)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
@@ -52,7 +52,7 @@ RETURNING jobs.id;
 
 -- name: finish
 -- Compare-and-set on (job, attempt, running, owner): a stale worker's answer changes no row.
--- A done job's payload is dropped: planning makes it anew should it be needed.
+-- A done job's payload is dropped: planning makes it again should it be needed.
 UPDATE jobs SET state = ?4, owner = NULL, started_at = NULL, reason = ?5,
     payload = CASE ?4 WHEN 'done' THEN x'' ELSE payload END
 WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3;
@@ -128,7 +128,7 @@ SELECT DISTINCT digest FROM sources AS s WHERE digest IS NOT NULL AND (state IN 
     OR EXISTS (SELECT 1 FROM jobs AS j WHERE j.source = s.id AND j.kind <> 'upload' AND j.state IN ('ready', 'running')));
 
 -- name: cancel
--- A running job is left to finish: only what waits can be cancelled.
+-- A running job is left to finish: only a pending job can be cancelled.
 UPDATE jobs SET state = 'cancelled', reason = 'cancelled', run_after = NULL WHERE id = ?1 AND state = 'ready'
 RETURNING source, plan, cut, destination;
 
@@ -144,7 +144,7 @@ ON CONFLICT DO UPDATE SET count = count + excluded.count;
 SELECT bucket, count FROM durations WHERE operation = ? AND format = ? AND size_bucket = ?;
 
 -- name: move_lane
--- What waits of a class of jobs follows what was learnt of it.
+-- Pending jobs of a class follow what was learnt of it.
 UPDATE jobs SET lane = ?4
 WHERE state = 'ready' AND lane = ?5 AND operation = ?1 AND format = ?2 AND size >= ?3 AND size < ?6;
 
@@ -214,7 +214,7 @@ FROM json_each(?) AS l JOIN sources AS s ON s.id = l.value JOIN artefacts AS a O
 WHERE s.state = 'done' ORDER BY l.key, a.ordinal;
 
 -- name: uploads_waiting
--- Objects that wait to be sent to a destination, their bytes, and sources whose asset.json is to come after them.
+-- Objects pending for a destination, their bytes, and sources whose asset.json is to come after them.
 SELECT count(*), CAST(total(size) AS INTEGER),
     count(DISTINCT source) - count(DISTINCT CASE WHEN operation = 'publish' THEN source END)
 FROM jobs WHERE kind = 'upload' AND state = 'ready' AND destination = ?;
@@ -254,7 +254,7 @@ SELECT content FROM recipes WHERE digest = ?;
 SELECT EXISTS (SELECT 1 FROM jobs WHERE source = ?1 AND id <> ?2 AND kind <> 'upload' AND state IN ('ready', 'running'));
 
 -- name: supersede
--- All that waits of a source, uploads of its outputs too. What runs is left to end: its plan tells that it is in vain.
+-- All pending jobs of a source, uploads of its outputs too. What runs is left to end, and its result is dropped.
 UPDATE jobs SET state = 'cancelled', reason = 'replanned', run_after = NULL WHERE source = ? AND state = 'ready';
 
 -- name: make_mine
@@ -325,7 +325,7 @@ UPDATE sources SET upload_state = ?2, uploaded = ?3 WHERE id = ?1;
 SELECT EXISTS (SELECT 1 FROM jobs WHERE source = ? AND kind = 'upload' AND state IN ('ready', 'running'));
 
 -- name: cancel_uploads
--- What waits to be uploaded of a source is replanned.
+-- Pending uploads of a source are replanned.
 UPDATE jobs SET state = 'cancelled', reason = 'replanned', run_after = NULL
 WHERE source = ? AND kind = 'upload' AND state = 'ready';
 
@@ -367,7 +367,7 @@ WHERE kind = 'upload' AND content = ? AND state = 'ready' RETURNING source;
 DELETE FROM uploads WHERE endpoint = ? AND bucket = ? AND key = ? AND status = 'done' AND changed_at = ?;
 
 -- name: sources_lost
--- Those whose objects (a JSON list of what their jobs have as content) are gone: to be uploaded anew.
+-- Those whose objects (a JSON list of what their jobs have as content) are gone: to be uploaded again.
 UPDATE sources SET upload_state = '', uploaded = '' WHERE id IN (
     SELECT source FROM jobs WHERE kind = 'upload' AND content IN (SELECT value FROM json_each(?)));
 

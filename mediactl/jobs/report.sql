@@ -7,7 +7,7 @@ SELECT state, count(*) FROM sources GROUP BY state;
 SELECT state, count(*) FROM jobs GROUP BY state;
 
 -- name: queue
--- Depth and age of what waits, by lane and priority.
+-- Number and age of pending jobs, by lane and priority.
 SELECT lane, priority, count(*), min(enqueued_at), sum(run_after IS NOT NULL) FROM jobs
 WHERE state = 'ready' GROUP BY lane, priority ORDER BY lane, priority;
 
@@ -22,7 +22,7 @@ FROM jobs AS j LEFT JOIN sources AS s ON s.id = j.source
 WHERE (?1 IS NULL OR j.state = ?1) ORDER BY j.id LIMIT ?2;
 
 -- name: find
--- By the start of a key, or by place or path.
+-- By the start of a key, or by output directory or path.
 SELECT j.id, j.key, j.kind, j.lane, j.state, j.priority, j.enqueued_at, j.due, j.run_after, j.attempt, j.failures,
     j.crashes, j.interruptions, j.reason, s.root, s.path, s.folder, s.name,
     j.piece, j.pieces
@@ -69,7 +69,7 @@ SELECT u.place, u.key, u.file, u.size, u.status, u.upload_id, u.began_at, u.chan
 FROM uploads AS u WHERE NOT ?1 OR u.status IN ('creating', 'uploading', 'completing') ORDER BY u.began_at, u.id;
 
 -- name: upload_jobs
--- Those that wait or run.
+-- Those pending or running.
 SELECT enqueued_at, payload FROM jobs WHERE kind = 'upload' AND state IN ('ready', 'running') ORDER BY due, id;
 
 -- name: done_sources

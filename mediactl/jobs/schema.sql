@@ -17,11 +17,11 @@ CREATE TABLE recipes (
     content TEXT NOT NULL                     -- JSON of the whole recipe
 ) STRICT, WITHOUT ROWID;
 
--- A source and what stands at its place in OUT.
+-- A source and its output directory in OUT.
 CREATE TABLE sources (
     id          INTEGER PRIMARY KEY,
-    folder      BLOB NOT NULL,                -- the place's folder, relative to OUT; empty at the top
-    name        BLOB NOT NULL,                -- the place's last component
+    folder      BLOB NOT NULL,                -- parent of its output directory, relative to OUT; empty at the top
+    name        BLOB NOT NULL,                -- name of its output directory
     root        BLOB NOT NULL,
     path        BLOB NOT NULL,
     size        INTEGER NOT NULL,
@@ -77,8 +77,8 @@ CREATE TABLE jobs (
     size          INTEGER NOT NULL DEFAULT 0,
     payload       BLOB NOT NULL,
     plan          TEXT NOT NULL DEFAULT '',   -- what the targets of a make job or piece follow from, as in sources
-    piece         INTEGER,                    -- of a long video: its number, from 1, or 0 for the sound
-    pieces        INTEGER,                    -- how many there are; 0 for the sound
+    piece         INTEGER,                    -- of a long video: its number, from 1, or 0 for the audio
+    pieces        INTEGER,                    -- how many there are; 0 for the audio
     cut           TEXT NOT NULL DEFAULT '',   -- digest of the content that a piece is cut from
     destination   TEXT NOT NULL DEFAULT '',   -- digest of where an upload goes, as in sources.uploaded
     priority      INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 4),

@@ -5,7 +5,7 @@ CREATE TABLE uploads (
     endpoint   TEXT NOT NULL,                 -- URL; empty for AWS
     bucket     TEXT NOT NULL,
     key        TEXT NOT NULL,
-    place      BLOB NOT NULL,                 -- JSON of Place: how it is reached
+    place      BLOB NOT NULL,                 -- JSON of Location: how it is reached
     file       BLOB NOT NULL,
     size       INTEGER NOT NULL,
     status     TEXT NOT NULL CHECK (status IN
