@@ -34,6 +34,11 @@ SPOT = {
 """Pattern -> what the field says instead."""
 NAMES = re.compile(r"`[^`\n]*`|\"[\w.]+\"|'[\w.]+'|--?\w[\w-]*|[Rr]eference picture")
 """What is quoted is a name (a recipe key, a JSON field, a flag), not prose; so is a term of H.264."""
+UNWRITTEN = re.compile(
+    r"(?<![a-z])(films?|recordings?|told|tells?|anew|heard|backlogs?|settlement|crew|faults? of ours)(?![a-z])",
+    re.IGNORECASE,
+)
+"""What no docstring, comment or identifier says either."""
 PROSE = ("", "sh", "toml", "ini")
 """Languages of code blocks whose comments and strings are ours; JSON and HTML have names of fields and elements."""
 WIDTH = 80
@@ -103,6 +108,22 @@ def test_help_uses_the_words_of_the_field(name: str, command: click.Command) -> 
 )
 def test_messages_use_the_words_of_the_field(module: Path) -> None:
     assert [each for text in messages(module) for each in found(text)] == []
+
+
+@pytest.mark.parametrize("text", ["class _Film:", "told = 1", "# made anew", "the_crew", "films"])
+def test_a_private_name_is_found(text: str) -> None:
+    assert UNWRITTEN.search(text)
+
+
+def test_code_uses_the_words_of_the_field() -> None:
+    lines = [
+        f"{module.relative_to(ROOT)}:{number}: {line.strip()}"
+        for module in sorted((ROOT / "mediactl").rglob("*.*"))
+        if module.suffix in (".py", ".sql", ".toml")
+        for number, line in enumerate(module.read_text().splitlines(), 1)
+        if UNWRITTEN.search(line)
+    ]
+    assert lines == []
 
 
 @pytest.mark.parametrize(

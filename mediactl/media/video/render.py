@@ -181,7 +181,7 @@ class _Video:
             for stream in streams
         }
         videos = {stream: self._aside(f"{stream.name}.track.mp4") for stream in dict.fromkeys(resolved.values())}
-        paths = {each: self._aside(f"sound-{number}.track.m4a") for number, each in enumerate(requested)}
+        paths = {each: self._aside(f"audio-{number}.track.m4a") for number, each in enumerate(requested)}
         folder = os.path.dirname(self._temporary("x"))
         also: Callable[[Any], list[Any]] | None = None
         if paths:
