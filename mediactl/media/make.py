@@ -302,5 +302,5 @@ class _Folder:
         try:
             self._new_folders = files.make_folders(self._directory)
         except (FileExistsError, NotADirectoryError):
-            raise JobFailed(f"{shown(self._directory)}: a file stands where a folder is needed; move it away") from None
+            raise JobFailed(f"{shown(self._directory)}: is a file, not a folder; move it away") from None
         self._ready = True

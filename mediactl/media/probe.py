@@ -16,6 +16,8 @@ FINE_TICK = 0.02
 COARSE_TICK = 2.0
 """Seconds. The kernel stamps files by its tick (4 to 10 ms); some file systems (FAT) by 2 s."""
 
+_CLAIMED = {Kind.IMAGE: "an image", Kind.VIDEO: "a video", Kind.AUDIO: "an audio file"}
+"""What a file is by its name."""
 _caches: dict[bytes, ProbeCache] = {}
 
 
@@ -67,7 +69,7 @@ def _certain_info(fd: int, task: ProbeTask) -> MediaInfo:
 def _info(fd: int, task: ProbeTask) -> MediaInfo:
     source = task.source
     if source.format == "unknown":
-        raise RejectedInput(f"is no {source.kind.value}, whatever its name says: {_looks_like(fd)}")
+        raise RejectedInput(f"is not {_CLAIMED[source.kind]} despite its name: {_looks_like(fd)}")
     if source.kind is Kind.IMAGE:
         from mediactl.media.image import render
 
@@ -80,9 +82,9 @@ def _info(fd: int, task: ProbeTask) -> MediaInfo:
 def _looks_like(fd: int) -> str:
     head = os.pread(fd, 512, 0)
     if not head.strip(b"\0"):
-        return "it is all zeros"
+        return "its first bytes are all zero"
     text = not any(byte < 9 or 13 < byte < 32 for byte in head)
-    return "it holds text" if text else "its content is of no known type"
+    return "it contains text" if text else "its content is of an unknown type"
 
 
 def _let_the_clock_pass(status: os.stat_result) -> None:

@@ -352,7 +352,7 @@ def test_output_in_a_pipe_or_under_cron_has_no_escape_codes(mediactl: CommandLin
     assert "\x1b" not in run.out + run.err
     assert run.out.splitlines()[-1].startswith("1 source done, 2 files made")
     quiet = mediactl("process", "in", "--recipe", small, "--quiet", "--out", "other")
-    assert quiet.out == "rejected: bad.jpg: is no image, whatever its name says: it holds text\n"
+    assert quiet.out == "rejected: bad.jpg: is not an image despite its name: it contains text\n"
     mediactl.environment = {"PYTHONPATH": mediactl.environment["PYTHONPATH"]}
     bare = mediactl("process", "in", "--recipe", small, "--out", "third")
     assert bare.code == 1, bare
@@ -392,7 +392,7 @@ def test_a_stopped_job_can_be_shown_retried_and_cancelled(mediactl: CommandLine,
     listed = mediactl("jobs", "--only", "rejected", "--json")
     job = json.loads(listed.out)
     assert (job["path"], job["state"]) == ("bad.jpg", "rejected")
-    assert "rejected: is no image" in mediactl("show", "bad.jpg").out
+    assert "rejected: is not an image" in mediactl("show", "bad.jpg").out
     assert mediactl("retry", job["key"][:12]).out == "1 job ready\n"
     assert mediactl("cancel", "bad.jpg").out == "1 job cancelled\n"
     assert mediactl("cancel", "bad.jpg").out == "nothing to cancel\n"

@@ -275,6 +275,6 @@ def test_why_and_bump_and_lanes_speak_of_what_waits(mediactl: CommandLine, still
         assert "next in the queue (priority urgent)" in mediactl("why", "pines.jpg").out
     assert mediactl("process", stills).code == 1
     assert "is done in" in mediactl("why", "pines.jpg").out
-    assert "was rejected: is no image" in mediactl("why", "notes.jpg").out
+    assert "was rejected: is not an image" in mediactl("why", "notes.jpg").out
     assert "image" in mediactl("lanes").out
     assert mediactl("process", stills, "--lane", "heavy=none").code == 2

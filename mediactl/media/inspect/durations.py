@@ -92,7 +92,7 @@ def compare(what: str, source: float, output: float, frame: float, damaged: bool
     tolerance = (slack(source, damaged) if damaged else max(TOLERANCE, frame)) + 0.001
     if source - output > tolerance:
         raise RejectedInput(f"{what} is broken after {_of(output, source)}: the rest cannot be decoded")
-    return f"{what} lasts {output:.2f} s, its header says {source:.2f} s" if output - source > tolerance else ""
+    return f"{what} lasts {output:.2f} s, its header claims {source:.2f} s" if output - source > tolerance else ""
 
 
 def slack(claimed: float, damaged: bool = True) -> float:
@@ -162,7 +162,7 @@ def _compare_claim(formats: set[str], real: float, claimed: float) -> str:
         return ""
     if formats & _EXACT or claimed - real > slack(claimed):
         raise _cut_off(real, claimed, 1.0)
-    return f"its header says {claimed:.2f} s, but its content ends after {real:.2f} s"
+    return f"its header claims {claimed:.2f} s, but its content ends after {real:.2f} s"
 
 
 def _cut_off(real: float, claimed: float, share: float) -> RejectedInput:
