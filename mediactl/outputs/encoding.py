@@ -143,11 +143,11 @@ class Encoding(Output, frozen=True):
     def problem(self) -> tuple[str, str] | None:
         """Return what does not go together of codec, preset, CRF, quality and HDR."""
         if self.preset is not None and self.preset not in PRESETS[self.codec]:
-            return "preset", f"{self.preset!r} is not known to {self.codec}; known: {', '.join(PRESETS[self.codec])}"
+            return "preset", f"unknown preset {self.preset!r} for {self.codec}; known: {', '.join(PRESETS[self.codec])}"
         if self.crf is not None and self.crf > MOST_CRF[self.codec]:
             return "crf", f"expected <= {MOST_CRF[self.codec]} for {self.codec}"
         if self.crf is not None and self.quality is not None:
-            return "quality", "stands beside crf; leave one of them out"
+            return "quality", "excludes crf; remove one of them"
         if self.hdr == "keep" and self.codec == "h264":
             return "hdr", 'h264 holds no HDR here; choose codec = "hevc" or "av1", or hdr = "sdr"'
         return None

@@ -95,7 +95,7 @@ def _over(base: tuple[Entry, ...], own: tuple[Entry, ...], default: str | None) 
         ]
         if len(same) > 1:
             there = " and ".join(str(formats[number]) for number in same)
-            raise Wrong(f"{entry.toml_path}: what it extends has {name!r} as {there}; say which by its format")
+            raise Wrong(f"{entry.toml_path}: what it extends has {name!r} as {there}; add format to choose one")
         if not same:
             made.append(entry)
         elif same[0] in changed:

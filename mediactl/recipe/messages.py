@@ -44,7 +44,7 @@ def explain(
         return f"{where}needs the key {found[1]!r}"
     if found := re.match(r"Invalid enum value '?(.*?)'?$", text):
         values = _values(_field(owner, parts[-1]))
-        return f"{where}{shown(found[1])!r} is not known here; {_close(found[1], values, 'known')}"
+        return f"{where}unknown value {shown(found[1])!r}; {_close(found[1], values, 'known')}"
     if found := re.match(r"Expected `(.*)`, got `(.*)`$", text):
         wanted = " or ".join(_TYPES.get(each, each) for each in found[1].split(" | ") if each != "null")
         return f"{where}expected {wanted}, got {_TYPES.get(found[2], found[2])}{_brackets(toml_path, found, tables)}"

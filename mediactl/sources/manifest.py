@@ -71,7 +71,7 @@ def _batch(row: Row, root: bytes, real_root: bytes, allow_outside: bool) -> scan
             priority = Priority[row.priority.upper()]
         except KeyError:
             known = ", ".join(each.name.lower() for each in Priority)
-            raise UsageError(f"priority {shown(row.priority)!r} is not known; known: {known}") from None
+            raise UsageError(f"unknown priority {shown(row.priority)!r}; known: {known}") from None
     return scan.explicit(absolute, output, priority=priority, recipe=row.recipe)
 
 

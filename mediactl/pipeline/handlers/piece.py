@@ -32,7 +32,7 @@ _piece = msgspec.json.Decoder(_Piece)
 class PieceHandler(SourceHandler):
     """The pieces of a video stand and fall together."""
 
-    obsolete_reason = "its video was replanned or given up"
+    obsolete_reason = "its video was replanned or cancelled"
 
     def reuse(self, claim: Claim) -> tuple[Reuse, ...]:
         """Return artefacts of sources with the same content."""
@@ -59,7 +59,7 @@ class PieceHandler(SourceHandler):
         )
 
     def obsolete(self, claim: Claim) -> None:
-        """Report that its video was replanned or given up."""
+        """Report that its video was replanned or cancelled."""
         self.report(JobCancelled(**self.head(claim), reason=self.obsolete_reason))
 
     def done(self, claim: Claim, end: Ended) -> None:
