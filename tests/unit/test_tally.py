@@ -163,7 +163,7 @@ def test_a_video_that_is_rejected_for_one_piece_counts_once_and_leaves_nothing_t
         planned(kind="video"),
         cut(),
         ("job.rejected", {**piece(1), "reason": "is broken"}),
-        ("job.cancelled", {**piece(2), "reason": "its video was replanned or given up"}),
+        ("job.cancelled", {**piece(2), "reason": "its video was replanned or cancelled"}),
     )
     assert (tally.rejected, tally.removed, tally.fraction) == (1, 0, 1.0)
 
@@ -174,7 +174,7 @@ def test_a_video_that_changes_while_its_pieces_are_made_starts_over() -> None:
         cut(),
         ("job.done", {**piece(0), "seconds": 1.0, "size": 1}),
         ("job.changed", {**piece(1), "reason": "changed"}),
-        ("job.cancelled", {**piece(2), "reason": "its video was replanned or given up"}),
+        ("job.cancelled", {**piece(2), "reason": "its video was replanned or cancelled"}),
     )
     tally.take(event_of(*cut()))
     assert tally.fraction == pytest.approx(0.03 / 1.03, abs=0.01)
