@@ -119,7 +119,7 @@ def test_code_uses_the_words_of_the_field() -> None:
     lines = [
         f"{module.relative_to(ROOT)}:{number}: {line.strip()}"
         for module in sorted((ROOT / "mediactl").rglob("*.*"))
-        if module.suffix in (".py", ".sql", ".toml")
+        if module.suffix in (".py", ".sql")  # A bundled recipe's text is frozen: its digest is in journals.
         for number, line in enumerate(module.read_text().splitlines(), 1)
         if UNWRITTEN.search(line)
     ]
