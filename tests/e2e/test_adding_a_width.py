@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import CommandLine
 
 RECIPE = """
@@ -38,6 +39,7 @@ def assets(out: Path) -> dict[Path, dict[str, Any]]:
     return {path.parent: json.loads(path.read_text()) for path in out.rglob("asset.json")}
 
 
+@pytest.mark.long
 def test_one_more_width_makes_exactly_that_file_of_each_photo(mediactl: CommandLine, corpus: Path) -> None:
     photos, out = corpus / "photos", mediactl.folder / "derived"
     recipe = mediactl.folder / "gallery.toml"

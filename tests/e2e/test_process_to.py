@@ -448,6 +448,7 @@ def test_a_bucket_that_is_not_there_is_named(mediactl: CommandLine, bucket: Buck
     is_finished(mediactl, missing)
 
 
+@pytest.mark.long
 def test_a_store_that_nobody_runs_is_told_and_the_run_ends_in_good_time(mediactl: CommandLine, bucket: Bucket) -> None:
     """What never answered once is no network that is gone for a moment."""
     dead = f"http://127.0.0.1:{free_port()}"
@@ -455,6 +456,7 @@ def test_a_store_that_nobody_runs_is_told_and_the_run_ends_in_good_time(mediactl
     is_finished(mediactl, bucket)
 
 
+@pytest.mark.long
 def test_a_run_that_waits_for_its_store_still_ends_when_its_time_is_up(mediactl: CommandLine, bucket: Bucket) -> None:
     dead = f"http://127.0.0.1:{free_port()}"
     arguments = ("process", "in", "--recipe", "small.toml", "--max-duration", "8", "--grace", "5", *bucket.to(dead))

@@ -191,6 +191,7 @@ def goes_on(mediactl: CommandLine, source: Path, piece: float, kill_at: float, *
         assert max(map(abs, late)) <= IN_SYNC, name
 
 
+@pytest.mark.long
 def test_a_film_that_is_killed_goes_on_where_it_was(mediactl: CommandLine, tmp_path: Path) -> None:
     source = tmp_path / "film.mp4"
     run_ffmpeg(

@@ -101,6 +101,7 @@ def rounds(mediactl: CommandLine, sources: list[str], number: int) -> None:
         assert (again.code, again.summary["jobs"]) == (0, 0)
 
 
+@pytest.mark.long
 def test_a_killed_run_is_finished_by_the_next_to_the_same_bytes(
     mediactl: CommandLine, stills: Path, samples: Path
 ) -> None:

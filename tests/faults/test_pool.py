@@ -148,6 +148,7 @@ def test_a_hang_is_ended_by_its_time_limit_with_all_its_processes(tmp_path: Path
         assert has_died(int(child))
 
 
+@pytest.mark.long
 def test_a_job_behind_one_that_answers_at_its_time_limit_is_not_blamed(tmp_path: Path) -> None:
     """The supervisor, busy with a progress message, sees the limit pass before it reads the answer that lies there."""
     os.mkfifo(tmp_path / "fifo")

@@ -235,6 +235,7 @@ def test_an_upload_killed_at_three_random_moments_sends_no_recorded_part_again(
     killed_at_random(mediactl, bucket, 48 * MIB, 3, SEED)
 
 
+@pytest.mark.long
 def test_an_upload_killed_more_often_than_a_job_may_be_stopped_goes_on_all_the_same(
     mediactl: CommandLine, bucket: Bucket
 ) -> None:
@@ -261,6 +262,7 @@ def killed_once(mediactl: CommandLine, bucket: Bucket, door: Door, size: int, co
     assert 1.0 <= ratio <= 1.10
 
 
+@pytest.mark.long
 def test_one_kill_of_a_large_upload_costs_a_tenth_at_most(mediactl: CommandLine, bucket: Bucket, door: Door) -> None:
     """In proportion to the parts in flight, 256 MiB with two at once are a GiB with eight."""
     killed_once(mediactl, bucket, door, 256 * MIB, 2, 20)
