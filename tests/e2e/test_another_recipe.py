@@ -16,8 +16,7 @@ import pytest
 import pyvips
 from conftest import CommandLine
 from support.events import parsed
-
-from mediactl.media.ffmpeg import binary
+from support.films import make
 
 SLOW = """
 name = "first"
@@ -57,11 +56,8 @@ def folder(mediactl: CommandLine) -> Path:
     for seed in range(3):
         noise = pyvips.Image.gaussnoise(600, 400, sigma=30, mean=128, seed=seed).cast("uchar")
         noise.bandjoin([noise.invert(), noise]).copy(interpretation="srgb").jpegsave(str(found / f"{seed}.jpg"))
-    command = [
-        binary.find(), "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=16",
-        "-f", "lavfi", "-i", "sine=d=16", "-c:v", "libx264", "-preset", "ultrafast", "-shortest", str(found / "f.mp4"),
-    ]  # fmt: skip
-    subprocess.run(command, check=True, timeout=60)
+    picture, sound = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=16"), ("-f", "lavfi", "-i", "sine=d=16")
+    make(found / "f.mp4", *picture, *sound, "-c:v", "libx264", "-preset", "ultrafast", "-shortest")
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from conftest import CORPUS
 from PIL import Image, ImageChops, ImageSequence, ImageStat
+from support.films import make
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.drafts import Drafts
@@ -38,9 +39,7 @@ def film(path: Path, *scenes: str, options: tuple[str, ...] = ("-g", "10")) -> P
     graph = ";".join(f"{scene},setsar=1,format=yuv420p[v{number}]" for number, scene in enumerate(scenes))
     joined = "".join(f"[v{number}]" for number in range(len(scenes))) + f"concat=n={len(scenes)}"
     encoder = () if "-c:v" in options else ("-c:v", "libx264", "-preset", "ultrafast")
-    command = [binary.find(), "-v", "error", "-y", "-filter_complex", f"{graph};{joined}", *encoder, *options]
-    subprocess.run([*command, str(path)], check=True, timeout=60)
-    return path
+    return make(path, "-filter_complex", f"{graph};{joined}", *encoder, *options)
 
 
 def poster(width: int = 320, height: int = 180, name: str = "poster", **more: Any) -> Target[PosterParams]:

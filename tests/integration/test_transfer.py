@@ -63,7 +63,7 @@ def bucket(request: pytest.FixtureRequest) -> Bucket:
 
 @pytest.mark.parametrize("replace", [False, True])
 def test_killed_at_every_step_and_resumed(bucket: Bucket, tmp_path: Path, replace: bool) -> None:
-    path, old = noise(tmp_path / "new", bucket.size, 1), noise(tmp_path / "old", bucket.size // 2, 2)
+    path, old = noise(tmp_path / "new", bucket.size, 1), noise(tmp_path / "old", 175 * KIB, 2)
     stride = 1 if bucket.size < MIB else 4
     for last in itertools.count(0, stride):
         task, journal, fate = task_of(path, f"p/{last}", bucket.location), Journal(), Fate(last)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 from mediactl.media.ffmpeg import binary
@@ -12,10 +15,25 @@ from mediactl.model.media import Limits
 
 
 def make(path: Path, *arguments: str) -> Path:
-    """A film or a recording, made by ffmpeg."""
+    """A film or a recording, made by ffmpeg; once for all tests that ask for the same, if it is made of nothing."""
+    if any(map(os.path.exists, arguments)):
+        _run(path, arguments)
+    else:
+        path.write_bytes(_made(path.suffix, arguments))
+    return path
+
+
+@functools.lru_cache(100)
+def _made(suffix: str, arguments: tuple[str, ...]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, f"made{suffix}")
+        _run(place, arguments)
+        return place.read_bytes()
+
+
+def _run(path: Path, arguments: tuple[str, ...]) -> None:
     command = [binary.find(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *arguments, str(path)]
     subprocess.run(command, check=True, timeout=60)
-    return path
 
 
 def inspected(path: Path) -> Streams:
