@@ -154,8 +154,9 @@ def upload(file: Path, bucket: Bucket, door: Proxy, *more: str) -> list[str]:
 
 def arrived(bucket: Bucket, file: Path, key: str = KEY) -> None:
     """The object is the file, and nothing is left open."""
-    assert bucket.sha256(key) == sha256(file)
-    assert bucket.head(key)["Metadata"]["mediactl-sha256"] == sha256(file)
+    digest = sha256(file)
+    assert bucket.sha256(key) == digest
+    assert bucket.head(key)["Metadata"]["mediactl-sha256"] == digest
     assert bucket.open_uploads() == []
 
 
