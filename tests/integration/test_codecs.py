@@ -64,9 +64,9 @@ def measured(first: Path, second: Path) -> float:
 
 @pytest.fixture(scope="session")
 def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three seconds that are hard to encode."""
+    """Two seconds that are hard to encode."""
     place = tmp_path_factory.mktemp("noisy") / "noisy.mp4"
-    noise = "testsrc2=s=240x180:r=25:d=3,noise=alls=20:allf=t:all_seed=7,format=yuv420p"
+    noise = "testsrc2=s=240x180:r=25:d=2,noise=alls=20:allf=t:all_seed=7,format=yuv420p"
     return make(place, "-f", "lavfi", "-i", noise, "-c:v", "libx264", "-qp", "4", "-preset", "ultrafast")
 
 
