@@ -6,7 +6,6 @@ import contextlib
 import json
 import shutil
 import sqlite3
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ import pytest
 from conftest import CommandLine
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
-
-from mediactl.media.ffmpeg import binary
+from support.films import make
 
 RECIPE = """
 name = "r"
@@ -26,6 +24,7 @@ width = 50
 [[video]]
 name = "v"
 height = 64
+preset = "ultrafast"
 [[poster]]
 name = "poster"
 width = 64
@@ -59,8 +58,7 @@ def uploads(mediactl: CommandLine) -> Path:
     apple = ("-metadata", f"com.apple.quicktime.location.ISO6709={iso}", "-movflags", "use_metadata_tags")
     other = ("-metadata", f"location={iso}")  # "©xyz" in MOV, "loci" (binary) in MP4
     for name, told in {"apple.mov": apple, "android.mov": other, "loci.mp4": other}.items():
-        command = [binary.find(), "-nostdin", "-loglevel", "error", *film, *told, str(folder / name)]
-        subprocess.run(command, check=True)
+        make(folder / name, *film, *told)
         assert (b"loci" if name == "loci.mp4" else b"48.85") in (folder / name).read_bytes()
     (mediactl.folder / "silent.toml").write_text(SILENT)
     (mediactl.folder / "asking.toml").write_text(ASKING)
