@@ -76,6 +76,11 @@ NEW_TABLES: dict[int, str] = {1: "uploads.sql"}
 """Version v -> file with the tables that came in with v+1."""
 
 
+UNUSABLE = (
+    apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.CorruptError, apsw.NotADBError,
+    apsw.CantOpenError, apsw.ReadOnlyError,
+)  # fmt: skip
+"""What SQLite raises when the journal cannot be used, whatever is asked of it."""
 SUSPECT = ".suspect"
 """Appended to its name: an empty file that asks for a check of the whole journal."""
 

@@ -175,6 +175,19 @@ class Journal:
                 f"journal in {shown(self.state)} cannot be written: {error}; free some space and run again"
             ) from None
 
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Everything inside, which stands in a transaction, is undone alone when it raises."""
+        self._connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:  # SQLite has already rolled all back where it had to
+                self._connection.execute("ROLLBACK TO part")
+                self._connection.execute("RELEASE part")
+            raise
+        self._connection.execute("RELEASE part")
+
     # -- jobs --------------------------------------------------------------------------------------------------
 
     def add(self, jobs: Iterable[NewJob]) -> int:
@@ -245,6 +258,28 @@ class Journal:
         """Whether ``fail`` would quarantine this job."""
         failures = self._connection.execute("SELECT failures FROM jobs WHERE id = ?", (job,)).get or 0
         return bool(failures + 1 >= self._patience.failures)
+
+    def give_up(self, claim: Claim, reason: str) -> bytes | None:
+        """Quarantine a job and its source, whatever state they are in; return the source's path, if it has one.
+
+        For what went wrong while mediactl handled them: nothing is decoded, and no handler is asked.
+        """
+        self._run("give_up", (claim.id, claim.attempt, reason))
+        if claim.source is None:
+            return None
+        if not self._connection.changes():
+            pass  # it is another run's by now, which decides for itself
+        elif claim.destination:
+            self.sources.upload_state(claim.source, "failed", claim.destination)
+        else:
+            self._run("source_state", (claim.source, "quarantined", reason))
+            self._run("cancel_pieces", (claim.source, reason, None, None))
+        return self.path_of(claim.source)
+
+    def path_of(self, source: int) -> bytes:
+        """Return the path of a source, and nothing else of it."""
+        path: bytes | None = self._run("source_path", (source,)).get
+        return path or b""
 
     def crash(self, job: int, attempt: int, reason: str) -> State | None:
         """running -> ready (the last time alone), or quarantined for good. None: the answer was stale."""

@@ -64,6 +64,14 @@ UPDATE jobs SET failures = failures + 1, owner = NULL, started_at = NULL, reason
 WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3
 RETURNING state, failures;
 
+-- name: give_up
+-- Of this run or, where handling failed after it was done, of none.
+UPDATE jobs SET state = 'quarantined', owner = NULL, started_at = NULL, run_after = NULL, reason = ?3
+WHERE id = ?1 AND attempt = ?2;
+
+-- name: source_path
+SELECT path FROM sources WHERE id = ?1;
+
 -- name: crash
 -- Before its last attempt a job that kills workers is moved to the lane where it runs alone.
 UPDATE jobs SET crashes = crashes + 1, owner = NULL, started_at = NULL, reason = ?4,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import msgspec
 
+from mediactl.core.faults import internal_error
+from mediactl.core.files import shown
+from mediactl.jobs.barrier import barrier
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.journal import Journal
-from mediactl.model.events import Event, Plan, Tick, UploadStopped
-from mediactl.model.jobs import HEAVY, QUICK
+from mediactl.model.events import Event, JobQuarantined, Plan, Tick, UploadStopped
+from mediactl.model.jobs import HEAVY, QUICK, Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
 from mediactl.pipeline.completer import Completer
@@ -25,6 +29,7 @@ from mediactl.planning.cost import Pace
 from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Room
 
 LANES = (QUICK, HEAVY)
+NO_USAGE = Usage()
 RECLAIM_INTERVAL = 0.5
 """Seconds between two looks for runs that died."""
 DEADLY = frozenset({Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED})
@@ -83,6 +88,8 @@ class Dispatcher:
         self._lanes = Lanes(journal)
         self._running: dict[tuple[int, int], Running] = {}
         """By job and attempt: what was given back may run on for a moment, and its answer is nobody's."""
+        self._faults: dict[tuple[int, int], Exception] = {}
+        """By job and attempt: what went wrong while it was reported; its source ends with it."""
         self._pieces_freed = False
         """Whether pieces may be of no more use since they were last swept."""
         self._next_reclaim = 0.0
@@ -97,15 +104,14 @@ class Dispatcher:
         self._reclaim()
         with self._journal.transaction(durable=bool(ended or notes)):
             for noting in notes:
-                running = self._running.get((noting.assignment.job, noting.assignment.attempt))
-                if running is not None:
-                    running.handler.note(running.claim, noting.body)
+                self._note(noting)
             answered = [(end.assignment.job, end.assignment.attempt) for end in ended if end.verdict is Verdict.DONE]
             done = self._journal.finish_done(answered) if answered else set()
             for end in ended:
                 self._complete(end, done)
             self._lanes.move()
-            assignments = [self._assignment(claim) for claim in self._claim(room, alone)] if room else []
+            claims = self._claim(room, alone) if room else []
+            assignments = [each for each in map(self._assigned, claims) if each is not None]
         if self._pieces_freed:
             # Only now that these videos are done on disk: a kill before would cost all of their pieces.
             self._pieces_freed = False
@@ -168,13 +174,15 @@ class Dispatcher:
         """A running job is so far along."""
         running = self._running.get((job, attempt))
         if running is not None:
-            self._emit(running.handler.progress(running.claim, running.pace, fraction, sent, self._clock()))
+            with barrier(lambda error: self._remember(job, attempt, error)):
+                self._emit(running.handler.progress(running.claim, running.pace, fraction, sent, self._clock()))
 
     def overran(self, job: int, attempt: int, seconds: float) -> None:
         """A job of the quick lane runs for so long already: those like it are heavy until measured otherwise."""
         running = self._running.get((job, attempt))
         if running is not None:
-            self._lanes.overran(running.claim, seconds)
+            with barrier(lambda error: self._remember(job, attempt, error)):
+                self._lanes.overran(running.claim, seconds)
 
     def tick(self, running: int) -> None:
         """Let the display move on."""
@@ -186,6 +194,15 @@ class Dispatcher:
         running = self._running.pop((end.assignment.job, end.assignment.attempt), None)
         if running is None:
             return  # it was given back before it answered
+        fault = self._faults.pop((running.claim.id, running.claim.attempt), None)
+        if fault is not None:
+            self._give_up(running.claim, fault, end.usage, end.worker)
+            return
+        claim = running.claim
+        with barrier(lambda error: self._give_up(claim, error, end.usage, end.worker)), self._part():
+            self._handle(running, end, done)
+
+    def _handle(self, running: Running, end: Ended, done: set[int]) -> None:
         claim, handler = running.claim, running.handler
         if end.verdict in DEADLY:
             handler.died(claim)
@@ -194,6 +211,46 @@ class Dispatcher:
             self._journal.record(claim, end.verdict, end.reason, end.usage, end.worker)
             if end.verdict is Verdict.DONE:
                 self._lanes.took(claim, end.usage.wall)
+
+    def _note(self, noting: Noting) -> None:
+        job, attempt = noting.assignment.job, noting.assignment.attempt
+        running = self._running.get((job, attempt))
+        if running is not None:
+            with barrier(lambda error: self._remember(job, attempt, error)), self._part():
+                running.handler.note(running.claim, noting.body)
+
+    def _remember(self, job: int, attempt: int, error: Exception) -> None:
+        """Keep what went wrong while a job runs until it ends."""
+        self._faults.setdefault((job, attempt), error)
+
+    @contextmanager
+    def _part(self) -> Iterator[None]:
+        """One source's part of the transaction: undone, with what it would have reported, when it raises."""
+        reported = len(self._context.events)
+        try:
+            with self._journal.part():
+                yield
+        except Exception:
+            del self._context.events[reported:]
+            raise
+
+    def _give_up(self, claim: Claim, error: Exception, usage: Usage = NO_USAGE, worker: int = 0) -> None:
+        """Quarantine a job and its source for a fault of mediactl's in handling them."""
+        reason = internal_error(error)
+        path = self._journal.give_up(claim, reason)
+        with barrier(lambda _: None):  # the history does without it, should that be what failed
+            self._journal.record(claim, Verdict.INTERNAL, reason, usage, worker)
+        named = None if path is None else shown(path)
+        self._context.events.append(JobQuarantined(job=claim.key, kind=claim.kind, path=named, reason=reason))
+
+    def _assigned(self, claim: Claim) -> Assignment | None:
+        """Return the assignment of a claim; None: preparing it failed, and its source was given up."""
+        assignment = None
+        with barrier(lambda error: self._give_up(claim, error)), self._part():
+            assignment = self._assignment(claim)
+        if assignment is None:
+            self._running.pop((claim.id, claim.attempt), None)
+        return assignment
 
     def _assignment(self, claim: Claim) -> Assignment:
         handler = self._handlers.of(claim)

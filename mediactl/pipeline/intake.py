@@ -6,18 +6,21 @@ import os
 import socket
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from mediactl.assets.check import OutputCheck
 from mediactl.core.errors import UsageError
+from mediactl.core.faults import internal_error
 from mediactl.core.files import shown
 from mediactl.core.settings import Settings
+from mediactl.jobs.barrier import ENDS_THE_RUN, barrier
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.sources import Known
 from mediactl.model.events import Event, Plan, Reason, ScanTrouble, SourceIgnored, SourcePlanned
-from mediactl.model.jobs import NewJob
+from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import UNREADABLE, Kind, Source
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
@@ -127,20 +130,41 @@ class Intake:
         self.troubles += 1
         self._emit(ScanTrouble(path=shown(trouble.name), reason=trouble.message))
 
+    def _fault(self, path: bytes, error: Exception) -> None:
+        """Report a file that was not taken in for a fault of mediactl's; the next run looks at it again."""
+        if self._watch is None or self._watch.reports(path):
+            self._trouble(scan.Trouble(path, internal_error(error)))
+
     def _take(self, batch: scan.Batch) -> None:
         """Take in the files of a batch: each is read, has its outputs made, or needs nothing."""
-        recipe = self._planner.named(batch.recipe)
-        plans = self._planner.plans(recipe)
-        known = self._known(batch)
+        with barrier(lambda error: self._take_singly(batch, error)):
+            recipe = self._planner.named(batch.recipe)
+            plans = self._planner.plans(recipe)
+            self._take_known(batch, recipe, plans, self._known(batch))
+
+    def _take_singly(self, batch: scan.Batch, error: Exception) -> None:
+        """Take in one by one the files of a batch that cannot be looked up together; one alone is given up."""
+        if len(batch.files) == 1:
+            self._fault(batch.path_of(batch.files[0]), error)
+            return
+        for entry in batch.files:
+            self._take(msgspec.structs.replace(batch, files=[entry]))
+
+    def _take_known(self, batch: scan.Batch, recipe: Recipe, plans: dict[str, str], known: dict[bytes, Known]) -> None:
         needs = _Needs()
         for entry in batch.files:
-            row = known.get(batch.output_name(entry))
-            if row is None:
-                needs.reading.append((entry, Reason.NEW))
-            elif _is_unchanged(row, batch.root, entry):
-                self._judge(row, plans.get(row.kind, ""), batch, entry, needs)
-            elif not self._is_taken(row, batch, entry):
-                needs.reading.append((entry, Reason.CHANGED if row.mtime_ns else Reason.ADOPTED))
+            try:  # not ``barrier``, which takes as long as all the rest: there may be very many that need nothing
+                row = known.get(batch.output_name(entry))
+                if row is None:
+                    needs.reading.append((entry, Reason.NEW))
+                elif _is_unchanged(row, batch.root, entry):
+                    self._judge(row, plans.get(row.kind, ""), batch, entry, needs)
+                elif not self._is_taken(row, batch, entry):
+                    needs.reading.append((entry, Reason.CHANGED if row.mtime_ns else Reason.ADOPTED))
+            except ENDS_THE_RUN:
+                raise
+            except Exception as error:  # noqa: BLE001 - as in ``barrier``
+                self._fault(batch.path_of(entry), error)
         if self._watch is not None:
             self._journal.sources.mark_met(needs.nothing)
         if self._watch is not None and batch.fresh:
@@ -210,38 +234,60 @@ class Intake:
         This was decided by the rows ``known``; a file whose row another run has changed since is taken in once more.
         Jobs of an earlier plan that are pending are cancelled; what runs of it ends in vain (``Completer``).
         """
-        files = [(entry, reason, *self._source(batch, entry)) for entry, reason in reading]
-        for _, _, source, unusable in files:
-            if unusable is None:
-                self._planner.require_encoders(source.kind, recipe)
+        files: list[tuple[scan.Entry, Reason, Source, str | None]] = []
+        for entry, reason in reading:
+            with barrier(partial(self._fault, batch.path_of(entry))):
+                source, unusable = self._source(batch, entry)
+                if unusable is None:
+                    self._planner.require_encoders(source.kind, recipe)
+                files.append((entry, reason, source, unusable))
         priority = self._settings.priority if batch.priority is None else batch.priority
         overtaken: list[scan.Entry] = []
         with self._journal.transaction(durable=False):
-            sources = self._journal.sources
             digest = self._planner.keep(recipe)
-            jobs: list[NewJob] = []
             now = self._known(batch)
             for entry, reason, source, unusable in files:
                 name = batch.output_name(entry)
                 if now.get(name) != known.get(name):
                     overtaken.append(entry)
                     continue
-                if name in now:
-                    sources.supersede(now[name].id)
-                plan = plans[source.kind.value]
-                if unusable is not None:
-                    self._ignore(source, sources.put_ignored(source, unusable), unusable)
-                elif source.kind is not Kind.VIDEO and not recipe.outputs(source.kind):
-                    unused = f"recipe {recipe.name!r} makes nothing of {source.kind.value} files"
-                    self._ignore(source, sources.put(source, digest, plan, "ignored", unused), unused)
-                else:
-                    row = sources.put(source, digest, plan, "pending")
-                    sources.mark_mine([row])
-                    jobs.append(self._planner.probe_job(source, row, recipe, priority))
-                    self._planned(source.path, source.kind, source.fingerprint.size, reason)
-            self._journal.add(jobs)
+                before = now[name].id if name in now else None
+                with barrier(partial(self._fault, source.file)), self._journal.part():
+                    if unusable is not None:
+                        row = self._put_ignored(source, before, unusable)
+                        self._ignore(source, row, unusable)
+                    else:
+                        self._put(source, before, recipe, digest, plans[source.kind.value], priority, reason)
         if overtaken:
             self._take(msgspec.structs.replace(batch, files=overtaken))
+
+    def _put_ignored(self, source: Source, before: int | None, reason: str) -> int:
+        if before is not None:
+            self._journal.sources.supersede(before)
+        return self._journal.sources.put_ignored(source, reason)
+
+    def _put(
+        self,
+        source: Source,
+        before: int | None,
+        recipe: Recipe,
+        digest: str,
+        plan: str,
+        priority: Priority,
+        reason: Reason,
+    ) -> None:
+        """Enter a source, in place of what stands at its place, with the job that reads it."""
+        sources = self._journal.sources
+        if before is not None:
+            sources.supersede(before)
+        if source.kind is not Kind.VIDEO and not recipe.outputs(source.kind):
+            unused = f"recipe {recipe.name!r} makes nothing of {source.kind.value} files"
+            self._ignore(source, sources.put(source, digest, plan, "ignored", unused), unused)
+            return
+        row = sources.put(source, digest, plan, "pending")
+        sources.mark_mine([row])
+        self._journal.add([self._planner.probe_job(source, row, recipe, priority)])
+        self._planned(source.path, source.kind, source.fingerprint.size, reason)
 
     def _ignore(self, source: Source, row: int, reason: str) -> None:
         self.settled["ignored"] += 1
@@ -270,34 +316,41 @@ class Intake:
         """Add the jobs of sources that need not be read first."""
         with self._journal.transaction(durable=False):
             for number in rows:
-                row = self._journal.sources.get(number)
-                chosen = recipe or self._planner.with_digest(row.recipe)
-                planned = self._planner.plans(chosen)[row.source.kind.value]
-                if row.state != "done" or (recipe is not None and row.plan == planned):
-                    # Another run was quicker: its job is pending or running, or it is done already.
-                    self._journal.sources.mark_mine([number])
-                    continue
-                self._planner.require_encoders(row.source.kind, chosen)
-                digest = self._planner.keep(chosen)
-                self._journal.sources.put(row.source, digest, planned, "pending")
-                self._journal.sources.mark_mine([number])
-                assert row.digest is not None and row.info is not None  # CHECKed by the schema for done rows
-                info = permitted(row.info, chosen)
-                if info is not row.info:
-                    self._journal.sources.probed(number, row.digest, info, planned)
-                    row = msgspec.structs.replace(row, info=info)
-                self._journal.sources.supersede(number)
-                jobs: Iterable[NewJob] = ()
-                if lacks_position(info, chosen):
-                    jobs = [self._planner.probe_job(row.source, number, chosen, self._settings.priority)]
-                elif work := self._planner.work(row, chosen, self._settings.priority):
-                    jobs = work.first
-                if not jobs:
-                    self._journal.sources.set_state(number, "ignored", f"recipe {chosen.name!r} makes nothing of it")
-                else:
-                    self._journal.add(jobs)
-                    source = row.source
-                    self._planned(source.path, source.kind, source.fingerprint.size, reason)
+                with barrier(partial(self._fault_of, number)), self._journal.part():
+                    self._make_one(number, recipe, reason)
+
+    def _fault_of(self, number: int, error: Exception) -> None:
+        self._fault(self._journal.path_of(number), error)
+
+    def _make_one(self, number: int, recipe: Recipe | None, reason: Reason) -> None:
+        row = self._journal.sources.get(number)
+        chosen = recipe or self._planner.with_digest(row.recipe)
+        planned = self._planner.plans(chosen)[row.source.kind.value]
+        if row.state != "done" or (recipe is not None and row.plan == planned):
+            # Another run was quicker: its job is pending or running, or it is done already.
+            self._journal.sources.mark_mine([number])
+            return
+        self._planner.require_encoders(row.source.kind, chosen)
+        digest = self._planner.keep(chosen)
+        self._journal.sources.put(row.source, digest, planned, "pending")
+        self._journal.sources.mark_mine([number])
+        assert row.digest is not None and row.info is not None  # CHECKed by the schema for done rows
+        info = permitted(row.info, chosen)
+        if info is not row.info:
+            self._journal.sources.probed(number, row.digest, info, planned)
+            row = msgspec.structs.replace(row, info=info)
+        self._journal.sources.supersede(number)
+        jobs: Iterable[NewJob] = ()
+        if lacks_position(info, chosen):
+            jobs = [self._planner.probe_job(row.source, number, chosen, self._settings.priority)]
+        elif work := self._planner.work(row, chosen, self._settings.priority):
+            jobs = work.first
+        if not jobs:
+            self._journal.sources.set_state(number, "ignored", f"recipe {chosen.name!r} makes nothing of it")
+        else:
+            self._journal.add(jobs)
+            source = row.source
+            self._planned(source.path, source.kind, source.fingerprint.size, reason)
 
     def _planned(self, path: bytes, kind: Kind, size: int, reason: Reason) -> None:
         self.reasons[reason] += 1

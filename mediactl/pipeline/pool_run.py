@@ -12,12 +12,14 @@ import msgspec
 
 from mediactl import __version__
 from mediactl.core.errors import ExitCode, MachineBlocked
+from mediactl.core.faults import internal_error
 from mediactl.core.files import shown
 from mediactl.core.settings import Destination, Settings
+from mediactl.jobs.barrier import ENDS_THE_RUN, barrier
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.owners import dead_locks
 from mediactl.jobs.states import Patience
-from mediactl.model.events import Event, JournalDamaged, JournalRebuilt, RunStarted, RunStopped, Summary
+from mediactl.model.events import Event, JournalDamaged, JournalRebuilt, RunStarted, RunStopped, ScanTrouble, Summary
 from mediactl.pipeline import drain
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.rebuild import adopt
@@ -40,9 +42,23 @@ def counted(emit: Emit) -> tuple[Tally, Emit]:
     """Return a tally, and a function that counts an event there before it emits it."""
     tally = Tally()
 
-    def report(event: Event) -> None:
+    def tell(event: Event) -> None:
         tally.take(event)
         emit(event)
+
+    def report(event: Event) -> None:
+        try:
+            tell(event)
+        except ENDS_THE_RUN:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in ``barrier``, which takes longer
+            fault(event, error)
+
+    def fault(event: Event, error: Exception) -> None:
+        """Say of what nothing could be reported; if that fails too, the exit code says that something was wrong."""
+        tally.faults += 1
+        with barrier(lambda _: None):
+            tell(ScanTrouble(path=getattr(event, "path", None) or event.name, reason=internal_error(error)))
 
     return tally, report
 

@@ -106,7 +106,7 @@ def sum_up(
         code = ExitCode.STOPPED_EARLY
     elif intake.watched:
         code = ExitCode.COMPLETE
-    elif intake.troubles or (judged and rejected + quarantined):
+    elif intake.troubles or tally.faults or (judged and rejected + quarantined):
         code = ExitCode.BAD_SOURCES
     else:
         code = ExitCode.COMPLETE  # also when nothing was to be done, though bad sources of old are still there

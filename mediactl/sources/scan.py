@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from mediactl.core.errors import UsageError
+from mediactl.core.faults import internal_error
 from mediactl.core.files import marks, shown
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Fingerprint
@@ -107,7 +108,10 @@ def folder(
                         continue
                     mode = status.st_mode
                     if stat.S_ISREG(mode):
-                        files.append(Entry.of(name, status))
+                        try:
+                            files.append(Entry.of(name, status))
+                        except Exception as error:  # noqa: BLE001 - the others are to be found all the same
+                            yield Trouble(entry.path, internal_error(error))
                     elif stat.S_ISDIR(mode) and (status.st_dev, status.st_ino) not in never:
                         folders.append(name)
                 else:

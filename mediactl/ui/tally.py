@@ -57,6 +57,8 @@ class Tally:
         self.internal_errors = 0
         self.internal_error = ""
         """Reason of the first of them."""
+        self.faults = 0
+        """Events that a fault of mediactl's kept from being reported."""
         self.retries = 0
         self.removed = 0
         """Sources whose file was removed before they were done."""

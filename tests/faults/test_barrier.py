@@ -1,0 +1,207 @@
+"""The barrier: whatever raises in the supervisor while one source is handled ends that source, never the run."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import FrameType, FunctionType
+from typing import Any
+
+import pytest
+from support.pictures import photo
+
+from mediactl.core.errors import ExitCode, MachineBlocked, UsageError
+from mediactl.core.settings import Settings
+from mediactl.jobs.claims import Claim
+from mediactl.jobs.sources import Known, SourceRow
+from mediactl.model.events import Event, Summary
+from mediactl.model.media import Source
+from mediactl.pipeline.run import process
+from mediactl.sources.scan import Batch, Entry
+
+BAD, BAD_ID = b"a-bad.png", 1
+"""First in the order of names, so that its row is the first of a new journal."""
+GOOD = ("b.png", "c.png")
+RECIPE = 'name = "small"\n[[image]]\nname = "w20"\nwidth = 20\n'
+ROOMS = ("pipeline", "jobs", "planning", "sources")
+OF_THE_BARRIER = frozenset({"Batch.path_of", "Dispatcher._assigned", "Journal.give_up", "Journal.path_of"})
+"""What names the source that it gives up."""
+
+
+def concerns_the_bad_one(qualname: str, arguments: list[Any]) -> bool:
+    """Tell whether a call is about the bad source, and no other."""
+    if qualname.startswith("Sources.") and arguments[1:2] == [BAD_ID]:
+        return True
+    for each in arguments:
+        match each:
+            case Claim():
+                found = each.source == BAD_ID
+            case SourceRow() | Known():
+                found = each.id == BAD_ID
+            case Source():
+                found = each.path == BAD
+            case Entry():
+                found = each.name == BAD
+            case Batch():
+                found = [entry.name for entry in each.files] == [BAD]
+            case bytes():
+                found = os.path.basename(each) == BAD
+            case _:
+                found = False
+        if found:
+            return True
+    return False
+
+
+def run(folder: Path, name: str) -> tuple[Summary, list[Event]]:
+    """Process the folder ``in`` with a new journal and OUT."""
+    events: list[Event] = []
+    settings = Settings(
+        sources=(os.fsencode(folder / "in"),), out=os.fsencode(folder / f"out-{name}"),
+        state=str(folder / f"state-{name}"), recipe=str(folder / "small.toml"), jobs=1, retry_delay=0.0,
+        environment=dict(os.environ),
+    )  # fmt: skip
+    return process(settings, events.append, lambda: b""), events
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    """Three pictures and a recipe."""
+    (tmp_path / "in").mkdir()
+    for number, name in enumerate((BAD.decode(), *GOOD)):
+        photo(60, 40, number).save(tmp_path / "in" / name)
+    (tmp_path / "small.toml").write_text(RECIPE)
+    return tmp_path
+
+
+@contextmanager
+def observed() -> Iterator[set[tuple[str, str]]]:
+    """Collect (module, function) of all that is called for the bad source in this process."""
+    found: set[tuple[str, str]] = set()
+
+    def look(frame: FrameType, event: str, _argument: object) -> None:
+        module = frame.f_globals.get("__name__", "")
+        if event != "call" or not module.startswith(tuple(f"mediactl.{room}" for room in ROOMS)):
+            return
+        code = frame.f_code
+        arguments = [frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount]]
+        if "<" not in code.co_qualname and concerns_the_bad_one(code.co_qualname, arguments):
+            found.add((module, code.co_qualname))
+
+    sys.setprofile(look)
+    try:
+        yield found
+    finally:
+        sys.setprofile(None)
+
+
+def owner_of(module: str, qualname: str) -> tuple[Any, str]:
+    """Return what a function is an attribute of, and its name there."""
+    *path, name = qualname.split(".")
+    owner: Any = import_module(module)
+    for part in path:
+        owner = getattr(owner, part)
+    return owner, name
+
+
+def raising(original: Callable[..., Any], error: Exception) -> Callable[..., Any]:
+    """Return a function of the same name and place as ``original`` that raises for the bad source."""
+
+    def injected(*arguments: Any, **named: Any) -> Any:
+        if concerns_the_bad_one(original.__qualname__, [*arguments, *named.values()]):
+            raise error
+        return original(*arguments, **named)
+
+    code = injected.__code__.replace(
+        co_name=original.__name__, co_qualname=original.__qualname__, co_filename=inspect.getfile(original)
+    )
+    return FunctionType(code, globals(), original.__name__, None, injected.__closure__)
+
+
+def patch(monkeypatch: pytest.MonkeyPatch, module: str, qualname: str, error: Exception) -> bool:
+    """Have a function raise for the bad source; False: it is none that can be replaced, such as a property."""
+    owner, name = owner_of(module, qualname)
+    original = inspect.getattr_static(owner, name)
+    if not inspect.isfunction(original):
+        return False
+    replaced = raising(original, error)
+    monkeypatch.setattr(owner, name, replaced)
+    if inspect.ismodule(owner):  # and where it was imported by name
+        for other in [each for key, each in sys.modules.items() if key.startswith("mediactl.")]:
+            if getattr(other, name, None) is original:
+                monkeypatch.setattr(other, name, replaced)
+    return True
+
+
+def test_whatever_raises_for_one_source_ends_that_source_and_no_other(inbox: Path) -> None:
+    with observed() as calls:
+        summary, _ = run(inbox, "whole")
+    assert (summary.exit_code, summary.done) == (ExitCode.COMPLETE, 3)
+    assert len(calls) > 25, calls
+    tried, wrong = 0, []
+    for number, (module, qualname) in enumerate(sorted(calls)):
+        if qualname in OF_THE_BARRIER:
+            continue
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            if not patch(monkeypatch, module, qualname, TypeError("injected")):
+                continue
+            tried += 1
+            try:
+                summary, events = run(inbox, str(number))
+            except Exception as error:  # noqa: BLE001 - all that fall through are told at the end
+                wrong.append((module, qualname, repr(error)))
+                continue
+        reasons = [reason for event in events if (reason := getattr(event, "reason", "")).startswith("internal error")]
+        told = len(reasons) == 1 and f"{qualname}: TypeError: injected; a bug in mediactl" in reasons[0]
+        made = all((inbox / f"out-{number}" / name / "asset.json").exists() for name in GOOD)
+        if not (summary.exit_code == ExitCode.BAD_SOURCES and told and made and summary.done == 2):
+            wrong.append((module, qualname, f"exit {summary.exit_code}, done {summary.done}, {reasons}"))
+    assert not wrong
+    assert tried > 35
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(MachineBlocked("no space"), ExitCode.STOPPED_EARLY), (UsageError("wrong"), ExitCode.USAGE)]
+)
+def test_what_is_about_the_command_or_the_machine_ends_the_run(
+    inbox: Path, error: Exception, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert patch(monkeypatch, "mediactl.pipeline.handlers.make", "MakeHandler.done", error)
+    try:
+        summary, _ = run(inbox, "ended")
+        ended = summary.exit_code
+    except UsageError as raised:
+        ended = raised.exit_code
+    assert ended == code
+
+
+def test_a_source_given_up_is_left_alone_by_the_next_run_until_it_is_asked_for(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.MonkeyPatch.context() as faulty:
+        patch(faulty, "mediactl.pipeline.handlers.make", "MakeHandler.done", ZeroDivisionError("division by zero"))
+        summary, _ = run(inbox, "again")
+    assert (summary.done, summary.quarantined, summary.unfinished) == (2, 1, 0)
+    summary, _ = run(inbox, "again")
+    assert (summary.exit_code, summary.up_to_date, summary.quarantined, summary.jobs) == (0, 2, 1, 0)
+
+
+def test_an_event_that_cannot_be_shown_does_not_end_the_run(inbox: Path) -> None:
+    def show(event: Event) -> None:
+        if event.name == "job.done" and getattr(event, "path", "") == BAD.decode():
+            raise TypeError("injected")
+        events.append(event)
+
+    events: list[Event] = []
+    settings = Settings(
+        sources=(os.fsencode(inbox / "in"),), out=os.fsencode(inbox / "out"), state=str(inbox / "state"),
+        recipe=str(inbox / "small.toml"), jobs=1, environment=dict(os.environ),
+    )  # fmt: skip
+    summary = process(settings, show, lambda: b"")
+    assert (summary.exit_code, summary.done) == (ExitCode.BAD_SOURCES, 3)
+    assert [event.name for event in events if "injected" in getattr(event, "reason", "")] == ["scan.trouble"]
