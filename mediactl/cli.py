@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,6 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mediactl import __version__, commands
+from mediactl.commands.shared.output import (
+    OutputLost,
+    broken_pipes_kept,
+    leave_no_output_behind,
+    open_standard_streams,
+    output_is_lost,
+)
 from mediactl.commands.shared.sections import COMMANDS, Command, Group
 from mediactl.core.errors import ExitCode, MediactlError
 
@@ -21,8 +29,17 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command line; report every expected error as one line on standard error."""
+    open_standard_streams()
+    try:
+        _main()
+    finally:
+        leave_no_output_behind()
+
+
+def _main() -> NoReturn:
     try:
         code = cli.main(standalone_mode=False, auto_envvar_prefix="MEDIACTL", obj=_display)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else ExitCode.COMPLETE)
     except click.exceptions.Exit as exit_:
         sys.exit(exit_.exit_code)
@@ -34,12 +51,13 @@ def main() -> NoReturn:
     except MediactlError as error:
         _print(f"mediactl: {error}")
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; not worth a traceback
-        sys.exit(ExitCode.STOPPED_EARLY)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
+        if isinstance(error, OSError) and output_is_lost(error):
+            if not isinstance(error, OutputLost):  # a reader that has gone wants to hear no more
+                _print(f"mediactl: standard output: {error.strerror}")
+            sys.exit(ExitCode.STOPPED_EARLY)
         if os.environ.get("MEDIACTL_DEBUG"):
             raise
         text = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -48,11 +66,24 @@ def main() -> NoReturn:
 
 
 def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    with suppress(OSError):  # nobody reads it
+        print(line, file=sys.stderr, flush=True)
 
 
 class Program(Group):
     """The commands in the modules of ``mediactl.commands``, each imported when one of its commands is looked up."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Return the context; help is printed here."""
+        with broken_pipes_kept():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with broken_pipes_kept():
+            return super().invoke(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, looking first in the module that has its name."""

@@ -44,7 +44,12 @@ def counted(emit: Emit) -> tuple[Tally, Emit]:
 
     def tell(event: Event) -> None:
         tally.take(event)
-        emit(event)
+        if tally.unheard:
+            return
+        try:
+            emit(event)
+        except OSError as error:
+            tally.unheard = f"output cannot be written: {error.strerror}"
 
     def report(event: Event) -> None:
         try:
@@ -68,6 +73,7 @@ def run_pool(
     journal: Journal,
     dispatcher: Dispatcher,
     report: Emit,
+    tally: Tally,
     started: RunStarted,
     *,
     workers: int,
@@ -77,14 +83,15 @@ def run_pool(
 ) -> Summary:
     """Run jobs until none is left that this run can do, then end the run in the journal; return its summary.
 
-    ``begin`` is called once the run has been reported.
+    ``begin`` is called once the run has been reported. It is drained once its output cannot be written any more.
     """
+    draining = drain.watch(settings.drain_file, settings.drain_url)
     with worker_log(settings.state, journal.run) as log:
         pool = Supervisor(
             EXECUTE, dispatcher, workers=workers, token=journal.run,
             environment=worker_environment(settings.environment), log=log,
             grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
-            memory=settings.memory, network=network, drain=drain.watch(settings.drain_file, settings.drain_url),
+            memory=settings.memory, network=network, drain=lambda: bool(tally.unheard) or draining(),
         )  # fmt: skip
         report(started)
         begin()
@@ -100,6 +107,12 @@ def run_pool(
         except MachineBlocked:
             pass  # reported already; a run without an end is recovered by the next one
     return summary
+
+
+def told(summary: Summary, tally: Tally, report: Emit) -> Summary:
+    """Report the summary and return it; a run whose output was lost has stopped early, however far it came."""
+    report(summary)
+    return msgspec.structs.replace(summary, exit_code=ExitCode.STOPPED_EARLY) if tally.unheard else summary
 
 
 def uploading(to: Destination | None) -> Service | None:

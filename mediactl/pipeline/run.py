@@ -26,7 +26,7 @@ from mediactl.model.verdict import Verdict
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.intake import Intake
 from mediactl.pipeline.planner import Planner
-from mediactl.pipeline.pool_run import Emit, counted, open_journal, run_pool, uploading
+from mediactl.pipeline.pool_run import Emit, counted, open_journal, run_pool, told, uploading
 from mediactl.pipeline.publish import Publisher
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK
@@ -69,14 +69,13 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
             watching=watch is not None,
         )  # fmt: skip
         summary = run_pool(
-            settings, journal, dispatcher, report, started, workers=settings.jobs, network=uploading(settings.to),
-            begin=begin,
+            settings, journal, dispatcher, report, tally, started,
+            workers=settings.jobs, network=uploading(settings.to), begin=begin,
             sum_up=lambda stopped: sum_up(
                 stopped, intake, dispatcher, journal, tally, time.monotonic() - began, settings
             ),
         )  # fmt: skip
-    report(summary)
-    return summary
+    return told(summary, tally, report)
 
 
 def sum_up(

@@ -59,6 +59,8 @@ class Tally:
         """Reason of the first of them."""
         self.faults = 0
         """Events that a fault of mediactl's kept from being reported."""
+        self.unheard = ""
+        """Why events are no longer shown to anybody."""
         self.retries = 0
         self.removed = 0
         """Sources whose file was removed before they were done."""
