@@ -6,7 +6,6 @@ A ``Queue`` settles and claims jobs for it, both in one call, so that one transa
 from __future__ import annotations
 
 import selectors
-import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
@@ -15,6 +14,7 @@ import msgspec
 from mediactl.core.errors import MediactlError
 from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
+from mediactl.pool.clock import LivedClock
 from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Queue, Room, Stopped
 from mediactl.pool.messages import Answer, Note, Noted, Progress
 from mediactl.pool.network import NETWORK, Network, Service
@@ -68,7 +68,9 @@ class Supervisor:
         self._environment = environment
         self._log = log
         self._grace = grace
-        self._end = None if max_duration is None else time.monotonic() + max_duration
+        self._clock = LivedClock()
+        """While this process is stopped, no time passes for any limit."""
+        self._end = None if max_duration is None else self._clock() + max_duration
         self._selector = selectors.DefaultSelector()
         self._scheduler = Scheduler(workers, self._start, limits, memory)
         self._network = Network(network, self._start_network)
@@ -89,7 +91,7 @@ class Supervisor:
         ends them at once. What did not finish is given back as interrupted. No worker is left when this returns.
         """
         next_look = 0.0
-        with self._signals:
+        with self._signals, self._clock.pulse():
             self._selector.register(self._signals.wakeup, selectors.EVENT_READ)
             if self._queue.wakeup is not None:
                 self._selector.register(self._queue.wakeup, selectors.EVENT_READ)
@@ -99,10 +101,10 @@ class Supervisor:
                         next_look = 0.0
                         self._begin_new()
                     room = self._room()
-                    if self._ended or self._notes or (room and time.monotonic() >= next_look):
+                    if self._ended or self._notes or (room and self._clock() >= next_look):
                         taken = self._exchange(room)
                         # Without new jobs, claim again after a while, or at once after the next answer.
-                        next_look = 0.0 if taken or self._ended else time.monotonic() + IDLE_TICK
+                        next_look = 0.0 if taken or self._ended else self._clock() + IDLE_TICK
                     self._hand_out()
                     busy = self._scheduler.busy() + self._network.busy()
                     if not busy and not self._ended and not self._waiting():
@@ -120,20 +122,20 @@ class Supervisor:
 
     def _plan(self) -> bool:
         """Plan for a while, or until there are jobs for an idle worker; return whether jobs were added."""
-        until = time.monotonic() + SLICE
+        until = self._clock() + SLICE
         added = False
         while self._planning is not IntakeStep.DONE:
             self._planning = self._queue.plan()
             if self._planning is IntakeStep.DONE and self._queue.wakeup is not None:
                 self._selector.unregister(self._queue.wakeup)  # at its end it would be readable forever
             added = added or self._planning is IntakeStep.ADDED
-            if not self._more_to_plan() or (added and self._scheduler.idle()) or time.monotonic() >= until:
+            if not self._more_to_plan() or (added and self._scheduler.idle()) or self._clock() >= until:
                 break
         return added
 
     def _begin_new(self) -> None:
         """Hand out new jobs before answers are settled: settling waits for the disk, and urgent jobs need not."""
-        if self._ended and (room := self._scheduler.room(time.monotonic())):
+        if self._ended and (room := self._scheduler.room(self._clock())):
             ended, self._ended = self._ended, []
             notes, self._notes = self._notes, []
             self._exchange(room)
@@ -144,7 +146,7 @@ class Supervisor:
     def _room(self) -> Room:
         if self._stopping:
             return Room()
-        room = self._scheduler.room(time.monotonic())
+        room = self._scheduler.room(self._clock())
         network = self._network.room()
         return msgspec.structs.replace(room, lanes={**room.lanes, NETWORK: network}) if network else room
 
@@ -199,14 +201,14 @@ class Supervisor:
                 self._answered(worker, message)
             elif isinstance(message, Progress):
                 # Whatever the fraction: that of a video longer than its header says stays the same.
-                worker.advanced = time.monotonic()
+                worker.advanced = self._clock()
                 self._queue.progress(message.job, message.attempt, message.fraction, message.sent)
             elif isinstance(message, Note):
-                worker.advanced = time.monotonic()
+                worker.advanced = self._clock()
                 self._notes.append((worker, message))
             else:
                 self._failed_starts, worker.greeted = 0, True
-                worker.started = worker.advanced = time.monotonic()  # start-up does not count as the job's time
+                worker.started = worker.advanced = self._clock()  # start-up does not count as the job's time
 
     def _answered(self, worker: Worker, answer: Answer) -> None:
         try:
@@ -216,7 +218,7 @@ class Supervisor:
             return
         if worker.verdict is not None:  # it was killed, but had answered: that verdict was not for the next job
             worker.verdict = (Verdict.INTERRUPTED, "its worker was killed")
-        worker.started = worker.advanced = time.monotonic()
+        worker.started = worker.advanced = self._clock()
         if worker.lane != NETWORK:
             self._scheduler.answered(worker, assignment, answer)
         self._ended.append(Ended(assignment, answer.verdict, answer.reason, answer.result, answer.usage, worker.pid))
@@ -238,13 +240,13 @@ class Supervisor:
         begun, waited = list(worker.sent)[: int(worker.greeted)], list(worker.sent)[int(worker.greeted) :]
         for assignment in begun:
             verdict, reason = worker.verdict or (Verdict.CRASHED, how)
-            usage = Usage(wall=time.monotonic() - worker.started)
+            usage = Usage(wall=self._clock() - worker.started)
             self._ended.append(Ended(assignment, verdict, reason, usage=usage, worker=worker.pid))
         self._give_back(waited, "its worker died before it began")
 
     def _watch_the_clock(self) -> None:
         """Do what is due: stop, end what exceeds its limits, take back what is held up, replace workers."""
-        now = time.monotonic()
+        now = self._clock()
         if self._stopping is None and (why := self._asked_to_stop(now)):
             self._stop(why)
         if self._stopping and (self._signals.count > 1 or now >= self._deadline):
@@ -305,7 +307,7 @@ class Supervisor:
         if self._stopping or self._network.closed:
             why = self._network.closed[1] if self._network.closed else "stopped before it began"
             self._ended.extend(self._network.give_back(why))
-        now = time.monotonic()
+        now = self._clock()
         for worker in self._scheduler.hand_out(now) | self._network.hand_out(now):
             self._flush(worker)
 
@@ -331,7 +333,7 @@ class Supervisor:
     def _stop(self, why: Stopped) -> None:
         if self._stopping is None:
             self._stopping = why
-            self._deadline = time.monotonic() + self._grace
+            self._deadline = self._clock() + self._grace
             for worker in self._network.drain(self._grace):
                 self._flush(worker)
 

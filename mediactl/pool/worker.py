@@ -25,6 +25,7 @@ from mediactl.core.processes import die_with
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
+from mediactl.pool.clock import LivedClock
 from mediactl.pool.messages import Answer, Hello, Progress, Recall, Run, frame, frames_to_worker
 
 Call = Callable[[str, bytes, tuple[Reuse, ...], bytes, Callable[[float], None]], Any]
@@ -38,6 +39,8 @@ INTERNAL = (
 """What Python raises for mistakes in code, and never for what is in a file: ``media`` catches what libraries say of
 those. (Other kinds, as ValueError, may be about the file; they count as failures.)"""
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+EARLY = 0.05
+"""Seconds before its end at which a job's time is up: timers and clocks agree to less than that."""
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress messages."""
 
@@ -71,17 +74,19 @@ def named(call: str) -> Any:
 def serve(pipe: socket.socket, call: Call, token: bytes) -> None:
     """Answer every job until the other end closes; of those queued, the one that is due first runs first."""
     inbox = Inbox(pipe)
-    alarm = Alarm()
+    clock = LivedClock()
+    alarm = Alarm(clock)
     encode = msgspec.msgpack.Encoder().encode
     pipe.sendall(frame(Hello()))
-    run = inbox.wait()
-    while run is not None:
-        answer = _do(run, call, token, pipe, encode, alarm)
-        following = inbox.next()
-        if following is not None:
-            answer = msgspec.structs.replace(answer, next=following.job)
-        pipe.sendall(frame(answer))
-        run = following or inbox.wait()
+    with clock.pulse():
+        run = inbox.wait()
+        while run is not None:
+            answer = _do(run, call, token, pipe, encode, alarm)
+            following = inbox.next()
+            if following is not None:
+                answer = msgspec.structs.replace(answer, next=following.job)
+            pipe.sendall(frame(answer))
+            run = following or inbox.wait()
 
 
 class Inbox:
@@ -129,13 +134,17 @@ class Alarm:
     """Raises TimeUp in the main thread after a job's time. Code that never returns to Python is not reached by it:
     for that, the supervisor kills."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """While ``clock`` stands still, a job's time does, too."""
+        self.clock = clock
+        self._end = 0.0
         self._armed = self._held = self._rang = False
         signal.signal(signal.SIGALRM, self._ring)
 
     def arm(self, seconds: float) -> None:
         """Begin to count."""
         self._armed, self._rang = True, False
+        self._end = self.clock() + seconds
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def disarm(self) -> None:
@@ -152,7 +161,10 @@ class Alarm:
             raise TimeUp
 
     def _ring(self, _number: int, _frame: object) -> None:
-        if self._armed and self._held:
+        left = self._end - self.clock()
+        if self._armed and left > EARLY:  # the timer went on while this process was stopped
+            signal.setitimer(signal.ITIMER_REAL, left)
+        elif self._armed and self._held:
             self._rang = True
         elif self._armed:
             self._armed = False
