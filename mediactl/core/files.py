@@ -19,6 +19,13 @@ TEMPORARY = b".mediactl-"
 WORK = b"work"
 """Folder beside the journal for the encoded pieces of long videos."""
 
+LONGEST_PATH = 4095
+"""Bytes that Linux takes as a path (PATH_MAX without the final zero)."""
+LONGEST_NAME = 255
+"""Bytes of a name in a folder (NAME_MAX)."""
+LONGEST_OUTPUT_FOLDER = LONGEST_PATH - 1 - LONGEST_NAME
+"""Bytes of a folder in which every name can be used."""
+
 _BLOCK = 1 << 20
 _SIGN = 1 << 63
 

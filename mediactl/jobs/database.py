@@ -24,6 +24,8 @@ APPLICATION_ID = 0x6D636A31
 """Marks the file as a mediactl journal ("mcj1")."""
 BUSY_MILLISECONDS = 60_000
 """How long a transaction waits for another run's; theirs take milliseconds."""
+LONGEST = 500
+"""Bytes; with some for the names beside it (-wal), SQLite opens no path that is longer (its MAX_PATHNAME is 512)."""
 SMALL = 16 << 20
 """Bytes; a journal up to this size is checked at every open, which takes less than 30 ms."""
 NETWORK_FILESYSTEMS = frozenset(
@@ -109,7 +111,8 @@ def open_database(path: str, *, check: bool) -> apsw.Connection:
     """The journal at ``path``, made if absent.
 
     ``check`` asks for SQLite's integrity check even when the file is large. Raises Damaged (the file is not a valid
-    journal), TooNew, or MachineBlocked (network file system, not writable, disk full).
+    journal), TooNew, MachineBlocked (network file system, not writable, disk full), or
+    UsageError (its path is too long).
     """
     refuse_network_filesystem(os.path.dirname(path))
     try:
@@ -122,6 +125,11 @@ def open_database(path: str, *, check: bool) -> apsw.Connection:
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise Damaged(f"journal {shown(path)} is damaged: {error}") from None
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError, apsw.IOError) as error:
+        if isinstance(error, apsw.CantOpenError) and (length := len(os.fsencode(os.path.realpath(path)))) > LONGEST:
+            raise UsageError(
+                f"journal {shown(path[:60])}...: its path has {length:,} bytes, more than SQLite takes;"
+                " put it elsewhere with --state DIR"
+            ) from None
         raise MachineBlocked(
             f"journal {shown(path)} cannot be opened: {error}; make its folder writable or name another with --state"
         ) from None

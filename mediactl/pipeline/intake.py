@@ -14,7 +14,7 @@ import msgspec
 from mediactl.assets.check import OutputCheck
 from mediactl.core.errors import UsageError
 from mediactl.core.faults import internal_error
-from mediactl.core.files import shown
+from mediactl.core.files import LONGEST_NAME, LONGEST_OUTPUT_FOLDER, LONGEST_PATH, shown
 from mediactl.core.settings import Settings
 from mediactl.jobs.barrier import ENDS_THE_RUN, barrier
 from mediactl.jobs.journal import Journal
@@ -152,7 +152,7 @@ class Intake:
 
     def _take_known(self, batch: scan.Batch, recipe: Recipe, plans: dict[str, str], known: dict[bytes, Known]) -> None:
         needs = _Needs()
-        for entry in batch.files:
+        for entry in self._within_limits(batch):
             try:  # not ``barrier``, which takes as long as all the rest: there may be very many that need nothing
                 row = known.get(batch.output_name(entry))
                 if row is None:
@@ -174,6 +174,19 @@ class Intake:
             self._read(batch, recipe, plans, needs.reading, known)
         for reason, sources in needs.making.items():
             self._make(sources, recipe, reason)
+
+    def _within_limits(self, batch: scan.Batch) -> list[scan.Entry]:
+        """Return the files of a batch whose outputs have paths that Linux takes; the others are reported."""
+        room = LONGEST_OUTPUT_FOLDER - len(self._settings.out) - len(batch.place) - 2
+        if room >= LONGEST_NAME:
+            return batch.files
+        fitting = [entry for entry in batch.files if len(batch.output_name(entry)) <= room]
+        for entry in batch.files:
+            path = batch.path_of(entry)
+            if len(batch.output_name(entry)) > room and (self._watch is None or self._watch.reports(path)):
+                reason = f"paths of its outputs would be longer than {LONGEST_PATH:,} bytes: use a shorter --out"
+                self._trouble(scan.Trouble(path, reason))
+        return fitting
 
     def _judge(self, row: Known, plan: str, batch: scan.Batch, entry: scan.Entry, needs: _Needs) -> None:
         """Add an unchanged file to what is needed, by the state of its source and the plan that it should have now."""

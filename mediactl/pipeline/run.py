@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from mediactl import __version__
 from mediactl.assets.check import OutputCheck
 from mediactl.core.errors import ExitCode, MachineBlocked, UsageError
-from mediactl.core.files import shown
+from mediactl.core.files import LONGEST_OUTPUT_FOLDER, LONGEST_PATH, shown
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.media.ffmpeg.versions import encoder_versions
@@ -208,6 +208,11 @@ def _refuse_inside_out(path: bytes, source: bytes, settings: Settings) -> None:
 
 def make_out(out: bytes) -> None:
     """Create OUT if it is not there. Raises UsageError or MachineBlocked."""
+    if len(out) > LONGEST_OUTPUT_FOLDER:
+        raise UsageError(
+            f"--out {shown(out[:60])}...: its path has {len(out):,} bytes; at most {LONGEST_OUTPUT_FOLDER:,} leave room"
+            f" for file names, since Linux limits paths to {LONGEST_PATH:,}: use a shorter one"
+        )
     try:
         os.makedirs(out, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
