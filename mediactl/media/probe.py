@@ -9,6 +9,7 @@ from mediactl.core.errors import JobFailed, RejectedInput, SourceChanged
 from mediactl.core.files import digest_fd
 from mediactl.media.cache import ProbeCache, Remembered
 from mediactl.media.opening import BLOCK, check_unchanged, open_source, require_readable, unreadable
+from mediactl.model import formats
 from mediactl.model.jobs import JobResult, ProbeTask
 from mediactl.model.media import UNREADABLE, Kind, MediaInfo
 
@@ -68,7 +69,9 @@ def _certain_info(fd: int, task: ProbeTask) -> MediaInfo:
 
 def _info(fd: int, task: ProbeTask) -> MediaInfo:
     source = task.source
-    if source.format == "unknown":
+    if refusal := formats.refusal(source.format):
+        raise RejectedInput(refusal)
+    if source.format == formats.UNKNOWN:
         raise RejectedInput(f"is not {_CLAIMED[source.kind]} despite its name: {_looks_like(fd)}")
     if source.kind is Kind.IMAGE:
         from mediactl.media.image import render

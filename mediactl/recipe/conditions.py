@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediactl.core.suggestions import did_you_mean
+from mediactl.model import formats
 from mediactl.model.media import Kind, MediaInfo
 
 if TYPE_CHECKING:
@@ -54,12 +55,7 @@ NAMES = {
 """What a condition may ask for."""
 
 
-FORMATS = (
-    "jpeg", "png", "gif", "webp", "avif", "heic", "jxl", "tiff", "bmp", "svg", "jp2", "pnm", "hdr", "exr", "ico",
-    "icns", "dds", "blp", "sgi", "psd", "pdf", "raw",
-    "mp4", "matroska", "avi", "mpegts", "mpeg", "asf", "flv", "ogg",
-    "mp3", "aac", "flac", "wav", "aiff", "au", "caf", "wavpack", "ape", "amr", "unknown",
-)  # fmt: skip
+FORMATS = (*formats.BY_NAME, formats.UNKNOWN)
 """What ``sniff`` calls the formats of sources."""
 _CALLED = {
     "apng": "png", "heif": "heic", "mov": "mp4", "m4v": "mp4", "m4a": "mp4", "3gp": "mp4", "quicktime": "mp4",

@@ -10,10 +10,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from mediactl.model import formats
 from mediactl.model.media import Limits
 
-DEMUXERS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mp3,flac,wav,w64,aac,ac3,eac3,aiff,caf,amr,au,wv,tta,ape,dv"
-"""Containers that are opened. None of them refers to other files, as hls, dash, concat, image2, sdp and lavfi do."""
+DEMUXERS = ",".join(formats.DEMUXERS)
+"""Containers that are opened."""
 PROTOCOLS = "fd"
 """Protocols that a source may use: its descriptor, and so no other file and no network."""
 

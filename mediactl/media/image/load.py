@@ -11,7 +11,6 @@ from mediactl.media.image import cicp, colour
 from mediactl.media.image.structure import apng_frames, boxes_are_cut, gif_is_cut, jxl_size
 from mediactl.media.image.vips import (
     FAILURES,
-    LOADERS,
     VipsImage,
     broken,
     field,
@@ -20,6 +19,7 @@ from mediactl.media.image.vips import (
     reason,
     with_field,
 )
+from mediactl.model import formats
 from mediactl.model.media import Limits
 
 Warn = Callable[[str], None]
@@ -30,16 +30,10 @@ cannot crash the process (libvips maps files). Larger ones are left to libvips."
 ANIMATED = ("gif", "webp", "apng")
 """Formats whose frames are an animation (TIFF's are pages, AVIF's are distinguished by libheif)."""
 
-_PILLOW = ("jp2", "bmp", "pnm", "heic", "apng", "jxl")
+PILLOW = ("jp2", "bmp", "pnm", "heic", "apng", "jxl")
+"""Formats that Pillow decodes."""
 _EXTRAS = {"heic": ("HEIC", "pillow_heif"), "jxl": ("JPEG XL", "pillow_jxl")}
 """Format -> its name, and the package that decodes it, from the extra named like the format."""
-_CONVERT = "convert it to PNG, TIFF or JPEG"
-_REFUSED = {
-    "svg": "is SVG, which can hold scripts and links to other files; export it as PNG",
-    "pdf": "is PDF, a document; export its pages as PNG or JPEG",
-    "psd": "is a Photoshop file, which is not supported; export it as PNG, TIFF or JPEG",
-    "raw": "is a camera's RAW, which is not supported; export it as TIFF or JPEG",
-}
 
 
 class Header(NamedTuple):
@@ -73,23 +67,23 @@ def true_format(fd: int, format: str) -> str:
 
     Raises RejectedInput for unsupported formats, saying what to do instead.
     """
-    if format in _REFUSED:
-        raise RejectedInput(_REFUSED[format])
+    if refusal := formats.refusal(format):
+        raise RejectedInput(refusal)
     if format in _EXTRAS:
         from mediactl.media.image import fallback
 
         shown, package = _EXTRAS[format]
         if not fallback.has(package):
-            raise RejectedInput(f'{shown} needs the extra: pip install "mediactl[{format}]"; or {_CONVERT}')
-    elif format not in LOADERS and format not in _PILLOW:
-        raise RejectedInput(f"is {format.upper()}, which is not supported; {_CONVERT}")
+            raise RejectedInput(
+                f'{shown} needs the extra: pip install "mediactl[{format}]"; or {formats.CONVERT_IMAGE}'
+            )
     elif format == "png" and apng_frames(fd) > 1:
         return "apng"
     elif format == "tiff":
         from mediactl.media.inspect import metadata
 
         if metadata.is_raw(lambda offset, size: os.pread(fd, size, offset)):
-            raise RejectedInput(_REFUSED["raw"])
+            raise RejectedInput(formats.refusal("raw"))
     return format
 
 
@@ -99,7 +93,7 @@ def header(fd: int, format: str, limits: Limits) -> Header:
         raise RejectedInput("is truncated: the end of its data is missing")
     if format == "jxl" and (size := jxl_size(fd)):
         check_limits(*size, 1, limits)  # its decoder decodes everything when it opens a file
-    if format in _PILLOW:
+    if format in PILLOW:
         return _pillow_header(fd, format, limits)
     try:
         # The descriptor, not the bytes: a header is only the first few.
@@ -140,7 +134,7 @@ def still(content: bytes | int, format: str, width: int, height: int, limits: Li
     Raises RejectedInput; minor problems are reported to ``warn``.
     """
     try:
-        if format in _PILLOW:
+        if format in PILLOW:
             points = cicp.read(content, format)
             return _finished(_pillow_still(content, format, limits), format, width, height, warn, points)
         if format != "jpeg":
