@@ -18,6 +18,7 @@ pytest_plugins = ["support.servers"]
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = Path(os.environ.get("MEDIACTL_CORPUS", ROOT.parent / "shared" / "media"))
+CASES = Path(os.environ.get("MEDIACTL_CASES", ROOT.parent / "shared" / "cases"))
 SAMPLES = ROOT / "samples"
 
 if sys.dont_write_bytecode and sys.pycache_prefix is None:

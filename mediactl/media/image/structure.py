@@ -12,6 +12,11 @@ _PNG_CHUNKS = 256
 """PNG chunks before the pixels that are read at most."""
 _BOXES = 1000
 """Top-level boxes that are read at most; files have about five."""
+_IMAGE_BOXES = frozenset({
+    b"ftyp", b"meta", b"mdat", b"idat", b"moov", b"moof", b"mfra", b"sidx", b"free", b"skip", b"wide", b"uuid",
+    b"mpvd", b"sefd", b"jp2c", b"jumb",
+})  # fmt: skip
+"""Top-level boxes of HEIC, AVIF and their sequences (ISO/IEC 14496-12, 23008-12), with those of phones."""
 _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 
 
@@ -56,17 +61,22 @@ def gif_is_cut(content: bytes) -> bool:
 
 
 def boxes_are_cut(fd: int) -> bool:
-    """Return whether the boxes of a HEIC or AVIF reach beyond its end; HEIC decoders fill missing parts with grey."""
+    """Return whether a HEIC or AVIF ends inside one of its boxes; HEIC decoders fill missing parts with grey.
+
+    What comes behind the boxes (trailers of cameras, line breaks) is none, whatever length its first bytes would say.
+    """
     size, at = os.fstat(fd).st_size, 0
     for _ in range(_BOXES):
         head = os.pread(fd, 16, at)
         length = int.from_bytes(head[:4])
         if length == 1:
             length = int.from_bytes(head[8:16])
-        if at >= size or length < 8:  # 0: up to the end of the file
-            break
+        if head[4:8] not in _IMAGE_BOXES or length < 8:  # 0: up to the end of the file
+            return False
         at += length
-    return at > size
+        if at > size:
+            return True
+    return False
 
 
 def jxl_size(fd: int) -> tuple[int, int] | None:
