@@ -482,7 +482,7 @@ def test_what_needs_an_extra_names_it(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_one_format_dressed_as_another_is_never_guessed_at(tmp_path: Path) -> None:
     svg = b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect width='9' height='9'/></svg>"
-    for magic in (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"RIFF\0\0\0\0WEBP"):
+    for magic in (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a\x09\0\x09\0\0\0\0", b"II*\0", b"RIFF\0\0\0\0WEBP"):
         (tmp_path / "in").write_bytes(magic + svg)
         reason(tmp_path / "in")
     with pytest.raises(pyvips.Error):
