@@ -177,7 +177,7 @@ class Intake:
 
     def _within_limits(self, batch: scan.Batch) -> list[scan.Entry]:
         """Return the files of a batch whose outputs have paths that Linux takes; the others are reported."""
-        room = LONGEST_OUTPUT_FOLDER - len(self._settings.out) - len(batch.place) - 2
+        room = LONGEST_OUTPUT_FOLDER - len(self._settings.out) - len(batch.directory) - 2
         if room >= LONGEST_NAME:
             return batch.files
         fitting = [entry for entry in batch.files if len(batch.output_name(entry)) <= room]
