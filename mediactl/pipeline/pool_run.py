@@ -42,7 +42,7 @@ def counted(emit: Emit) -> tuple[Tally, Emit]:
     """Return a tally, and a function that counts an event there before it emits it."""
     tally = Tally()
 
-    def tell(event: Event) -> None:
+    def report_one(event: Event) -> None:
         tally.take(event)
         if tally.unheard:
             return
@@ -53,7 +53,7 @@ def counted(emit: Emit) -> tuple[Tally, Emit]:
 
     def report(event: Event) -> None:
         try:
-            tell(event)
+            report_one(event)
         except ENDS_THE_RUN:
             raise
         except Exception as error:  # noqa: BLE001 - as in ``barrier``, which takes longer
@@ -63,7 +63,7 @@ def counted(emit: Emit) -> tuple[Tally, Emit]:
         """Say of what nothing could be reported; if that fails too, the exit code says that something was wrong."""
         tally.faults += 1
         with barrier(lambda _: None):
-            tell(ScanTrouble(path=getattr(event, "path", None) or event.name, reason=internal_error(error)))
+            report_one(ScanTrouble(path=getattr(event, "path", None) or event.name, reason=internal_error(error)))
 
     return tally, report
 
@@ -109,7 +109,7 @@ def run_pool(
     return summary
 
 
-def told(summary: Summary, tally: Tally, report: Emit) -> Summary:
+def reported(summary: Summary, tally: Tally, report: Emit) -> Summary:
     """Report the summary and return it; a run whose output was lost has stopped early, however far it came."""
     report(summary)
     return msgspec.structs.replace(summary, exit_code=ExitCode.STOPPED_EARLY) if tally.unheard else summary

@@ -26,7 +26,7 @@ from mediactl.model.verdict import Verdict
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.intake import Intake
 from mediactl.pipeline.planner import Planner
-from mediactl.pipeline.pool_run import Emit, counted, open_journal, run_pool, told, uploading
+from mediactl.pipeline.pool_run import Emit, counted, open_journal, reported, run_pool, uploading
 from mediactl.pipeline.publish import Publisher
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK
@@ -75,7 +75,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
                 stopped, intake, dispatcher, journal, tally, time.monotonic() - began, settings
             ),
         )  # fmt: skip
-    return told(summary, tally, report)
+    return reported(summary, tally, report)
 
 
 def sum_up(

@@ -16,7 +16,7 @@ from mediactl.model.events import Plan, Reason, RunStarted, Summary, UploadPlann
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
-from mediactl.pipeline.pool_run import Emit, counted, open_journal, run_pool, told, uploading
+from mediactl.pipeline.pool_run import Emit, counted, open_journal, reported, run_pool, uploading
 from mediactl.pipeline.upload_intake import Sending, must_exist
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service
@@ -95,7 +95,7 @@ def network_run(
         summary = run_pool(
             settings, journal, dispatcher, report, tally, started, workers=1, network=service, sum_up=sum_up
         )  # fmt: skip
-    return told(summary, tally, report)
+    return reported(summary, tally, report)
 
 
 def _sum_up(

@@ -118,7 +118,7 @@ _TGA = re.compile(
     rb".{4}(?:[^\x00].|.[^\x00]){2}[\x08\x0f\x10\x18\x20]",
     re.DOTALL,
 )
-"""Too little to be told by: only where the name says so too."""
+"""Too little to be recognised by: only where the name says so too."""
 _TEXT: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.DOTALL), format_)
     for pattern, format_ in (
