@@ -33,7 +33,7 @@ def process(display: Callable[..., Any], /, **flags: Any) -> int:
     if flags["dry_run"]:
         from mediactl.pipeline import dry_run
 
-        for line in dry_run.lines(settings, sys.stdin.buffer.read, as_json=flags["as_json"]):
+        for line in dry_run.lines(settings, sys.stdin.buffer.read, as_json=flags["as_json"], verbose=flags["verbose"]):
             click.echo(line)
         return ExitCode.COMPLETE
     return _run(settings, flags, display)

@@ -12,20 +12,22 @@ from mediactl.commands.shared.options import (
     PRIORITIES,
     RUN_OPTIONS,
     UPLOAD_OPTIONS,
+    WALK_OPTIONS,
     Path,
     apply_options,
     destination,
     journal_options,
     option,
     state_folder,
+    walk_settings,
 )
-from mediactl.commands.shared.sections import SCHEDULING, SOURCES, UPLOAD, Command
+from mediactl.commands.shared.sections import SCHEDULING, UPLOAD, Command
 
 
 @click.command(cls=Command, section=UPLOAD)
 @click.argument("sources", nargs=-1, required=True, type=Path(), metavar="FILE...")
 @journal_options
-@option(SOURCES, "--follow-symlinks", is_flag=True, help="Follow symbolic links inside directories.")
+@apply_options(WALK_OPTIONS)
 @option(SCHEDULING, "--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True,
         help="Priority of these files.")  # fmt: skip
 @apply_options([*UPLOAD_OPTIONS, *RUN_OPTIONS])
@@ -46,7 +48,7 @@ def upload(show: Callable[..., Any], /, **flags: Any) -> int:
         out=os.path.abspath(flags["out"]),
         state=state_folder(flags["out"], flags["state"]),
         priority=Priority[flags["priority"].upper()],
-        follow_symlinks=flags["follow_symlinks"],
+        **walk_settings(flags),
         grace=flags["grace"],
         max_duration=flags["max_duration"],
         drain_file=flags["drain_file"],

@@ -79,6 +79,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_root: bool = False
     follow_symlinks: bool = False
     allow_outside: bool = False
+    include: tuple[bytes, ...] = ()
+    exclude: tuple[bytes, ...] = ()
+    """Patterns of gitignore, relative to each SOURCE."""
+    default_excludes: bool = True
     grace: float = 25.0
     """Seconds that running jobs get after the first signal."""
     max_duration: float | None = None
@@ -118,6 +122,9 @@ class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     quiet: bool | None = None
     keep_root: bool | None = None
     follow_symlinks: bool | None = None
+    include: list[str] | None = None
+    exclude: list[str] | None = None
+    no_default_excludes: bool | None = None
     ffmpeg: str | None = None
     settle: float | None = None
     poll: float | None = None

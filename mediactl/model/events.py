@@ -30,6 +30,18 @@ class Reason(StrEnum):
     NOT_UPLOADED = "to be uploaded"
 
 
+class LeftOutBy(StrEnum):
+    """Why something that lies in a SOURCE is left out."""
+
+    SYMLINK = "symbolic link"
+    EXCLUDE = "--exclude"
+    INCLUDE = "--include"
+    """Files that no --include matches."""
+    IGNORE_FILE = ".mediactlignore"
+    DEFAULT = "default"
+    """NAS thumbnails and bins, snapshots, unfinished downloads, backups of editors."""
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
     """Something that a person, cron or CI may act on."""
 
@@ -135,6 +147,8 @@ class Summary(Event, frozen=True, kw_only=True, tag="summary"):
     """Number of `job.internal_error` events."""
     internal_error: str
     """Reason of the first of them, "" without any."""
+    left_out: dict[LeftOutBy, int] | None = None
+    """Files and directories that were left out, by reason."""
 
 
 class Tick(Event, frozen=True, kw_only=True, tag="tick"):
@@ -193,6 +207,17 @@ class SourceIgnored(Event, frozen=True, kw_only=True, tag="source.ignored"):
     """Path relative to its SOURCE."""
     reason: str
     """Why, in words."""
+
+
+class SourceLeftOut(Event, frozen=True, kw_only=True, tag="source.left_out"):
+    """A file, or a directory with all that is in it, is left out: by a rule, or as a symbolic link."""
+
+    path: str
+    """Path relative to its SOURCE; a directory's ends with a slash."""
+    reason: LeftOutBy
+    """Whose rule it is."""
+    rule: str
+    """The rule; of a .mediactlignore, after its path and the line number."""
 
 
 class SourcePlanned(Event, frozen=True, kw_only=True, tag="source.planned"):
@@ -261,6 +286,8 @@ class Plan(Event, frozen=True, kw_only=True, tag="plan"):
     """Dry run with `--to`."""
     outputs: dict[Kind, list[str]] | None = None
     """Dry run: for each kind of new source, the outputs that each of them gets."""
+    left_out: dict[LeftOutBy, int] | None = None
+    """Files and directories that were left out, by reason."""
 
 
 class WatchTrouble(Event, frozen=True, kw_only=True, tag="watch.trouble"):
@@ -477,7 +504,8 @@ class UploadStopped(Event, frozen=True, kw_only=True, tag="upload.stopped"):
 
 
 AnyEvent = (
-    JournalDamaged | JournalRebuilt | CacheUnusable | RunStarted | ScanTrouble | SourceIgnored | SourcePlanned | Plan
+    JournalDamaged | JournalRebuilt | CacheUnusable | RunStarted | ScanTrouble | SourceIgnored | SourceLeftOut
+    | SourcePlanned | Plan
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone
     | UploadStopped | RunStopped | Summary | Selftest

@@ -17,7 +17,16 @@ from mediactl.core.settings import Settings
 from mediactl.jobs import history
 from mediactl.jobs.journal import Journal
 from mediactl.media.ffmpeg.versions import encoder_versions
-from mediactl.model.events import Event, OutputChange, Plan, Reason, ScanTrouble, SourcePlanned, UploadEstimate
+from mediactl.model.events import (
+    Event,
+    OutputChange,
+    Plan,
+    Reason,
+    ScanTrouble,
+    SourceLeftOut,
+    SourcePlanned,
+    UploadEstimate,
+)
 from mediactl.model.media import Kind
 from mediactl.pipeline.impact import Change, Effect, Measured
 from mediactl.pipeline.intake import Intake
@@ -28,7 +37,7 @@ from mediactl.pipeline.run import found_sources
 from mediactl.planning.cost import SECONDS_A_BYTE
 from mediactl.recipe import loader
 from mediactl.recipe.loader import Recipe
-from mediactl.ui.lines import count, duration, size
+from mediactl.ui.lines import count, detail, duration, left_out, size
 
 ENOUGH = 5
 """Measured jobs of a kind from which their median is believed."""
@@ -89,7 +98,7 @@ class _Found:
         return self._seconds + self.effect.seconds + max(0.0, read_again) * sum(self._again)
 
 
-def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> Iterator[str]:
+def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool, verbose: bool = False) -> Iterator[str]:
     """One line for each source that would be processed, then what changes by output and the totals. Raises UsageError
     as a run would."""
     events: list[Event] = []
@@ -116,7 +125,7 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool) -> I
             for event in events:
                 if isinstance(event, SourcePlanned):
                     found.add(event)
-                if line := _json(event) if as_json else _line(event):
+                if line := _json(event) if as_json else _line(event, verbose=verbose):
                     yield line
             events.clear()
         uploads = None if shipping is None else _uploads(journal, shipping.destination, found.effect)
@@ -130,12 +139,14 @@ def _json(event: Event) -> str:
     return msgspec.json.encode(event).decode()
 
 
-def _line(event: Event) -> str | None:
+def _line(event: Event, *, verbose: bool) -> str | None:
     match event:
         case SourcePlanned():
             return f"{event.reason}: {event.path}"
         case ScanTrouble():
             return f"{event.path}: {event.reason}"
+        case SourceLeftOut() if verbose:
+            return detail(event)
     return None
 
 
@@ -166,7 +177,7 @@ def _totals(
 ) -> Iterator[str]:
     planned, unread = found.counts.total(), found.unread
     if not planned:
-        yield f"nothing to do: {count(intake.up_to_date, 'source')} up to date"
+        yield f"nothing to do: {count(intake.up_to_date, 'source')} up to date{left_out(intake.left_out)}"
         return
     for kind, number in sorted(unread.items()):
         if outputs := outputs_of(chosen, kind):
@@ -180,6 +191,7 @@ def _totals(
     yield (
         f"would process {count(planned, 'source')} ({kinds}; {size(found.bytes)}): {why};"
         f" {intake.up_to_date:,} up to date; about {duration(found.seconds / workers)} with {count(workers, 'worker')}"
+        f"{left_out(intake.left_out)}"
     )
 
 

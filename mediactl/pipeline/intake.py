@@ -19,7 +19,16 @@ from mediactl.core.settings import Settings
 from mediactl.jobs.barrier import ENDS_THE_RUN, barrier
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.sources import Known
-from mediactl.model.events import Event, Plan, Reason, ScanTrouble, SourceIgnored, SourcePlanned
+from mediactl.model.events import (
+    Event,
+    LeftOutBy,
+    Plan,
+    Reason,
+    ScanTrouble,
+    SourceIgnored,
+    SourceLeftOut,
+    SourcePlanned,
+)
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import UNREADABLE, Kind, Source
 from mediactl.pipeline.planner import Planner
@@ -59,7 +68,7 @@ class Intake:
         settings: Settings,
         journal: Journal,
         planner: Planner,
-        batches: Iterator[scan.Batch | scan.Trouble | None],
+        batches: Iterator[scan.Found | None],
         check: OutputCheck,
         emit: Callable[[Event], None],
         watch: Watch | None = None,
@@ -79,6 +88,7 @@ class Intake:
         self.found = 0
         self.up_to_date = 0
         self.troubles = 0
+        self.left_out: Counter[LeftOutBy] = Counter()
         self.settled: Counter[str] = Counter()
         journal.confined = True
         self.reasons: Counter[Reason] = Counter()
@@ -93,6 +103,9 @@ class Intake:
             return False if self._watch is None else None
         if isinstance(batch, scan.Trouble):
             self._trouble(batch)
+            return True
+        if isinstance(batch, scan.LeftOut):
+            self._leave_out(batch)
             return True
         self.found += len(batch.files)
         self._take(batch)
@@ -113,6 +126,7 @@ class Intake:
             ignored=self.settled["ignored"],
             planned=self.reasons.total(),
             reasons=dict(sorted(self.reasons.items())),
+            left_out=dict(self.left_out) or None,
         )
 
     @property
@@ -134,6 +148,11 @@ class Intake:
         """Report a file that was not taken in for a fault of mediactl's; the next run looks at it again."""
         if self._watch is None or self._watch.reports(path):
             self._trouble(scan.Trouble(path, internal_error(error)))
+
+    def _leave_out(self, found: scan.LeftOut) -> None:
+        self.left_out.update(rule.by for _, rule in found.names)
+        for event in left_out_events(found):
+            self._emit(event)
 
     def _take(self, batch: scan.Batch) -> None:
         """Take in the files of a batch: each is read, has its outputs made, or needs nothing."""
@@ -405,6 +424,13 @@ class Intake:
         if self._watch.reports(here):
             self._trouble(scan.Trouble(here, message))
         return True
+
+
+def left_out_events(found: scan.LeftOut) -> Iterator[SourceLeftOut]:
+    """Yield an event for each file and directory that is left out."""
+    above = shown(os.path.join(found.folder, b"")) if found.folder else ""
+    for name, rule in found.names:
+        yield SourceLeftOut(path=above + shown(name), reason=rule.by, rule=rule.text)
 
 
 def _is_unchanged(row: Known, root: bytes, entry: scan.Entry) -> bool:

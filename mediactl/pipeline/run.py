@@ -31,7 +31,8 @@ from mediactl.pipeline.publish import Publisher
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK
 from mediactl.recipe import loader
-from mediactl.sources import manifest, scan
+from mediactl.sources import filters, manifest, scan
+from mediactl.sources.filters import Filter
 from mediactl.ui.tally import Tally
 
 if TYPE_CHECKING:
@@ -128,10 +129,11 @@ def sum_up(
         exit_code=code,
         internal_errors=tally.internal_errors,
         internal_error=tally.internal_error,
+        left_out=dict(intake.left_out) or None,
     )
 
 
-def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[scan.Batch | scan.Trouble]:
+def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[scan.Found]:
     """Return everything that the SOURCE arguments name, in their order. Raises UsageError.
 
     One folder is walked while its files are processed. Several SOURCEs, and manifests, are read to the end first:
@@ -162,14 +164,14 @@ def open_watch(settings: Settings, report: Emit) -> Watch:
     return Watch(settings, found, report, time.monotonic, time.time)
 
 
-def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) -> Iterator[scan.Batch | scan.Trouble]:
+def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) -> Iterator[scan.Found]:
     if source == b"-":
         return manifest.read(stdin(), b"-", os.getcwdb(), allow_outside=settings.allow_outside)
     path = os.path.abspath(source)
     _refuse_inside_out(path, source, settings)
     if os.path.isdir(path):
         prefix = os.path.basename(path) if settings.keep_root else b""
-        return _walk(path, prefix, settings)
+        return _walk(path, prefix, settings, filters.of(settings))
     if path.endswith(manifest.EXTENSIONS) and os.path.isfile(path):
         try:
             with open(path, "rb") as file:
@@ -181,14 +183,14 @@ def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) 
     return iter([scan.single(path, prefix=prefix)])
 
 
-def _walk(path: bytes, prefix: bytes, settings: Settings) -> Iterator[scan.Batch | scan.Trouble]:
+def _walk(path: bytes, prefix: bytes, settings: Settings, rules: Filter) -> Iterator[scan.Found]:
     """Walk a folder without OUT and the journal; they are looked up at its start, for OUT may not be there before."""
     folders = (settings.out, os.fsencode(settings.state))
     never = frozenset(_mark(folder) for folder in folders if os.path.isdir(folder))
-    yield from scan.folder(path, prefix=prefix, never=never, follow=settings.follow_symlinks)
+    yield from scan.folder(path, prefix=prefix, never=never, follow=settings.follow_symlinks, rules=rules)
 
 
-def _outside_out(found: scan.Batch | scan.Trouble, out: bytes) -> scan.Batch | scan.Trouble:
+def _outside_out(found: scan.Found, out: bytes) -> scan.Found:
     """A manifest's row may name a file in OUT; outputs are never sources."""
     if isinstance(found, scan.Batch) and len(found.files) == 1:
         file = found.path_of(found.files[0])

@@ -5,17 +5,21 @@ from __future__ import annotations
 import mimetypes
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from mediactl.core.errors import UsageError
 from mediactl.core.files import fingerprint, shown
 from mediactl.core.settings import Destination
 from mediactl.jobs.journal import Journal
-from mediactl.model.events import Event, Plan, Reason, ScanTrouble
+from mediactl.model.events import Event, LeftOutBy, Plan, Reason, ScanTrouble
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import About, UploadTask
+from mediactl.pipeline.intake import left_out_events
 from mediactl.pipeline.publish import planned, upload_job
+from mediactl.sources.filters import LINK, Filter, Rule, UnusableRules
+from mediactl.sources.scan import LeftOut
 from mediactl.upload.keys import object_key
 
 PIECE = 256
@@ -35,6 +39,7 @@ class Sending:
         journal: Journal,
         priority: Priority,
         emit: Callable[[Event], None],
+        rules: Filter,
         *,
         follow: bool = False,
     ) -> None:
@@ -46,7 +51,9 @@ class Sending:
         self._journal = journal
         self._priority = priority
         self._emit = emit
+        self._rules = rules
         self._follow = follow
+        self.left_out: Counter[LeftOutBy] = Counter()
         self._destination = to.digest()
         self._found = self._all(sources)
 
@@ -70,6 +77,7 @@ class Sending:
             ignored=0,
             planned=self.planned,
             reasons={Reason.NOT_UPLOADED: self.planned} if self.planned else {},
+            left_out=dict(self.left_out) or None,
         )
 
     def _add(self, piece: list[Found]) -> None:
@@ -99,33 +107,46 @@ class Sending:
         for source in sources:
             path = os.path.abspath(source)
             if os.path.isdir(path):
-                yield from self._folder(path, b"")
+                yield from self._folder(path, b"", self._rules)
             else:
                 try:
                     yield path, os.path.basename(path), fingerprint(os.stat(path))
                 except OSError as error:
                     self._trouble(path, error.strerror or str(error))
 
-    def _folder(self, root: bytes, below: bytes) -> Iterator[Found]:
+    def _folder(self, root: bytes, below: bytes, above: Filter) -> Iterator[Found]:
         """Every file in a folder, by name; links only if they are followed, nothing that is neither file nor folder."""
+        left_out: list[tuple[bytes, Rule]] = []
         try:
+            rules = above.below(root, below)
             with os.scandir(os.path.join(root, below) if below else root) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
+        except UnusableRules as error:
+            self._trouble(error.file, str(error))
+            return
         except OSError as error:
             self._trouble(os.path.join(root, below), error.strerror or str(error))
             return
         for entry in listed:
             path = os.path.join(below, entry.name)
             try:
-                if entry.is_symlink() and not self._follow:
-                    continue
-                if entry.is_dir():
-                    yield from self._folder(root, path)
+                link = entry.is_symlink()
+                directory = entry.is_dir(follow_symlinks=self._follow)
+                rule = rules.excluding(entry.name, directory=directory)
+                if rule is None and link and not self._follow:
+                    rule = LINK
+                if rule is not None:
+                    left_out.append((entry.name + b"/" if directory else entry.name, rule))
+                elif directory:
+                    yield from self._folder(root, path, rules)
                 elif entry.is_file():
-                    file = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+                    file = os.path.realpath(entry.path) if link else entry.path
                     yield file, path, fingerprint(entry.stat())
             except OSError as error:
                 self._trouble(entry.path, error.strerror or str(error))
+        self.left_out.update(rule.by for _, rule in left_out)
+        for event in left_out_events(LeftOut(root, below, left_out)):
+            self._emit(event)
 
     def _trouble(self, path: bytes, reason: str) -> None:
         self.troubles += 1

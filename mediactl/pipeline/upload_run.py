@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from mediactl import __version__
@@ -12,7 +12,7 @@ from mediactl.core.errors import ExitCode
 from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
-from mediactl.model.events import Plan, Reason, RunStarted, Summary, UploadPlanned
+from mediactl.model.events import LeftOutBy, Plan, Reason, RunStarted, Summary, UploadPlanned
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
@@ -21,18 +21,20 @@ from mediactl.pipeline.upload_intake import Sending, must_exist
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service
 from mediactl.recipe.loader import load
+from mediactl.sources import filters
 from mediactl.ui.tally import Tally
 
 
 def upload(settings: Settings, emit: Emit) -> Summary:
     """Put the files that ``settings.sources`` names where ``settings.to`` says. Raises UsageError."""
     must_exist(settings.sources)
+    rules = filters.of(settings)
     to = settings.to
     assert to is not None
 
     def sending(journal: Journal, emit: Emit) -> Sending:
         follow = settings.follow_symlinks
-        return Sending(settings.sources, to, journal, settings.priority, emit, follow=follow)
+        return Sending(settings.sources, to, journal, settings.priority, emit, rules, follow=follow)
 
     return network_run(settings, emit, sending, uploading(to))
 
@@ -48,6 +50,7 @@ class Waiting:
     wakeup: socket.socket | None = None
     up_to_date = 0
     troubles = 0
+    left_out: Mapping[LeftOutBy, int] = {}
 
     def __init__(self, journal: Journal, emit: Emit) -> None:
         self._jobs, size = journal.uploads.mark_waiting()
@@ -135,4 +138,5 @@ def _sum_up(
         exit_code=code,
         internal_errors=tally.internal_errors,
         internal_error=tally.internal_error,
+        left_out=dict(intake.left_out) or None,
     )

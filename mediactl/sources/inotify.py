@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 import watchfiles
 
+from mediactl.sources import filters
+
 DEBOUNCE = 200
 STEP = 50
 """Milliseconds: changes are reported at the latest after the one, and when there were no more for the other."""
@@ -29,6 +31,7 @@ CHECK = 1.0
 SHARE = 9
 """Setting up again, which walks the whole tree, is put off for so many times as long as it took."""
 OUT_OF_WATCHES = "the limit of inotify watches is reached (sysctl fs.inotify.max_user_watches)"
+IGNORE_FILE = "/" + filters.IGNORE_FILE.decode()
 IN_DELETE_SELF = 0x400
 """Of inotify(7): a watch that costs nothing."""
 
@@ -128,7 +131,7 @@ class InotifyWatcher(threading.Thread):
             pass
 
     def _is_none_of_ours(self, path: str) -> bool:
-        return "/." in path[len(self._name) :] or path.startswith(self._quiet)
+        return "/." in path[len(self._name) :].removesuffix(IGNORE_FILE) or path.startswith(self._quiet)
 
     def _report(self, changed: Iterable[str] = (), *, again: bool = False) -> None:
         with self._lock:

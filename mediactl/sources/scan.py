@@ -13,6 +13,7 @@ from mediactl.core.faults import internal_error
 from mediactl.core.files import marks, shown
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Fingerprint
+from mediactl.sources.filters import LINK, NO_RULES, Filter, Rule, UnusableRules
 
 
 class Entry(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -72,25 +73,51 @@ class Trouble(msgspec.Struct, frozen=True):
     message: str
 
 
+class LeftOut(msgspec.Struct, frozen=True):
+    """What of one folder is left out."""
+
+    root: bytes
+    """Absolute folder that ``folder`` is relative to."""
+    folder: bytes
+    names: list[tuple[bytes, Rule]]
+    """Names in the folder, those of directories with a slash, and the rules by which they are left out."""
+
+
+Found = Batch | Trouble | LeftOut
+
+
 def folder(
-    root: bytes, *, prefix: bytes, never: frozenset[tuple[int, int]], follow: bool, below: bytes = b""
-) -> Iterator[Batch | Trouble]:
+    root: bytes,
+    *,
+    prefix: bytes,
+    never: frozenset[tuple[int, int]],
+    follow: bool,
+    below: bytes = b"",
+    rules: Filter = NO_RULES,
+) -> Iterator[Found]:
     """Walk a folder, or what lies in its folder ``below``, in the order of names.
 
-    Hidden files are left out; symbolic links too, unless ``follow``. Folders whose (device, inode) is in ``never``
-    (OUT and the journal's) are not entered, nor is any that is itself an output tree of mediactl's.
+    Hidden files are left out; symbolic links too, unless ``follow``, and whatever the ``rules`` exclude. Folders whose
+    (device, inode) is in ``never`` (OUT and the journal's) are not entered, nor is any that is itself an output tree of
+    mediactl's.
     """
     visited: set[tuple[int, int]] = set()
-    stack: list[bytes] = [below]
+    stack: list[tuple[bytes, Filter]] = []
+    try:
+        stack.append((below, rules_above(root, below, rules)))
+    except UnusableRules as error:
+        yield Trouble(error.file, str(error))
     while stack:
-        here = stack.pop()
+        here, above = stack.pop()
         absolute = os.path.join(root, here) if here else root
         files: list[Entry] = []
         folders: list[bytes] = []
+        left_out: list[tuple[bytes, Rule]] = []
         try:
             if follow and not _first_visit(absolute, visited):
                 continue
             with os.scandir(absolute) as entries:
+                inside = above.below(root, here)
                 for entry in entries:
                     name = entry.name
                     if name[:1] == b".":
@@ -98,16 +125,23 @@ def folder(
                             break  # somebody's OUT: outputs are never sources
                         continue
                     # Links are stat'ed only when they are followed: a dangling one is then reported.
-                    if entry.is_symlink() and not follow:
-                        continue
+                    link = entry.is_symlink()
+                    if not (link and follow):
+                        directory = entry.is_dir(follow_symlinks=False)
+                        rule = inside.excluding(name, directory=directory) or (LINK if link else None)
+                        if rule is not None:
+                            left_out.append((name + b"/" if directory else name, rule))
+                            continue
                     try:
                         status = entry.stat(follow_symlinks=follow)
                     except OSError as error:
-                        if entry.is_symlink() or not isinstance(error, FileNotFoundError):  # else: removed just now
+                        if link or not isinstance(error, FileNotFoundError):  # else: removed just now
                             yield Trouble(entry.path, f"cannot be read: {error.strerror}; skipped")
                         continue
                     mode = status.st_mode
-                    if stat.S_ISREG(mode):
+                    if link and (rule := inside.excluding(name, directory=stat.S_ISDIR(mode))) is not None:
+                        left_out.append((name, rule))
+                    elif stat.S_ISREG(mode):
                         try:
                             files.append(Entry.of(name, status))
                         except Exception as error:  # noqa: BLE001 - the others are to be found all the same
@@ -117,28 +151,46 @@ def folder(
                 else:
                     files.sort()
                     folders.sort(reverse=True)
-                    stack.extend(os.path.join(here, name) for name in folders)
+                    stack.extend((os.path.join(here, name), inside) for name in folders)
+                    if left_out:
+                        left_out.sort(key=lambda each: each[0])
+                        yield LeftOut(root, here, left_out)
                     if files:
                         yield Batch(root, here, os.path.join(prefix, here) if here else prefix, files)
+        except UnusableRules as error:
+            yield Trouble(error.file, str(error))
         except OSError as error:
             yield Trouble(absolute, f"cannot be read: {error.strerror}; skipped")
 
 
-def entered(root: bytes, folder: bytes, *, never: frozenset[tuple[int, int]]) -> bytes | None:
+def rules_above(root: bytes, folder: bytes, rules: Filter) -> Filter:
+    """Return the rules of the folder above this one. Raises UnusableRules."""
+    here = b""
+    for name in folder.split(b"/") if folder else ():
+        rules = rules.below(root, here)
+        here = os.path.join(here, name)
+    return rules
+
+
+def entered(root: bytes, folder: bytes, *, never: frozenset[tuple[int, int]], rules: Filter = NO_RULES) -> bytes | None:
     """The name, relative to ``root``, by which a walk that follows no links enters this folder; None: it does not.
 
     That is another name than the one asked for where that one leads through a link to a folder inside ``root``.
-    Raises OSError when it is not there.
+    Raises OSError when it is not there, and UnusableRules.
     """
-    here = b""
+    here, whole = b"", rules
     for name in folder.split(b"/") if folder else ():
+        rules = rules.below(root, here)
         here = os.path.join(here, name)
         absolute = os.path.join(root, here)
         status = os.lstat(absolute)
         if stat.S_ISLNK(status.st_mode):
             real, top = os.path.realpath(os.path.join(root, folder)), os.path.realpath(root)
-            return entered(root, real[len(top) + 1 :], never=never) if real.startswith(top + b"/") else None
+            below = real[len(top) + 1 :] if real.startswith(top + b"/") else None
+            return None if below is None else entered(root, below, never=never, rules=whole)
         if name[:1] == b"." or not stat.S_ISDIR(status.st_mode) or (status.st_dev, status.st_ino) in never:
+            return None
+        if rules.excluding(name, directory=True) is not None:
             return None
         if os.path.lexists(os.path.join(absolute, b".mediactl")):
             return None
@@ -177,15 +229,15 @@ def _reason(error: OSError) -> str:
     return "no such file or folder" if isinstance(error, FileNotFoundError) else (error.strerror or str(error))
 
 
-def without_repeats(found: list[Batch | Trouble]) -> list[Batch | Trouble]:
+def without_repeats(found: list[Found]) -> list[Found]:
     """Return the batches without files that were named twice. Raises UsageError where two share an output folder.
 
     They do also where the one's output folder is above the other's.
     """
     taken: dict[bytes, bytes] = {}
-    kept: list[Batch | Trouble] = []
+    kept: list[Found] = []
     for each in found:
-        if isinstance(each, Trouble):
+        if not isinstance(each, Batch):
             kept.append(each)
             continue
         files: list[Entry] = []

@@ -21,8 +21,9 @@ from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.model.events import Event, WatchResumed, WatchTrouble
 from mediactl.model.jobs import Priority
-from mediactl.sources import scan
+from mediactl.sources import filters, scan
 from mediactl.sources.debounce import Debouncer, settle_mark
+from mediactl.sources.filters import Filter, UnusableRules
 from mediactl.sources.inotify import OUT_OF_WATCHES, InotifyWatcher, mark_of, watches_left
 
 PIECE = 256
@@ -38,7 +39,7 @@ COUNT_INTERVAL = 0.5
 SHARE = 9
 """A walk of everything is followed by a pause of so many times its duration."""
 
-Appearance = Iterator[scan.Batch | scan.Trouble]
+Appearance = Iterator[scan.Found]
 File = tuple[bytes, bytes, bytes]
 """(root, folder relative to it, name)."""
 
@@ -87,6 +88,7 @@ class Watch:
         self._out = settings.out
         self._follow = settings.follow_symlinks
         self._never = (settings.out, os.fsencode(settings.state))
+        self._rules = filters.of(settings)
         self._emit = emit
         self._clock = clock
         self._wall = wall
@@ -96,7 +98,7 @@ class Watch:
         self._next_count = 0.0
         self._reported: set[bytes] = set()
         """Names that a trouble was reported of."""
-        self._ready: deque[scan.Batch] = deque()
+        self._ready: deque[scan.Batch | scan.LeftOut] = deque()
         self._debouncer: Debouncer[File] = Debouncer(self._timing.settle, self._stat)
         deaf = self._timing.poll is not None
         self._roots = {
@@ -124,7 +126,7 @@ class Watch:
     def __iter__(self) -> Watch:
         return self
 
-    def __next__(self) -> scan.Batch | scan.Trouble | None:
+    def __next__(self) -> scan.Found | None:
         now = self._clock()
         self._listen(now)
         for root in self._roots.values():
@@ -194,7 +196,7 @@ class Watch:
     def _take_changes(self, root: Root, now: float) -> None:
         """Take some of the reported changes: files are debounced, folders that appeared are to be walked."""
         never = self._marks()
-        folders: dict[bytes, bytes | None] = {}
+        folders: dict[bytes, tuple[bytes, Filter] | None] = {}
         for _ in range(min(PIECE, len(root.changed))):
             path = os.fsencode(root.changed.pop())
             above, name = os.path.split(path[len(root.path) :].strip(b"/"))
@@ -202,18 +204,40 @@ class Watch:
                 continue  # the root itself
             try:
                 if above not in folders:
-                    folders[above] = scan.entered(root.path, above, never=never)
-                folder = folders[above]
-                if folder is None:
+                    folders[above] = self._entered(root, above, never)
+                place = folders[above]
+                if place is None:
                     continue
+                folder, rules = place
                 relative = os.path.join(folder, name)
                 status = os.lstat(os.path.join(root.path, relative))
             except OSError:
                 continue  # it is gone again
-            if stat.S_ISREG(status.st_mode):
+            directory = stat.S_ISDIR(status.st_mode)
+            if name == filters.IGNORE_FILE:
+                self._appeared(root, folder)
+            elif (rule := rules.excluding(name, directory=directory)) is not None:
+                self._leave_out(scan.LeftOut(root.path, folder, [(name + b"/" if directory else name, rule)]))
+            elif stat.S_ISREG(status.st_mode):
                 self._debouncer.hold((root.path, folder, name), settle_mark(status), now)
-            elif stat.S_ISDIR(status.st_mode) and (status.st_dev, status.st_ino) not in never:
+            elif directory and (status.st_dev, status.st_ino) not in never:
                 self._appeared(root, relative)
+
+    def _entered(self, root: Root, above: bytes, never: frozenset[tuple[int, int]]) -> tuple[bytes, Filter] | None:
+        """Return by which name a walk enters a folder, and the rules in it; None: it does not."""
+        try:
+            folder = scan.entered(root.path, above, never=never, rules=self._rules)
+            if folder is None:
+                return None
+            return folder, scan.rules_above(root.path, folder, self._rules).below(root.path, folder)
+        except UnusableRules:
+            return None  # walks report it
+
+    def _leave_out(self, found: scan.LeftOut) -> None:
+        """Report what is left out, once."""
+        names = [each for each in found.names if self.reports(os.path.join(found.root, found.folder, each[0]))]
+        if names:
+            self._ready.append(msgspec.structs.replace(found, names=names))
 
     def _appeared(self, root: Root, folder: bytes) -> None:
         above = os.path.dirname(folder)
@@ -225,7 +249,7 @@ class Watch:
 
     # -- walks -------------------------------------------------------------------------------------------------------
 
-    def _walk(self, root: Root, now: float) -> scan.Batch | scan.Trouble | None:
+    def _walk(self, root: Root, now: float) -> scan.Found | None:
         """Return the next thing that a walk of this root finds, if there is anything to be walked now."""
         if root.near is None:
             self._begin_near(root, now)
@@ -242,6 +266,9 @@ class Watch:
                 self._end(root, now)
             elif isinstance(found, scan.Batch):
                 return self._met(found, first=walk is root.full and not root.surveyed)
+            elif isinstance(found, scan.LeftOut):
+                if walk is root.near or not root.surveyed:
+                    self._leave_out(found)
             elif os.path.lexists(found.name) and self.reports(found.name):
                 return found
         return None
@@ -260,7 +287,8 @@ class Watch:
         else:
             return
         try:
-            if scan.entered(root.path, folder, never=self._marks()) == folder:
+            place = self._entered(root, folder, self._marks())
+            if place is not None and place[0] == folder:
                 root.near = self._walk_of(root, folder)
         except OSError:
             return  # it is gone again
@@ -291,7 +319,9 @@ class Watch:
         return msgspec.structs.replace(batch, files=old) if old else None
 
     def _walk_of(self, root: Root, below: bytes) -> Appearance:
-        return scan.folder(root.path, prefix=root.prefix, never=self._marks(), follow=self._follow, below=below)
+        return scan.folder(
+            root.path, prefix=root.prefix, never=self._marks(), follow=self._follow, below=below, rules=self._rules
+        )
 
     def _interval(self, root: Root) -> float:
         if self._timing.poll is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from mediactl.model.events import (
@@ -17,11 +17,13 @@ from mediactl.model.events import (
     JobUnreadable,
     JournalDamaged,
     JournalRebuilt,
+    LeftOutBy,
     Plan,
     RunStarted,
     RunStopped,
     ScanTrouble,
     SourceIgnored,
+    SourceLeftOut,
     Summary,
     Tick,
     UploadDone,
@@ -105,6 +107,9 @@ def detail(event: Event) -> str | None:
             return f"{event.status}: {event.url}"
         case SourceIgnored():
             return f"ignored: {event.path}: {event.reason}"
+        case SourceLeftOut():
+            default = "default rule " if event.reason is LeftOutBy.DEFAULT else ""
+            return f"left out: {event.path}: {default}{event.rule}"
         case JobCancelled():
             return f"removed before it was done: {event.label}"
     return None
@@ -113,6 +118,23 @@ def detail(event: Event) -> str | None:
 NO_MEDIA = "no images, videos or audio found"
 NO_UPLOADS = "no pending uploads"
 OURS = "internal errors are not caused by the file: run `mediactl doctor`, report them, and run again after a fix"
+
+
+def left_out(numbers: Mapping[LeftOutBy, int]) -> str:
+    """Return what was left out, by reason, as the end of a sentence: "; 6 links left out (--follow-symlinks)"."""
+    parts = []
+    for by in LeftOutBy:
+        number = numbers.get(by, 0)
+        match by:
+            case _ if not number:
+                continue
+            case LeftOutBy.SYMLINK:
+                parts.append(f"; {count(number, 'link')} left out (--follow-symlinks)")
+            case LeftOutBy.DEFAULT:
+                parts.append(f"; {number:,} left out by default (--no-default-excludes)")
+            case _:
+                parts.append(f"; {number:,} left out by {by}")
+    return "".join(parts)
 
 
 def ending(summary: Summary, nothing: str = NO_MEDIA) -> str:
@@ -134,6 +156,7 @@ def ending(summary: Summary, nothing: str = NO_MEDIA) -> str:
     text += "".join(f", {number:,} {state}" for state, number in bad.items() if number)
     if summary.ignored:
         text += f"; {count(summary.ignored, 'other file')} ignored"
+    text += left_out(summary.left_out or {})
     if summary.troubles:
         text += f"; {count(summary.troubles, 'thing')} could not be read"
     text += f" in {duration(summary.elapsed_s)}"

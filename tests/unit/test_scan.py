@@ -26,13 +26,13 @@ WEIRD = [
 ]
 
 
-def walk(root: Path, *never: Path, prefix: bytes = b"", follow: bool = False) -> list[scan.Batch | scan.Trouble]:
+def walk(root: Path, *never: Path, prefix: bytes = b"", follow: bool = False) -> list[scan.Found]:
     """Everything that a walk yields."""
     marks = frozenset((folder.stat().st_dev, folder.stat().st_ino) for folder in never)
     return list(scan.folder(os.fsencode(root), prefix=prefix, never=marks, follow=follow))
 
 
-def paths(found: list[scan.Batch | scan.Trouble]) -> list[bytes]:
+def paths(found: list[scan.Found]) -> list[bytes]:
     """Paths of all files, relative to the root; troubles fail the test."""
     assert not [each for each in found if isinstance(each, scan.Trouble)], found
     return [
@@ -40,7 +40,7 @@ def paths(found: list[scan.Batch | scan.Trouble]) -> list[bytes]:
     ]
 
 
-def troubles(found: list[scan.Batch | scan.Trouble]) -> list[tuple[bytes, str]]:
+def troubles(found: list[scan.Found]) -> list[tuple[bytes, str]]:
     """(base name, message) of what could not be looked at."""
     return [(os.path.basename(each.name), each.message) for each in found if isinstance(each, scan.Trouble)]
 
@@ -151,7 +151,7 @@ def _as_nobody(folder: Path) -> bytes:
             for each in scan.folder(b".", prefix=b"", never=frozenset(), follow=False):
                 if isinstance(each, scan.Trouble):
                     found.append((os.fsdecode(os.path.relpath(each.name)), each.message))
-                else:
+                elif isinstance(each, scan.Batch):
                     found += [(os.fsdecode(os.path.join(each.folder, entry.name)), "") for entry in each.files]
             os.write(write, json.dumps(found).encode())
         finally:
@@ -199,7 +199,7 @@ def batch(root: bytes, folder: bytes, directory: bytes, *names: bytes) -> scan.B
 
 def test_a_file_that_was_named_twice_is_taken_once() -> None:
     trouble = scan.Trouble(b"x", "y")
-    twice: list[scan.Batch | scan.Trouble] = [
+    twice: list[scan.Found] = [
         batch(b"/r", b"", b"", b"a", b"b"),
         trouble,
         batch(b"/r", b"", b"", b"b", b"c"),

@@ -47,6 +47,28 @@ def state_folder(out: bytes, state: str | None) -> str:
     return os.path.abspath(state) if state else os.fsdecode(os.path.join(os.path.abspath(out), b".mediactl"))
 
 
+WALK_OPTIONS = [
+    option(SOURCES, "--follow-symlinks", is_flag=True, help="Follow symbolic links inside directories."),
+    option(SOURCES, "--exclude", multiple=True, type=Path(), metavar="GLOB",
+           help="Exclude files and directories that match, as in .gitignore; can be given more than once."),
+    option(SOURCES, "--include", multiple=True, type=Path(), metavar="GLOB",
+           help="Include only files that match; can be given more than once."),
+    option(SOURCES, "--no-default-excludes", is_flag=True,
+           help="Include unfinished downloads, backups, NAS thumbnails, recycle bins and snapshots."),
+]  # fmt: skip
+"""Options that say what of a directory is taken."""
+
+
+def walk_settings(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of Settings that WALK_OPTIONS ask for."""
+    return {
+        "follow_symlinks": flags["follow_symlinks"],
+        "include": flags["include"],
+        "exclude": flags["exclude"],
+        "default_excludes": not flags["no_default_excludes"],
+    }
+
+
 RUN_OPTIONS = [
     option(SCHEDULING, "--grace", type=click.FloatRange(min=0), default=25.0, show_default=True, metavar="S",
            help="Seconds that running jobs get to finish after Ctrl-C or SIGTERM."),
@@ -163,7 +185,7 @@ def work_options(priority: str) -> Callable[[Callable[..., Any]], Callable[..., 
         option(SOURCES, "--recipe", default="web", show_default=True, help="Bundled recipe, or a .toml file."),
         option(SOURCES, "--keep-root", is_flag=True,
                help="Prefix outputs with the name of their SOURCE directory."),
-        option(SOURCES, "--follow-symlinks", is_flag=True, help="Follow symbolic links inside directories."),
+        *WALK_OPTIONS,
         option(SOURCES, "--ffmpeg", default=None, metavar="FILE", help="ffmpeg to run.  [default: the bundled one]"),
         option(SCHEDULING, "--priority", type=click.Choice(PRIORITIES), default=priority, show_default=True,
                help="Priority of these sources."),
@@ -217,7 +239,7 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         jobs=flags["jobs"] or available_cores(),
         strict=flags.get("strict", False),
         keep_root=flags["keep_root"],
-        follow_symlinks=flags["follow_symlinks"],
+        **walk_settings(flags),
         allow_outside=flags.get("allow_outside", False),
         grace=flags["grace"],
         max_duration=flags["max_duration"],
