@@ -202,6 +202,9 @@ class Watch:
             above, name = os.path.split(path[len(root.path) :].strip(b"/"))
             if not name:
                 continue  # the root itself
+            if name == filters.IGNORE_FILE:
+                self._appeared(root, above)  # what it excluded before may be wanted now
+                continue
             try:
                 if above not in folders:
                     folders[above] = self._entered(root, above, never)
@@ -214,9 +217,7 @@ class Watch:
             except OSError:
                 continue  # it is gone again
             directory = stat.S_ISDIR(status.st_mode)
-            if name == filters.IGNORE_FILE:
-                self._appeared(root, folder)
-            elif (rule := rules.excluding(name, directory=directory)) is not None:
+            if (rule := rules.excluding(name, directory=directory)) is not None:
                 self._leave_out(scan.LeftOut(root.path, folder, [(name + b"/" if directory else name, rule)]))
             elif stat.S_ISREG(status.st_mode):
                 self._debouncer.hold((root.path, folder, name), settle_mark(status), now)
@@ -287,11 +288,10 @@ class Watch:
         else:
             return
         try:
-            place = self._entered(root, folder, self._marks())
-            if place is not None and place[0] == folder:
+            if scan.entered(root.path, folder, never=self._marks(), rules=self._rules) == folder:
                 root.near = self._walk_of(root, folder)
-        except OSError:
-            return  # it is gone again
+        except (OSError, UnusableRules):
+            return  # it is gone again, or is not entered
 
     def _count_watches(self, root: Root, now: float) -> None:
         """Folders have appeared: was there a watch for each?"""

@@ -204,8 +204,12 @@ def test_a_watch_follows_rules_that_change(
     running.until(is_left_out("raw/b.jpg"))
     (folder / "raw/.mediactlignore").write_text("a.jpg\n")
     running.done("raw/b.jpg")
+    (folder / "raw/.mediactlignore").write_text("*a*a*a*a*b")
+    running.until(lambda event: event["event"] == "scan.trouble" and "more than 3 wildcards" in event["reason"])
+    (folder / "raw/.mediactlignore").unlink()
+    running.done("raw/a.jpg")
     assert running.stop()[0] == 0
-    assert done(mediactl) == ["raw/b.jpg"]
+    assert done(mediactl) == ["raw/a.jpg", "raw/b.jpg"]
 
 
 def test_upload_leaves_out_what_process_does(tmp_path: Path, ministack_server: Server) -> None:
