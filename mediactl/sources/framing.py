@@ -101,7 +101,7 @@ def _in_a_row(head: bytes, at: int, wanted: int) -> str:
     """Return the format of frames in a row, so many in the head at least, and no other byte where one must be."""
     first = frame = _frame(head, at)
     for number in range(1, _FRAMES + 1):
-        if frame is None or first is None or frame.constant != first.constant or frame.format != first.format:
+        if frame is None or first is None or frame.constant != first.constant:
             return ""
         at += frame.size
         if number >= _FRAMES or at + 8 > len(head):
@@ -140,15 +140,18 @@ def _adts(header: bytes) -> Frame | None:
 
 
 def _ac3(header: bytes) -> Frame | None:
-    """ATSC A/52, 5.3 and E.2.2; versions of the bit stream up to 10 are AC-3, later ones E-AC-3."""
+    """ATSC A/52, 5.3 and E.2.2; versions of the bit stream up to 10 are AC-3, later ones E-AC-3.
+
+    Both may alternate in a stream: of more than six channels the first six are in AC-3 frames.
+    """
     if header[1] != 0x77:
         return None
     version, sampling = header[5] >> 3, header[4] >> 6
     if 11 <= version <= 16:
-        return Frame("eac3", ((header[2] & 7) << 8 | header[3]) * 2 + 2, (version, sampling))
+        return Frame("eac3", ((header[2] & 7) << 8 | header[3]) * 2 + 2, (sampling,))
     code = header[4] & 63
     if version > 10 or sampling == 3 or code >= 2 * len(_AC3_RATES):
         return None
     rate = _AC3_RATES[code // 2]
     words = (96000 * rate // 48000, 96000 * rate // 44100 + (code & 1), 96000 * rate // 32000)[sampling]
-    return Frame("ac3", words * 2, (version, sampling))
+    return Frame("ac3", words * 2, (sampling,))

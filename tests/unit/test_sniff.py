@@ -211,6 +211,12 @@ def test_audio_may_begin_in_the_middle_of_a_frame(stream: tuple[str, bytes], dat
     assert sniff((stream[1] * 600)[skipped : skipped + HEAD], b"file") == (Kind.AUDIO, stream[0])
 
 
+def test_frames_of_ac3_and_eac3_may_alternate() -> None:
+    dependent = bytes.fromhex("0b77405f3f870000") + b"\x11" * 184
+    assert sniff((AC3_192 + dependent.replace(b"\x3f\x87", b"\x0f\x87")) * 4, b"file") == (Kind.AUDIO, "ac3")
+    assert sniff(dependent * 4, b"file") == (Kind.AUDIO, "eac3")
+
+
 def test_an_mp3_in_a_riff_file_is_one() -> None:
     assert sniff(b"RIFF\xb3\x9d\0\0RMP3data\x8d\x9d\0\0" + MP3_128 * 3, b"file") == (Kind.AUDIO, "mp3")
 
