@@ -14,7 +14,7 @@ TS_PACKETS = (188, 192, 204)
 _PACKETS = 5
 """Packets in a row that prove a transport stream anywhere in the head: 40 bits of sync words and 15 of flags."""
 _FRAMES = 3
-"""Frames in a row that prove a stream anywhere in the head; two when the third lies behind it."""
+"""Frames in a row that prove a stream anywhere in the head; two when the file ends behind them."""
 _PACK = b"\0\0\1\xba"
 _AUDIO_SYNC = re.compile(rb"\xff[\xe2-\xe5\xf0-\xf5\xf8-\xfd]|\x0b\x77")
 """MPEG audio, ADTS, AC-3; without layer I, which nobody writes and runs of ones and small numbers look like."""
@@ -55,7 +55,7 @@ def audio_format(head: bytes) -> str:
 def audio_within(head: bytes) -> str:
     """Return the format of the first audio frames in a row, wherever they begin; "" for none."""
     for found in _AUDIO_SYNC.finditer(head):
-        if format_ := _in_a_row(head, found.start(), wanted=2):
+        if format_ := _in_a_row(head, found.start(), wanted=_FRAMES):
             return format_
     return ""
 
@@ -105,7 +105,7 @@ def _in_a_row(head: bytes, at: int, wanted: int) -> str:
             return ""
         at += frame.size
         if number >= _FRAMES or at + 8 > len(head):
-            return first.format if number >= wanted else ""
+            return first.format if number >= wanted or (number == 2 and at == len(head)) else ""
         frame = _frame(head, at)
     return ""
 

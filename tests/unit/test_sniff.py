@@ -217,6 +217,11 @@ def test_frames_of_ac3_and_eac3_may_alternate() -> None:
     assert sniff(dependent * 4, b"file") == (Kind.AUDIO, "eac3")
 
 
+def test_two_frames_behind_junk_are_audio_only_where_the_file_ends_behind_them() -> None:
+    assert sniff(b"\0" * 9 + MP3_128 * 2, b"file") == (Kind.AUDIO, "mp3")
+    assert sniff(b"\0" * 9 + MP3_128 * 2 + b"\0" * 50, b"file") is None
+
+
 def test_an_mp3_in_a_riff_file_is_one() -> None:
     assert sniff(b"RIFF\xb3\x9d\0\0RMP3data\x8d\x9d\0\0" + MP3_128 * 3, b"file") == (Kind.AUDIO, "mp3")
 
