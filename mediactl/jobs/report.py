@@ -130,7 +130,9 @@ class Report:
 
     def listed(self, state: str | None, limit: int) -> Iterator[JobRow]:
         """Jobs in the order in which they were added, all or in one state."""
-        for row in self._run("list", state, limit):
+        rows = self._run("list", state, limit)
+        # A pager may keep its reader waiting, and the journal's log grows as long as rows are being read from it.
+        for row in rows.fetchall() if limit > 0 else rows:
             yield JobRow(*row)
 
     def find(self, what: bytes) -> list[JobRow]:

@@ -35,6 +35,21 @@ def test_the_journal_is_synced_at_every_commit_and_writes_ahead(tmp_path: Path) 
         assert journal._connection.pragma("foreign_keys") == 1
 
 
+def test_its_log_is_small_again_once_a_reader_that_kept_it_has_gone(tmp_path: Path) -> None:
+    log = tmp_path / (FILE + "-wal")
+    with opened(tmp_path) as journal:
+        reader = apsw.Connection(str(tmp_path / FILE))
+        reader.execute("BEGIN; SELECT count(*) FROM jobs").fetchall()
+        for number in range(6):
+            put(journal, *(new_job(f"{number} {name}", payload=bytes(4096)) for name in range(1000)))
+        assert log.stat().st_size > database.SMALL
+        reader.execute("COMMIT")
+        for number in range(3):
+            put(journal, *(new_job(f"after {number} {name}", payload=bytes(4096)) for name in range(1000)))
+        assert log.stat().st_size <= database.SMALL
+        reader.close()
+
+
 def test_its_folder_is_its_owners_alone(tmp_path: Path) -> None:
     with opened(tmp_path / "deep" / "state"):
         assert (tmp_path / "deep" / "state").stat().st_mode & 0o777 == 0o700
