@@ -432,7 +432,7 @@ class JobRetry(JobStopped, frozen=True, kw_only=True, tag="job.retry"):
 
 
 class JobQuarantined(JobStopped, frozen=True, kw_only=True, tag="job.quarantined"):
-    """Too many attempts failed; final until `retry`."""
+    """Too many attempts failed, or an internal error occurred while mediactl handled it; final until `retry`."""
 
     bytes_sent: int | None = None
     """Of an upload: bytes of request bodies sent by this attempt."""

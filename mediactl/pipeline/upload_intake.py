@@ -7,13 +7,16 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from mediactl.core.errors import UsageError
+from mediactl.core.faults import internal_error
 from mediactl.core.files import fingerprint, shown
 from mediactl.core.settings import Destination
+from mediactl.jobs.barrier import barrier
 from mediactl.jobs.journal import Journal
 from mediactl.model.events import Event, LeftOutBy, Plan, Reason, ScanTrouble
-from mediactl.model.jobs import Priority
+from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import About, UploadTask
 from mediactl.pipeline.intake import left_out_events
@@ -81,27 +84,35 @@ class Sending:
         )
 
     def _add(self, piece: list[Found]) -> None:
-        uploads, jobs = self._journal.uploads, []
-        for file, path, mark in piece:
-            key = object_key(self._to.location.prefix, path)
-            other = uploads.claim_key(key, file)
-            if other is not None:
-                self._trouble(
-                    file, f"would be {key}, as {shown(other)} is; rename one, or give each a prefix of its own"
-                )
-                continue
-            about = About(media_type(path), self._to.cache_control, tags=self._to.tags)
-            task = UploadTask(file, mark, self._to.location, key, about, if_exists=self._to.if_exists)
-            if uploads.is_done(task):
-                self.up_to_date += 1
-            else:
-                job = upload_job(None, task, self._priority, self._destination)
-                uploads.mark_mine(job.key)
-                jobs.append(job)
+        jobs: list[NewJob] = []
+        for found in piece:
+            with barrier(partial(self._fault, found[0])), self._journal.part():
+                jobs += self._jobs(found)
         self._journal.add(jobs)
         self.planned += len(jobs)
         if jobs:
             self._emit(planned(jobs))
+
+    def _jobs(self, found: Found) -> list[NewJob]:
+        """Return the job that sends a file; none where it is there already, or cannot be sent."""
+        file, path, mark = found
+        uploads = self._journal.uploads
+        key = object_key(self._to.location.prefix, path)
+        other = uploads.claim_key(key, file)
+        if other is not None:
+            self._trouble(file, f"would be {key}, as {shown(other)} is; rename one, or give each a prefix of its own")
+            return []
+        about = About(media_type(path), self._to.cache_control, tags=self._to.tags)
+        task = UploadTask(file, mark, self._to.location, key, about, if_exists=self._to.if_exists)
+        if uploads.is_done(task):
+            self.up_to_date += 1
+            return []
+        job = upload_job(None, task, self._priority, self._destination)
+        uploads.mark_mine(job.key)
+        return [job]
+
+    def _fault(self, file: bytes, error: Exception) -> None:
+        self._trouble(file, internal_error(error))
 
     def _all(self, sources: tuple[bytes, ...]) -> Iterator[Found]:
         for source in sources:

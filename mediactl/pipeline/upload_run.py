@@ -118,7 +118,7 @@ def _sum_up(
     elif stopped is not Stopped.COMPLETE or unfinished:
         code = ExitCode.STOPPED_EARLY
     else:
-        code = ExitCode.BAD_SOURCES if intake.troubles or rejected + quarantined else ExitCode.COMPLETE
+        code = ExitCode.BAD_SOURCES if intake.troubles or tally.faults or rejected + quarantined else ExitCode.COMPLETE
     return Summary(
         sources=intake.up_to_date + done + rejected + quarantined + unfinished,
         up_to_date=intake.up_to_date,

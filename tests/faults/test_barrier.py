@@ -14,15 +14,19 @@ from types import FrameType, FunctionType
 from typing import Any
 
 import pytest
+from support.journals import opened
 from support.pictures import photo
 
 from mediactl.core.errors import ExitCode, MachineBlocked, UsageError
-from mediactl.core.settings import Settings
+from mediactl.core.settings import Destination, Settings
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.sources import Known, SourceRow
 from mediactl.model.events import Event, Summary
+from mediactl.model.jobs import Priority
 from mediactl.model.media import Source
+from mediactl.model.uploads import Place
 from mediactl.pipeline.run import process
+from mediactl.pipeline.upload_intake import Sending
 from mediactl.sources.scan import Batch, Entry
 
 BAD, BAD_ID = b"a-bad.png", 1
@@ -239,3 +243,18 @@ def test_an_event_that_cannot_be_shown_does_not_end_the_run(inbox: Path) -> None
     summary = process(settings, show, lambda: b"")
     assert (summary.exit_code, summary.done) == (ExitCode.BAD_SOURCES, 3)
     assert [event.name for event in events if "injected" in getattr(event, "reason", "")] == ["scan.trouble"]
+
+
+def test_a_file_that_cannot_be_planned_for_upload_is_reported_and_the_others_are_planned(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert patch(monkeypatch, "mediactl.pipeline.upload_intake", "media_type", TypeError("injected"))
+    events: list[Event] = []
+    with opened(inbox / "state") as journal:
+        to = Destination(place=Place("bucket"))
+        sending = Sending((os.fsencode(inbox / "in"),), to, journal, Priority.NORMAL, events.append)
+        while sending.step():
+            pass
+    assert (sending.planned, sending.troubles) == (2, 1)
+    (reason,) = [reason for event in events if (reason := getattr(event, "reason", ""))]
+    assert reason.startswith("internal error: media_type: TypeError: injected; a bug in mediactl")
