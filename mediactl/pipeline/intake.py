@@ -268,11 +268,15 @@ class Intake:
         """
         files: list[tuple[scan.Entry, Reason, Source, str | None]] = []
         for entry, reason in reading:
-            with barrier(partial(self._fault, batch.path_of(entry))):
+            try:  # as above
                 source, unusable = self._source(batch, entry)
                 if unusable is None:
                     self._planner.require_encoders(source.kind, recipe)
                 files.append((entry, reason, source, unusable))
+            except ENDS_THE_RUN:
+                raise
+            except Exception as error:  # noqa: BLE001 - as in ``barrier``
+                self._fault(batch.path_of(entry), error)
         priority = self._settings.priority if batch.priority is None else batch.priority
         overtaken: list[scan.Entry] = []
         with self._journal.transaction(durable=False):
@@ -284,19 +288,25 @@ class Intake:
                     overtaken.append(entry)
                     continue
                 before = now[name].id if name in now else None
-                with barrier(partial(self._fault, source.file)), self._journal.part():
+                try:
                     if unusable is not None:
-                        row = self._put_ignored(source, before, unusable)
-                        self._ignore(source, row, unusable)
+                        self._ignore(source, self._put_ignored(source, before, unusable), unusable)
                     else:
-                        self._put(source, before, recipe, digest, plans[source.kind.value], priority, reason)
+                        with self._journal.part():
+                            self._put(source, before, recipe, digest, plans[source.kind.value], priority, reason)
+                except ENDS_THE_RUN:
+                    raise
+                except Exception as error:  # noqa: BLE001 - as in ``barrier``
+                    self._fault(source.file, error)
         if overtaken:
             self._take(msgspec.structs.replace(batch, files=overtaken))
 
     def _put_ignored(self, source: Source, before: int | None, reason: str) -> int:
-        if before is not None:
+        if before is None:
+            return self._journal.sources.put_ignored(source, reason)
+        with self._journal.part():
             self._journal.sources.supersede(before)
-        return self._journal.sources.put_ignored(source, reason)
+            return self._journal.sources.put_ignored(source, reason)
 
     def _put(
         self,
