@@ -24,9 +24,10 @@ from mediactl.jobs.sources import Known, SourceRow
 from mediactl.model.events import Event, Summary
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Source
-from mediactl.model.uploads import Place
+from mediactl.model.uploads import Location
 from mediactl.pipeline.run import process
 from mediactl.pipeline.upload_intake import Sending
+from mediactl.sources.filters import Filter
 from mediactl.sources.scan import Batch, Entry
 
 BAD, BAD_ID = b"a-bad.png", 1
@@ -251,8 +252,8 @@ def test_a_file_that_cannot_be_planned_for_upload_is_reported_and_the_others_are
     assert patch(monkeypatch, "mediactl.pipeline.upload_intake", "media_type", TypeError("injected"))
     events: list[Event] = []
     with opened(inbox / "state") as journal:
-        to = Destination(place=Place("bucket"))
-        sending = Sending((os.fsencode(inbox / "in"),), to, journal, Priority.NORMAL, events.append)
+        to = Destination(location=Location("bucket"))
+        sending = Sending((os.fsencode(inbox / "in"),), to, journal, Priority.NORMAL, events.append, Filter.of())
         while sending.step():
             pass
     assert (sending.planned, sending.troubles) == (2, 1)
