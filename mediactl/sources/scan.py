@@ -124,30 +124,30 @@ def folder(
                         if name == b".mediactl" and here:
                             break  # somebody's OUT: outputs are never sources
                         continue
-                    # Links are stat'ed only when they are followed: a dangling one is then reported.
-                    link = entry.is_symlink()
-                    if not (link and follow):
-                        directory = entry.is_dir(follow_symlinks=False)
-                        rule = inside.excluding(name, directory=directory) or (LINK if link else None)
-                        if rule is not None:
-                            left_out.append((name + b"/" if directory else name, rule))
-                            continue
                     try:
-                        status = entry.stat(follow_symlinks=follow)
-                    except OSError as error:
-                        if link or not isinstance(error, FileNotFoundError):  # else: removed just now
-                            yield Trouble(entry.path, f"cannot be read: {error.strerror}; skipped")
-                        continue
-                    mode = status.st_mode
-                    if link and (rule := inside.excluding(name, directory=stat.S_ISDIR(mode))) is not None:
-                        left_out.append((name, rule))
-                    elif stat.S_ISREG(mode):
+                        # Links are stat'ed only when they are followed: a dangling one is then reported.
+                        link = entry.is_symlink()
+                        if not (link and follow):
+                            directory = entry.is_dir(follow_symlinks=False)
+                            rule = inside.excluding(name, directory=directory) or (LINK if link else None)
+                            if rule is not None:
+                                left_out.append((name + b"/" if directory else name, rule))
+                                continue
                         try:
+                            status = entry.stat(follow_symlinks=follow)
+                        except OSError as error:
+                            if link or not isinstance(error, FileNotFoundError):  # else: removed just now
+                                yield Trouble(entry.path, f"cannot be read: {error.strerror}; skipped")
+                            continue
+                        mode = status.st_mode
+                        if link and (rule := inside.excluding(name, directory=stat.S_ISDIR(mode))) is not None:
+                            left_out.append((name, rule))
+                        elif stat.S_ISREG(mode):
                             files.append(Entry.of(name, status))
-                        except Exception as error:  # noqa: BLE001 - the others are to be found all the same
-                            yield Trouble(entry.path, internal_error(error))
-                    elif stat.S_ISDIR(mode) and (status.st_dev, status.st_ino) not in never:
-                        folders.append(name)
+                        elif stat.S_ISDIR(mode) and (status.st_dev, status.st_ino) not in never:
+                            folders.append(name)
+                    except Exception as error:  # noqa: BLE001 - the others are to be found all the same
+                        yield Trouble(entry.path, internal_error(error))
                 else:
                     files.sort()
                     folders.sort(reverse=True)
