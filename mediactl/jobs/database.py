@@ -145,7 +145,7 @@ def _prepare(connection: apsw.Connection, path: str, check: bool) -> None:
             " put the journal on a local disk with --state DIR"
         )
     connection.pragma("synchronous", "full")
-    connection.pragma("journal_size_limit", SMALL)  # of the log, once no reader keeps it from beginning anew
+    connection.pragma("journal_size_limit", SMALL)  # of the log, once no reader keeps it from starting over
     connection.pragma("foreign_keys", True)
     connection.pragma("cache_size", -16_000)  # KiB
     with connection:
