@@ -102,6 +102,17 @@ class Chapter(msgspec.Struct, frozen=True, omit_defaults=True):
     title: str = ""
 
 
+class Discontinuity(msgspec.Struct, frozen=True):
+    """Where the time stamps of a stream do not continue: its clock starts again, wraps or jumps."""
+
+    stream: int
+    """Index of the stream in the file."""
+    at: float
+    """Seconds from the file's start, by what the packets before it last."""
+    jump: float
+    """Seconds by which the stamps are off from there on, compared with ``at``; negative: they go back."""
+
+
 class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """What probing reads of a source, as far as planning and asset.json need it."""
 
@@ -119,6 +130,9 @@ class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     texts: tuple[SubtitleStream, ...] = ()
     """The same tracks, with what planning needs of them."""
     chapters: tuple[Chapter, ...] = ()
+    discontinuities: tuple[Discontinuity, ...] = ()
+    """Jumps of the time stamps, in the order of the file. Durations and starts are those without them: what was sampled
+    without a gap is presented without a gap."""
     tags: dict[str, str] = {}
     """Camera, lens, time, title ...; "place" only where the recipe names it."""
     warnings: tuple[str, ...] = ()
