@@ -123,6 +123,8 @@ class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     frames: int = 1
     """Frames or pages of an image; 1 for a still. Not set for videos (see ``video.frames``)."""
     alpha: bool = False
+    anamorphic: bool = False
+    """Whether the pixels of an image are not square as stored (faxes)."""
     video: VideoStream | None = None
     audio: tuple[AudioStream, ...] = ()
     subtitles: tuple[str, ...] = ()

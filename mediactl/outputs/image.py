@@ -54,6 +54,8 @@ class StillParams(Params, frozen=True, kw_only=True):
     fit: Fit = "inside"
     position: str = ""
     """Of fit "cover"."""
+    anamorphic: bool = False
+    """Made square from pixels that are not: the size alone does not say so where a box decides it."""
 
     def expected_bytes(self, info: MediaInfo, prior: Prior) -> float:
         """Return the expected size, from the nearest image of the same role if there is one."""
@@ -139,6 +141,7 @@ class StillOutput(Output, frozen=True):
             similarity=self.similarity if self.quality == "auto" else None,
             fit=self.fit,
             position=self.position if self.fit == "cover" else "",
+            anamorphic=info.anamorphic,
         )
 
     def _size(self, own_width: int, own_height: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.image import cicp, colour
+from mediactl.media.image import cicp, colour, density
 from mediactl.media.image.structure import apng_frames, boxes_are_cut, gif_is_cut, jxl_size
 from mediactl.media.image.vips import (
     FAILURES,
@@ -37,7 +37,7 @@ _EXTRAS = {"heic": ("HEIC", "pillow_heif"), "jxl": ("JPEG XL", "pillow_jxl")}
 
 
 class Header(NamedTuple):
-    """The header of a file, sides as shown."""
+    """The header of a file, sides as shown: upright, with square pixels."""
 
     width: int
     height: int
@@ -48,6 +48,8 @@ class Header(NamedTuple):
     alpha: bool
     exif: bytes
     xmp: bytes
+    anamorphic: bool = False
+    """Whether its pixels are not square as stored."""
 
 
 def content_of(fd: int) -> bytes | int:
@@ -104,14 +106,14 @@ def header(fd: int, format: str, limits: Limits) -> Header:
         raise RejectedInput("is truncated: it ends in the middle of a frame")
     pages = field(image, "n-pages") or 1
     frames = pages if format in ANIMATED else 1
-    width, height = image.width, image.height
+    ratio = density.ratio(image, lambda offset, size: os.pread(fd, size, offset), format)
+    width, height = density.squared(image.width, image.height, ratio)
     if _orientation(image, format) >= 5:
         width, height = height, width
     check_limits(width, height, frames, limits)
-    exif, xmp = field(image, "exif-data"), field(image, "xmp-data")
-    return Header(
-        width, height, frames, pages if format == "tiff" else 1, bool(image.hasalpha()), exif or b"", xmp or b""
-    )
+    exif, xmp = field(image, "exif-data") or b"", field(image, "xmp-data") or b""
+    alpha = bool(image.hasalpha())
+    return Header(width, height, frames, pages if format == "tiff" else 1, alpha, exif, xmp, ratio != 1.0)
 
 
 def check_limits(width: int, height: int, frames: int, limits: Limits) -> None:

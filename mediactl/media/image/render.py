@@ -55,6 +55,7 @@ def probe(fd: int, format: str, limits: Limits, *, location: bool = False) -> Me
         alpha=found.alpha,
         tags=read or metadata.tags(found.exif, location=location),
         warnings=tuple(warnings),
+        anamorphic=found.anamorphic,
     )
 
 
@@ -138,6 +139,7 @@ class _Source:
         self.warn = warn
         self.width, self.height = task.info.width or 1, task.info.height or 1
         self.moves = task.info.frames > 1 and self.format in load.ANIMATED
+        self._anamorphic = task.info.anamorphic
         self._last: VipsImage = None
 
     def rank(self, target: Target[ImageParams]) -> tuple[bool, int, str]:
@@ -150,6 +152,8 @@ class _Source:
         """Return the still image at this size; sizes must not grow from call to call."""
         if self._last is None:
             self._last = load.still(self.content, self.format, width, height, self.limits, self.warn)
+            if self._anamorphic:  # or variants would have square pixels, and a density that says otherwise
+                self._last = self._last.copy(xres=1.0, yres=1.0)
         elif (self._last.width, self._last.height) != (width, height):
             self._last = load.shrink(self._last, width, height).copy_memory()
         return self._last

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 Read = Callable[[int, int], bytes]
 """Offset and size -> bytes of the file, fewer at its end."""
 
+_JPEG_SEGMENTS = 1000
+"""Segments of a JPEG that are read at most; a photo with extended XMP and a large profile has about 200."""
 _PNG_CHUNKS = 256
 """PNG chunks before the pixels that are read at most."""
 _BOXES = 1000
@@ -20,15 +22,35 @@ _IMAGE_BOXES = frozenset({
 _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 
 
-def png_chunk(read: Read, kind: bytes) -> bytes:
-    """Return the first four bytes of the first PNG chunk of this kind before the pixels, b"" if there is none."""
+def jpeg_segments(read: Read, at: int = 0) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, offset and size (of the content, in bytes) of a JPEG's segments up to its first scan, included.
+
+    Ends where there is no marker. ``at`` is where the JPEG begins.
+    """
+    at += 2
+    for _ in range(_JPEG_SEGMENTS):
+        head = read(at, 4)
+        if len(head) < 4 or head[0] != 0xFF:
+            return
+        if head[1] in (0x01, 0xFF) or 0xD0 <= head[1] <= 0xD8:  # no segment: a marker alone, or a byte before one
+            at += 1 if head[1] == 0xFF else 2
+            continue
+        size = int.from_bytes(head[2:4])
+        yield head[1], at + 4, size - 2
+        if size < 2 or head[1] in (0xDA, 0xD9):
+            return
+        at += 2 + size
+
+
+def png_chunk(read: Read, kind: bytes, size: int = 4) -> bytes:
+    """Return the first bytes of the first PNG chunk of this kind before the pixels, b"" if there is none."""
     at = 8
     for _ in range(_PNG_CHUNKS):
-        head = read(at, 12)
-        if len(head) < 12 or head[4:8] == b"IDAT":
+        head = read(at, 8 + size)
+        if len(head) < 8 + size or head[4:8] == b"IDAT":
             return b""
         if head[4:8] == kind:
-            return head[8:12]
+            return head[8:]
         at += 12 + int.from_bytes(head[:4])
     return b""
 
