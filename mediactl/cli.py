@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mediactl import __version__, commands
+from mediactl.commands.shared import usage
 from mediactl.commands.shared.output import (
     OutputLost,
     broken_pipes_kept,
@@ -38,13 +39,16 @@ def main() -> NoReturn:
 
 def _main() -> NoReturn:
     try:
-        code = cli.main(standalone_mode=False, auto_envvar_prefix="MEDIACTL", obj=_display)
+        code = cli.main(prog_name="mediactl", standalone_mode=False, obj=_display)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else ExitCode.COMPLETE)
     except click.exceptions.Exit as exit_:
         sys.exit(exit_.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(ExitCode.USAGE)
+    except click.ClickException as error:
+        _print(usage.line(error))
         sys.exit(ExitCode.USAGE)
     except click.Abort:
         sys.exit(130)
@@ -115,16 +119,16 @@ def _modules() -> list[str]:
 
 
 def _configured(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    from mediactl.core.settings import config_of
+    from mediactl.commands.shared import configuration
 
-    context.default_map = config_of(os.environ, value)
+    configuration.load(context, value)
     return value
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="mediactl %(version)s")
-@click.option("--config", callback=_configured, is_eager=True, expose_value=False, metavar="FILE",
-              help="Settings file to read instead of ./mediactl.toml; may set ffmpeg.")  # fmt: skip
+@click.option("--config", envvar="MEDIACTL_CONFIG", callback=_configured, is_eager=True, expose_value=False,
+              metavar="FILE", help="Settings file to read instead of ./mediactl.toml.")  # fmt: skip
 def cli() -> None:
     """Batch media processor for directories of images, videos and audio.
 

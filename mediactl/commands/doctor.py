@@ -6,14 +6,15 @@ import os
 
 import click
 
-from mediactl.commands.shared.options import journal_options, state_folder
-from mediactl.commands.shared.sections import CHECK, Command
+from mediactl.commands.shared.options import journal_options, option, state_folder
+from mediactl.commands.shared.sections import CHECK, SOURCES, Command
 from mediactl.core.errors import ExitCode
 
 
 @click.command(cls=Command, section=CHECK, order=4)
 @journal_options
-@click.option("--ffmpeg", default=None, metavar="FILE", help="ffmpeg to check.  [default: the bundled one]")
+@option(SOURCES, "--ffmpeg", default=None, trusted=True, metavar="FILE",
+        help="ffmpeg to check.  [default: the bundled one]")  # fmt: skip
 def doctor(out: bytes, state: str | None, ffmpeg: str | None) -> int:
     """Check codecs, ffmpeg, libvips, journal, disk space and memory.
 

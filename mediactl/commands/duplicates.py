@@ -7,8 +7,8 @@ import os
 
 import click
 
-from mediactl.commands.shared.options import Path
 from mediactl.commands.shared.sections import CHECK, Command
+from mediactl.commands.shared.types import Path
 
 
 @click.command(cls=Command, section=CHECK, order=1)

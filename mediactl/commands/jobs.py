@@ -6,8 +6,9 @@ import json
 
 import click
 
-from mediactl.commands.shared.options import Path, journal_options, state_folder
+from mediactl.commands.shared.options import journal_options, state_folder
 from mediactl.commands.shared.sections import LOOK, Command
+from mediactl.commands.shared.types import Path
 
 JOB_STATES = ("ready", "running", "done", "rejected", "quarantined", "cancelled")
 

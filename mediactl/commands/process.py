@@ -10,6 +10,7 @@ import click
 
 from mediactl.commands.shared.options import option, settings_of, work_options
 from mediactl.commands.shared.sections import OUTPUT, RUN, SCHEDULING, SOURCES, Command
+from mediactl.commands.shared.types import Duration
 from mediactl.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, section=RUN)
 @work_options("normal")
-@option(SOURCES, "--allow-outside", is_flag=True,
+@option(SOURCES, "--allow-outside", is_flag=True, trusted=True,
         help="Allow manifests to name files outside their own directory.")  # fmt: skip
 @option(SOURCES, "--strict", is_flag=True,
         help="Reject manifests with malformed rows; exit 1 also for sources rejected in earlier runs.")  # fmt: skip
-@option(OUTPUT, "-n", "--dry-run", is_flag=True, help="Print what would be done and why; change nothing.")
+@option(
+    OUTPUT, "-n", "--dry-run", is_flag=True, setting=False, help="Print what would be done and why; change nothing."
+)
 @click.pass_obj
 def process(display: Callable[..., Any], /, **flags: Any) -> int:
     """Derive the missing and outdated outputs of every SOURCE.
@@ -41,12 +44,12 @@ def process(display: Callable[..., Any], /, **flags: Any) -> int:
 
 @click.command(cls=Command, section=RUN)
 @work_options("backfill")
-@option(SCHEDULING, "--settle", type=click.FloatRange(min=0.01), default=1.0, show_default=True, metavar="S",
-        help="Settle time: process a file once it has not changed for S seconds.")  # fmt: skip
-@option(SCHEDULING, "--poll", type=click.FloatRange(min=0.1), default=None, metavar="S",
-        help="Rescan every S seconds instead of using inotify: for NFS and SMB.")  # fmt: skip
-@option(SCHEDULING, "--rescan", type=click.FloatRange(min=1), default=600.0, show_default=True, metavar="S",
-        help="Rescan every S seconds in any case.")  # fmt: skip
+@option(SCHEDULING, "--settle", type=Duration(minimum=0.01), default="1s", show_default=True, metavar="TIME",
+        help="Settle time: process a file once it has not changed for this long.")  # fmt: skip
+@option(SCHEDULING, "--poll", type=Duration(minimum=0.1), default=None, metavar="TIME",
+        help="Rescan at this interval instead of using inotify: for NFS and SMB.")  # fmt: skip
+@option(SCHEDULING, "--rescan", type=Duration(minimum=1), default="10m", show_default=True, metavar="TIME",
+        help="Rescan at this interval in any case.")  # fmt: skip
 @click.pass_obj
 def watch(display: Callable[..., Any], /, settle: float, poll: float | None, rescan: float, **flags: Any) -> int:
     """Process every SOURCE directory, then each file that arrives.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from mediactl.commands.shared.options import PRIORITIES, Path, journal_options, state_folder
+from mediactl.commands.shared.options import PRIORITIES, journal_options, state_folder
 from mediactl.commands.shared.sections import CHANGE, Command
+from mediactl.commands.shared.types import Path
 
 
 @click.command(cls=Command, section=CHANGE)

@@ -13,7 +13,6 @@ from mediactl.commands.shared.options import (
     RUN_OPTIONS,
     UPLOAD_OPTIONS,
     WALK_OPTIONS,
-    Path,
     apply_options,
     destination,
     journal_options,
@@ -22,6 +21,7 @@ from mediactl.commands.shared.options import (
     walk_settings,
 )
 from mediactl.commands.shared.sections import SCHEDULING, UPLOAD, Command
+from mediactl.commands.shared.types import Path
 
 
 @click.command(cls=Command, section=UPLOAD)

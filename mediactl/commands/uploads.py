@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from typing import Any
 
 import click
@@ -21,22 +20,8 @@ from mediactl.commands.shared.options import (
     tuning,
 )
 from mediactl.commands.shared.sections import OUTPUT, UPLOAD, UPLOADS, Group
+from mediactl.commands.shared.types import Duration
 from mediactl.core.errors import ExitCode
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
-
-class Span(click.ParamType[float]):
-    """A duration such as 7d, 12h or 30m; in seconds."""
-
-    name = "span"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        """Return the seconds of the argument."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", str(value))
-        if not found:
-            self.fail(f"{value}: expected a number with the suffix s, m, h, d or w, e.g. 7d or 12h", parameter, context)
-        return float(found[1]) * _UNITS[found[2]]
 
 
 @click.group(cls=Group, section=UPLOAD)
@@ -111,7 +96,13 @@ def resume(context: click.Context, **flags: Any) -> int:
 
 @uploads.command()
 @journal_options
-@click.option("--older-than", type=Span(), required=True, metavar="AGE", help="Minimum age, e.g. 7d, 12h or 30m.")
+@click.option(
+    "--older-than",
+    type=Duration(unit_required=True),
+    required=True,
+    metavar="AGE",
+    help="Minimum age, e.g. 7d, 12h or 30m.",
+)
 @click.option("-y", "--yes", is_flag=True, help="Abort the uploads.")
 def abort(out: bytes, state: str | None, older_than: float, yes: bool) -> int:
     """List unfinished uploads of a minimum age; abort them with --yes.

@@ -58,37 +58,38 @@ def test_a_retry_waits_as_long_as_was_asked_for(mediactl: CommandLine) -> None:
 
 def usage_error(result: Result) -> str:
     """The one line that says what was wrong."""
-    assert (result.code, result.out) == (2, ""), result
-    (told,) = [line for line in result.err.splitlines() if line.startswith("Error: ")]
-    assert result.err.endswith(told + "\n"), "more was said after it"
-    return told.removeprefix("Error: ")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1), result
+    return result.err.removeprefix("mediactl process: ").rstrip("\n")
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["heavy", "heavy=", "heavy=0", "heavy=-1", "heavy=two", "heavy=1.5", "slow=1", "=1", "", "alone=1", "heavy=²"],
-)
-def test_a_wrong_lane_is_told_in_one_line(mediactl: CommandLine, text: str) -> None:
+@pytest.mark.parametrize("text", ["heavy=0", "slow=1", ""])
+def test_an_invalid_lane_is_reported_in_one_line(mediactl: CommandLine, text: str) -> None:
     (mediactl.folder / "in").mkdir()
-    told = usage_error(mediactl("process", "in", "--lane", text))
-    assert told == (
-        f"--lane {text}: expected NAME=N, NAME one of quick, heavy, probe, image, video, audio, N at least 1"
+    assert usage_error(mediactl("process", "in", "--lane", text)) == (
+        f"--lane: {text}: expected NAME=N, NAME one of quick, heavy, probe, image, video, audio, N at least 1"
     )
     assert not (mediactl.folder / "derived").exists()
 
 
-@pytest.mark.parametrize("text", ["6Q", "G", "0", "0G", "-1G", "1.5G", "six", "6 G", "6GB", "²G", ""])
-def test_a_wrong_size_is_told_in_one_line(mediactl: CommandLine, text: str) -> None:
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--attempts", "0"],
+        ["--retry-delay", "-1"],
+        ["--memory", "6Q"],
+        ["--memory", "6"],
+        ["--bandwidth", "fast"],
+        ["--upload-memory", "20"],
+        ["--tag", "=x"],
+        ["--max-duration", "1y"],
+    ],
+)
+def test_invalid_values_are_reported_in_one_line_whatever_else_is_given(
+    mediactl: CommandLine, flags: list[str]
+) -> None:
     (mediactl.folder / "in").mkdir()
-    told = usage_error(mediactl("process", "in", "--memory", text))
-    assert told == f"--memory {text}: expected a number of bytes, or one with the suffix K, M, G or T, e.g. 6G"
+    assert usage_error(mediactl("process", "in", *flags)).startswith(f"{flags[0]}: {flags[1]}")
     assert not (mediactl.folder / "derived").exists()
-
-
-@pytest.mark.parametrize("flags", [["--attempts", "0"], ["--attempts", "x"], ["--retry-delay", "-1"]])
-def test_wrong_numbers_are_told_in_one_line(mediactl: CommandLine, flags: list[str]) -> None:
-    (mediactl.folder / "in").mkdir()
-    assert usage_error(mediactl("process", "in", *flags)).startswith(f"Invalid value for '{flags[0]}': ")
 
 
 @pytest.mark.parametrize(
@@ -110,5 +111,5 @@ def test_a_wrong_key_in_the_settings_file_is_told_in_one_line(mediactl: CommandL
 
 def test_right_values_are_taken(mediactl: CommandLine, tmp_path: Path) -> None:
     (mediactl.folder / "in").mkdir()
-    for memory in ("1", "100K", "512m", "6G", "1T"):
-        assert mediactl("process", "in", "--memory", memory, "--lane", "heavy=1", "--lane", "image=2").code == 0
+    flags = ("--memory", "1.5GiB", "--grace", "1m", "--max-duration", "1h30m", "--bandwidth", "20MB")
+    assert mediactl("process", "in", *flags, "--lane", "heavy=1", "--lane", "image=2").code == 0

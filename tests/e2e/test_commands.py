@@ -44,7 +44,7 @@ def test_its_flags_are_set_by_environment_before_the_settings_file(extended: Com
 
 
 def test_the_shell_completes_its_name_and_flags(extended: CommandLine) -> None:
-    shell = {"__C_COMPLETE": "bash_complete", "COMP_CWORD": "1"}  # click names the variable after the program, "-c"
+    shell = {"_MEDIACTL_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
     assert extended(environment={**shell, "COMP_WORDS": "mediactl siz"}).out == "plain,sizes\n"
     shell["COMP_CWORD"] = "2"
     assert extended(environment={**shell, "COMP_WORDS": "mediactl sizes --st"}).out == "plain,--state\n"
@@ -60,7 +60,7 @@ def test_a_mistyped_name_is_answered_with_it(extended: CommandLine) -> None:
 def test_a_command_imports_its_module_alone(mediactl: CommandLine, module: str) -> None:
     result = mediactl(module, "--help", environment={"PYTHONVERBOSE": "1"})
     imported = set(re.findall(r"^import 'mediactl\.commands\.(\w+)' #", result.err, re.MULTILINE))
-    assert result.out.startswith(f"Usage: -c {module} ")
+    assert result.out.startswith(f"Usage: mediactl {module} ")
     assert imported == {module, "shared"}
 
 
@@ -73,4 +73,4 @@ def test_the_version_imports_no_command(mediactl: CommandLine) -> None:
 def test_what_is_no_command_is_refused(mediactl: CommandLine, name: str) -> None:
     result = mediactl(name)
     assert (result.code, result.out) == (2, "")
-    assert "No such command" in result.err
+    assert "no such command" in result.err

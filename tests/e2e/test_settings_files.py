@@ -38,7 +38,7 @@ def own_configuration(mediactl: CommandLine, content: str) -> Path:
 def test_the_current_folder_cannot_name_the_program_that_is_run(mediactl: CommandLine, stranger: Path) -> None:
     (mediactl.folder / "mediactl.toml").write_text('ffmpeg = "./ffmpeg"\n')
     told = usage_error(mediactl)
-    assert "key 'ffmpeg' is not allowed in this file, because it names a program to run; use --ffmpeg, " in told
+    assert "key 'ffmpeg' is not allowed in this file, because it may have come with the sources; use --ffmpeg, " in told
     assert mediactl("doctor").code == 2
     assert not (mediactl.folder / "trace").exists()
 

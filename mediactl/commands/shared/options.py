@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediactl.commands.shared.sections import OUTPUT, SCHEDULING, SOURCES, UPLOADS, Option
+from mediactl.commands.shared.types import Bounded, Duration, Path, Size, Tag
 
 if TYPE_CHECKING:
     from mediactl.core.settings import Destination, Settings, Watching
@@ -23,22 +24,12 @@ def option(section: str, *names: str, **attributes: Any) -> Callable[[Callable[.
     return click.option(*names, cls=Option, section=section, **attributes)
 
 
-class Path(click.ParamType[bytes]):
-    """A path as bytes, exactly as typed."""
-
-    name = "path"
-
-    def convert(self, value: Any, _parameter: click.Parameter | None, _context: click.Context | None) -> bytes:
-        """Return the bytes of the argument."""
-        return value if isinstance(value, bytes) else os.fsencode(value)
-
-
 def journal_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that locate outputs and journal."""
-    out = click.option("--out", cls=Option, section=SOURCES, type=Path(), default="derived", show_default=True,
-                       metavar="DIR", help="Output directory.")  # fmt: skip
-    state = click.option("--state", cls=Option, section=SOURCES, default=None, metavar="DIR",
-                         help="Directory of the journal.  [default: OUT/.mediactl]")  # fmt: skip
+    out = option(SOURCES, "-o", "--out", type=Path(), default="derived", show_default=True, metavar="DIR",
+                 help="Output directory.")  # fmt: skip
+    state = option(SOURCES, "--state", default=None, metavar="DIR",
+                   help="Directory of the journal.  [default: OUT/.mediactl]")  # fmt: skip
     return out(state(function))
 
 
@@ -70,13 +61,14 @@ def walk_settings(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 RUN_OPTIONS = [
-    option(SCHEDULING, "--grace", type=click.FloatRange(min=0), default=25.0, show_default=True, metavar="S",
-           help="Seconds that running jobs get to finish after Ctrl-C or SIGTERM."),
-    option(SCHEDULING, "--max-duration", type=click.FloatRange(min=0), default=None, metavar="S",
-           help="Drain after S seconds; run again to resume."),
+    option(SCHEDULING, "--grace", type=Duration(), default="25s", show_default=True, metavar="TIME",
+           help="Time that running jobs get to finish after Ctrl-C or SIGTERM."),
+    option(SCHEDULING, "--max-duration", type=Duration(), default=None, metavar="TIME",
+           help="Drain after this time, e.g. 6h; run again to resume."),
     option(SCHEDULING, "--drain-file", default=None, metavar="PATH", help="Drain when this file appears."),
-    option(SCHEDULING, "--drain-url", default=None, metavar="URL", help="Drain when this URL answers 200."),
-    option(OUTPUT, "--json", "as_json", is_flag=True, help="Print NDJSON events on standard output."),
+    option(SCHEDULING, "--drain-url", default=None, trusted=True, metavar="URL",
+           help="Drain when this URL answers 200."),
+    option(OUTPUT, "--json", "as_json", is_flag=True, setting=False, help="Print NDJSON events on standard output."),
     option(OUTPUT, "-q", "--quiet", is_flag=True, help="Print only problems."),
     option(OUTPUT, "-v", "--verbose", is_flag=True, help="Print every file, ignored ones with the reason."),
 ]  # fmt: skip
@@ -84,12 +76,13 @@ RUN_OPTIONS = [
 
 
 BUCKET_OPTIONS = [
-    option(UPLOADS, "--endpoint-url", default=None, metavar="URL", help="Endpoint of an S3-compatible store."),
+    option(UPLOADS, "--endpoint-url", default=None, trusted=True, metavar="URL",
+           help="Endpoint of an S3-compatible store."),
     option(UPLOADS, "--region", default=None, metavar="NAME", help="Region of the bucket."),
-    option(UPLOADS, "--profile", default=None, metavar="NAME", help="Profile in the AWS configuration."),
+    option(UPLOADS, "--profile", default=None, trusted=True, metavar="NAME", help="Profile in the AWS configuration."),
     option(UPLOADS, "--path-style/--virtual-style", default=None,
            help="Put the bucket in the path or in the host name.  [default: path with --endpoint-url]"),
-    option(UPLOADS, "--ca-bundle", default=None, metavar="FILE", help="CA certificates to trust."),
+    option(UPLOADS, "--ca-bundle", default=None, trusted=True, metavar="FILE", help="CA certificates to trust."),
 ]  # fmt: skip
 """Options that say how to reach a bucket."""
 
@@ -97,15 +90,16 @@ BUCKET_OPTIONS = [
 TUNING_OPTIONS = [
     option(UPLOADS, "--upload-concurrency", type=click.IntRange(min=1), default=16, show_default=True, metavar="N",
            help="Maximum number of concurrent requests."),
-    option(UPLOADS, "--upload-memory", default="256M", show_default=True, metavar="SIZE",
+    option(UPLOADS, "--upload-memory", type=Size(), default="256M", show_default=True, metavar="SIZE",
            help="Maximum number of bytes in flight."),
-    option(UPLOADS, "--bandwidth", default=None, metavar="SIZE", help="Maximum bytes per second, e.g. 20M."),
+    option(UPLOADS, "--bandwidth", type=Size(), default=None, metavar="SIZE",
+           help="Maximum bytes per second, e.g. 20M."),
 ]  # fmt: skip
 """Options that bound requests, memory and bandwidth of uploads."""
 
 
 UPLOAD_OPTIONS = [
-    option(UPLOADS, "--to", default=None, metavar="URL", help="Upload to s3://BUCKET/PREFIX."),
+    option(UPLOADS, "--to", default=None, trusted=True, metavar="URL", help="Upload to s3://BUCKET/PREFIX."),
     option(UPLOADS, "--include-originals", is_flag=True, help="Upload the sources as well."),
     option(UPLOADS, "--if-exists", type=click.Choice(["verify", "replace", "fail"]), default="verify",
            show_default=True, help="Existing objects to overwrite: only our own (verify), any (replace), none (fail)."),
@@ -116,7 +110,7 @@ UPLOAD_OPTIONS = [
     option(UPLOADS, "--acl", default=None, metavar="ACL", help="Canned ACL, e.g. public-read."),
     option(UPLOADS, "--cache-control", default=None, metavar="VALUE",
            help="Cache-Control of every object.  [default: one year; asset.json: one minute]"),
-    option(UPLOADS, "--tag", "tags", multiple=True, metavar="NAME=VALUE",
+    option(UPLOADS, "--tag", multiple=True, type=Tag(), metavar="NAME=VALUE",
            help="Tag of every object; can be given more than once."),
     option(UPLOADS, "--s3-checksum", type=click.Choice(["auto", "required", "none"]), default="auto",
            show_default=True, help="Send a CRC32 for the store to verify and keep."),
@@ -136,9 +130,6 @@ def destination(flags: dict[str, Any]) -> Destination | None:
     from mediactl.core.settings import Destination
     from mediactl.model.uploads import IfExists
 
-    tags = dict(tag.partition("=")[::2] for tag in flags["tags"])
-    if "" in tags:
-        raise click.UsageError("--tag: expected NAME=VALUE")
     return Destination(
         location=msgspec.structs.replace(
             bucket_location(flags["to"], flags), checksum=flags["s3_checksum"], storage_class=flags["storage_class"],
@@ -147,7 +138,7 @@ def destination(flags: dict[str, Any]) -> Destination | None:
         if_exists=IfExists(flags["if_exists"]),
         include_originals=flags["include_originals"],
         cache_control=flags["cache_control"],
-        tags=tags,
+        tags=dict(flags["tag"]),
         **tuning(flags),
     )  # fmt: skip
 
@@ -167,8 +158,8 @@ def tuning(flags: dict[str, Any]) -> dict[str, Any]:
     """Return what TUNING_OPTIONS say: concurrency, memory (bytes), bandwidth (bytes a second)."""
     return {
         "concurrency": flags["upload_concurrency"],
-        "memory": _size("--upload-memory", flags["upload_memory"]),
-        "bandwidth": None if flags["bandwidth"] is None else float(_size("--bandwidth", flags["bandwidth"])),
+        "memory": flags["upload_memory"],
+        "bandwidth": None if flags["bandwidth"] is None else float(flags["bandwidth"]),
     }
 
 
@@ -186,20 +177,23 @@ def work_options(priority: str) -> Callable[[Callable[..., Any]], Callable[..., 
         option(SOURCES, "--keep-root", is_flag=True,
                help="Prefix outputs with the name of their SOURCE directory."),
         *WALK_OPTIONS,
-        option(SOURCES, "--ffmpeg", default=None, metavar="FILE", help="ffmpeg to run.  [default: the bundled one]"),
+        option(SOURCES, "--ffmpeg", default=None, trusted=True, metavar="FILE",
+               help="ffmpeg to run.  [default: the bundled one]"),
+        option(SOURCES, "--cache", default=None, metavar="DIR",
+               help="Directory of the cache of file digests, or none.  [default: ~/.cache/mediactl]"),
         option(SCHEDULING, "--priority", type=click.Choice(PRIORITIES), default=priority, show_default=True,
                help="Priority of these sources."),
         option(SCHEDULING, "-j", "--jobs", type=click.IntRange(min=1), default=None, metavar="N",
                help="Number of worker processes.  [default: usable cores]"),
-        option(SCHEDULING, "--lane", "lanes", multiple=True, metavar="NAME=N",
+        option(SCHEDULING, "--lane", multiple=True, type=Bounded(LIMITED), metavar="NAME=N",
                help="Run at most N jobs at once of a lane (quick, heavy) or kind (probe, image, video, audio);"
                " can be given more than once."),
-        option(SCHEDULING, "--memory", default=None, metavar="SIZE",
+        option(SCHEDULING, "--memory", type=Size(), default=None, metavar="SIZE",
                help="Memory budget of all running jobs, e.g. 6G.  [default: 3/4 of the machine's]"),
         option(SCHEDULING, "--attempts", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
                help="Quarantine a job after N failed attempts."),
-        option(SCHEDULING, "--retry-delay", type=click.FloatRange(min=0, max=3600), default=1.0, show_default=True,
-               metavar="S", help="Maximum delay before the first retry; quadruples with each retry."),
+        option(SCHEDULING, "--retry-delay", type=Duration(maximum=3600), default="1s", show_default=True,
+               metavar="TIME", help="Maximum delay before the first retry; quadruples with each retry."),
         *RUN_OPTIONS,
         *UPLOAD_OPTIONS,
     ]  # fmt: skip
@@ -243,36 +237,14 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         allow_outside=flags.get("allow_outside", False),
         grace=flags["grace"],
         max_duration=flags["max_duration"],
-        limits=_limits(flags["lanes"]),
-        memory=_size("--memory", flags["memory"]) if flags["memory"] is not None else available_memory() * 3 // 4,
+        limits=dict(flags["lane"]),
+        memory=flags["memory"] or available_memory() * 3 // 4,
         attempts=flags["attempts"],
         retry_delay=flags["retry_delay"],
         drain_file=flags["drain_file"],
         drain_url=flags["drain_url"],
         to=destination(flags),
         watching=watching,
-        cache=cache_folder(os.environ),
+        cache=cache_folder(flags["cache"], os.environ),
         environment=environment,
     )
-
-
-def _limits(texts: tuple[str, ...]) -> dict[str, int]:
-    limits: dict[str, int] = {}
-    for text in texts:
-        name, _, number = text.partition("=")
-        if name not in LIMITED or not number.isdecimal() or int(number) < 1:
-            raise click.UsageError(f"--lane {text}: expected NAME=N, NAME one of {', '.join(LIMITED)}, N at least 1")
-        limits[name] = int(number)
-    return limits
-
-
-def _size(flag: str, text: str) -> int:
-    number, unit = text[:-1], text[-1:].upper()
-    if unit.isdigit():
-        number, unit = text, ""
-    factor = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}.get(unit)
-    if factor is None or not number.isdecimal() or not int(number):
-        raise click.UsageError(
-            f"{flag} {text}: expected a number of bytes, or one with the suffix K, M, G or T, e.g. 6G"
-        )
-    return int(number) * factor

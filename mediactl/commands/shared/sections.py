@@ -5,10 +5,13 @@ cloup does the same and more, but importing it takes 40 ms, half of what ``media
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import click
+
+from mediactl.commands.shared import usage
 
 COMMANDS = RUN, LOOK, CHANGE, CHECK, UPLOAD, OTHER = "Run", "Look", "Change", "Check", "Upload", "Other"
 """Sections of commands, in the order of ``mediactl --help``."""
@@ -16,16 +19,60 @@ OPTIONS = SOURCES, SCHEDULING, UPLOADS, OUTPUT, GENERAL = (
     "Sources and outputs", "Scheduling", "Uploads", "Output", "Options",
 )  # fmt: skip
 """Sections of options, in the order of a command's ``--help``."""
+FILES = "mediactl.settings"
+"""Key of the contexts' ``meta``: which settings file each value is from."""
 MANY = 10
 """Options from which a command lists them in sections."""
 
 
 class Option(click.Option):
-    """An option that belongs to a section of its command's help."""
+    """An option that belongs to a section of its command's help.
 
-    def __init__(self, *args: Any, section: str = GENERAL, **kwargs: Any) -> None:
+    A ``setting`` can stand in the environment (MEDIACTL_PROCESS_JOBS, or MEDIACTL_JOBS for every command) and in
+    settings files, under its key. One that must be ``trusted`` names a program to run or an address to contact, or
+    lifts a restriction: the current directory's mediactl.toml cannot set it, since that may have come with the sources.
+    """
+
+    def __init__(
+        self, *args: Any, section: str = GENERAL, setting: bool = True, trusted: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.section = section
+        self.section, self.setting, self.trusted = section, setting, trusted
+
+    @property
+    def key(self) -> str:
+        """The long flag's name, with "_" for "-": the key in settings files."""
+        return next(flag for flag in self.opts if flag.startswith("--"))[2:].replace("-", "_")
+
+    def variables(self, command: str) -> list[str]:
+        """Return the environment variables that set it for a command, the first one that is set wins."""
+        return (
+            [f"MEDIACTL_{command.upper()}_{self.key.upper()}", f"MEDIACTL_{self.key.upper()}"] if self.setting else []
+        )
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Return the value in the environment; None: there is none."""
+        names = self.variables(str(ctx.info_name))
+        return next((value for name in names if (value := os.environ.get(name))), None)
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        """Return the converted value; errors name the variable or the file that the value is from."""
+        try:
+            return super().process_value(ctx, value)
+        except click.BadParameter as error:
+            source = ctx.get_parameter_source(str(self.name))
+            if source is click.core.ParameterSource.ENVIRONMENT:
+                name = next(name for name in self.variables(str(ctx.info_name)) if os.environ.get(name))
+                raise click.UsageError(f"{name}: {error.message}", ctx) from None
+            if source is click.core.ParameterSource.DEFAULT_MAP:
+                raise click.UsageError(f"{ctx.meta[FILES][self.key]}: {self.key}: {error.message}", ctx) from None
+            raise
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Return what help adds to the text: the default, but no range, which errors name."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
 
 
 class Command(click.Command):
@@ -42,9 +89,13 @@ class Command(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Return the context, with the defaults of its parent: settings files make no difference between commands."""
+        """Return the context, with the settings files' values for those options that are settings."""
         if parent is not None:
-            extra.setdefault("default_map", parent.default_map)
+            values = parent.default_map or {}
+            if not isinstance(self, click.Group):
+                keys = {each.name for each in self.params if isinstance(each, Option) and each.setting}
+                values = {key: value for key, value in values.items() if key in keys}
+            extra.setdefault("default_map", values)
         return super().make_context(info_name, args, parent, **extra)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -65,6 +116,14 @@ class Group(Command, click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands, first added first."""
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return name, command and the arguments that are left. Raises click.UsageError that says what to type."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(usage.no_such_command(ctx.command_path, args[0], self.list_commands(ctx)), ctx)
+        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, then the commands."""
