@@ -15,7 +15,7 @@ from mediactl.model.verdict import Verdict
 
 
 class Attempts:
-    """Attempts of one run; they are gathered, and written all at once when its transaction ends."""
+    """Attempts of one run; they are gathered, and written all at once when their part of the transaction ends."""
 
     def __init__(self, connection: apsw.Connection, run: str, clock: Callable[[], float], version: str) -> None:
         self._connection = connection
@@ -24,7 +24,7 @@ class Attempts:
         self._version = version
         self._sql = database.statements()
         self._rows: list[tuple[Any, ...]] = []
-        self._durations: Counter[tuple[str, str, int, int]] = Counter()
+        self._durations: list[tuple[str, str, int, int]] = []
 
     def add(self, claim: Claim, verdict: Verdict, reason: str, usage: Usage, worker: int) -> None:
         """Add an attempt; when it is done, its duration, too."""
@@ -34,7 +34,7 @@ class Attempts:
         )  # fmt: skip
         if verdict is Verdict.DONE:
             size = history.size_bucket(claim.size)
-            self._durations[claim.operation, claim.format, size, history.bucket(usage.wall)] += 1
+            self._durations.append((claim.operation, claim.format, size, history.bucket(usage.wall)))
 
     def add_killed(self, job: int, attempt: int, run: str) -> None:
         """Add an attempt that ended with its run."""
@@ -44,9 +44,15 @@ class Attempts:
         )  # fmt: skip
 
     def write(self) -> None:
-        """Write what was added, inside the journal's transaction."""
-        self._connection.executemany(self._sql["attempt"], self._rows)
+        """Write what was gathered, inside the journal's transaction."""
+        if self._rows:
+            self._connection.executemany(self._sql["attempt"], self._rows)
+            self._connection.executemany(
+                self._sql["duration"], ((*key, count) for key, count in Counter(self._durations).items())
+            )
+            self.forget()
+
+    def forget(self) -> None:
+        """Drop what was gathered: the part of the transaction that it belongs to is undone."""
         self._rows.clear()
-        for key, count in self._durations.items():
-            self._connection.execute(self._sql["duration"], (*key, count))
         self._durations.clear()

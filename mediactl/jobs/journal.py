@@ -159,6 +159,7 @@ class Journal:
                 yield
                 self._attempts.write()
             except BaseException:
+                self._attempts.forget()
                 if self._connection.in_transaction:  # SQLite has already rolled back where it had to
                     self._connection.execute("ROLLBACK")
                 raise
@@ -178,10 +179,15 @@ class Journal:
     @contextmanager
     def part(self) -> Iterator[None]:
         """Everything inside, which stands in a transaction, is undone alone when it raises."""
+        self._attempts.write()
+        added = self.added
         self._connection.execute("SAVEPOINT part")
         try:
             yield
+            self._attempts.write()
         except BaseException:
+            self.added = added
+            self._attempts.forget()
             if self._connection.in_transaction:  # SQLite has already rolled all back where it had to
                 self._connection.execute("ROLLBACK TO part")
                 self._connection.execute("RELEASE part")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from mediactl.core.faults import internal_error
 from mediactl.core.files import shown
-from mediactl.jobs.barrier import barrier
+from mediactl.jobs.barrier import barrier, together_or_singly
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.journal import Journal
 from mediactl.model.events import Event, JobQuarantined, Plan, Tick, UploadStopped
@@ -42,6 +41,9 @@ class Running(msgspec.Struct, frozen=True):
     claim: Claim
     handler: Handler
     pace: Pace | None
+
+
+_End = tuple[Running, Ended]
 
 
 class Steps(Protocol):
@@ -105,13 +107,9 @@ class Dispatcher:
         with self._journal.transaction(durable=bool(ended or notes)):
             for noting in notes:
                 self._note(noting)
-            answered = [(end.assignment.job, end.assignment.attempt) for end in ended if end.verdict is Verdict.DONE]
-            done = self._journal.finish_done(answered) if answered else set()
-            for end in ended:
-                self._complete(end, done)
+            self._complete(ended)
             self._lanes.move()
-            claims = self._claim(room, alone) if room else []
-            assignments = [each for each in map(self._assigned, claims) if each is not None]
+            assignments = self._assigned(self._claim(room, alone) if room else [])
         if self._pieces_freed:
             # Only now that these videos are done on disk: a kill before would cost all of their pieces.
             self._pieces_freed = False
@@ -190,19 +188,28 @@ class Dispatcher:
 
     # -- completing and claiming -----------------------------------------------------------------------------------
 
-    def _complete(self, end: Ended, done: set[int]) -> None:
-        running = self._running.pop((end.assignment.job, end.assignment.attempt), None)
-        if running is None:
-            return  # it was given back before it answered
-        fault = self._faults.pop((running.claim.id, running.claim.attempt), None)
-        if fault is not None:
-            self._give_up(running.claim, fault, end.usage, end.worker)
-            return
-        claim = running.claim
-        with barrier(lambda error: self._give_up(claim, error, end.usage, end.worker)), self._part():
-            self._handle(running, end, done)
+    def _complete(self, ended: Sequence[Ended]) -> None:
+        """Complete attempts; what was given back before it answered is nobody's."""
+        ends: list[_End] = []
+        for end in ended:
+            mark = (end.assignment.job, end.assignment.attempt)
+            running, fault = self._running.pop(mark, None), self._faults.pop(mark, None)
+            if running is not None and fault is not None:
+                self._give_up(running.claim, fault, end.usage, end.worker)
+            elif running is not None:
+                ends.append((running, end))
+        together_or_singly(
+            ends, self._context.part, self._handle,
+            lambda each, error: self._give_up(each[0].claim, error, each[1].usage, each[1].worker),
+        )  # fmt: skip
 
-    def _handle(self, running: Running, end: Ended, done: set[int]) -> None:
+    def _handle(self, ends: Sequence[_End]) -> None:
+        answered = [(running.claim.id, running.claim.attempt) for running, end in ends if end.verdict is Verdict.DONE]
+        done = self._journal.finish_done(answered) if answered else set()
+        for running, end in ends:
+            self._handle_one(running, end, done)
+
+    def _handle_one(self, running: Running, end: Ended, done: set[int]) -> None:
         claim, handler = running.claim, running.handler
         if end.verdict in DEADLY:
             handler.died(claim)
@@ -216,41 +223,29 @@ class Dispatcher:
         job, attempt = noting.assignment.job, noting.assignment.attempt
         running = self._running.get((job, attempt))
         if running is not None:
-            with barrier(lambda error: self._remember(job, attempt, error)), self._part():
+            with barrier(lambda error: self._remember(job, attempt, error)), self._context.part():
                 running.handler.note(running.claim, noting.body)
 
     def _remember(self, job: int, attempt: int, error: Exception) -> None:
         """Keep what went wrong while a job runs until it ends."""
         self._faults.setdefault((job, attempt), error)
 
-    @contextmanager
-    def _part(self) -> Iterator[None]:
-        """One source's part of the transaction: undone, with what it would have reported, when it raises."""
-        reported = len(self._context.events)
-        try:
-            with self._journal.part():
-                yield
-        except Exception:
-            del self._context.events[reported:]
-            raise
-
     def _give_up(self, claim: Claim, error: Exception, usage: Usage = NO_USAGE, worker: int = 0) -> None:
         """Quarantine a job and its source for a fault of mediactl's in handling them."""
         reason = internal_error(error)
+        self._running.pop((claim.id, claim.attempt), None)
         path = self._journal.give_up(claim, reason)
-        with barrier(lambda _: None):  # the history does without it, should that be what failed
+        with barrier(lambda _: None), self._journal.part():  # the history does without it, should that be what failed
             self._journal.record(claim, Verdict.INTERNAL, reason, usage, worker)
         named = None if path is None else shown(path)
         self._context.events.append(JobQuarantined(job=claim.key, kind=claim.kind, path=named, reason=reason))
 
-    def _assigned(self, claim: Claim) -> Assignment | None:
-        """Return the assignment of a claim; None: preparing it failed, and its source was given up."""
-        assignment = None
-        with barrier(lambda error: self._give_up(claim, error)), self._part():
-            assignment = self._assignment(claim)
-        if assignment is None:
-            self._running.pop((claim.id, claim.attempt), None)
-        return assignment
+    def _assigned(self, claims: list[Claim]) -> list[Assignment]:
+        """Return the assignments of claims; a source for which preparing it failed is given up."""
+        assigned = together_or_singly(
+            claims, self._context.part, lambda each: [self._assignment(claim) for claim in each], self._give_up
+        )
+        return [assignment for each in assigned for assignment in each]
 
     def _assignment(self, claim: Claim) -> Assignment:
         handler = self._handlers.of(claim)

@@ -51,6 +51,7 @@ class Worker:
         self.pipe = ours
         self.pid = self._process.pid
         self.sent: deque[Assignment] = deque()
+        self._last_due: float | None = None
         self.started = 0.0
         """Monotonic time at which the first of ``sent`` began."""
         self.greeted = False
@@ -75,6 +76,8 @@ class Worker:
     def queue(self, assignment: Assignment) -> None:
         """Queue a job for it; ``flush`` sends what is queued."""
         self.sent.append(assignment)
+        if self._last_due is not None:
+            self._last_due = max(self._last_due, assignment.due)
         self._unsent += frame(
             Run(
                 assignment.job,
@@ -92,6 +95,13 @@ class Worker:
         """Queue a message; ``flush`` sends it."""
         self._unsent += frame(message)
 
+    @property
+    def last_due(self) -> float:
+        """Return when the last of its jobs is due; kept, for it is asked for each job that is handed out."""
+        if self._last_due is None:
+            self._last_due = max(assignment.due for assignment in self.sent)
+        return self._last_due
+
     def working_on(self, job: int) -> Assignment | None:
         """Return the assignment of a job that it was sent."""
         return next((assignment for assignment in self.sent if assignment.job == job), None)
@@ -108,6 +118,7 @@ class Worker:
             first = self.sent[0]
             self.sent.clear()
             self.sent.append(first)
+            self._last_due = None
         return back
 
     def answered(self, answer: Answer) -> Assignment:
@@ -128,6 +139,7 @@ class Worker:
         for number, assignment in enumerate(self.sent):
             if assignment.job == job:
                 del self.sent[number]
+                self._last_due = None
                 return assignment
         return self._recalled.pop(job, None)
 

@@ -144,13 +144,13 @@ class Scheduler:
 
     def _busy_worker(self, busy: list[Worker], assignment: Assignment, now: float) -> Worker | None:
         """Return the busy worker whose pipe the job is put into; None: it waits until one of them is done."""
-        if assignment.due < max(map(_last_due, busy), default=0.0) - OVERTAKING_LEAD:
+        if assignment.due < max((worker.last_due for worker in busy), default=0.0) - OVERTAKING_LEAD:
             best = min(busy, key=partial(_wait, now), default=None)  # it is the next job of whichever worker gets it
         else:
             best = min(busy, key=_load, default=None)
         if best is None or best.held_up(now) or not self._fits(assignment, best):
             return None
-        overtakes = len(best.sent) > 1 and assignment.due < _last_due(best) - OVERTAKING_LEAD
+        overtakes = len(best.sent) > 1 and assignment.due < best.last_due - OVERTAKING_LEAD
         depth = best.depth + OVERTAKING if overtakes else min(best.depth, depth_of(assignment.expected))
         return best if len(best.sent) < depth else None
 
@@ -202,7 +202,7 @@ class Scheduler:
         """
         queued = [worker for worker in busy if len(worker.sent) > 1 and not worker.held_up(now)]
         unused = sum(max(0, worker.depth + OVERTAKING - len(worker.sent)) for worker in queued)
-        before = max(map(_last_due, queued), default=0.0) - OVERTAKING_LEAD
+        before = max((worker.last_due for worker in queued), default=0.0) - OVERTAKING_LEAD
         shared = self._most(QUICK) - len(busy)
         return (max(unused, shared), max(before, time.time())) if shared > 0 else (unused, before)
 
@@ -281,10 +281,6 @@ def _depth(worker: Worker, now: float) -> int:
 
 def _load(worker: Worker) -> int:
     return len(worker.sent)
-
-
-def _last_due(worker: Worker) -> float:
-    return max(assignment.due for assignment in worker.sent)
 
 
 def _wait(now: float, worker: Worker) -> float:

@@ -35,7 +35,7 @@ BAD, BAD_ID = b"a-bad.png", 1
 GOOD = ("b.png", "c.png")
 RECIPE = 'name = "small"\n[[image]]\nname = "w20"\nwidth = 20\n'
 ROOMS = ("pipeline", "jobs", "planning", "sources")
-OF_THE_BARRIER = frozenset({"Batch.path_of", "Dispatcher._assigned", "Journal.give_up", "Journal.path_of"})
+OF_THE_BARRIER = frozenset({"Batch.path_of", "Dispatcher._give_up", "Journal.give_up", "Journal.path_of"})
 """What names the source that it gives up."""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mediactl.core.files import shown
 from mediactl.jobs.claims import Claim
@@ -41,6 +43,18 @@ class Context:
         """To be reported once the transaction is on disk."""
         self.cache_reported = False
         """Whether it was reported that the cache cannot be used."""
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Everything inside is undone when it raises: in the journal, and what would have been reported."""
+        changes, reported, cache_reported = self.changes.copy(), len(self.events), self.cache_reported
+        try:
+            with self.journal.part():
+                yield
+        except BaseException:
+            self.changes, self.cache_reported = changes, cache_reported
+            del self.events[reported:]
+            raise
 
 
 class Handler:
