@@ -148,6 +148,7 @@ def _prepare(connection: apsw.Connection, path: str, check: bool) -> None:
     connection.pragma("journal_size_limit", SMALL)  # of the log, once no reader keeps it from starting over
     connection.pragma("foreign_keys", True)
     connection.pragma("cache_size", -16_000)  # KiB
+    connection.pragma("temp_store", "memory")  # savepoints too: in a file they cost a tenth of all work
     with connection:
         found = connection.pragma("user_version")
         if found == 0 and not connection.execute("SELECT count(*) FROM sqlite_schema").get:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 
 INTERVAL = 1.0
@@ -41,6 +38,9 @@ def watch(file: str | None, url: str | None) -> Callable[[], bool]:
 
 
 def _poll(url: str, asked: threading.Event) -> None:
+    import http.client  # 20 ms with urllib.request, and most runs have no URL
+    import urllib.request
+
     while not asked.wait(URL_INTERVAL):
         try:
             with urllib.request.urlopen(url, timeout=URL_TIMEOUT) as answer:

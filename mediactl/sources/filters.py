@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Iterable
 
 import msgspec
-from pathspec import GitIgnoreSpec, RegexPattern
 
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
@@ -116,6 +115,8 @@ def parsed(line: bytes, rule: Rule) -> Pattern | None:
         bare = bare[:-1] + b"[" + bare[-1:] + b"]"  # the last byte of "\u00e0": pathspec would strip it as a space
     while (expanded := _CLASS.sub(lambda found: found[1] + CLASSES[found[2]], bare)) != bare:
         bare = expanded
+    from pathspec import GitIgnoreSpec, RegexPattern  # 17 ms, and most runs have no patterns
+
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # "[[" in a regular expression
             (pattern,) = GitIgnoreSpec.from_lines([bare]).patterns
