@@ -50,7 +50,7 @@ def render(request: Request) -> Drafts:
     otherwise or an output is invalid, MachineBlocked when the disk is full.
     """
     fd, task, targets = request.fd, request.task, request.targets
-    found = streams.inspect(fd, task.source.format, task.limits)
+    found = streams.inspect(fd, task.source.format, task.limits, task.info)
     if found.audio is None:
         raise RejectedInput("has no audio stream that can be decoded")
     if not targets:

@@ -43,42 +43,57 @@ class Cadence(msgspec.Struct, frozen=True):
 
 def measure(container: InputContainer, stream: Any) -> Cadence:
     """Measure a stream by reading it to its end. On libav errors it counts as not even."""
-    stamps, complete = _stamps(container, stream)
-    count = len(stamps)
-    if count < 2 or not stream.time_base:
-        return Cadence(_header_rate(stream), count, even=False)
-    first = stamps[0]
-    stamps = array("q", sorted(stamps))
-    ticks = stamps[-1] - stamps[0]
-    if ticks <= 0:
-        return Cadence(_header_rate(stream), count, even=False)
-    mean = (count - 1) / (ticks * stream.time_base)
-    exact = bool(SEEKABLE & set(container.format.name.split(",")))
-    # What is shown before the first key frame cannot be decoded.
-    if complete and exact and first == stamps[0]:
-        for rate in _candidates(stream, mean):
-            if _fits(stamps, 1 / (rate * stream.time_base)):
-                return Cadence(rate, count, even=True)
-    return Cadence(_header_rate(stream) or mean.limit_denominator(1001), count, even=False)
-
-
-def _stamps(container: InputContainer, stream: Any) -> tuple[array[int], bool]:
-    """Return presentation timestamps in decoding order, and whether the video may be even."""
-    stamps, complete = array("q"), True
+    counter = Counter(stream)
     try:
         for packet in demux.packets(container, stream):
-            if packet.size == 0 and packet.pts is None and packet.dts is None:
-                continue  # the flushing one at the end
-            if packet.pts is None or packet.is_discard or packet.is_corrupt:
-                complete = False
-            if packet.is_discard or packet.pts is None:
-                continue
-            if not stamps and not packet.is_keyframe:
-                complete = False
-            stamps.append(packet.pts)
+            counter.add(packet)
     except av.FFmpegError:
-        complete = False
-    return stamps, complete
+        counter.complete = False
+    return counter.measured(container)
+
+
+class Counter:
+    """Counts the frames of a video, packet by packet in decoding order."""
+
+    def __init__(self, stream: Any) -> None:
+        self.index: int = stream.index
+        self._stream = stream
+        self._stamps = array("q")
+        self.complete = True
+        """Whether all frames have a time and can be decoded."""
+
+    def add(self, packet: Any) -> None:
+        """Count the frame of a packet."""
+        stamp = packet.pts
+        if stamp is None:
+            if packet.size or packet.dts is not None:  # else it is the flushing one at the end
+                self.complete = False
+            return
+        if packet.is_discard or packet.is_corrupt:
+            self.complete = False
+            if packet.is_discard:
+                return
+        if not self._stamps and not packet.is_keyframe:
+            self.complete = False
+        self._stamps.append(stamp)
+
+    def measured(self, container: InputContainer) -> Cadence:
+        """Return the cadence of what was counted, in this container."""
+        stream, count = self._stream, len(self._stamps)
+        if count < 2 or not stream.time_base:
+            return Cadence(_header_rate(stream), count, even=False)
+        stamps = array("q", sorted(self._stamps))
+        ticks = stamps[-1] - stamps[0]
+        if ticks <= 0:
+            return Cadence(_header_rate(stream), count, even=False)
+        mean = (count - 1) / (ticks * stream.time_base)
+        exact = bool(SEEKABLE & set(container.format.name.split(",")))
+        # What is shown before the first key frame cannot be decoded.
+        if self.complete and exact and self._stamps[0] == stamps[0]:
+            for rate in _candidates(stream, mean):
+                if _fits(stamps, 1 / (rate * stream.time_base)):
+                    return Cadence(rate, count, even=True)
+        return Cadence(_header_rate(stream) or mean.limit_denominator(1001), count, even=False)
 
 
 def _candidates(stream: Any, mean: Fraction) -> Iterator[Fraction]:

@@ -40,8 +40,8 @@ _TAG_LENGTH = 500
 _MOST_CHAPTERS = 1_000
 
 
-def video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoStream:
-    """Return a video stream as shown; ``frame`` is its first one, ``end`` in seconds from the file's start."""
+def video(stream: Any, frame: Any, rate: float | None, start: float, end: float) -> VideoStream:
+    """Return a video stream as shown; ``frame`` is its first one, ``start`` and ``end`` in seconds from the file's."""
     # PyAV counts degrees counter-clockwise, -180 to 180, from the frame's display matrix.
     rotation = round(-frame.rotation / 90) * 90 % 360
     aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -49,7 +49,6 @@ def video(stream: Any, frame: Any, rate: float | None, end: float) -> VideoStrea
     width, height = max(1, round(frame.width * aspect)), frame.height
     if rotation in (90, 270):
         width, height = height, width
-    start = max(0.0, float((stream.start_time or 0) * stream.time_base) - (stream.container.start_time or 0) / 1e6)
     return VideoStream(
         codec=codec(stream),
         width=width,

@@ -15,6 +15,8 @@ from av.stream import Disposition
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.inspect import cadence, demux, describe, durations, metadata
+from mediactl.media.inspect.cadence import Cadence
+from mediactl.media.inspect.durations import Timing
 from mediactl.model.media import AudioStream, Limits, MediaInfo, SubtitleStream, VideoStream
 
 HDR = {16: "PQ", 18: "HLG"}
@@ -23,7 +25,7 @@ LOCATION_KEYS = ("com.apple.quicktime.location.iso6709", "location", "location-e
 """Apple's item, and libav's names for the atoms "©xyz" (Android) and "loci" (3GPP)."""
 
 _PEEKED = 1_000
-"""Packets within which every playable stream must have yielded a frame."""
+"""Packets within which a stream that is met must have yielded a frame."""
 _USUAL_CHANNELS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24})
 """Numbers of channels that av_channel_layout_default (libavutil/channel_layout.c) has a layout for."""
 _NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -126,8 +128,12 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
     """
     with demux.opened(fd, limits) as container:
         playable = _playable(container, limits)
-        ends, duration, warning = _ends(fd, container, playable, limits)
-        video = _video_stream(fd, playable, ends, limits, probed.video if probed else None)
+        timing = _timing(fd, container, playable, limits, probed)
+        ends = timing.ends
+        duration = max(ends[stream.index] for stream in (playable.video, playable.audio) if stream)
+        if duration <= 0:
+            raise RejectedInput("has a duration of zero: there is nothing to play")
+        video = _video_stream(fd, playable, timing, limits, probed.video if probed else None)
         audio = _audio_streams(container, playable, ends)
         audios = _input_audios(container, playable, audio, ends)
         subtitles = _input_subtitles(container)
@@ -141,8 +147,9 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
             subtitles=tuple(subtitle.stream.codec for subtitle in subtitles),
             texts=tuple(subtitle.stream for subtitle in subtitles),
             chapters=describe.chapters(container, duration),
+            discontinuities=timing.discontinuities,
             tags=describe.tags(container, playable.audio),
-            warnings=(warning,) if warning else (),
+            warnings=timing.warnings,
         )
         return Streams(
             info=info,
@@ -169,8 +176,11 @@ def _playable(container: InputContainer, limits: Limits) -> _Playable:
     videos = [stream for stream in known if stream.type == "video" and not stream.disposition & _NO_VIDEO]
     audios = [stream for stream in known if stream.type == "audio"]
     for stream in videos:
-        _check_pixels(stream, limits)
+        _check_pixels(stream.codec_context.width, stream.codec_context.height, limits)
     frames = _first_frames(container, [*videos, *audios])
+    for stream in videos:
+        if frame := frames.get(stream.index):
+            _check_pixels(frame.width, frame.height, limits)  # Of a stream that begins late, no size was known before.
     playable = _Playable(
         [stream for stream in videos if stream.index in frames],
         [stream for stream in audios if stream.index in frames and _is_mixable(frames[stream.index])],
@@ -182,22 +192,57 @@ def _playable(container: InputContainer, limits: Limits) -> _Playable:
 
 
 def _first_frames(container: InputContainer, streams: list[Any]) -> dict[int, Any]:
-    """Return the first frame of each stream that has one and can be decoded, by stream index."""
+    """Return the first frame of each stream that has one and can be decoded, by stream index.
+
+    Streams may begin late: they are looked for until all that have packets were met.
+    """
     frames: dict[int, Any] = {}
     if not streams:
         return frames
+    met = _decoded(container, streams, frames)
+    late = [stream for stream in streams if stream.index not in met]
+    while late:
+        # An index says where they begin, without it all is read; those that are in no index have no packets.
+        first = _first_indexed(late)
+        if first is not None:
+            container.seek(first.index_entries[0].timestamp, stream=first)
+        elif "mov" in container.format.name:
+            break
+        met = _decoded(container, late, frames)
+        if not met:
+            break
+        late = [stream for stream in late if stream.index not in met]
+    return frames
+
+
+def _decoded(container: InputContainer, streams: list[Any], frames: dict[int, Any]) -> set[int]:
+    """Decode the next packets of these streams until each has a frame, which is added to ``frames``.
+
+    Return the indexes of the streams that packets came of.
+    """
+    met: set[int] = set()
+    missing = {stream.index for stream in streams}
     for number, packet in enumerate(demux.packets(container, *streams)):
-        index = packet.stream.index
-        if index not in frames:
+        index = packet.stream.index  # Flushing ones have this alone.
+        if packet.size:
+            met.add(index)
+        if index in missing:
             try:
                 decoded = packet.decode()
             except av.FFmpegError:
                 decoded = []  # A broken packet; the next key frame may be better.
             if decoded:
                 frames[index] = decoded[0]
-        if len(frames) == len(streams) or number >= _PEEKED:
+                missing.discard(index)
+        if not missing or number >= _PEEKED:
             break
-    return frames
+    return met
+
+
+def _first_indexed(streams: list[Any]) -> Any:
+    """Return the stream that begins first by its index; None where none has one."""
+    listed = [stream for stream in streams if len(stream.index_entries)]
+    return min(listed, key=lambda stream: stream.index_entries[0].timestamp * stream.time_base, default=None)
 
 
 def _is_mixable(frame: Any) -> bool:
@@ -211,15 +256,9 @@ def _default(streams: list[Any]) -> Any:
     return min(streams, key=lambda stream: (not stream.disposition & Disposition.default, stream.index), default=None)
 
 
-def _check_pixels(stream: Any, limits: Limits) -> None:
-    width, height = stream.codec_context.width, stream.codec_context.height
+def _check_pixels(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.pixels:
         raise RejectedInput(f"{width}x{height} pixels are more than the limit of {limits.pixels} (limits.pixels)")
-
-
-def _check_duration(duration: float, limits: Limits) -> None:
-    if duration > limits.duration:
-        raise RejectedInput(f"lasts {duration:.0f} s, the limit is {limits.duration:.0f} s (limits.duration)")
 
 
 def _rate(stream: Any) -> float | None:
@@ -230,21 +269,42 @@ def _rate(stream: Any) -> float | None:
     return None
 
 
-def _ends(
-    fd: int, container: InputContainer, playable: _Playable, limits: Limits
-) -> tuple[dict[int, float], float, str]:
-    """Return when each playable stream ends, by its index, the duration of the file (all in seconds), and a warning.
+def _timing(
+    fd: int, container: InputContainer, playable: _Playable, limits: Limits, probed: MediaInfo | None
+) -> Timing:
+    """Return when the chosen video and the playable audio streams begin and end, in seconds from the file's start.
 
-    Raises RejectedInput when its end is missing, or it is longer than the limit.
+    Raises RejectedInput when the file's end is missing, or it is longer than the limit.
     """
-    _check_duration((container.duration or 0) / 1e6, limits)
+    return durations.measure(
+        fd,
+        container,
+        lambda: demux.opened(fd, limits),
+        [playable.video, *playable.audios] if playable.video else playable.audios,
+        video=playable.video,
+        rate=playable.rate,
+        longest=limits.duration,
+        known=_known_timing(container, playable, probed) if probed else None,
+    )
+
+
+def _known_timing(container: InputContainer, playable: _Playable, probed: MediaInfo) -> Timing | None:
+    """Return the timing that probing has found; None where it is of other streams."""
+    audios = [stream for stream in _media(container) if stream.type == "audio"]
+    ends = {
+        stream.index: audio.duration
+        for stream, audio in zip(audios, probed.audio, strict=False)
+        if audio.duration is not None
+    }
+    starts = {}
+    if playable.video and probed.video and probed.video.duration is not None:
+        index = playable.video.index
+        starts[index] = probed.video.start
+        ends[index] = probed.video.start + probed.video.duration
     timed = [playable.video, *playable.audios] if playable.video else playable.audios
-    ends, warning = durations.ends(fd, container, lambda: demux.opened(fd, limits), timed, playable.rate)
-    duration = max(ends[stream.index] for stream in (playable.video, playable.audio) if stream)
-    if duration <= 0:
-        raise RejectedInput("has a duration of zero: there is nothing to play")
-    _check_duration(duration, limits)
-    return ends, duration, warning
+    if any(stream.index not in ends for stream in timed):
+        return None
+    return Timing(ends, starts, probed.discontinuities, probed.warnings)
 
 
 def _input_video(playable: _Playable, ends: dict[int, float]) -> InputVideo | None:
@@ -265,21 +325,32 @@ def _input_video(playable: _Playable, ends: dict[int, float]) -> InputVideo | No
 
 
 def _video_stream(
-    fd: int, playable: _Playable, ends: dict[int, float], limits: Limits, known: VideoStream | None
+    fd: int, playable: _Playable, timing: Timing, limits: Limits, known: VideoStream | None
 ) -> VideoStream | None:
     stream = playable.video
     if not stream:
         return None
-    video = describe.video(stream, playable.frames[stream.index], playable.rate, ends[stream.index])
-    return _with_cadence(video, fd, stream.index, limits, known)
-
-
-def _with_cadence(video: VideoStream, fd: int, index: int, limits: Limits, known: VideoStream | None) -> VideoStream:
-    """Add the exact rate and number of frames, and whether they come evenly: counted, or as already known."""
+    video = describe.video(
+        stream, playable.frames[stream.index], playable.rate, _start(stream, timing), timing.ends[stream.index]
+    )
     if known and known.rate:
         return msgspec.structs.replace(video, fps=known.fps, rate=known.rate, frames=known.frames, even=known.even)
-    with demux.opened(fd, limits) as again:
-        found = cadence.measure(again, again.streams[index])
+    found = timing.cadence
+    if found is None:
+        with demux.opened(fd, limits) as again:
+            found = cadence.measure(again, again.streams[stream.index])
+    return _with_cadence(video, found)
+
+
+def _start(stream: Any, timing: Timing) -> float:
+    """Return when a stream begins: libav does not know it of one that begins late."""
+    start = max(0.0, float((stream.start_time or 0) * stream.time_base) - (stream.container.start_time or 0) / 1e6)
+    packets = timing.starts.get(stream.index, start)
+    return packets if packets > start + durations.TOLERANCE else start
+
+
+def _with_cadence(video: VideoStream, found: Cadence) -> VideoStream:
+    """Add the exact rate and number of frames, and whether they come evenly."""
     rate = str(found.rate) if found.rate else ""
     # Headers of Matroska may state twice the rate, that of fields.
     fps = round(float(found.rate), 3) if found.rate else video.fps

@@ -1,0 +1,258 @@
+"""When the samples of each stream are presented, by all packets, without jumps of their time stamps.
+
+Time stamps are used where they continue. Where a clock starts again, wraps or jumps, what follows is taken to continue
+what was before, by the rules that ffmpeg has for its own inputs, so that what is rendered lasts as long as what is
+measured here.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from typing import Any
+
+import av
+import msgspec
+from av.container import InputContainer
+
+from mediactl.core.errors import RejectedInput
+from mediactl.media.inspect import demux
+from mediactl.media.inspect.cadence import Counter
+from mediactl.model.media import Discontinuity
+
+AHEAD = 10.0
+"""Seconds that stamps may be ahead of what the packets before them last: ffmpeg's -dts_delta_threshold."""
+CHANGES = (
+    "its streams change their parameters in the middle, as in files that were joined end to end, which is not"
+    " supported; split it there"
+)
+"""Why a file is rejected."""
+
+_BACK = 0.1
+"""Seconds that they may go back in formats whose clock may change (ts_discontinuity_detect, fftools/ffmpeg_demux.c)."""
+_BACK_ELSEWHERE = 1.0
+"""The same in all other formats, where ffmpeg follows them."""
+_GAP = 3600.0
+"""Seconds from which on a gap is never one that was recorded."""
+_LONGEST_PACKET = 60.0
+"""Seconds of audio that no packet exceeds; negative durations come as nearly 2**32 ticks."""
+_UNSIGNED = 1 << 31
+"""Ticks from which on a duration was negative."""
+_CLOCK_CHANGES = 0x0200
+"""AVFMT_TS_DISCONT (libavformat/avformat.h): formats in which all streams may go over to another clock."""
+_MOST = 50
+"""Discontinuities that are reported."""
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """What following the packets gave, in the container's seconds; streams without any packet are absent."""
+
+    starts: dict[int, float]
+    """When the first packet of each stream is presented, by stream index."""
+    ends: dict[int, float]
+    """When the last one ends, without jumps."""
+    discontinuities: tuple[Discontinuity, ...] = ()
+    """With ``at`` in the container's seconds."""
+    gaps: tuple[Discontinuity, ...] = ()
+    """Gaps that were kept, though nothing else fills them."""
+    last: float = 0.0
+    """When the last packet of any stream ends, subtitles included."""
+    trouble: str = ""
+    """Why the file could not be read to its end."""
+
+
+class _Track:
+    """What is known of one stream while its packets are followed. All in seconds."""
+
+    __slots__ = (
+        "end",
+        "expected",
+        "first",
+        "index",
+        "jumps",
+        "last",
+        "length",
+        "persists",
+        "runs",
+        "skipped",
+        "unit",
+        "video",
+    )
+
+    def __init__(self, stream: Any, format_: str) -> None:
+        self.index: int = stream.index
+        self.video: bool = stream.type == "video"
+        self.persists = self.video and "mov" not in format_
+        """Whether a frame is presented until the next one comes, so that nothing is a gap."""
+        self.unit = float(stream.time_base or 0)
+        self.last: float | None = None
+        """Stamp of the latest packet, and where the next one is expected."""
+        self.expected = 0.0
+        self.length = 0.0
+        """Duration of the latest packet."""
+        self.first: float | None = None
+        """Beginning and end of what came since the latest jump."""
+        self.end = 0.0
+        self.jumps: list[tuple[float, float]] = []
+        """(where the stamps were expected to continue, by how much they did not)"""
+        self.skipped = 0.0
+        """Sum of all that."""
+        self.runs: list[tuple[float, float]] = []
+        """Beginning and end of what came before each jump; at last, of the rest."""
+
+
+def follow(
+    container: InputContainer,
+    streams: Iterable[Any],
+    *,
+    rate: float | None,
+    longest: float,
+    counter: Counter | None = None,
+) -> Timeline:
+    """Read an open file from where it is to its end, and return when each of ``streams`` (PyAV's) begins and ends.
+
+    ``rate``: frames a second of the video, for containers without durations. ``counter`` is given all packets of the
+    video. Raises RejectedInput when the content lasts more than ``longest`` seconds, or a stream goes over to other
+    parameters, which libav cannot follow.
+    """
+    shared = bool(container.format.flags & _CLOCK_CHANGES)
+    tracks = {stream.index: _Track(stream, container.format.name) for stream in streams}
+    reader = _Reader(shared, (container.start_time or 0) / 1e6, 1 / rate if rate else 0.0, longest)
+    trouble = ""
+    try:
+        for packet in demux.packets(container):
+            track = tracks.get(packet.stream_index)
+            if track is None:
+                reader.pass_over(packet)
+                continue
+            if counter and counter.index == track.index:
+                counter.add(packet)
+            reader.add(track, packet)
+    except av.FFmpegError as error:
+        if error.errno == errno.EIO:
+            raise
+        if isinstance(error, av.error.PatchWelcomeError):
+            raise RejectedInput(CHANGES) from error
+        trouble = error.strerror or type(error).__name__
+    return _resolved([track for track in tracks.values() if track.first is not None], reader, trouble)
+
+
+class _Reader:
+    """Follows packets, of whatever stream, in the order of the file."""
+
+    def __init__(self, shared: bool, start: float, frame: float, longest: float) -> None:
+        self.start = start
+        self.last = start
+        """When the last packet of any other stream ends."""
+        self.moved: list[Discontinuity] = []
+        self._shared, self._frame = shared, frame
+        self._back = _BACK if shared else _BACK_ELSEWHERE
+        self._offset = 0.0
+        """Of the clock that all streams share, where they do."""
+        self._latest: float | None = None
+        self._longest = longest
+
+    def pass_over(self, packet: Any) -> None:
+        """Note the end of a packet of another stream."""
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is not None and packet.time_base:
+            end = float((stamp + (packet.duration or 0)) * packet.time_base) + self._offset
+            self.last = max(self.last, end)
+
+    def add(self, track: _Track, packet: Any) -> None:
+        """Follow one packet. Raises RejectedInput when the stream has become too long."""
+        dts, pts = packet.dts, packet.pts
+        if pts is None:
+            if dts is None:
+                return  # a flushing one, or without a time
+            pts = dts
+        if packet.is_discard:
+            return  # outside the edit list
+        length = self._length(track, packet.duration or 0)
+        begin = pts * track.unit + self._offset
+        if dts is not None:
+            second = dts * track.unit + self._offset
+            if track.last is None:
+                delta = second - self._latest if self._shared and self._latest is not None else 0.0
+                jumped = abs(delta) > AHEAD
+            else:
+                delta = second - track.expected
+                jumped = delta > AHEAD or second + self._back < track.last
+            if jumped:
+                self._jump(track, delta)
+                if self._shared:
+                    second, begin = second - delta, begin - delta
+            track.last = self._latest = second
+            track.expected = second + length
+        end = begin + length
+        if track.first is None:
+            track.first, track.end = begin, end
+        elif begin < track.first:
+            track.first = begin
+        if end > track.end:
+            track.end = end
+            if end - self.start - track.skipped > self._longest:
+                self._too_long(track)
+        track.length = length
+
+    def _length(self, track: _Track, ticks: int) -> float:
+        """Return the seconds that a packet lasts."""
+        length = ticks * track.unit
+        if ticks < 0 or ticks >= _UNSIGNED or (length > _LONGEST_PACKET and not track.video):
+            return track.length
+        return length or (self._frame if track.video else 0.0)
+
+    def _jump(self, track: _Track, delta: float) -> None:
+        expected = track.expected if track.last is not None else self._latest or 0.0
+        if self._shared:
+            self._offset -= delta
+            self.moved.append(Discontinuity(track.index, expected, delta))
+            return
+        track.jumps.append((expected, delta))
+        track.skipped += delta
+        track.runs.append((track.first or 0.0, track.end))
+        track.first = None
+
+    def _too_long(self, track: _Track) -> None:
+        late = (track.first or 0.0) - self.start > self._longest
+        what = "has a stream whose time stamps begin beyond" if late else "lasts more than"
+        raise RejectedInput(f"{what} the limit of {self._longest:.0f} s (limits.duration)")
+
+
+def _resolved(tracks: list[_Track], reader: _Reader, trouble: str) -> Timeline:
+    """Decide which jumps of single streams are none of the time that passed."""
+    if not tracks:
+        return Timeline({}, {}, trouble=trouble)
+    for track in tracks:
+        track.runs.append((track.first or 0.0, track.end))
+    starts = {track.index: track.runs[0][0] for track in tracks}
+    ends: dict[int, float] = {}
+    moved, kept = reader.moved, list[Discontinuity]()
+    for track in tracks:
+        offset, ends[track.index] = 0.0, track.runs[0][1]
+        for (expected, delta), (_, end) in zip(track.jumps, track.runs[1:], strict=True):
+            found = Discontinuity(track.index, expected - offset, delta)
+            if _is_of_stamps(track, expected, delta, tracks):
+                offset += delta
+                moved.append(found)
+            elif not track.persists and delta > AHEAD and not _filled(track, expected, delta, tracks):
+                kept.append(found)
+            ends[track.index] = max(ends[track.index], end - offset)
+    last = max(reader.last, *ends.values())
+    return Timeline(starts, ends, tuple(moved[:_MOST]), tuple(kept[:_MOST]), last, trouble)
+
+
+def _is_of_stamps(track: _Track, expected: float, delta: float, tracks: list[_Track]) -> bool:
+    """Return whether a jump is one of the stamps alone, and not of the time."""
+    if delta < 0 or delta > _GAP:
+        return True
+    return not track.persists and len(tracks) > 1 and not _filled(track, expected, delta, tracks)
+
+
+def _filled(track: _Track, begin: float, delta: float, tracks: list[_Track]) -> bool:
+    """Return whether another stream is presented during half of a gap."""
+    return any(
+        sum(max(0.0, min(end, begin + delta) - max(first, begin)) for first, end in other.runs) >= delta / 2
+        for other in tracks
+        if other is not track
+    )
