@@ -9,7 +9,7 @@ from conftest import CORPUS
 from support.pictures import outputs, quarters, render
 
 from mediactl.media.image import fallback
-from mediactl.media.image.gain_map import LEFT_OUT
+from mediactl.media.image.container.parts import GAIN_MAP, left_out
 from mediactl.media.image.vips import pyvips
 
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CORPUS} (MEDIACTL_CORPUS names one)")
@@ -19,7 +19,7 @@ needs_heif = pytest.mark.skipif(not fallback.has("pillow_heif"), reason="the ext
 @needs_corpus
 def test_an_ultra_hdr_photo_is_done_in_standard_range_and_tells(tmp_path: Path) -> None:
     done = render(CORPUS / "photos" / "gain-map.jpg", *outputs(320, format="jpeg"), folder=tmp_path)
-    assert done.info.warnings == (LEFT_OUT,)
+    assert done.info.warnings == (GAIN_MAP,)
     made = (tmp_path / "tmp-w320.jpg").read_bytes()
     assert b"hdrgm" not in made and made.count(b"\xff\xd8\xff") == 1
     # The base picture, as libvips' own reader of Ultra HDR has it.
@@ -46,7 +46,5 @@ def test_apples_gain_map_in_a_heic_is_told_of(tmp_path: Path) -> None:
     # and the file is only looked at, not decoded.
     fd_file = tmp_path / "mapped.heic"
     fd_file.write_bytes(data[:at] + (size + len(box)).to_bytes(4) + data[at + 4 : at + size] + box + data[at + size :])
-    from mediactl.media.image.gain_map import has_gain_map
-
     with fd_file.open("rb") as file:
-        assert has_gain_map(file.fileno(), "heic", b"")
+        assert left_out(file.fileno(), "heic", b"", 1) == [GAIN_MAP]

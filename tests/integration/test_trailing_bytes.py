@@ -15,7 +15,7 @@ from support.repeatable import REPEATABLE
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.image import fallback, load, vips
-from mediactl.media.image.structure import boxes_are_cut
+from mediactl.media.image.container.structure import boxes_are_cut
 from mediactl.model.media import Limits
 
 SEF = (

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from mediactl.media.image.structure import Read, png_chunk
+from mediactl.media.image.container.structure import Read, png_chunk
 from mediactl.media.image.vips import VipsImage, pyvips
 
 _P3, _BT2020 = (11, 12), (9,)

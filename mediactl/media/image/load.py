@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.image import cicp, colour, density
-from mediactl.media.image.structure import apng_frames, boxes_are_cut, gif_is_cut, jxl_size
+from mediactl.media.image import cicp, colour
+from mediactl.media.image.container import density
+from mediactl.media.image.container.structure import apng_frames, boxes_are_cut, gif_is_cut, jxl_size
 from mediactl.media.image.vips import (
     FAILURES,
     VipsImage,
@@ -50,6 +51,8 @@ class Header(NamedTuple):
     xmp: bytes
     anamorphic: bool = False
     """Whether its pixels are not square as stored."""
+    images: int = 1
+    """Beside one another, of a HEIC; 1 otherwise."""
 
 
 def content_of(fd: int) -> bytes | int:
@@ -243,7 +246,8 @@ def _pillow_header(fd: int, format: str, limits: Limits) -> Header:
         check_limits(width, height, frames, limits)
         alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
         exif = image.info.get("exif")
-        return Header(width, height, frames, 1, alpha, exif if isinstance(exif, bytes) else b"", b"")
+        images = getattr(image, "n_frames", 1) if format == "heic" else 1
+        return Header(width, height, frames, 1, alpha, exif if isinstance(exif, bytes) else b"", b"", images=images)
 
 
 def _pillow_still(content: bytes | int, format: str, limits: Limits) -> VipsImage:

@@ -13,7 +13,7 @@ import msgspec
 from mediactl.core.errors import JobFailed
 from mediactl.media.drafts import Draft, Drafts, Request
 from mediactl.media.image import cicp, crop, fingerprint, load
-from mediactl.media.image.gain_map import LEFT_OUT, has_gain_map
+from mediactl.media.image.container import parts
 from mediactl.media.image.load import Warn
 from mediactl.media.image.save import encode, played, save
 from mediactl.media.image.vips import FAILURES, VipsImage, broken, field, reason
@@ -41,8 +41,7 @@ def probe(fd: int, format: str, limits: Limits, *, location: bool = False) -> Me
     warnings = []
     if found.pages > 1:
         warnings.append(f"{found.pages - 1} of {found.pages} pages left out")
-    if has_gain_map(fd, format, found.xmp):
-        warnings.append(LEFT_OUT)
+    warnings += parts.left_out(fd, format, found.xmp, found.images)
     if (points := cicp.read(fd, true_format)) and points.hdr:
         warnings.append(f"HDR ({points.hdr}) tone-mapped: variants are standard range")
     if format == "avif" and os.pread(fd, 4, 8) == b"avis":

@@ -8,7 +8,7 @@ from mediactl.core.errors import JobFailed
 from mediactl.core.files import removed_on_error
 from mediactl.media.drafts import Draft
 from mediactl.media.image import auto_quality
-from mediactl.media.image.structure import is_complete
+from mediactl.media.image.container.structure import is_complete
 from mediactl.media.image.vips import FAILURES, VipsImage, field, open_image, reason
 from mediactl.model.assets import Operation, Target
 from mediactl.outputs.image import StillParams

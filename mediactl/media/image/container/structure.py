@@ -82,23 +82,29 @@ def gif_is_cut(content: bytes) -> bool:
     return at > len(content)
 
 
-def boxes_are_cut(fd: int) -> bool:
-    """Return whether a HEIC or AVIF ends inside one of its boxes; HEIC decoders fill missing parts with grey.
+def image_boxes(fd: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield type, offset and size (in bytes, with the header) of the top-level boxes of a HEIC or AVIF.
 
-    What comes behind the boxes (trailers of cameras, line breaks) is none, whatever length its first bytes would say.
+    What comes behind them (trailers of cameras, line breaks) is none, whatever length its first bytes would say.
     """
-    size, at = os.fstat(fd).st_size, 0
+    at = 0
     for _ in range(_BOXES):
         head = os.pread(fd, 16, at)
         length = int.from_bytes(head[:4])
         if length == 1:
             length = int.from_bytes(head[8:16])
-        if head[4:8] not in _IMAGE_BOXES or length < 8:  # 0: up to the end of the file
-            return False
+        elif length == 0:  # up to the end of the file
+            length = os.fstat(fd).st_size - at
+        if head[4:8] not in _IMAGE_BOXES or length < 8:
+            return
+        yield head[4:8], at, length
         at += length
-        if at > size:
-            return True
-    return False
+
+
+def boxes_are_cut(fd: int) -> bool:
+    """Return whether a HEIC or AVIF ends inside one of its boxes; HEIC decoders fill missing parts with grey."""
+    size = os.fstat(fd).st_size
+    return any(offset + length > size for _, offset, length in image_boxes(fd))
 
 
 def jxl_size(fd: int) -> tuple[int, int] | None:

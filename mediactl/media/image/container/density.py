@@ -7,7 +7,7 @@ without a unit has densities all the same (TIFF 6.0, ResolutionUnit).
 
 from __future__ import annotations
 
-from mediactl.media.image.structure import Read, jpeg_segments, png_chunk
+from mediactl.media.image.container.structure import Read, jpeg_segments, png_chunk
 from mediactl.media.image.vips import VipsImage
 
 _NEARLY = 0.02
