@@ -69,6 +69,8 @@ class VideoStream(msgspec.Struct, frozen=True, omit_defaults=True):
     even: bool = False
     """Every frame comes at its time at that rate and none is missing: the video may be cut at frame numbers."""
     interlaced: bool = False
+    longest: float = 0.0
+    """Seconds from one frame to the next, at most, where they do not come evenly."""
 
 
 class AudioStream(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Literal
 
 from mediactl.model.assets import Target
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.outputs.base import AssetPlan, Params
 from mediactl.outputs.encoding import EncodedParams, Encoding, Lines
+
+_UNEVEN = 0.05
+"""Seconds that a frame may last longer than usual: durations that are off by as much are taken to be right."""
 
 
 class VideoParams(EncodedParams, frozen=True, tag="video", kw_only=True):
@@ -20,6 +24,8 @@ class VideoParams(EncodedParams, frozen=True, tag="video", kw_only=True):
     """Whether there is any."""
     audio_bitrate: int
     """kbit/s."""
+    uneven: bool = False
+    """Whether some frames last much longer than others, so that decoding times differ from those of display."""
 
     def audio_bytes(self, info: MediaInfo) -> float:
         """Return the expected bytes of its audio."""
@@ -49,8 +55,14 @@ class VideoOutput(Encoding, frozen=True):
     def resolve(self, asset: AssetPlan) -> Iterator[Target[Params]]:
         """Yield the rendition."""
         sound = any(stream.playable for stream in asset.info.audio)
-        params = self.params(VideoParams, asset, self.height, sound=sound, audio_bitrate=self.audio_bitrate)
+        more = {"sound": sound, "audio_bitrate": self.audio_bitrate, "uneven": _is_uneven(asset.info)}
+        params = self.params(VideoParams, asset, self.height, **more)
         yield asset.target(self.file_name, "rendition", params)
+
+
+def _is_uneven(info: MediaInfo) -> bool:
+    video = info.video
+    return bool(video and video.longest and video.rate and video.longest > 1 / Fraction(video.rate) + _UNEVEN)
 
 
 OUTPUT = VideoOutput

@@ -5,6 +5,7 @@ One pass over the packets, without decoding: evenly spaced frames may be cut at 
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from collections.abc import Iterator
 from fractions import Fraction
@@ -39,6 +40,8 @@ class Cadence(msgspec.Struct, frozen=True):
     """Packets with a frame that is shown."""
     even: bool
     """Frame n comes n / rate after the first one, to the resolution of the timestamps; none is missing or cut off."""
+    longest: float = 0.0
+    """Seconds from one frame to the next, at most, where they do not come evenly."""
 
 
 def measure(container: InputContainer, stream: Any) -> Cadence:
@@ -93,7 +96,8 @@ class Counter:
             for rate in _candidates(stream, mean):
                 if _fits(stamps, 1 / (rate * stream.time_base)):
                     return Cadence(rate, count, even=True)
-        return Cadence(_header_rate(stream) or mean.limit_denominator(1001), count, even=False)
+        longest = float(max(after - before for before, after in itertools.pairwise(stamps)) * stream.time_base)
+        return Cadence(_header_rate(stream) or mean.limit_denominator(1001), count, even=False, longest=longest)
 
 
 def _candidates(stream: Any, mean: Fraction) -> Iterator[Fraction]:

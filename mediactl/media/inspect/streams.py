@@ -334,7 +334,9 @@ def _video_stream(
         stream, playable.frames[stream.index], playable.rate, _start(stream, timing), timing.ends[stream.index]
     )
     if known and known.rate:
-        return msgspec.structs.replace(video, fps=known.fps, rate=known.rate, frames=known.frames, even=known.even)
+        return msgspec.structs.replace(
+            video, fps=known.fps, rate=known.rate, frames=known.frames, even=known.even, longest=known.longest
+        )
     found = timing.cadence
     if found is None:
         with demux.opened(fd, limits) as again:
@@ -354,7 +356,9 @@ def _with_cadence(video: VideoStream, found: Cadence) -> VideoStream:
     rate = str(found.rate) if found.rate else ""
     # Headers of Matroska may state twice the rate, that of fields.
     fps = round(float(found.rate), 3) if found.rate else video.fps
-    return msgspec.structs.replace(video, fps=fps, rate=rate, frames=found.frames or None, even=found.even)
+    return msgspec.structs.replace(
+        video, fps=fps, rate=rate, frames=found.frames or None, even=found.even, longest=round(found.longest, 6)
+    )
 
 
 def _audio_streams(container: InputContainer, playable: _Playable, ends: dict[int, float]) -> tuple[AudioStream, ...]:

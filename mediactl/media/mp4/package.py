@@ -20,9 +20,9 @@ from av.stream import Disposition
 
 from mediactl.core.errors import JobFailed, MachineBlocked
 from mediactl.core.files import shown
-from mediactl.media.inspect import demux, isobmff
-from mediactl.media.mp4 import boxes, cmaf, languages
+from mediactl.media.mp4 import cmaf, index, languages
 from mediactl.media.mp4.cmaf import Sample
+from mediactl.media.mp4.joined import Extent, Joined, Timed, file_url, packets
 from mediactl.model.media import Chapter
 
 GOP = 2.0
@@ -41,15 +41,6 @@ class AudioFile(msgspec.Struct, frozen=True):
     title: str = ""
 
 
-class Timed(msgspec.Struct, frozen=True):
-    """An encoded frame of a video, with its times in ticks."""
-
-    packet: Any
-    pts: int
-    dts: int
-    duration: int
-
-
 def mp4(
     videos: Sequence[bytes],
     audios: Sequence[AudioFile],
@@ -57,41 +48,45 @@ def mp4(
     *,
     start: float = 0.0,
     rate: Fraction | None = None,
+    source: Extent | None = None,
     chapters: Sequence[Chapter] = (),
 ) -> None:
     """Write an MP4 that plays while it is downloaded. The first audio stream is the default.
 
-    ``start`` (seconds) is added to the times of the video; ``rate`` (frames a second) is needed for several pieces.
+    ``start`` (seconds) is added to the times of the video; ``rate`` is the frames a second of an even video, None of
+    others, which last as long as their ``source``.
     Raises JobFailed when the pieces do not belong together, MachineBlocked when the disk refuses writes.
     """
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with _libav_errors(path):
-        with _Joined(videos, rate) as joined, av.open(_name(path), "w", format="mp4", options=options) as made:
+        with (
+            Joined(videos, rate, source) as joined,
+            av.open(file_url(path), "w", format="mp4", options=options) as made,
+        ):
             video = made.add_stream_from_template(joined.stream, opaque=True)
             video.time_base = joined.stream.time_base
             offset = round(Fraction(start) / joined.tick)
             feeds = [_video_packets(joined.frames(), video, offset, joined.tick)]
-            sources = [av.open(_name(audio.file), "r") for audio in audios]
+            opened = [av.open(file_url(audio.file), "r") for audio in audios]
             try:
-                for audio, source in zip(audios, sources, strict=True):
-                    stream = made.add_stream_from_template(source.streams.audio[0], opaque=True)
-                    stream.time_base = source.streams.audio[0].time_base
+                for audio, container in zip(audios, opened, strict=True):
+                    stream = made.add_stream_from_template(container.streams.audio[0], opaque=True)
+                    stream.time_base = container.streams.audio[0].time_base
                     stream.metadata.clear()
                     if audio.language:
                         stream.metadata["language"] = languages.three_letters(audio.language)
                     if audio.title:
                         stream.metadata["title"] = stream.metadata["handler_name"] = audio.title
                     stream.disposition = Disposition.default if audio is audios[0] else Disposition(0)
-                    feeds.append(_audio_packets(source, stream))
+                    feeds.append(_audio_packets(container, stream))
                 made.set_chapters([_chapter(number, chapter) for number, chapter in enumerate(chapters)])
                 made.start_encoding()
                 for _, _, packet in heapq.merge(*feeds, key=lambda item: item[:2]):
                     made.mux_one(packet)
             finally:
-                for source in sources:
-                    source.close()
-        if joined.codec == "hevc":
-            _name_hvc1(path)
+                for container in opened:
+                    container.close()
+        index.correct(path)
 
 
 def video_track(
@@ -101,14 +96,15 @@ def video_track(
     segment: float,
     start: float = 0.0,
     rate: Fraction | None = None,
+    source: Extent | None = None,
     gop: float = GOP,
 ) -> None:
     """Write a video as a CMAF track: a fragment for each key frame, in segments of about ``segment`` seconds.
 
-    ``rate`` is that of an even video, None of others. A video that starts late (``start``, or its own times) is shown
+    ``rate`` and ``source``: as for ``mp4``. A video that starts late (``start``, or its own times) is shown
     from 0 on, since players expect all tracks to begin together. Raises as ``mp4``.
     """
-    with _libav_errors(path), _Joined(videos, rate) as joined, open(path, "wb") as file:
+    with _libav_errors(path), Joined(videos, rate, source) as joined, open(path, "wb") as file:
         writer = cmaf.Writer(file, cmaf.origin(videos[0]), lead=joined.lead())
         interval, count = cutting(segment, rate, gop)
         length, current = interval * count, -1
@@ -134,7 +130,7 @@ def audio_track(
 
     The encoder's priming before time 0 is skipped by an edit list. Raises as ``mp4``.
     """
-    with _libav_errors(path), av.open(_name(audio), "r") as source, open(path, "wb") as file:
+    with _libav_errors(path), av.open(file_url(audio), "r") as source, open(path, "wb") as file:
         stream = source.streams.audio[0]
         tick = stream.time_base
         assert tick
@@ -164,85 +160,6 @@ def cutting(segment: float, rate: Fraction | None, gop: float = GOP) -> tuple[Fr
     return interval, max(1, round(Fraction(segment) / interval))
 
 
-class _Joined:
-    """The pieces of a video, concatenated."""
-
-    def __init__(self, files: Sequence[bytes], rate: Fraction | None) -> None:
-        self._files = files
-        self._rate = rate
-        self._container = av.open(_name(files[0]), "r")
-        self.stream = self._container.streams.video[0]
-        assert self.stream.time_base
-        self.tick = Fraction(self.stream.time_base)
-        self._alike = _parameters(self.stream)
-        self.codec = str(self.stream.codec_context.codec.canonical_name)
-
-    def __enter__(self) -> _Joined:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._container.close()
-
-    def lead(self) -> int:
-        """Ticks that a frame may be decoded before it is shown, when one is decoded whenever one is shown."""
-        if self._rate:
-            return round(self._delay_frames() / (self._rate * self.tick))
-        with av.open(_name(self._files[0]), "r") as container:
-            times = [packet.pts for packet in _packets(container, container.streams.video[0])]
-        return max((turn - time for turn, time in zip(sorted(times), times, strict=True)), default=0)
-
-    def _delay_frames(self) -> int:
-        """Return the reorder delay in frames: the most of any piece, so that decode times increase across pieces."""
-        delays = [0]
-        for file in self._files:
-            with av.open(_name(file), "r") as piece:
-                self._check(piece, file)
-                first = next(_packets(piece, piece.streams.video[0]), None)
-                if first is None:
-                    raise JobFailed(f"{shown(os.path.basename(file))}: invalid output: no frame")
-                delays.append(round((first.pts - first.dts) * self.tick * (self._rate or 0)))
-        return max(delays)
-
-    def frames(self) -> Iterator[Timed]:
-        """Yield all frames in decoding order."""
-        if len(self._files) == 1:
-            for packet in _packets(self._container, self.stream):
-                yield Timed(packet, packet.pts, packet.dts, packet.duration or 0)
-            return
-        if not self._rate:
-            raise JobFailed("pieces of a video of unknown frame rate cannot be concatenated")
-        frame, done, delay = 1 / (self._rate * self.tick), 0, self._delay_frames()
-        for file in self._files:
-            with av.open(_name(file), "r") as piece:
-                count, last = 0, -1
-                for packet in _packets(piece, piece.streams.video[0]):
-                    number = round(packet.pts / frame)
-                    at = round((done + number) * frame)
-                    decoded = round((done + count - delay) * frame)
-                    yield Timed(packet, at, decoded, round((done + number + 1) * frame) - at)
-                    count, last = count + 1, max(last, number)
-                if last != count - 1:
-                    raise JobFailed(f"{shown(os.path.basename(file))}: its {count} frames are numbered up to {last}")
-                done += count
-
-    def _check(self, piece: Any, file: bytes) -> None:
-        if _parameters(piece.streams.video[0]) != self._alike:
-            raise JobFailed(f"{shown(os.path.basename(file))}: encoded with other parameters than the previous piece")
-
-
-def _parameters(stream: Any) -> tuple[Any, ...]:
-    context = stream.codec_context
-    return (
-        context.codec.canonical_name, context.width, context.height, context.pix_fmt, context.extradata,
-        context.profile, stream.time_base, context.color_primaries, context.color_trc, context.colorspace,
-        context.color_range,
-    )  # fmt: skip
-
-
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    return (packet for packet in demux.packets(container, stream) if packet.pts is not None)
-
-
 def _video_packets(
     frames: Iterator[Timed], stream: Any, offset: int, tick: Fraction
 ) -> Iterator[tuple[Fraction, int, Any]]:
@@ -254,7 +171,7 @@ def _video_packets(
 
 
 def _audio_packets(source: Any, stream: Any) -> Iterator[tuple[Fraction, int, Any]]:
-    for packet in _packets(source, source.streams.audio[0]):
+    for packet in packets(source, source.streams.audio[0]):
         packet.stream = stream
         yield packet.dts * packet.time_base, stream.index, packet
 
@@ -295,24 +212,6 @@ def _lasting(frames: list[Timed], offset: int, end: int, first: bool) -> list[Sa
 def _chapter(number: int, chapter: Chapter) -> Any:
     times = {"start": round(chapter.start * 1000), "end": round(chapter.end * 1000), "time_base": _MILLI}
     return {"id": number, **times, "metadata": {"title": chapter.title} if chapter.title else {}}
-
-
-def _name_hvc1(path: bytes) -> None:
-    """Name HEVC hvc1, which Apple's players require; libavformat copies it as hev1."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        for kind, offset, size in isobmff.top_level_boxes(fd):
-            if kind == b"moov":
-                at = boxes.read(fd, offset, size).find(b"hev1\0\0\0\0\0\0\0\1")
-                if at >= 0:
-                    os.pwrite(fd, b"hvc1", offset + 8 + at)
-    finally:
-        os.close(fd)
-
-
-def _name(file: bytes) -> str:
-    # Marked as a file's: a name with a colon would be taken for a protocol's.
-    return "file:" + os.fsdecode(file)
 
 
 @contextmanager

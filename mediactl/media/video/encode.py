@@ -21,6 +21,7 @@ from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import TICKS, Cut, prepared, scaled
 from mediactl.media.inspect import demux, streams
 from mediactl.media.inspect.streams import InputVideo, Streams
+from mediactl.media.mp4 import joined
 from mediactl.model.assets import Operation, Target, made_by
 from mediactl.model.media import Limits
 from mediactl.outputs.encoding import EncodedParams
@@ -285,13 +286,10 @@ def _output(
 def _stamps(path: bytes) -> list[int]:
     """When each frame of a file of ours comes, in ticks, in order."""
     try:
-        with av.open(path.decode(errors="surrogateescape"), "r", format="mp4") as container:
-            track = container.streams.video[0]
-            scale = track.time_base * TICKS if track.time_base else Fraction(1)
-            stamps = [packet.pts for packet in container.demux(track) if packet.size and packet.pts is not None]
-    except (av.FFmpegError, IndexError, FileNotFoundError):
+        stamps, tick = joined.stamps(path)
+    except (av.FFmpegError, IndexError, ValueError, FileNotFoundError):
         return []
-    return sorted(int(stamp * scale) for stamp in stamps)
+    return [int(stamp * tick * TICKS) for stamp in stamps]
 
 
 def _check(stamps: list[list[int]], cut: Cut | None, piece: Piece | None) -> None:

@@ -24,6 +24,7 @@ from mediactl.media.hls import ladder
 from mediactl.media.inspect import diagnosis, durations, isobmff, streams, verify
 from mediactl.media.inspect.streams import HDR, Streams
 from mediactl.media.mp4 import fragments, package
+from mediactl.media.mp4.joined import Extent
 from mediactl.media.opening import check_unchanged
 from mediactl.media.video import encode, pieces, subtitles
 from mediactl.media.video.encode import PieceNotExact, Stream
@@ -246,7 +247,7 @@ class _Video:
         path, stream = self._temporary(target.name), encode.stream_of(params)
         package.video_track(
             encoded.videos[stream], path, segment=params.segment, start=encoded.start, rate=self._rate,
-            gop=stream.gop,
+            source=self._extent, gop=stream.gop,
         )  # fmt: skip
         fragments.read(path)
         return self._verified(target, params, path, None, encoded)
@@ -258,7 +259,7 @@ class _Video:
         audio_files = [self._audio_file(requested, encoded)] if requested else []
         package.mp4(
             encoded.videos[encode.stream_of(params)], audio_files, path, start=encoded.start, rate=self._rate,
-            chapters=self._found.info.chapters,
+            source=self._extent, chapters=self._found.info.chapters,
         )  # fmt: skip
         draft = self._verified(target, params, path, requested, encoded)
         codecs = ",".join(fragments.codecs(path))
@@ -269,6 +270,12 @@ class _Video:
         """Frames a second of an even video."""
         video = self._found.info.video
         return Fraction(video.rate) if video and video.even else None
+
+    @property
+    def _extent(self) -> Extent | None:
+        """How much there is of the video."""
+        original, video = self._found.video, self._found.info.video
+        return Extent(video.frames, original.end) if original and video else None
 
     def _audio_file(self, requested: AudioRequest, encoded: Encoded) -> package.AudioFile:
         track = self._found.info.audio[requested.ordinal]
