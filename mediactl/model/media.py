@@ -84,6 +84,9 @@ class AudioStream(msgspec.Struct, frozen=True, omit_defaults=True):
     title: str = ""
     playable: bool = True
     """Whether it can be decoded and mixed down."""
+    gap_threshold: float = 0.0
+    """Seconds that its time stamps have to be off to be a gap (filled with silence) or an overlap (cut off), and not
+    mere jitter; 0: they have neither."""
 
 
 class SubtitleStream(msgspec.Struct, frozen=True, omit_defaults=True):

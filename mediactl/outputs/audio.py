@@ -10,7 +10,7 @@ import msgspec
 from mediactl.model.assets import Prior, Target
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.outputs.base import AUDIO_MAKER, EXTENSIONS, AssetPlan, Bitrate, Output, Params
-from mediactl.outputs.encoding import SECONDS_A_SECOND_OF_AUDIO
+from mediactl.outputs.encoding import SECONDS_A_SECOND_OF_AUDIO, gap_threshold
 
 _DEFAULT_BITRATE = {"m4a": 128, "opus": 96}
 """kbit/s for two channels; Opus at 96 is judged as good as AAC at 128 in public listening tests."""
@@ -34,6 +34,8 @@ class AudioParams(Params, frozen=True, tag="audio"):
     """Whether to keep cover art."""
     loudness: float | None = None
     """LUFS; None: as it is."""
+    gap_threshold: float = 0.0
+    """As ``AudioStream`` has it."""
 
     def expected_seconds(self, info: MediaInfo) -> float:
         """Return the expected seconds, by duration: twice where the loudness is measured first."""
@@ -80,7 +82,7 @@ class AudioOutput(Output, frozen=True):
         bitrate = max(8, full * 5 // 8) if channels == 1 else full * max(1, channels // 2)
         if self.format == "opus":
             bitrate = min(bitrate, _MOST_OPUS * channels)
-        params = AudioParams(self.format, bitrate, channels, self.cover, self.loudness)
+        params = AudioParams(self.format, bitrate, channels, self.cover, self.loudness, gap_threshold(asset.info))
         yield asset.target(self.file_name, "audio", params)
 
     def ffmpeg_encoders(self) -> frozenset[str]:

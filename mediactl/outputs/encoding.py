@@ -177,6 +177,11 @@ class Encoding(Output, frozen=True):
         )
 
 
+def gap_threshold(info: MediaInfo) -> float:
+    """Return the largest of ``AudioStream.gap_threshold``, for outputs of the stream that is played."""
+    return max((stream.gap_threshold for stream in info.audio), default=0.0)
+
+
 def is_hdr(info: MediaInfo) -> bool:
     """Return whether a video is of high dynamic range."""
     return info.video is not None and info.video.transfer in ("smpte2084", "arib-std-b67")

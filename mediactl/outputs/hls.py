@@ -35,6 +35,8 @@ class AudioTrackParams(Params, frozen=True, tag="sound"):
     channels: int
     segment: float
     """Seconds of a segment."""
+    gap_threshold: float = 0.0
+    """As ``AudioStream`` has it."""
 
     def expected_seconds(self, info: MediaInfo) -> float:
         """Return the expected seconds, by duration."""
@@ -125,7 +127,9 @@ class HlsOutput(Encoding, frozen=True):
         playable = [number for number, each in enumerate(asset.info.audio) if each.playable][:MOST_STREAMS]
         for number in playable[: {"all": len(playable), "first": 1, "none": 0}[self.audio]]:
             stream = asset.info.audio[number]
-            params = AudioTrackParams(number, self.audio_bitrate, min(2, stream.channels), self.segment)
+            params = AudioTrackParams(
+                number, self.audio_bitrate, min(2, stream.channels), self.segment, stream.gap_threshold
+            )
             yield asset.target(f"{self.name}-audio-{stream_name(number, stream.language)}.mp4", "sound", params)
 
     def _texts(self, asset: AssetPlan) -> Iterator[Target[Params]]:

@@ -9,7 +9,7 @@ from typing import Literal
 from mediactl.model.assets import Target
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.outputs.base import AssetPlan, Params
-from mediactl.outputs.encoding import EncodedParams, Encoding, Lines
+from mediactl.outputs.encoding import EncodedParams, Encoding, Lines, gap_threshold
 
 _UNEVEN = 0.05
 """Seconds that a frame may last longer than usual: durations that are off by as much are taken to be right."""
@@ -26,6 +26,8 @@ class VideoParams(EncodedParams, frozen=True, tag="video", kw_only=True):
     """kbit/s."""
     uneven: bool = False
     """Whether some frames last much longer than others, so that decoding times differ from those of display."""
+    gap_threshold: float = 0.0
+    """As ``AudioStream`` has it."""
 
     def audio_bytes(self, info: MediaInfo) -> float:
         """Return the expected bytes of its audio."""
@@ -56,7 +58,8 @@ class VideoOutput(Encoding, frozen=True):
         """Yield the rendition."""
         sound = any(stream.playable for stream in asset.info.audio)
         more = {"sound": sound, "audio_bitrate": self.audio_bitrate, "uneven": _is_uneven(asset.info)}
-        params = self.params(VideoParams, asset, self.height, **more)
+        threshold = gap_threshold(asset.info)
+        params = self.params(VideoParams, asset, self.height, **more, gap_threshold=threshold)
         yield asset.target(self.file_name, "rendition", params)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from mediactl.model.assets import Prior, Target
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.outputs.base import AUDIO_MAKER, EXTENSIONS, AssetPlan, Output, Params
-from mediactl.outputs.encoding import SECONDS_A_SECOND_OF_AUDIO
+from mediactl.outputs.encoding import SECONDS_A_SECOND_OF_AUDIO, gap_threshold
 
 
 class WaveformParams(Params, frozen=True, tag="waveform"):
@@ -24,6 +24,8 @@ class WaveformParams(Params, frozen=True, tag="waveform"):
     """JSON: number of minimum/maximum pairs. PNG: width in pixels."""
     height: int | None = None
     """PNG: height in pixels."""
+    gap_threshold: float = 0.0
+    """As ``AudioStream`` has it."""
 
     def expected_seconds(self, info: MediaInfo) -> float:
         """Return the expected seconds, by duration."""
@@ -66,7 +68,8 @@ class WaveformOutput(Output, frozen=True):
 
     def resolve(self, asset: AssetPlan) -> Iterator[Target[Params]]:
         """Yield the peaks."""
-        params = WaveformParams(self.format, self.points, self.height if self.format == "png" else None)
+        height = self.height if self.format == "png" else None
+        params = WaveformParams(self.format, self.points, height, gap_threshold(asset.info))
         yield asset.target(self.file_name, "waveform", params)
 
 

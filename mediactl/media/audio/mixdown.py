@@ -32,10 +32,6 @@ _OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 """The same for mapping family 1 (RFC 7845, section 5.1.1.2)."""
 _CUT = 0.2
 """Seconds of audio after the end of a video that are cut off without a warning."""
-_OFF = 0.005
-"""Seconds that audio may be off before it is resynchronised; timestamps in milliseconds are half of one off."""
-_CATCHING_UP = 240
-"""Samples a second that it may be stretched or squeezed by: one in two hundred, a twelfth of a semitone."""
 _LAST_PACKET = 0.03
 """Seconds that a stream's last packet may extend beyond the audio: 1024 samples at 44.1 kHz are 23 ms."""
 
@@ -189,12 +185,8 @@ def forget(paths: Mapping[AudioRequest, bytes]) -> None:
 
 
 def straight(source: Any, audio: InputAudio) -> Any:
-    """Return the audio stream of an ffmpeg-python input so that it begins at 0, without gaps and overlaps.
-
-    Gaps become silence. What is less than a tenth of a second off is resynchronised by stretching: small gaps, as in
-    concatenated files, would otherwise add up to that before anything is done.
-    """
-    return source[str(audio.index)].filter("aresample", **{"async": _CATCHING_UP, "min_comp": _OFF, "first_pts": 0})
+    """Return the audio stream of an ffmpeg-python input so that it begins at 0, without gaps and overlaps."""
+    return resync.aligned(source[str(audio.index)], audio.stream)
 
 
 def split(stream: Any, count: int) -> list[Any]:

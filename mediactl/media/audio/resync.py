@@ -1,7 +1,11 @@
-"""Audio that changes its channels or its sample rate in the middle, as recorded television does.
+"""Audio in time: gaps and overlaps of its time stamps; channels and sample rates that change in the middle.
 
-At such a change ffmpeg restarts its filters, and those that pad from 0 do so a second time: what follows comes too
-late. So such a stream is first written, without any padding, to a lossless file whose properties stay the same.
+A gap is filled with silence, an overlap is cut off: playing slower or faster until the stamps agree again would change
+the pitch, and be out of sync until then (decision 12).
+
+Recorded television changes its channels. At such a change ffmpeg restarts its filters, and those that pad from 0 do so
+a second time: what follows comes too late. So such a stream is first written, without any padding, to a lossless file
+whose properties stay the same.
 """
 
 from __future__ import annotations
@@ -18,13 +22,26 @@ from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import command, process
 from mediactl.media.inspect import demux
 from mediactl.media.inspect.streams import InputAudio
-from mediactl.model.media import Limits
+from mediactl.model.media import AudioStream, Limits
 
+_UNSEEN = 0.018
+"""Seconds from which on a gap is filled that no time stamp of the source shows: frames that cannot be decoded (the
+shortest usual ones, of Opus, last 20 ms). Decoded Vorbis is off by 10 ms and back wherever its blocks change."""
+_DRIFT = 12
+"""Samples a second by which what is no gap is compensated, where there are gaps: the clocks of recorders drift by less
+than one sample in four thousand. That is inaudible; filled and cut off, it would be a click every other minute."""
 _SUFFIX = b".even"
 _FRAME = 1_024
 """Samples of an AAC packet (ISO/IEC 14496-3, section 4.5.2.1.1)."""
 _SPARE = 4
 """Packets that a file may have beyond its duration: priming, padding."""
+
+
+def aligned(stream: Any, audio: AudioStream) -> Any:
+    """Return an ffmpeg-python audio node that begins at 0, and whose samples are where its time stamps say."""
+    threshold, soft = (audio.gap_threshold, _DRIFT) if audio.gap_threshold else (_UNSEEN, 1)
+    limits = {"min_comp": threshold / 2 if soft > 1 else threshold, "min_hard_comp": threshold}
+    return stream.filter("aresample", **{"async": soft, **limits, "first_pts": 0})
 
 
 def jumps(path: bytes) -> bool:

@@ -6,7 +6,7 @@ file (``timeline``). What a header claims is a hint (``truncation``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -15,8 +15,9 @@ import msgspec
 from av.container import InputContainer
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.inspect import cadence, isobmff, ogg, timeline, truncation
-from mediactl.media.inspect.cadence import Cadence
+from mediactl.media.inspect import isobmff, ogg, timeline, truncation
+from mediactl.media.inspect.cadence import Cadence, Counter
+from mediactl.media.inspect.gaps import Packets
 from mediactl.media.inspect.timeline import Timeline
 from mediactl.model.media import Discontinuity
 
@@ -53,11 +54,13 @@ def measure(
     video: Any = None,
     rate: float | None = None,
     longest: float,
+    audios: Sequence[Packets] = (),
     known: Timing | None = None,
 ) -> Timing:
     """Return when each of ``streams`` begins and ends.
 
-    ``video`` is the one among them that is chosen, ``rate`` its frames a second. ``known`` is what measuring the same
+    ``video`` is the one among them that is chosen, ``rate`` its frames a second. ``audios`` are
+    given the packets of their streams, if any are read. ``known`` is what measuring the same
     file has found: nothing is read again but an index. Raises RejectedInput ("broken after
     12.3 s of 30.0 s: ...") when the end of the file is missing, or it lasts more than ``longest`` seconds.
     """
@@ -76,11 +79,12 @@ def measure(
     found = None
     if claimed > 0 and not video and not chained and formats & _COUNTING:
         found = _by_tail(reopen, streams, start, claimed)
-    counter = cadence.Counter(video) if video else None
+    counter = Counter(video) if video else None
     if found is None:
         with reopen() as again:
             listed = [again.streams[stream.index] for stream in streams]
-            found = timeline.follow(again, listed, rate=rate, longest=longest, counter=counter)
+            counters: list[Counter | Packets] = [*([counter] if counter else []), *audios]
+            found = timeline.follow(again, listed, rate=rate, longest=longest, counters=counters)
         if counter and found.trouble:
             counter.complete = False
     ends = {stream.index: found.ends.get(stream.index, start) - start for stream in streams}

@@ -17,6 +17,7 @@ from mediactl.core.errors import RejectedInput
 from mediactl.media.inspect import cadence, demux, describe, durations, metadata
 from mediactl.media.inspect.cadence import Cadence
 from mediactl.media.inspect.durations import Timing
+from mediactl.media.inspect.gaps import Gaps
 from mediactl.model.media import AudioStream, Limits, MediaInfo, SubtitleStream, VideoStream
 
 HDR = {16: "PQ", 18: "HLG"}
@@ -128,13 +129,14 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
     """
     with demux.opened(fd, limits) as container:
         playable = _playable(container, limits)
-        timing = _timing(fd, container, playable, limits, probed)
+        gaps = Gaps(container, playable.audios)
+        timing = _timing(fd, container, playable, limits, probed, gaps)
         ends = timing.ends
         duration = max(ends[stream.index] for stream in (playable.video, playable.audio) if stream)
         if duration <= 0:
             raise RejectedInput("has a duration of zero: there is nothing to play")
         video = _video_stream(fd, playable, timing, limits, probed.video if probed else None)
-        audio = _audio_streams(container, playable, ends)
+        audio = _with_gaps(_audio_streams(container, playable, ends), container, playable, probed, gaps)
         audios = _input_audios(container, playable, audio, ends)
         subtitles = _input_subtitles(container)
         info = MediaInfo(
@@ -270,10 +272,11 @@ def _rate(stream: Any) -> float | None:
 
 
 def _timing(
-    fd: int, container: InputContainer, playable: _Playable, limits: Limits, probed: MediaInfo | None
+    fd: int, container: InputContainer, playable: _Playable, limits: Limits, probed: MediaInfo | None, gaps: Gaps
 ) -> Timing:
     """Return when the chosen video and the playable audio streams begin and end, in seconds from the file's start.
 
+    ``gaps`` is given the packets of audio streams that are read for it.
     Raises RejectedInput when the file's end is missing, or it is longer than the limit.
     """
     return durations.measure(
@@ -284,6 +287,7 @@ def _timing(
         video=playable.video,
         rate=playable.rate,
         longest=limits.duration,
+        audios=gaps.unread,
         known=_known_timing(container, playable, probed) if probed else None,
     )
 
@@ -367,6 +371,25 @@ def _audio_streams(container: InputContainer, playable: _Playable, ends: dict[in
         describe.audio(stream, ends.get(stream.index), stream in playable.audios)
         for stream in _media(container)
         if stream.type == "audio"
+    )
+
+
+def _with_gaps(
+    described: tuple[AudioStream, ...],
+    container: InputContainer,
+    playable: _Playable,
+    probed: MediaInfo | None,
+    gaps: Gaps,
+) -> tuple[AudioStream, ...]:
+    """Add from which deviation of its time stamps on each stream has a gap: measured, or as already known."""
+    if probed:
+        thresholds = [each.gap_threshold for each in probed.audio]
+    else:
+        audios = [stream for stream in _media(container) if stream.type == "audio"]
+        thresholds = [gaps.threshold(stream.index) if stream in playable.audios else 0.0 for stream in audios]
+    return tuple(
+        msgspec.structs.replace(stream, gap_threshold=threshold)
+        for stream, threshold in zip(described, thresholds, strict=True)
     )
 
 

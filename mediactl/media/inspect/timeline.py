@@ -18,6 +18,7 @@ from av.container import InputContainer
 from mediactl.core.errors import RejectedInput
 from mediactl.media.inspect import demux
 from mediactl.media.inspect.cadence import Counter
+from mediactl.media.inspect.gaps import Packets
 from mediactl.model.media import Discontinuity
 
 AHEAD = 10.0
@@ -107,17 +108,18 @@ def follow(
     *,
     rate: float | None,
     longest: float,
-    counter: Counter | None = None,
+    counters: Iterable[Counter | Packets] = (),
 ) -> Timeline:
     """Read an open file from where it is to its end, and return when each of ``streams`` (PyAV's) begins and ends.
 
-    ``rate``: frames a second of the video, for containers without durations. ``counter`` is given all packets of the
-    video. Raises RejectedInput when the content lasts more than ``longest`` seconds, or a stream goes over to other
-    parameters, which libav cannot follow.
+    ``rate``: frames a second of the video, for containers without durations. ``counters`` are given the
+    packets of their streams. Raises RejectedInput when the content lasts more than ``longest`` seconds, or a stream
+    goes over to other parameters, which libav cannot follow.
     """
     shared = bool(container.format.flags & _CLOCK_CHANGES)
     tracks = {stream.index: _Track(stream, container.format.name) for stream in streams}
     reader = _Reader(shared, (container.start_time or 0) / 1e6, 1 / rate if rate else 0.0, longest)
+    count = {each.index: each.add for each in counters}
     trouble = ""
     try:
         for packet in demux.packets(container):
@@ -125,8 +127,8 @@ def follow(
             if track is None:
                 reader.pass_over(packet)
                 continue
-            if counter and counter.index == track.index:
-                counter.add(packet)
+            if track.index in count:
+                count[track.index](packet)
             reader.add(track, packet)
     except av.FFmpegError as error:
         if error.errno == errno.EIO:
