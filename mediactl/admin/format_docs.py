@@ -42,6 +42,15 @@ def _lines() -> Iterator[str]:
         for each in here:
             if each.refusal:
                 yield f"| {each.title} | `{each.name}` | {each.extensions} | {each.refusal} |"
+        if kind is Kind.IMAGE:
+            yield from (
+                "",
+                "Kinds of the formats above that are rejected by name:",
+                "",
+                "| format | reason |",
+                "|---|---|",
+            )
+            yield from (f"| `{each.format}` | {each.refusal} |" for each in formats.UNREAD)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,10 @@ class Format(NamedTuple):
     """The extra of the package that decodes it."""
 
 
+UNSUPPORTED = ", which is not supported; convert it to PNG"
+"""What ends the refusal of a kind of a format that is processed."""
+
+
 def _unsupported(what: str, advice: str) -> str:
     return f"is {what}, which is not supported; {advice}"
 
@@ -156,6 +160,50 @@ FORMATS: tuple[Format, ...] = (
     _no_audio("shn", "Shorten", "shn"),
 )
 
+
+class Unread(NamedTuple):
+    """A kind of files of a processed format that no decoder here reads."""
+
+    format: str
+    """Name of the format."""
+    kind: str
+    """As ``media.image.container.kinds`` finds it."""
+    title: str
+
+    @property
+    def refusal(self) -> str:
+        """Why it is rejected and what to do instead, after the file's name."""
+        return f"is {self.title}{UNSUPPORTED}"
+
+
+TIFF_COMPRESSIONS = {
+    6: "old-style JPEG", 9: "JBIG", 10: "JBIG", 32908: "Pixar", 32909: "Pixar", 34661: "JBIG", 34712: "JPEG 2000",
+    34887: "LERC", 34892: "lossy DNG", 34925: "LZMA", 34926: "Zstandard", 34933: "PNG", 34934: "JPEG XR",
+    50000: "Zstandard", 50002: "JPEG XL", 52546: "JPEG XL",
+}  # fmt: skip
+"""Number -> name of those that are not read (TIFF 6.0 and its supplements, libtiff's tiff.h, tifffile)."""
+_HEIF_CODECS = {
+    "avc1": "H.264", "vvc1": "H.266 (VVC)", "evc1": "EVC", "jpeg": "JPEG", "j2k1": "JPEG 2000",
+    "unci": "uncompressed pixels",
+}  # fmt: skip
+UNREAD: tuple[Unread, ...] = (
+    Unread("jpeg", "12 bits", "a 12-bit JPEG"),
+    Unread("jpeg", "lossless", "a lossless JPEG"),
+    Unread("jpeg", "lossless, deep", "a lossless JPEG of more than 8 bits"),
+    Unread("jpeg", "hierarchical", "a hierarchical JPEG"),
+    Unread("jpeg", "JPEG-LS", "JPEG-LS"),
+    Unread("jpeg", "DNL", "a JPEG whose height follows its pixels (DNL)"),
+    *(Unread("tiff", name, f"a TIFF with {name} compression") for name in dict.fromkeys(TIFF_COMPRESSIONS.values())),
+    Unread("tiff", "bits", "a TIFF whose samples are not of 1, 2, 4, 8, 16 or 32 bits"),
+    Unread("tiff", "complex", "a TIFF of complex numbers"),
+    Unread("bmp", "bit fields", "a BMP with unusual bit fields"),
+    Unread("bmp", "embedded", "a BMP that contains a JPEG or PNG"),
+    Unread("bmp", "bits", "a BMP of an unusual depth or compression"),
+    *(Unread("heic", kind, f"HEIF with {codec}") for kind, codec in _HEIF_CODECS.items()),
+    *(Unread("avif", kind, f"AVIF with {codec}") for kind, codec in _HEIF_CODECS.items()),
+)
+"""They are rejected once decoding has failed: another version of a decoder may read them."""
+
 UNKNOWN = "unknown"
 """In place of a format: only the name of the file promises media."""
 BY_NAME: dict[str, Format] = {each.name: each for each in FORMATS}
@@ -172,3 +220,8 @@ device trees "dts": such names promise nothing."""
 def refusal(name: str) -> str:
     """Return why files of this format are rejected and what to do instead, "" when they are processed."""
     return BY_NAME[name].refusal if name in BY_NAME else ""
+
+
+def unread(name: str, kind: str) -> str:
+    """Return why files of this kind of a format are rejected and what to do instead."""
+    return next(each.refusal for each in UNREAD if (each.format, each.kind) == (name, kind))

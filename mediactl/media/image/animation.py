@@ -18,8 +18,9 @@ from mediactl.core.files import removed_on_error
 from mediactl.media.drafts import Draft, Report
 from mediactl.media.ffmpeg import command, process
 from mediactl.media.filters.video_filters import SCALER, TICKS
+from mediactl.media.image.container import damage
 from mediactl.media.image.save import played
-from mediactl.media.image.vips import FAILURES, VipsImage, broken, field, pyvips
+from mediactl.media.image.vips import FAILURES, VipsImage, field, pyvips
 from mediactl.media.inspect import durations, isobmff, verify
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
@@ -108,7 +109,7 @@ class _Feeder(threading.Thread):
                 rgb.rawsave_target(target)
         except FAILURES as error:
             if not self._closed:
-                self.failure = broken(error)
+                self.failure = damage.rejection(error)
         except (av.FFmpegError, OSError):
             pass  # ffmpeg has ended, and its exit code says why.
         finally:

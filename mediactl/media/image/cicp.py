@@ -5,13 +5,12 @@ High dynamic range (PQ, HLG) is mapped to standard range, wide gamuts to sRGB's.
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from mediactl.media.image.container.structure import Read, png_chunk
+from mediactl.media.image.container.structure import Read, png_chunk, reader
 from mediactl.media.image.vips import VipsImage, pyvips
 
 _P3, _BT2020 = (11, 12), (9,)
@@ -53,10 +52,7 @@ class Cicp(NamedTuple):
 
 def read(content: bytes | int, format: str) -> Cicp | None:
     """Return the code points of a PNG, AVIF or HEIC (its bytes or descriptor); None when it has none."""
-
-    def at(offset: int, size: int) -> bytes:
-        return os.pread(content, size, offset) if isinstance(content, int) else content[offset : offset + size]
-
+    at = reader(content)
     if format in ("png", "apng"):
         return _of_png(at)
     return _of_boxes(_meta(at)) if format in ("avif", "heic") else None

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import IO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.image.vips import VipsImage, broken, pyvips, with_field
+from mediactl.media.image.container import damage
+from mediactl.media.image.vips import VipsImage, pyvips, with_field
 from mediactl.model.media import Limits
 
 FORMATS = {
@@ -68,9 +69,7 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
             raise RejectedInput(f"is too large: more than {limits.pixels:,} pixels (limits.pixels)") from None
         if format == "jxl":  # its decoder's messages are for its developers
             raise RejectedInput("is truncated or damaged: the JPEG XL decoder could not read it to its end") from None
-        if isinstance(error, UnidentifiedImageError):
-            raise RejectedInput("is truncated or damaged: its header cannot be read") from None
-        raise broken(error) from None
+        raise damage.rejection(error, content, format) from None
 
 
 def to_vips(image: Image.Image) -> VipsImage:

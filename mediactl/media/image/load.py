@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.image import cicp, colour
-from mediactl.media.image.container import density
+from mediactl.media.image.container import damage, density
 from mediactl.media.image.container.structure import apng_frames, boxes_are_cut, gif_is_cut, jxl_size
 from mediactl.media.image.vips import (
     FAILURES,
     VipsImage,
-    broken,
     field,
     open_image,
     pyvips,
@@ -104,7 +103,7 @@ def header(fd: int, format: str, limits: Limits) -> Header:
         # The descriptor, not the bytes: a header is only the first few.
         image = open_image(fd, format, fail_on="none")
     except FAILURES as error:
-        raise broken(error) from None
+        raise damage.rejection(error, fd, format) from None
     if format == "gif" and isinstance(content := content_of(fd), bytes) and gif_is_cut(content):
         raise RejectedInput("is truncated: it ends in the middle of a frame")
     pages = field(image, "n-pages") or 1
@@ -153,7 +152,7 @@ def still(content: bytes | int, format: str, width: int, height: int, limits: Li
             warn(f"may be partly damaged: {reason(error)}")
             return made
     except FAILURES as error:
-        raise broken(error) from None
+        raise damage.rejection(error, content, format) from None
 
 
 def animation(content: bytes | int, format: str, width: int, height: int, limits: Limits, warn: Warn) -> VipsImage:
@@ -166,7 +165,7 @@ def animation(content: bytes | int, format: str, width: int, height: int, limits
     try:
         roll = open_image(content, format, n=-1)
     except FAILURES as error:
-        raise broken(error) from None
+        raise damage.rejection(error, content, format) from None
     page = field(roll, "page-height") or roll.height
     number = roll.height // page
     check_limits(roll.width, page, number, limits)

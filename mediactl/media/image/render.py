@@ -13,10 +13,10 @@ import msgspec
 from mediactl.core.errors import JobFailed
 from mediactl.media.drafts import Draft, Drafts, Request
 from mediactl.media.image import cicp, crop, fingerprint, load
-from mediactl.media.image.container import parts
+from mediactl.media.image.container import damage, parts
 from mediactl.media.image.load import Warn
 from mediactl.media.image.save import encode, played, save
-from mediactl.media.image.vips import FAILURES, VipsImage, broken, field, reason
+from mediactl.media.image.vips import FAILURES, VipsImage, field, reason
 from mediactl.media.inspect import metadata
 from mediactl.model.assets import Target, made_by
 from mediactl.model.jobs import MakeTask
@@ -189,7 +189,7 @@ def _save_animation(source: _Source, target: Target[ImageParams], file: bytes) -
         strip, first = source.animation(params)
         data = encode(strip, params, like=first)
     except FAILURES as error:
-        raise broken(error) from None
+        raise damage.rejection(error, source.content, source.format) from None
     delays = field(strip, "delay")
     times = played(delays or [], strip.height // params.height)
     return msgspec.structs.replace(save(data, target, params, file, delays), duration=sum(times) / 1000)

@@ -11,8 +11,6 @@ os.environ["VIPS_CONCURRENCY"] = "1"
 
 import pyvips as pyvips
 
-from mediactl.core.errors import RejectedInput
-
 VipsImage = Any
 """A pyvips.Image; pyvips has no types."""
 
@@ -70,11 +68,6 @@ def with_field(image: VipsImage, kind: int, name: str, value: Any) -> VipsImage:
     copy = image.copy()
     copy.set_type(kind, name, value)
     return copy
-
-
-def broken(error: Exception) -> RejectedInput:
-    """Return the error for a file that libvips or Pillow cannot decode completely."""
-    return RejectedInput(f"is truncated or damaged: {reason(error)}")
 
 
 def reason(error: Exception) -> str:

@@ -22,6 +22,15 @@ _IMAGE_BOXES = frozenset({
 _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 
 
+def reader(content: bytes | int) -> Read:
+    """Return what reads parts of a file, from its bytes or its descriptor."""
+
+    def read(offset: int, size: int) -> bytes:
+        return os.pread(content, size, offset) if isinstance(content, int) else content[offset : offset + size]
+
+    return read
+
+
 def jpeg_segments(read: Read, at: int = 0) -> Iterator[tuple[int, int, int]]:
     """Yield marker, offset and size (of the content, in bytes) of a JPEG's segments up to its first scan, included.
 
