@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from mediactl.model import channels
 from mediactl.model.assets import Prior, Target
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.outputs.base import AUDIO_MAKER, EXTENSIONS, AssetPlan, Bitrate, Output, Params
@@ -36,6 +37,8 @@ class AudioParams(Params, frozen=True, tag="audio"):
     """LUFS; None: as it is."""
     gap_threshold: float = 0.0
     """As ``AudioStream`` has it."""
+    layout: str = ""
+    """ffmpeg's name of it; "": the usual one of so many channels."""
 
     def expected_seconds(self, info: MediaInfo) -> float:
         """Return the expected seconds, by duration: twice where the loudness is measured first."""
@@ -61,7 +64,8 @@ class AudioOutput(Output, frozen=True):
     bitrate: Bitrate | None = None
     """Bit rate in kbit/s for two channels. Default: 128 (AAC), 96 (Opus)."""
     channels: Literal["stereo", "keep"] = "stereo"
-    """stereo: at most two. keep: all, up to 8."""
+    """stereo: at most two. keep: all, up to 8, each at its position; asset.json has a warning where the format has no
+    channel for that."""
     loudness: Annotated[float, msgspec.Meta(ge=-40, le=-5)] | None = None
     """Target loudness in LUFS (EBU R128); default: unchanged."""
     cover: bool = True
@@ -76,13 +80,16 @@ class AudioOutput(Output, frozen=True):
 
     def resolve(self, asset: AssetPlan) -> Iterator[Target[Params]]:
         """Yield the file; mono stays mono, and takes fewer bits."""
-        there = next((stream.channels for stream in asset.info.audio if stream.playable), 2)
-        channels = min(8 if self.channels == "keep" else 2, there)
+        stream = next((stream for stream in asset.info.audio if stream.playable), None)
+        most = 8 if self.channels == "keep" else 2
+        layout = channels.named(self.format, stream, most) if stream else ""
+        count = len(channels.LAYOUTS[self.format][layout]) if layout else min(most, stream.channels if stream else 2)
         full = _DEFAULT_BITRATE[self.format] if self.bitrate is None else self.bitrate
-        bitrate = max(8, full * 5 // 8) if channels == 1 else full * max(1, channels // 2)
+        bitrate = max(8, full * 5 // 8) if count == 1 else full * max(1, count // 2)
         if self.format == "opus":
-            bitrate = min(bitrate, _MOST_OPUS * channels)
-        params = AudioParams(self.format, bitrate, channels, self.cover, self.loudness, gap_threshold(asset.info))
+            bitrate = min(bitrate, _MOST_OPUS * count)
+        threshold = gap_threshold(asset.info)
+        params = AudioParams(self.format, bitrate, count, self.cover, self.loudness, threshold, layout)
         yield asset.target(self.file_name, "audio", params)
 
     def ffmpeg_encoders(self) -> frozenset[str]:

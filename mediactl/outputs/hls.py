@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from mediactl.model import channels
 from mediactl.model.assets import Prior, PriorArtefact, Target
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.outputs.base import VIDEO_MAKER, AssetPlan, File, Params, digest_of, stream_name
@@ -37,6 +38,8 @@ class AudioTrackParams(Params, frozen=True, tag="sound"):
     """Seconds of a segment."""
     gap_threshold: float = 0.0
     """As ``AudioStream`` has it."""
+    layout: str = ""
+    """Of its channels; "": as libav mixes them."""
 
     def expected_seconds(self, info: MediaInfo) -> float:
         """Return the expected seconds, by duration."""
@@ -127,8 +130,9 @@ class HlsOutput(Encoding, frozen=True):
         playable = [number for number, each in enumerate(asset.info.audio) if each.playable][:MOST_STREAMS]
         for number in playable[: {"all": len(playable), "first": 1, "none": 0}[self.audio]]:
             stream = asset.info.audio[number]
+            layout = channels.named("m4a", stream, 2)
             params = AudioTrackParams(
-                number, self.audio_bitrate, min(2, stream.channels), self.segment, stream.gap_threshold
+                number, self.audio_bitrate, min(2, stream.channels), self.segment, stream.gap_threshold, layout
             )
             yield asset.target(f"{self.name}-audio-{stream_name(number, stream.language)}.mp4", "sound", params)
 

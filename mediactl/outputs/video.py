@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Literal
 
+from mediactl.model import channels
 from mediactl.model.assets import Target
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.outputs.base import AssetPlan, Params
@@ -28,6 +29,8 @@ class VideoParams(EncodedParams, frozen=True, tag="video", kw_only=True):
     """Whether some frames last much longer than others, so that decoding times differ from those of display."""
     gap_threshold: float = 0.0
     """As ``AudioStream`` has it."""
+    audio_layout: str = ""
+    """Of its channels; "": as libav mixes them."""
 
     def audio_bytes(self, info: MediaInfo) -> float:
         """Return the expected bytes of its audio."""
@@ -56,10 +59,10 @@ class VideoOutput(Encoding, frozen=True):
 
     def resolve(self, asset: AssetPlan) -> Iterator[Target[Params]]:
         """Yield the rendition."""
-        sound = any(stream.playable for stream in asset.info.audio)
-        more = {"sound": sound, "audio_bitrate": self.audio_bitrate, "uneven": _is_uneven(asset.info)}
-        threshold = gap_threshold(asset.info)
-        params = self.params(VideoParams, asset, self.height, **more, gap_threshold=threshold)
+        audio = next((stream for stream in asset.info.audio if stream.playable), None)
+        more = {"sound": audio is not None, "audio_bitrate": self.audio_bitrate, "uneven": _is_uneven(asset.info)}
+        layout, threshold = channels.named("m4a", audio, 2) if audio else "", gap_threshold(asset.info)
+        params = self.params(VideoParams, asset, self.height, **more, gap_threshold=threshold, audio_layout=layout)
         yield asset.target(self.file_name, "rendition", params)
 
 

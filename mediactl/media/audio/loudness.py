@@ -8,6 +8,7 @@ headroom came out 0.9 LU too loud, its loudness range 2.5 LU of 4.2; limited, 0.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -20,6 +21,7 @@ from mediactl.media.ffmpeg import command, process
 from mediactl.media.inspect import diagnosis
 from mediactl.media.inspect.streams import InputAudio
 from mediactl.model.media import Limits
+from mediactl.outputs.audio import AudioParams
 
 PEAK = -1.5
 """dBTP that nothing may exceed: EBU R128 allows -1, lossy encoders overshoot by some tenths."""
@@ -31,6 +33,12 @@ _ATTACK, _RELEASE = 5, 50
 """Milliseconds: ffmpeg's own defaults."""
 _CLOSE = 1.0
 """LU of difference without a warning where peaks were limited, which takes away some."""
+_HIGHEST = 6.0
+"""dBTP up to which no block exceeds +10 LUFS, where the histogram of ebur128 ends (libavfilter/f_ebur128.c)."""
+_LARGE = 20.0
+"""dB."""
+_OVERSHOOT = 1.0
+"""dB over the ceiling without a warning: lossy encoders."""
 
 
 class Loudness(msgspec.Struct, frozen=True):
@@ -56,34 +64,48 @@ class Change(msgspec.Struct, frozen=True):
     remark: str = ""
     """A warning, "" if none."""
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether the result has to be measured: peaks were limited, or the gain is beyond what ebur128 is made for."""
+        return self.dynamic or abs(self.gain) > _LARGE
+
 
 def measure(
     fd: int,
     audio: InputAudio,
-    encoder: str,
-    channels: int,
+    params: AudioParams,
     *,
     threads: int,
     limits: Limits,
     folder: bytes,
     report: Report,
 ) -> Loudness:
-    """Return the loudness of a stream mixed to so many channels. Raises RejectedInput, JobFailed or MachineBlocked."""
-    stream = mixdown.mixed(mixdown.straight(command.source(fd, threads), audio), encoder, channels)
-    stream = stream.filter("ebur128", peak="true", framelog="quiet")
-    try:
-        lines = process.run(
-            # Its summary is no error, and ``run`` asks for errors alone.
-            ["-loglevel", "level+info", "-nostats", *command.arguments(nothing(stream, limits), threads=threads)],
-            input_fd=fd,
-            folder=folder,
-            expected=audio.end,
-            rate=None,
-            report=report,
-        )
-    except process.FfmpegFailed as error:
-        raise diagnosis.cause(error, fd, limits) from error
-    return parsed("\n".join(lines))
+    """Return the loudness of a stream mixed as an audio file has it.
+
+    A stream that is beyond full scale, as floats may be, is measured a second time, lower by its peak.
+    Raises RejectedInput, JobFailed or MachineBlocked.
+    """
+
+    def measured(lower: float) -> Loudness:
+        stream = mixdown.fitted(mixdown.straight(command.source(fd, threads), audio), params, audio.stream)
+        stream = _louder(stream, -lower).filter("ebur128", peak="true", framelog="quiet")
+        try:
+            lines = process.run(
+                # Its summary is no error, and ``run`` asks for errors alone.
+                ["-loglevel", "level+info", "-nostats", *command.arguments(nothing(stream, limits), threads=threads)],
+                input_fd=fd,
+                folder=folder,
+                expected=audio.end,
+                rate=None,
+                report=report,
+            )
+        except process.FfmpegFailed as error:
+            raise diagnosis.cause(error, fd, limits) from error
+        found = parsed("\n".join(lines))
+        return Loudness(found.integrated + lower, found.threshold + lower, found.range, found.peak + lower)
+
+    found = measured(0.0)
+    return measured(found.peak) if _HIGHEST < found.peak < math.inf else found
 
 
 def nothing(stream: Any, limits: Limits) -> Any:
@@ -117,7 +139,7 @@ def change(measured: Loudness, target: float) -> Change:
 
 def changed(stream: Any, how: Change) -> Any:
     """Return the stream at its new loudness; where peaks were limited, at another sample rate."""
-    stream = stream.filter("volume", volume=f"{how.gain:.2f}dB", precision="float") if how.gain else stream
+    stream = _louder(stream, how.gain)
     if not how.dynamic:
         return stream
     limits = {"limit": f"{10 ** (PEAK / 20):.4f}", "attack": _ATTACK, "release": _RELEASE, "level": 0, "latency": 1}
@@ -125,6 +147,16 @@ def changed(stream: Any, how: Change) -> Any:
 
 
 def shortfall(made: Loudness, target: float) -> str:
-    """Return a warning about a stream whose peaks were limited, measured again; "" if none."""
+    """Return a warning about an audio file, measured again, that is not as loud as requested; "" if none."""
     less = target - made.integrated
-    return f"is {less:.1f} LU quieter than requested: it consists of little but peaks" if less > _CLOSE else ""
+    if less > _CLOSE:
+        return f"is {less:.1f} LU quieter than requested: it consists of little but peaks"
+    if less < -_CLOSE:
+        return f"is {-less:.1f} LU louder than requested"
+    over = made.peak - PEAK
+    return f"has peaks {over:.1f} dB above the limit of {PEAK} dBTP" if over > _OVERSHOOT else ""
+
+
+def _louder(stream: Any, gain: float) -> Any:
+    """Return a stream after a gain in dB."""
+    return stream.filter("volume", volume=f"{gain:.2f}dB", precision="float") if gain else stream

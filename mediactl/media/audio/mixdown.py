@@ -13,23 +13,22 @@ from typing import Any
 import msgspec
 
 from mediactl.core.errors import JobFailed
-from mediactl.media.audio import resync, statistics
+from mediactl.media.audio import finite, resync, statistics
 from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import command, process
 from mediactl.media.inspect import diagnosis, durations, verify
 from mediactl.media.inspect.streams import InputAudio, Streams
 from mediactl.model.assets import Operation, Target
-from mediactl.model.media import Limits
+from mediactl.model.channels import USUAL, Fit, downmix, kept, stereo
+from mediactl.model.media import AudioStream, Limits
+from mediactl.outputs.audio import AudioParams
 from mediactl.outputs.hls import AudioTrackParams
 from mediactl.outputs.video import VideoParams
 
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """Sample rates that every AAC decoder supports (ISO/IEC 14496-3, table 1.18, up to what browsers are tested with)."""
 _OPUS_RATE = 48_000
-_AAC_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1")
-"""By number of channels: those of ISO/IEC 14496-3, table 1.19, where there is one; 6.1 needs a PCE."""
-_OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
-"""The same for mapping family 1 (RFC 7845, section 5.1.1.2)."""
+_ENCODERS = {"m4a": "aac", "opus": "libopus"}
 _CUT = 0.2
 """Seconds of audio after the end of a video that are cut off without a warning."""
 _LAST_PACKET = 0.03
@@ -76,12 +75,13 @@ def video_audio(
     for ordinal, several in _by_track(requested).items():
         audio = _playable(found, ordinal)
         end = max(audio.end, found.video.end if found.video else 0.0)
-        stream = statistics.measuring(straight(source, audio), paths[several[0]])
+        first = paths[several[0]]
+        stream = statistics.measuring(straight(source, audio, first), first)
         stream = stream.filter("apad", whole_dur=f"{end:.6f}").filter("atrim", end=f"{end:.6f}")
         for each, branch in zip(several, split(stream, len(several)), strict=True):
             chosen = options("aac", each.bitrate, audio)
-            mixed_ = mixed(branch, "aac", each.channels)
-            outputs.append(command.output([mixed_], paths[each], "mp4", limits, movflags="+faststart", **chosen))
+            stream = mixed_down(branch, audio.stream, each.channels)
+            outputs.append(command.output([stream], paths[each], "mp4", limits, movflags="+faststart", **chosen))
     return outputs
 
 
@@ -140,6 +140,7 @@ def checked(
         if fd is not None and any(resync.jumps(paths[each]) for each in several):
             _resynced(fd, found, several, paths, threads, limits, report)
             warnings.append(f"{what} changes its channels or its sample rate: it was made uniform")
+        warnings += filter(None, [finite.remark(paths[several[0]], what)])
         measured = statistics.measured(paths[several[0]], audio.stream.sample_rate, audio.stream.channels)
         if measured:
             warnings += statistics.remarks(measured, what)
@@ -182,11 +183,13 @@ def forget(paths: Mapping[AudioRequest, bytes]) -> None:
     """Remove temporary files beside the outputs, of a run that failed."""
     for path in paths.values():
         statistics.forget(path)
+        finite.forget(path)
 
 
-def straight(source: Any, audio: InputAudio) -> Any:
-    """Return the audio stream of an ffmpeg-python input so that it begins at 0, without gaps and overlaps."""
-    return resync.aligned(source[str(audio.index)], audio.stream)
+def straight(source: Any, audio: InputAudio, path: bytes | None = None) -> Any:
+    """Return the audio stream of an ffmpeg-python input so that it begins at 0, without gaps and overlaps, and without
+    what is no number (counted beside ``path``, see ``finite``)."""
+    return resync.aligned(finite.only(source[str(audio.index)], audio, path), audio.stream)
 
 
 def split(stream: Any, count: int) -> list[Any]:
@@ -198,14 +201,51 @@ def split(stream: Any, count: int) -> list[Any]:
 
 
 def mixed(stream: Any, encoder: str, channels: int) -> Any:
-    """Return a stream with so many channels in a layout that the encoder supports.
+    """Return a stream with so many channels in the usual layout, which the encoder supports.
 
     Mixed down by ITU-R BS.775 (centre and surround 3 dB lower, no LFE), and attenuated as a whole so that it cannot
     clip, which libswresample does not do by itself for floating-point samples.
     """
-    layouts = _OPUS_LAYOUTS if encoder == "libopus" else _AAC_LAYOUTS
-    stream = stream.filter("aresample", out_chlayout=layouts[channels - 1], rematrix_maxval=1)
-    return stream.filter("aformat", channel_layouts=layouts[channels - 1])
+    return _in_layout(stream, USUAL["opus" if encoder == "libopus" else "m4a"][channels - 1])
+
+
+def mixed_down(stream: Any, source: AudioStream, channels: int) -> Any:
+    """Return a stream with one channel or two, whatever those of the source are."""
+    fit = downmix(source, channels)
+    return _fitted(stream, fit, source) if fit else mixed(stream, "aac", channels)
+
+
+def fitted(stream: Any, params: AudioParams, source: AudioStream) -> Any:
+    """Return a stream with the channels of an audio file, each made of those of the source that belong there."""
+    fit = fit_of(params, source)
+    if fit is None:
+        return mixed(stream, _ENCODERS[params.format], params.channels)
+    if fit.layout != params.layout:  # Planned for another stream, or for what it was before it was made uniform.
+        return _in_layout(stream, params.layout)
+    return _fitted(stream, fit, source)
+
+
+def _fitted(stream: Any, fit: Fit, source: AudioStream) -> Any:
+    if source.layout:
+        stream = stream.filter("aformat", channel_layouts="+".join(source.layout))
+    if all(sorted(row)[-2:] == [0.0, 1.0] for row in fit.gains):  # libswresample would mix by its own rules in pan.
+        numbers = "|".join(f"{row.index(1.0)}-{number}" for number, row in enumerate(fit.gains))
+        return stream.filter("channelmap", map=numbers, channel_layout=fit.layout)
+    rows = ["+".join(f"{gain:.6g}*c{number}" for number, gain in enumerate(row) if gain) for row in fit.gains]
+    made = [f"c{number}={row.replace('+-', '-')}" for number, row in enumerate(rows) if row]
+    return stream.filter("pan", args="|".join([fit.layout, *made]))
+
+
+def fit_of(params: AudioParams, source: AudioStream) -> Fit | None:
+    """Return how the channels of a source become those of an audio file; None: as libav mixes them."""
+    if not params.layout:
+        return None
+    return kept(params.format, source) if params.channels > 2 else stereo(source)
+
+
+def _in_layout(stream: Any, layout: str) -> Any:
+    stream = stream.filter("aresample", out_chlayout=layout, rematrix_maxval=1)
+    return stream.filter("aformat", channel_layouts=layout)
 
 
 def options(encoder: str, bitrate: int, audio: InputAudio) -> dict[str, Any]:

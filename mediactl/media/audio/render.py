@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import remove_if_there
-from mediactl.media.audio import cover, loudness, mixdown, resync, statistics, waveform
+from mediactl.media.audio import cover, finite, loudness, mixdown, resync, statistics, waveform
 from mediactl.media.audio.cover import Cover
 from mediactl.media.audio.loudness import Change, Loudness
 from mediactl.media.drafts import Draft, Drafts, Report, Request
@@ -23,6 +23,7 @@ from mediactl.media.inspect import diagnosis, durations, isobmff, streams, verif
 from mediactl.media.inspect.streams import InputAudio, Streams
 from mediactl.media.mp4 import labels
 from mediactl.model.assets import Operation, Target, made_by
+from mediactl.model.channels import remarks
 from mediactl.model.jobs import MakeTask
 from mediactl.outputs.audio import AudioParams
 from mediactl.outputs.encoding import EncodedParams
@@ -39,8 +40,16 @@ FORMATS = {
 
 _MEASURED, _ENCODED = 0.25, 0.95
 """Fractions of the progress at which measuring and encoding end."""
-_Mix = tuple[str, int, float]
-"""Encoder, channels, LUFS."""
+
+
+class _Mix(NamedTuple):
+    """What a change of loudness depends on."""
+
+    encoder: str
+    channels: int
+    layout: str
+    target: float
+    """LUFS."""
 
 
 def render(request: Request) -> Drafts:
@@ -96,7 +105,8 @@ class _Work:
                 index,
                 _,
             ):
-                audio = msgspec.structs.replace(self._audio, index=index)
+                usual = msgspec.structs.replace(self._audio.stream, layout=())
+                audio = msgspec.structs.replace(self._audio, index=index, stream=usual)
                 self._encode(other, audio, targets, changes, encoding)
         return self._verify(targets, changes, len(complaints) >= diagnosis.DAMAGED, report)
 
@@ -110,7 +120,9 @@ class _Work:
     ) -> list[str]:
         """Write all targets from a stream of this file; return ffmpeg's error lines."""
         self._also = []
-        stream = statistics.measuring(mixdown.straight(command.source(fd, self._task.threads), audio), self._first)
+        stream = statistics.measuring(
+            mixdown.straight(command.source(fd, self._task.threads), audio, self._first), self._first
+        )
         outputs = []
         for target, branch in zip(targets, mixdown.split(stream, len(targets)), strict=True):
             path = self._paths[target.name]
@@ -118,7 +130,7 @@ class _Work:
                 case WaveformParams() as params:
                     outputs.append(waveform.listening(branch, audio, params, path, self._task.limits))
                 case AudioParams() as params:
-                    outputs.append(self._output(branch, params, path, changes.get(_mix(params))))
+                    outputs.append(self._output(branch, audio, params, path, changes.get(_mix(params))))
         try:
             return process.run(
                 command.arguments(*outputs, threads=self._task.threads, also=self._also),
@@ -136,6 +148,7 @@ class _Work:
         for _, file in self._also:
             remove_if_there(file)
         for path in self._paths.values():
+            finite.forget(path)
             statistics.forget(path)
             waveform.forget(path)
 
@@ -145,6 +158,7 @@ class _Work:
         audio, drafts = self._audio, dict[str, Draft]()
         if damaged:
             self._warnings.append("parts of the audio are damaged and may be distorted")
+        self._warnings.append(finite.remark(self._first, "the audio"))
         measured = statistics.measured(self._first, audio.stream.sample_rate, audio.stream.channels)
         if measured:
             durations.compare("the audio", audio.end, measured.end, 0.0, damaged)
@@ -153,6 +167,8 @@ class _Work:
             drafts[drawn.name] = waveform.written(drawn, audio, self._paths[drawn.name])
             report(_ENCODED + (1 - _ENCODED) * len(drafts) / len(targets))
         for target in made_by(targets, AudioParams):
+            if fit := mixdown.fit_of(target.params, audio.stream):
+                self._warnings += [f"the audio {each}" for each in remarks(target.params.format, audio.stream, fit)]
             drafts[target.name] = self._verified(target, damaged, changes.get(_mix(target.params)))
             report(_ENCODED + (1 - _ENCODED) * len(drafts) / len(targets))
         return Drafts(
@@ -161,7 +177,7 @@ class _Work:
 
     def _verified(self, target: Target[AudioParams], damaged: bool, change: Change | None) -> Draft:
         """Return the draft of an audio file, verified: codec, channels, duration, some frames, loudness."""
-        encoder, codec, muxer, media_type = FORMATS[target.params.format]
+        _, codec, muxer, media_type = FORMATS[target.params.format]
         channels, path = target.params.channels, self._paths[target.name]
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -173,8 +189,9 @@ class _Work:
                 raise JobFailed(f"{target.name}: invalid output: {made.audio.stream.channels} channels")
             if not streamable:
                 raise JobFailed(f"{target.name}: invalid output: its index is at the end")
-            if change and change.dynamic:
-                reached = self._measured(fd, made.audio, encoder, channels, lambda _: None)
+            if change and change.doubtful:
+                as_it_is = msgspec.structs.replace(target.params, layout="")
+                reached = self._measured(fd, made.audio, as_it_is, lambda _: None)
                 if remark := loudness.shortfall(reached, target.params.loudness or 0.0):
                     self._warnings.append(f"{target.name} {remark}")
         finally:
@@ -184,24 +201,22 @@ class _Work:
 
     def _changes(self, files: Sequence[Target[AudioParams]], report: Report) -> dict[_Mix, Change]:
         """Return how the loudness of each different mix has to be changed."""
-        mixes = list(dict.fromkeys(_mix(file.params) for file in files if file.params.loudness is not None))
+        mixes = {_mix(file.params): file.params for file in files if file.params.loudness is not None}
         made: dict[_Mix, Change] = {}
-        for number, (encoder, channels, target) in enumerate(mixes):
+        for number, (mix, params) in enumerate(mixes.items()):
 
             def part(fraction: float, done: int = number) -> None:
                 report((done + fraction) / len(mixes))
 
-            measured = self._measured(self._fd, self._audio, encoder, channels, part)
-            how = loudness.change(measured, target)
-            made[encoder, channels, target] = how
+            made[mix] = how = loudness.change(self._measured(self._fd, self._audio, params, part), mix.target)
             if how.remark:
                 self._warnings.append(f"the audio {how.remark}")
         return made
 
-    def _measured(self, fd: int, audio: InputAudio, encoder: str, channels: int, report: Report) -> Loudness:
+    def _measured(self, fd: int, audio: InputAudio, params: AudioParams, report: Report) -> Loudness:
         folder, limits = os.path.dirname(self._first), self._task.limits
         return loudness.measure(
-            fd, audio, encoder, channels, threads=self._task.threads, limits=limits, folder=folder, report=report
+            fd, audio, params, threads=self._task.threads, limits=limits, folder=folder, report=report
         )
 
     def _read_cover(self, files: Sequence[Target[AudioParams]]) -> None:
@@ -210,11 +225,13 @@ class _Work:
             if not self._cover:
                 self._warnings.append("left out: the cover art, which cannot be decoded")
 
-    def _output(self, stream: Any, params: AudioParams, path: bytes, change: Change | None) -> Any:
+    def _output(self, stream: Any, audio: InputAudio, params: AudioParams, path: bytes, change: Change | None) -> Any:
         encoder, _, muxer, _ = FORMATS[params.format]
-        stream = mixdown.mixed(stream, encoder, params.channels)
+        stream = mixdown.fitted(stream, params, audio.stream)
         stream = loudness.changed(stream, change) if change else stream
-        chosen = mixdown.options(encoder, params.bitrate, self._audio)
+        chosen = mixdown.options(encoder, params.bitrate, audio)
+        if encoder == "libopus" and params.layout and params.channels > 2:
+            chosen["mapping_family"] = 1  # Otherwise libopus takes the channels of 5.0 and 6.1 in another order.
         drawn = self._cover if params.cover else None
         if muxer == "opus":
             block = labels.picture_block(drawn.jpeg, drawn.width, drawn.height) if drawn else ""
@@ -238,7 +255,7 @@ class _Work:
 
 def _mix(params: AudioParams) -> _Mix:
     """Return what the loudness depends on, and its target."""
-    return FORMATS[params.format][0], params.channels, params.loudness or 0.0
+    return _Mix(FORMATS[params.format][0], params.channels, params.layout, params.loudness or 0.0)
 
 
 def left_out(found: Streams, targets: Sequence[Target[Operation]]) -> list[str]:

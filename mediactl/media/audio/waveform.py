@@ -14,7 +14,7 @@ import msgspec
 
 from mediactl.core.errors import JobFailed
 from mediactl.core.files import remove_if_there, removed_on_error
-from mediactl.media.audio import loudness
+from mediactl.media.audio import loudness, mixdown
 from mediactl.media.drafts import Draft
 from mediactl.media.image import save
 from mediactl.media.inspect.streams import InputAudio
@@ -44,7 +44,7 @@ class Peaks(msgspec.Struct, frozen=True):
 def listening(stream: Any, audio: InputAudio, params: WaveformParams, path: bytes, limits: Limits) -> Any:
     """Return an output node that writes no media, but the peaks of the stream mixed to mono beside ``path``."""
     block, _ = _blocks(audio, params.points)
-    stream = stream.filter("aresample", out_chlayout="mono", rematrix_maxval=1)
+    stream = mixdown.mixed_down(stream, audio.stream, 1)
     stream = stream.filter("aformat", sample_fmts="flt", channel_layouts="mono")
     stream = stream.filter("asetnsamples", n=block, p=0)
     levels = {"measure_perchannel": "none", "measure_overall": "Min_level+Max_level"}

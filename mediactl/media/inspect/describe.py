@@ -6,6 +6,7 @@ import unicodedata
 from fractions import Fraction
 from typing import Any
 
+import av
 from av.container import InputContainer
 
 from mediactl.model.media import AudioStream, Chapter, SubtitleStream, VideoStream
@@ -36,6 +37,8 @@ _TAGS = {
     "model": ("com.apple.quicktime.model", "com.android.model", "model"),
 }
 """Our tag: the container's, best first. An allow-list: a location cannot slip through."""
+_GUESSED = {10: "5.1.4", 12: "7.1.4", 14: "9.1.4", 16: "9.1.6", 24: "22.2"}
+"""What ffmpeg takes more than 8 channels without a layout for (av_channel_layout_default)."""
 _TAG_LENGTH = 500
 _MOST_CHAPTERS = 1_000
 
@@ -64,8 +67,9 @@ def video(stream: Any, frame: Any, rate: float | None, start: float, end: float)
     )
 
 
-def audio(stream: Any, end: float | None, playable: bool) -> AudioStream:
-    """Return an audio stream; ``end`` in seconds from the file's start, None when it is not known."""
+def audio(stream: Any, frame: Any, end: float | None, playable: bool) -> AudioStream:
+    """Return an audio stream; ``frame`` is its first one, ``end`` in seconds from the file's start; None when they are
+    not known."""
     context = stream.codec_context
     return AudioStream(
         codec=codec(stream),
@@ -75,6 +79,7 @@ def audio(stream: Any, end: float | None, playable: bool) -> AudioStream:
         language=_language(stream),
         title=_title(stream),
         playable=playable,
+        layout=_layout(frame.layout) if frame and context and frame.layout.nb_channels == context.channels else (),
     )
 
 
@@ -124,6 +129,18 @@ def clean(value: str) -> str:
     text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     line = "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
     return " ".join(line.split())[:_TAG_LENGTH]
+
+
+def _layout(layout: Any) -> tuple[str, ...]:
+    """Return the position of each channel as libav reads or guesses it; () for mono and stereo, and for few channels
+    without positions."""
+    if layout.name in ("mono", "stereo"):
+        return ()
+    channels = tuple(channel.name for channel in layout.channels)
+    if set(channels) != {"NONE"}:
+        return channels
+    guessed = _GUESSED.get(len(channels))
+    return tuple(channel.name for channel in av.AudioLayout(guessed).channels) if guessed else ()
 
 
 def _language(stream: Any) -> str:

@@ -56,6 +56,8 @@ class InputAudio(msgspec.Struct, frozen=True):
     stream: AudioStream
     ordinal: int = 0
     """Its index in ``MediaInfo.audio``."""
+    sample_format: str = ""
+    """libav's name of what is decoded, "fltp"."""
 
 
 class InputSubtitle(msgspec.Struct, frozen=True):
@@ -368,7 +370,7 @@ def _with_cadence(video: VideoStream, found: Cadence) -> VideoStream:
 def _audio_streams(container: InputContainer, playable: _Playable, ends: dict[int, float]) -> tuple[AudioStream, ...]:
     """Return all audio streams, those that cannot be played included."""
     return tuple(
-        describe.audio(stream, ends.get(stream.index), stream in playable.audios)
+        describe.audio(stream, playable.frames.get(stream.index), ends.get(stream.index), stream in playable.audios)
         for stream in _media(container)
         if stream.type == "audio"
     )
@@ -398,7 +400,9 @@ def _input_audios(
 ) -> tuple[InputAudio, ...]:
     audios = [stream for stream in _media(container) if stream.type == "audio"]
     return tuple(
-        InputAudio(stream.index, ends[stream.index], described[ordinal], ordinal)
+        InputAudio(
+            stream.index, ends[stream.index], described[ordinal], ordinal, playable.frames[stream.index].format.name
+        )
         for ordinal, stream in enumerate(audios)
         if stream in playable.audios
     )
