@@ -38,6 +38,10 @@ def _ignore() -> None:
     """Report no progress."""
 
 
+_LATE = 1.0
+"""Seconds after the file's start from which on a video begins late."""
+
+
 class Video(msgspec.Struct, frozen=True):
     """An open source that frames are taken from."""
 
@@ -65,6 +69,12 @@ class Video(msgspec.Struct, frozen=True):
     def duration(self) -> float:
         """Seconds until the end of the last frame."""
         return self.stream.end
+
+    @property
+    def begin(self) -> float:
+        """Seconds before which nothing is shown, of a video that begins late; else 0."""
+        video = self.found.info.video
+        return video.start if video and video.start > _LATE else 0.0
 
     @property
     def work(self) -> float:

@@ -98,12 +98,13 @@ def sampled(
 
     ``exact``: see ``frames.spread``.
     """
-    end = video.duration
-    begin, end = (0.0, end) if end <= _WHOLE else (end * share[0], end * share[1])
+    first, length = video.begin, video.duration - video.begin
+    parts = (0.0, 1.0) if length <= _WHOLE else share
+    begin, end = first + length * parts[0], first + length * parts[1]
     if not keys:
-        begin, end = 0.0, min(end, max(1.0, _BUDGET / video.work))
+        begin, end = first, min(end, first + max(1.0, _BUDGET / video.work))
     elif not any(begin <= each <= end for each in video.keys):
-        begin = 0.0
+        begin = first
     try:
         size = fitted(video.size, _SIDE)
         made = frames.spread(

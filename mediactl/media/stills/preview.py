@@ -89,15 +89,16 @@ def _snippet(
 
 def moments(video: Video, seconds: float, scratch: bytes) -> list[float]:
     """Return where the snippets begin, in order, evenly over the video; in each part, at its most detailed frame."""
-    room = video.duration - seconds
+    first, whole = video.begin, video.duration - video.begin
+    room = whole - seconds
     number = min(_SNIPPETS, max(1, int(seconds / _SNIPPET)))
     if room <= seconds or number == 1:
-        return [max(0.0, room / 3)] if room > 0 else [0.0]
+        return [first + room / 3 if room > 0 else first]
     length = seconds / number
     seen = poster.sampled(video, scratch, _SAMPLED, keys=True, exact=False)
     begins: list[float] = []
     for part in range(number):
-        begin, end = video.duration * part / number, video.duration * (part + 1) / number - length
+        begin, end = first + whole * part / number, first + whole * (part + 1) / number - length
         middle = (begin + end) / 2
         # Of about equal values, the one nearest to the middle of its part.
         worth = {
