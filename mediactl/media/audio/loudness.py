@@ -87,7 +87,8 @@ def measure(
     """
 
     def measured(lower: float) -> Loudness:
-        stream = mixdown.fitted(mixdown.straight(command.source(fd, threads), audio), params, audio.stream)
+        source = command.source(fd, threads, **audio.input_options)
+        stream = mixdown.fitted(mixdown.straight(source, audio), params, audio.stream)
         stream = _louder(stream, -lower).filter("ebur128", peak="true", framelog="quiet")
         try:
             lines = process.run(

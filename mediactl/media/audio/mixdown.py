@@ -100,7 +100,7 @@ def encode_audio(
 
     Raises RejectedInput, JobFailed or MachineBlocked.
     """
-    outputs = video_audio(command.source(fd, threads), found, requested, paths, limits)
+    outputs = video_audio(command.source(fd, threads, **found.input_options), found, requested, paths, limits)
     expected = max(_playable(found, each.ordinal).end for each in requested)
     try:
         return process.run(
@@ -168,7 +168,7 @@ def _resynced(
 ) -> None:
     """Encode the files of one stream again."""
     audio, folder = _playable(found, requested[0].ordinal), os.path.dirname(paths[requested[0]])
-    stream = source = command.source(fd, threads)
+    stream = source = command.source(fd, threads, **found.input_options)
     stream = mixed(source[str(audio.index)].filter("aresample", **{"async": 1}), "aac", requested[0].channels)
     with resync.uniform(fd, stream, audio, paths[requested[0]], threads, limits, report) as (other, index, start):
         # Its own start is where the stream begins in the video.

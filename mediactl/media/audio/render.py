@@ -95,7 +95,7 @@ class _Work:
 
         complaints = self._encode(self._fd, self._audio, targets, changes, encoding)
         if any(resync.jumps(self._paths[target.name]) for target in files):
-            source = command.source(self._fd, self._task.threads)[str(self._audio.index)]
+            source = command.source(self._fd, self._task.threads, **self._audio.input_options)[str(self._audio.index)]
             stream = mixdown.mixed(
                 source.filter("aresample", **{"async": 1}), "aac", min(8, self._audio.stream.channels)
             )
@@ -106,7 +106,7 @@ class _Work:
                 _,
             ):
                 usual = msgspec.structs.replace(self._audio.stream, layout=())
-                audio = msgspec.structs.replace(self._audio, index=index, stream=usual)
+                audio = msgspec.structs.replace(self._audio, index=index, stream=usual, input_options={})
                 self._encode(other, audio, targets, changes, encoding)
         return self._verify(targets, changes, len(complaints) >= diagnosis.DAMAGED, report)
 
@@ -120,9 +120,8 @@ class _Work:
     ) -> list[str]:
         """Write all targets from a stream of this file; return ffmpeg's error lines."""
         self._also = []
-        stream = statistics.measuring(
-            mixdown.straight(command.source(fd, self._task.threads), audio, self._first), self._first
-        )
+        source = command.source(fd, self._task.threads, **audio.input_options)
+        stream = statistics.measuring(mixdown.straight(source, audio, self._first), self._first)
         outputs = []
         for target, branch in zip(targets, mixdown.split(stream, len(targets)), strict=True):
             path = self._paths[target.name]

@@ -46,7 +46,8 @@ def detected(fd: int, found: Streams, *, threads: int, limits: Limits, folder: b
     ):
         return None
     top = bottom = progressive = 0
-    samples, frames = (_SAMPLES, _FRAMES) if video.end > _SHORT else ((0.0,), _FRAMES * len(_SAMPLES))
+    seekable = video.end > _SHORT and not found.info.discontinuities
+    samples, frames = (_SAMPLES, _FRAMES) if seekable else ((0.0,), _FRAMES * len(_SAMPLES))
     for number, share in enumerate(samples, 1):
         kinds = _classified(fd, found, video.end * share, frames, threads, limits, folder)
         top, bottom = top + kinds.count(b"tff"), bottom + kinds.count(b"bff")
@@ -73,7 +74,9 @@ def _classified(
     try:
         # From the key frame before: what is between need not be decoded in vain.
         seek: dict[str, Any] = {"ss": f"{second:.3f}", "noaccurate_seek": None} if second else {}
-        node = command.source(fd, threads, max_pixels=limits.pixels, **seek)[str(found.video.index)]
+        node = command.source(fd, threads, max_pixels=limits.pixels, **found.input_options, **seek)[
+            str(found.video.index)
+        ]
         node = node.filter("idet").filter("trim", end_frame=frames)
         key, file = "lavfi.idet.multiple.current_frame", os.fsdecode(os.path.basename(path))
         node = node.filter("metadata", mode="print", key=key, file=file)

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.inspect import cadence, demux, describe, durations, metadata
+from mediactl.media.inspect import cadence, demux, describe, durations, metadata, timeline
 from mediactl.media.inspect.cadence import Cadence
 from mediactl.media.inspect.durations import Timing
 from mediactl.media.inspect.gaps import Gaps
@@ -58,6 +58,8 @@ class InputAudio(msgspec.Struct, frozen=True):
     """Its index in ``MediaInfo.audio``."""
     sample_format: str = ""
     """libav's name of what is decoded, "fltp"."""
+    input_options: dict[str, int] = {}
+    """As in ``Streams``."""
 
 
 class InputSubtitle(msgspec.Struct, frozen=True):
@@ -86,6 +88,8 @@ class Streams(msgspec.Struct, frozen=True):
     """All that can be played, in the file's order."""
     subtitles: tuple[InputSubtitle, ...] = ()
     """All subtitle streams, in the file's order."""
+    input_options: dict[str, int] = {}
+    """Options of ffmpeg's input with which it follows the time stamps as probing does."""
 
 
 class _Playable(msgspec.Struct, frozen=True):
@@ -139,7 +143,8 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
             raise RejectedInput("has a duration of zero: there is nothing to play")
         video = _video_stream(fd, playable, timing, limits, probed.video if probed else None)
         audio = _with_gaps(_audio_streams(container, playable, ends), container, playable, probed, gaps)
-        audios = _input_audios(container, playable, audio, ends)
+        options = timeline.input_options(container, timing.discontinuities)
+        audios = _input_audios(container, playable, audio, ends, options)
         subtitles = _input_subtitles(container)
         info = MediaInfo(
             format=format,
@@ -164,6 +169,7 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
             video_count=len(playable.videos),
             audios=audios,
             subtitles=subtitles,
+            input_options=options,
         )
 
 
@@ -354,7 +360,7 @@ def _start(stream: Any, timing: Timing) -> float:
     """Return when a stream begins: libav does not know it of one that begins late."""
     start = max(0.0, float((stream.start_time or 0) * stream.time_base) - (stream.container.start_time or 0) / 1e6)
     packets = timing.starts.get(stream.index, start)
-    return packets if packets > start + durations.TOLERANCE else start
+    return packets if timing.discontinuities or packets > start + durations.TOLERANCE else start
 
 
 def _with_cadence(video: VideoStream, found: Cadence) -> VideoStream:
@@ -396,12 +402,21 @@ def _with_gaps(
 
 
 def _input_audios(
-    container: InputContainer, playable: _Playable, described: tuple[AudioStream, ...], ends: dict[int, float]
+    container: InputContainer,
+    playable: _Playable,
+    described: tuple[AudioStream, ...],
+    ends: dict[int, float],
+    options: dict[str, int],
 ) -> tuple[InputAudio, ...]:
     audios = [stream for stream in _media(container) if stream.type == "audio"]
     return tuple(
         InputAudio(
-            stream.index, ends[stream.index], described[ordinal], ordinal, playable.frames[stream.index].format.name
+            stream.index,
+            ends[stream.index],
+            described[ordinal],
+            ordinal,
+            playable.frames[stream.index].format.name,
+            options,
         )
         for ordinal, stream in enumerate(audios)
         if stream in playable.audios

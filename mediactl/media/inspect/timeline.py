@@ -8,7 +8,7 @@ measured here.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import av
@@ -41,6 +41,8 @@ _UNSIGNED = 1 << 31
 """Ticks from which on a duration was negative."""
 _CLOCK_CHANGES = 0x0200
 """AVFMT_TS_DISCONT (libavformat/avformat.h): formats in which all streams may go over to another clock."""
+_NEVER = 1_000_000
+"""Seconds that no time stamp is ahead by."""
 _MOST = 50
 """Discontinuities that are reported."""
 
@@ -116,9 +118,9 @@ def follow(
     packets of their streams. Raises RejectedInput when the content lasts more than ``longest`` seconds, or a stream
     goes over to other parameters, which libav cannot follow.
     """
-    shared = bool(container.format.flags & _CLOCK_CHANGES)
     tracks = {stream.index: _Track(stream, container.format.name) for stream in streams}
-    reader = _Reader(shared, (container.start_time or 0) / 1e6, 1 / rate if rate else 0.0, longest)
+    clock = _SharedClock() if shares_clock(container) else _OwnClocks()
+    reader = _Reader(clock, (container.start_time or 0) / 1e6, 1 / rate if rate else 0.0, longest)
     count = {each.index: each.add for each in counters}
     trouble = ""
     try:
@@ -139,26 +141,82 @@ def follow(
     return _resolved([track for track in tracks.values() if track.first is not None], reader, trouble)
 
 
+def shares_clock(container: InputContainer) -> bool:
+    """Return whether all streams of such a file have one clock, which may change (MPEG-TS, MPEG-PS, Ogg)."""
+    return bool(container.format.flags & _CLOCK_CHANGES)
+
+
+class _SharedClock:
+    """One clock of all streams. Whoever is the first to show that it has changed moves them all, as in ffmpeg."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+        """Seconds to be added to time stamps."""
+        self.moved: list[Discontinuity] = []
+        self._unsure: tuple[_Track, float] | None = None
+        """The stream that has just jumped ahead, and by how much, while no other one has followed it."""
+
+    def follow(self, track: _Track, stamp: float) -> None:
+        """Adjust the offset to a time stamp (seconds) of a stream."""
+        if track.last is None:
+            return
+        second = stamp + self.offset
+        delta = second - track.expected
+        if delta <= AHEAD and second + _BACK >= track.last:
+            if self._unsure and self._unsure[0] is not track:
+                self._unsure = None
+        elif self._unsure and self._unsure[0] is not track and abs(self._unsure[1] + delta) < AHEAD / 2:
+            self._take_back(*self._unsure)
+        else:
+            self.offset -= delta
+            self.moved.append(Discontinuity(track.index, track.expected, delta))
+            self._unsure = (track, delta) if delta > 0 else None
+
+    def _take_back(self, track: _Track, jump: float) -> None:
+        """The others go on as before: the clock is the same, it was a gap."""
+        self.offset += jump
+        self.moved.pop()
+        self._unsure = None
+        track.last = (track.last or 0.0) + jump
+        track.expected += jump
+        track.end += jump
+
+
+class _OwnClocks:
+    """A clock for each stream: what its jumps are is decided once all packets are known."""
+
+    offset = 0.0
+
+    def __init__(self) -> None:
+        self.moved: list[Discontinuity] = []
+
+    def follow(self, track: _Track, stamp: float) -> None:
+        """Note a time stamp (seconds) that does not continue the ones before it."""
+        if track.last is None:
+            return
+        delta = stamp - track.expected
+        if delta > AHEAD or stamp + _BACK_ELSEWHERE < track.last:
+            track.jumps.append((track.expected, delta))
+            track.skipped += delta
+            track.runs.append((track.first or 0.0, track.end))
+            track.first = None
+
+
 class _Reader:
     """Follows packets, of whatever stream, in the order of the file."""
 
-    def __init__(self, shared: bool, start: float, frame: float, longest: float) -> None:
+    def __init__(self, clock: _SharedClock | _OwnClocks, start: float, frame: float, longest: float) -> None:
         self.start = start
         self.last = start
         """When the last packet of any other stream ends."""
-        self.moved: list[Discontinuity] = []
-        self._shared, self._frame = shared, frame
-        self._back = _BACK if shared else _BACK_ELSEWHERE
-        self._offset = 0.0
-        """Of the clock that all streams share, where they do."""
-        self._latest: float | None = None
-        self._longest = longest
+        self.clock = clock
+        self._frame, self._longest = frame, longest
 
     def pass_over(self, packet: Any) -> None:
         """Note the end of a packet of another stream."""
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None and packet.time_base:
-            end = float((stamp + (packet.duration or 0)) * packet.time_base) + self._offset
+            end = float((stamp + (packet.duration or 0)) * packet.time_base) + self.clock.offset
             self.last = max(self.last, end)
 
     def add(self, track: _Track, packet: Any) -> None:
@@ -171,21 +229,12 @@ class _Reader:
         if packet.is_discard:
             return  # outside the edit list
         length = self._length(track, packet.duration or 0)
-        begin = pts * track.unit + self._offset
+        clock = self.clock
         if dts is not None:
-            second = dts * track.unit + self._offset
-            if track.last is None:
-                delta = second - self._latest if self._shared and self._latest is not None else 0.0
-                jumped = abs(delta) > AHEAD
-            else:
-                delta = second - track.expected
-                jumped = delta > AHEAD or second + self._back < track.last
-            if jumped:
-                self._jump(track, delta)
-                if self._shared:
-                    second, begin = second - delta, begin - delta
-            track.last = self._latest = second
-            track.expected = second + length
+            clock.follow(track, dts * track.unit)
+            track.last = dts * track.unit + clock.offset
+            track.expected = track.last + length
+        begin = pts * track.unit + clock.offset
         end = begin + length
         if track.first is None:
             track.first, track.end = begin, end
@@ -204,17 +253,6 @@ class _Reader:
             return track.length
         return length or (self._frame if track.video else 0.0)
 
-    def _jump(self, track: _Track, delta: float) -> None:
-        expected = track.expected if track.last is not None else self._latest or 0.0
-        if self._shared:
-            self._offset -= delta
-            self.moved.append(Discontinuity(track.index, expected, delta))
-            return
-        track.jumps.append((expected, delta))
-        track.skipped += delta
-        track.runs.append((track.first or 0.0, track.end))
-        track.first = None
-
     def _too_long(self, track: _Track) -> None:
         late = (track.first or 0.0) - self.start > self._longest
         what = "has a stream whose time stamps begin beyond" if late else "lasts more than"
@@ -229,7 +267,7 @@ def _resolved(tracks: list[_Track], reader: _Reader, trouble: str) -> Timeline:
         track.runs.append((track.first or 0.0, track.end))
     starts = {track.index: track.runs[0][0] for track in tracks}
     ends: dict[int, float] = {}
-    moved, kept = reader.moved, list[Discontinuity]()
+    moved, kept = reader.clock.moved, list[Discontinuity]()
     for track in tracks:
         offset, ends[track.index] = 0.0, track.runs[0][1]
         for (expected, delta), (_, end) in zip(track.jumps, track.runs[1:], strict=True):
@@ -258,3 +296,14 @@ def _filled(track: _Track, begin: float, delta: float, tracks: list[_Track]) -> 
         for other in tracks
         if other is not track
     )
+
+
+def input_options(container: InputContainer, discontinuities: Sequence[Discontinuity]) -> dict[str, int]:
+    """Return the options of ffmpeg's input with which it presents packets when they are presented here."""
+    if shares_clock(container):
+        # ffmpeg would take every gap for a change of the clock.
+        return {} if any(each.jump > 0 for each in discontinuities) else {"dts_delta_threshold": _NEVER}
+    if not discontinuities:
+        return {}
+    # Beyond it ffmpeg drops time stamps, and decoders continue by what packets last.
+    return {"dts_error_threshold": max(1, int(0.9 * min(abs(each.jump) for each in discontinuities)))}

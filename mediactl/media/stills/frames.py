@@ -18,7 +18,7 @@ from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import binary, command, process
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import Weave, prepared, scaled
-from mediactl.media.inspect import demux, diagnosis
+from mediactl.media.inspect import demux, diagnosis, timeline
 from mediactl.media.inspect.streams import InputVideo, Streams
 from mediactl.model.media import Limits
 
@@ -58,6 +58,8 @@ class Video(msgspec.Struct, frozen=True):
     """How it is interlaced."""
     alive: Callable[[], None] = _ignore
     """Called while it is read, as a sign of progress."""
+    anchored: bool = False
+    """Whether ffmpeg, where it reads nothing else of the file, has it begin at 0 though it begins late."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -105,6 +107,7 @@ def open_video(
         start = (container.start_time or 0) / 1e6
         listed: Any = container.streams[stream.index]
         name = container.format.name.split(",")[0]
+        shares_clock = timeline.shares_clock(container)
         times = [float(each.timestamp * listed.time_base) for each in listed.index_entries if each.is_keyframe]
         if name != "mov" and len(times) * 2 < stream.end:
             read = []
@@ -116,7 +119,8 @@ def open_video(
             times = [float(each * listed.time_base) for each in read if each is not None]
     keys = tuple(sorted({max(0.0, each - start) for each in times if each - start <= stream.end}))
     weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder)
-    return Video(fd, found, stream, limits, threads, keys, name in _INDEXED, weave, alive)
+    anchored = shares_clock and bool(found.info.video and found.info.video.start > _LATE)
+    return Video(fd, found, stream, limits, threads, keys, name in _INDEXED, weave, alive, anchored)
 
 
 def spread(
@@ -158,10 +162,10 @@ def moment(video: Video, time: float, sizes: list[tuple[int, int]], scratch: byt
     # Deinterlacing requires neighbours.
     options: dict[str, Any] = {"skip_frame": "nokey"} if key and not video.weave else {}
     made: list[dict[float, bytes]] = []
-    for start in _starts(video, max(0.0, time - _NEAR)):
+    for start, more in _starts(video, max(0.0, time - _NEAR)):
         at = time - start
         selection = f"between(t,{at - _NEAR},{at + _NEAR})"
-        made, flaws = _extract(video, options | {"ss": _clock(start)}, selection, outputs, only=1)
+        made, flaws = _extract(video, options | {"ss": _clock(start)}, selection, outputs, only=1, more=more)
         if all(made) and flaws < diagnosis.DAMAGED:
             break
     return [next(iter(files.values())) for files in made] if all(made) else []
@@ -170,10 +174,10 @@ def moment(video: Video, time: float, sizes: list[tuple[int, int]], scratch: byt
 def run(video: Video, begin: float, seconds: float, rate: float, size: tuple[int, int], scratch: bytes) -> list[bytes]:
     """Return frames of so many ``seconds`` from ``begin`` on at an even ``rate``, as PNG files in order."""
     made: list[dict[float, bytes]] = [{}]
-    for start in _starts(video, begin):
+    for start, more in _starts(video, begin):
         skipped = begin - start
         options = {"ss": _clock(start), "t": _clock(skipped + seconds + 1.0)}
-        made, flaws = _extract(video, options, "", [(size, scratch)], rate=(rate, skipped, seconds))
+        made, flaws = _extract(video, options, "", [(size, scratch)], rate=(rate, skipped, seconds), more=more)
         if flaws < diagnosis.DAMAGED:
             break
     return list(made[0].values())
@@ -190,13 +194,15 @@ def _clock(seconds: float) -> str:
     return f"{seconds:.6f}"
 
 
-def _starts(video: Video, wanted: float) -> list[float]:
-    """Return where to seek to, in turn.
+def _starts(video: Video, wanted: float) -> list[tuple[float, bool]]:
+    """Return where to seek to, in turn, and whether more follow.
 
     Not every video can be decoded from any key frame on: parameters may come once, in its first packet (4:4:4 of x264
-    before 2017), and indexes may be damaged.
+    before 2017), and indexes may be damaged. Where time stamps jump, there is no seeking by them.
     """
-    return [wanted, 0.0] if 0 < video.work * wanted <= _BUDGET else [wanted]
+    if video.found.info.discontinuities or video.anchored:
+        return [(0.0, False)]
+    return [(wanted, True), (0.0, False)] if 0 < video.work * wanted <= _BUDGET else [(wanted, False)]
 
 
 def _extract(
@@ -208,14 +214,23 @@ def _extract(
     *,
     only: int | None = None,
     rate: tuple[float, float, float] | None = None,
+    more: bool = False,
 ) -> tuple[list[dict[float, bytes]], int]:
-    """For each output, time -> file; and ffmpeg's number of error lines. ``rate``: frames a second, from, seconds."""
+    """For each output, time -> file; and ffmpeg's number of error lines.
+
+    ``rate``: frames a second, from, seconds. ``more``: if this fails, another attempt follows.
+    """
     for _, scratch in outputs:
         clear(scratch)
-    source = command.source(video.fd, video.threads, max_pixels=video.limits.pixels, **options)
+    source = command.source(
+        video.fd, video.threads, max_pixels=video.limits.pixels, **video.found.input_options, **options
+    )
+    stream = source[str(video.stream.index)]
+    if video.anchored:
+        stream = stream.filter("setpts", f"PTS-STARTPTS+{_clock(video.begin)}/TB")
     # Key frames without their neighbours would be mixed with one another; shrunk, they show no lines anyway.
     weave = None if "skip_frame" in options else video.weave
-    [stream] = prepared(source[str(video.stream.index)], video.found, video.stream, 1, weave=weave)
+    [stream] = prepared(stream, video.found, video.stream, 1, weave=weave)
     if rate:
         fps, begin, seconds = rate
         stream = stream.filter("fps", fps=fps, start_time=_clock(begin))
@@ -224,12 +239,12 @@ def _extract(
         stream = stream.filter("select", selection)
     stream = stream.filter("settb", "1/1000")
     split = stream.filter_multi_output("split", len(outputs))
-    more: dict[str, Any] = {"frames:v": only} if only else {}
+    limit: dict[str, Any] = {"frames:v": only} if only else {}
     nodes = [
         command.output(
             [_exact(split.stream(number), video.stream, *size)],
             scratch + b"-%d.png", "image2", video.limits, frame_pts=1, fps_mode="passthrough", enc_time_base="1:1000",
-            **{"c:v": "png", "compression_level": 1, "flags:v": "+bitexact"}, **more,
+            **{"c:v": "png", "compression_level": 1, "flags:v": "+bitexact"}, **limit,
         )
         for number, (size, scratch) in enumerate(outputs)
     ]  # fmt: skip
@@ -251,7 +266,7 @@ def _extract(
         flaws = len(complaints)
     except process.FfmpegFailed:
         flaws = diagnosis.DAMAGED
-        if not all(_files(scratch) for _, scratch in outputs):
+        if not more and not all(_files(scratch) for _, scratch in outputs):
             raise
     return [_files(scratch) for _, scratch in outputs], flaws
 

@@ -140,7 +140,8 @@ def encode(
     cut = _cut(found, piece) if piece else None
     coded = [_Coded(stream, *codecs.chosen(stream.codec, stream.encoder)) for stream in streams]
     weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder) if streams else None
-    source = command.source(fd, threads, max_pixels=limits.pixels, **_sought(fd, video, cut, limits))
+    sought = _sought(fd, video, cut, limits)
+    source = command.source(fd, threads, max_pixels=limits.pixels, **found.input_options, **sought)
     branches = prepared(source[str(video.index)], found, video, len(streams), weave=weave, cut=cut) if coded else []
     outputs = [
         _output(each, branch, found, cut, path, threads, limits)

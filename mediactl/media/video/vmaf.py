@@ -144,7 +144,9 @@ class _Bench(msgspec.Struct):
         names = []
         for number, (second, frames) in enumerate(spans):
             seek: dict[str, Any] = {"ss": f"{second:.3f}"} if second else {}
-            source = command.source(self.fd, self.threads, max_pixels=self.limits.pixels, **seek)
+            source = command.source(
+                self.fd, self.threads, max_pixels=self.limits.pixels, **self.found.input_options, **seek
+            )
             node = prepared(source[str(self.found.video.index)], self.found, self.found.video, 1, weave=weave)[0]
             node = node.filter("trim", end_frame=frames)
             hdr = keeps_hdr(self.stream, self.found.video)
