@@ -21,7 +21,8 @@ from mediactl.commands.shared.output import (
     open_standard_streams,
     output_is_lost,
 )
-from mediactl.commands.shared.sections import COMMANDS, Command, Group
+from mediactl.commands.shared.sections import COMMANDS, EXITS, Command, Group
+from mediactl.commands.shared.types import Name
 from mediactl.core.errors import ExitCode, MediactlError
 
 if TYPE_CHECKING:
@@ -125,10 +126,12 @@ def _configured(context: click.Context, _parameter: click.Parameter, value: str 
     return value
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Program, exits=EXITS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, message="mediactl %(version)s")
-@click.option("--config", envvar="MEDIACTL_CONFIG", callback=_configured, is_eager=True, expose_value=False,
-              metavar="FILE", help="Settings file to read instead of ./mediactl.toml.")  # fmt: skip
+@click.option("--config", type=Name(), envvar="MEDIACTL_CONFIG", callback=_configured, is_eager=True,
+              expose_value=False, metavar="FILE", help="Settings file to read instead of ./mediactl.toml.")  # fmt: skip
 def cli() -> None:
     """Batch media processor for directories of images, videos and audio.
 

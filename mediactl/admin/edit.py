@@ -16,38 +16,38 @@ from mediactl.assets import document
 from mediactl.core import files
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal
-from mediactl.jobs.report import Gone
+from mediactl.jobs.report import Gone, JobRow
 from mediactl.model.jobs import Priority
 
 
-def retry(state: str, what: bytes | None) -> list[str]:
-    """Make jobs ready again and return their keys: those of a key or path, or (None) all rejected and quarantined ones.
+def retry(state: str, what: bytes | None, out: bytes) -> list[JobRow]:
+    """Make jobs ready again and return them: those of a key or path, or (None) all rejected and quarantined ones.
 
     Raises UsageError.
     """
     with report.read(state) as rows:
         if what is not None:
-            jobs = find(rows, what)
+            jobs = find(rows, what, out)
         else:
             jobs = [job for each in ("rejected", "quarantined") for job in rows.listed(each, -1)]
     with opened(state) as journal, journal.transaction():
-        return [job.key for job in jobs if journal.retry(job.id)]
+        return [job for job in jobs if journal.retry(job.id)]
 
 
-def cancel(state: str, what: bytes | None) -> list[str]:
-    """Cancel pending jobs, those named or (None) all, and return their keys. Raises UsageError."""
+def cancel(state: str, what: bytes | None, out: bytes) -> list[JobRow]:
+    """Cancel pending jobs, those named or (None) all, and return them. Raises UsageError."""
     with report.read(state) as rows:
-        jobs = find(rows, what) if what is not None else list(rows.listed("ready", -1))
+        jobs = find(rows, what, out) if what is not None else list(rows.listed("ready", -1))
     with opened(state) as journal, journal.transaction():
-        return [job.key for job in jobs if journal.cancel(job.id)]
+        return [job for job in jobs if journal.cancel(job.id)]
 
 
-def bump(state: str, what: bytes, priority: Priority) -> list[str]:
-    """Give pending jobs another priority and return their keys. Raises UsageError."""
+def bump(state: str, what: bytes, priority: Priority, out: bytes) -> list[JobRow]:
+    """Give pending jobs another priority and return them. Raises UsageError."""
     with report.read(state) as rows:
-        jobs = find(rows, what)
+        jobs = find(rows, what, out)
     with opened(state) as journal, journal.transaction():
-        return [job.key for job in jobs if journal.bump(job.id, priority)]
+        return [job for job in jobs if journal.bump(job.id, priority)]
 
 
 MANY, MOST = 10, 0.9

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import msgspec
 
+from mediactl.admin import names
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.jobs import history
@@ -81,9 +82,14 @@ def _part(job: JobRow) -> str:
     return f" ({job.piece} of {job.pieces})" if job.piece else " (audio)"
 
 
-def show(report: Report, what: bytes) -> Iterator[str]:
-    """Yield details and attempts of the jobs that a key or path names. Raises UsageError."""
-    for job in find(report, what):
+def named(job: JobRow) -> str:
+    """Return a job as sentences name it."""
+    return f"{job.kind} job {job.key[:12]}{_part(job)}"
+
+
+def show(report: Report, jobs: Iterable[JobRow]) -> Iterator[str]:
+    """Yield details of these jobs, and their last attempts."""
+    for job in jobs:
         yield f"job       {job.key}"
         yield f"kind      {job.kind}{_part(job)}, lane {job.lane}, priority {Priority(job.priority).name.lower()}"
         if job.path is not None and job.root is not None:
@@ -93,7 +99,10 @@ def show(report: Report, what: bytes) -> Iterator[str]:
         if job.run_after is not None:
             yield f"retry     not before {_time(job.run_after)}"
         yield f"counted   {job.failures} failures, {job.crashes} crashes, {job.interruptions} interruptions"
-        for attempt in report.attempts(job.id):
+        attempts = report.attempts(job.id)
+        if len(attempts) > RECENT:
+            yield f"attempts  {len(attempts)}, the last {RECENT} of them:"
+        for attempt in attempts[-RECENT:]:
             reason = f": {attempt.reason}" if attempt.reason else ""
             yield (
                 f"attempt   {attempt.attempt} at {_time(attempt.ended_at)}: {attempt.outcome}{reason}"
@@ -102,13 +111,18 @@ def show(report: Report, what: bytes) -> Iterator[str]:
         yield ""
 
 
-def why(report: Report, what: bytes, now: float) -> Iterator[str]:
-    """Yield a sentence for each job: why it has not run, or how it ended. Raises UsageError."""
-    for job in find(report, what):
-        yield f"{job.kind} job {job.key[:12]}{_part(job)} {_why(report, job, now)}"
+def show_json(report: Report, jobs: Iterable[JobRow]) -> Iterator[dict[str, object]]:
+    """Yield the same as JSON, with all attempts."""
+    for job in jobs:
+        yield {**job_json(job), "attempts": [msgspec.structs.asdict(each) for each in report.attempts(job.id)]}
 
 
-def _why(report: Report, job: JobRow, now: float) -> str:
+RECENT = 10
+"""Attempts of a job that fit a screen."""
+
+
+def why(report: Report, job: JobRow, now: float) -> str:
+    """Return why a job has not run, or how it ended, as the rest of a sentence."""
     last = report.attempts(job.id)[-1:]
     if job.state == "ready" and job.run_after is not None and job.run_after > now:
         return f"retries in {duration(job.run_after - now)}; the last attempt failed: {job.reason}"
@@ -138,26 +152,58 @@ def _why(report: Report, job: JobRow, now: float) -> str:
 def lanes(report: Report) -> Iterator[str]:
     """Yield a table of the measured classes of jobs and the lane of each."""
     yield f"{'job':<8} {'format':<10} {'size up to':>14}  {'lane':<6} {'done':>8} {'p50':>10} {'p90':>10}"
-    for row in report.classes():
-        (operation, format_, bucket), counts = row
-        middle, most = (history.quantile(counts, q) or 0.0 for q in (0.5, QUANTILE))
-        total = sum(count for _, count in counts)
-        lane = "?" if total < ENOUGH else "quick" if most <= QUICK_SECONDS else "heavy"
-        size = history.sizes_of(bucket)[1]
-        times = f"{duration(middle):>10} {duration(most):>10}"
-        yield f"{operation:<8} {format_:<10} {size:>14,}  {lane:<6} {total:>8,} {times}"
+    for each in _classes(report):
+        numbers = f"{each.done:>8,} {duration(each.p50):>10} {duration(each.p90):>10}"
+        yield f"{each.operation:<8} {each.format:<10} {each.size_up_to:>14,}  {each.lane or '?':<6} {numbers}"
     yield (
         f"a class is quick while 90 % of its jobs take at most {QUICK_SECONDS:.0f} s; once heavy, it needs 95 % to be"
         f" quick again; ?: fewer than {ENOUGH} measurements, estimated by size (pixels, milliseconds or bytes)"
     )
 
 
-def find(report: Report, what: bytes) -> list[JobRow]:
-    """Return the jobs that a key or path names. Raises UsageError when there are none."""
-    found = report.find(what)
-    if not found:
-        raise UsageError(f"{shown(what)}: no such job; `mediactl jobs` lists them by key and path")
-    return found
+def lanes_json(report: Report) -> Iterator[dict[str, object]]:
+    """Yield the same as JSON; seconds, and null for a lane that is estimated."""
+    for each in _classes(report):
+        yield {**msgspec.structs.asdict(each), "lane": each.lane or None}
+
+
+class _Class(msgspec.Struct, frozen=True):
+    """A class of jobs as measured."""
+
+    operation: str
+    format: str
+    size_up_to: int
+    lane: str
+    """"" while there are too few measurements."""
+    done: int
+    p50: float
+    p90: float
+    """Seconds."""
+
+
+def _classes(report: Report) -> Iterator[_Class]:
+    for (operation, format_, bucket), counts in report.classes():
+        middle, most = (history.quantile(counts, q) or 0.0 for q in (0.5, QUANTILE))
+        total = sum(count for _, count in counts)
+        lane = "" if total < ENOUGH else "quick" if most <= QUICK_SECONDS else "heavy"
+        yield _Class(operation, format_, history.sizes_of(bucket)[1], lane, total, middle, most)
+
+
+def find(report: Report, what: bytes, out: bytes) -> list[JobRow]:
+    """Return the jobs that a key or path names, as it was printed or typed. Raises UsageError when there are none.
+
+    ``out`` is the output directory: paths of outputs name the job that makes them.
+    """
+    for name in names.meant(what, out, os.getcwdb()):
+        if found := report.find(name):
+            keys = {job.key for job in found}
+            if len(keys) > 1 and all(job.key.encode().startswith(name) for job in found):
+                some = ", ".join(sorted(key[:12] for key in keys)[:5])
+                raise UsageError(f"{shown(what)}: several jobs begin with this: {some}; give more digits")
+            return found
+    near = names.near(what, report.some_paths())
+    hint = f"did you mean {near}?" if near else "`mediactl jobs` lists them by key and path"
+    raise UsageError(f"{shown(what)}: no such job; {hint}")
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -6,17 +6,46 @@ import click
 
 from mediactl.commands.shared.sections import OTHER, Command
 
+_ADAPTED = {
+    # Files where mediactl has nothing to offer, as for any command without completion.
+    "bash": (("complete -o nosort -F", "complete -o nosort -o bashdefault -o default -F"),),
+    # Works in a .zshrc that has not called compinit.
+    "zsh": (
+        (
+            "    # eval/source/. command",
+            "    (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n\\g<0>",
+        ),
+        ("    for type key descr in", '    [[ -n "$response" ]] || { _files; return }\n\\g<0>'),
+    ),
+    "fish": (),
+}
+"""Shell -> (text in click's script, what it becomes)."""
 
-@click.command(cls=Command, section=OTHER)
+
+@click.command(
+    cls=Command,
+    section=OTHER,
+    examples=(
+        "completion bash >> ~/.bashrc",
+        "completion zsh >> ~/.zshrc",
+        "completion fish > ~/.config/fish/completions/mediactl.fish",
+    ),
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print a shell completion script.
 
-    For bash, add `source <(mediactl completion bash)` to your .bashrc.
+    It completes commands, options, files, recipes, priorities, lanes and jobs.
     """
+    import re
+
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)
     assert found is not None  # the choices above are click's own
-    click.echo(found(context.find_root().command, {}, "mediactl", "_MEDIACTL_COMPLETE").source())
+    script = found(context.find_root().command, {}, "mediactl", "_MEDIACTL_COMPLETE").source()
+    for text, adapted in _ADAPTED[shell]:
+        script, number = re.subn(re.escape(text), adapted, script)
+        assert number == 1, f"click's script for {shell} has changed: {text!r} is not in it once"
+    click.echo(script)

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import click
 
-from mediactl.commands.shared.options import journal_options, option, state_folder
+from mediactl.commands.shared.options import journal_options, json_option, option, state_folder
 from mediactl.commands.shared.sections import CHECK, SOURCES, Command
+from mediactl.commands.shared.types import Name
 from mediactl.core.errors import ExitCode
 
 
-@click.command(cls=Command, section=CHECK, order=4)
+@click.command(
+    cls=Command,
+    section=CHECK,
+    order=4,
+    exits=((0, "All checks passed."), (1, "A check failed.")),
+    examples=(
+        "doctor",
+        "doctor -o /srv/derived",
+        "doctor --json",
+    ),
+)
 @journal_options
-@option(SOURCES, "--ffmpeg", default=None, trusted=True, metavar="FILE",
+@option(SOURCES, "--ffmpeg", type=Name(), default=None, trusted=True, metavar="FILE",
         help="ffmpeg to check.  [default: the bundled one]")  # fmt: skip
-def doctor(out: bytes, state: str | None, ffmpeg: str | None) -> int:
+@json_option("Print one JSON object per check.")
+def doctor(out: bytes, state: str | None, ffmpeg: str | None, as_json: bool) -> int:
     """Check codecs, ffmpeg, libvips, journal, disk space and memory.
 
     Opens a generated image, video and audio file as workers do. Exits with 1 if a check fails.
@@ -26,5 +39,6 @@ def doctor(out: bytes, state: str | None, ffmpeg: str | None) -> int:
     good = True
     for check in doctor_.checks(os.path.abspath(out), state_folder(out, state), environment):
         good = good and check.ok
-        click.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name:<8}  {check.text}")
+        text = f"{'ok ' if check.ok else 'BAD'}  {check.name:<8}  {check.text}"
+        click.echo(json.dumps({"check": check.name, "ok": check.ok, "text": check.text}) if as_json else text)
     return ExitCode.COMPLETE if good else ExitCode.BAD_SOURCES

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 
 import click
 
-from mediactl.commands.shared.options import journal_options, state_folder
+from mediactl.commands.shared.options import journal_options, json_option, state_folder
 from mediactl.commands.shared.sections import LOOK, Command
-from mediactl.commands.shared.types import Path
+from mediactl.commands.shared.types import Job
 
 JOB_STATES = ("ready", "running", "done", "rejected", "quarantined", "cancelled")
 
 
-@click.command(cls=Command, section=LOOK)
+@click.command(cls=Command, section=LOOK, examples=("status", "status -o /srv/derived", "status --json | jq .queue"))
 @journal_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option()
 def status(out: bytes, state: str | None, as_json: bool) -> None:
     """Count sources and jobs by state; show queue and active runs."""
     import time
@@ -31,62 +32,86 @@ def status(out: bytes, state: str | None, as_json: bool) -> None:
                 click.echo(line)
 
 
-@click.command(cls=Command, section=LOOK)
+@click.command(
+    cls=Command, section=LOOK, examples=("jobs", "jobs --only rejected", "jobs -o /srv/derived --limit 100 --json")
+)
 @journal_options
 @click.option("--only", "wanted", type=click.Choice(JOB_STATES), default=None, help="List only jobs in this state.")
 @click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N", help="List at most N jobs.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@json_option("Print one JSON object per job.")
 def jobs(out: bytes, state: str | None, wanted: str | None, limit: int | None, as_json: bool) -> None:
     """List jobs."""
     from mediactl.admin import status as inspect
     from mediactl.jobs import report
 
+    if state in JOB_STATES and wanted is None and not os.path.exists(state):
+        state, wanted = None, state  # what --only is for: --state is the journal's directory everywhere
     with report.read(state_folder(out, state)) as rows:
         for job in rows.listed(wanted, limit or -1):
-            if as_json:
-                click.echo(json.dumps(inspect.job_json(job)))
-            else:
-                click.echo(inspect.job_line(job))
+            click.echo(json.dumps(inspect.job_json(job)) if as_json else inspect.job_line(job))
 
 
-@click.command(cls=Command, section=LOOK)
-@click.argument("job", type=Path())
+_JOB = """JOB is a key, its first digits (4 or more), or the path of a source or of its outputs: as listed, absolute, or
+    relative to the current directory."""
+
+
+@click.command(
+    cls=Command,
+    section=LOOK,
+    examples=("show trip/IMG_1.jpg", "show 3f9a12c0", "show ./uploads/trip/IMG_1.jpg -o /srv/derived --json"),
+    help=f"""Show details and attempts of a JOB.
+
+    {_JOB}
+    """,
+)
+@click.argument("job", type=Job())
 @journal_options
-def show(job: bytes, out: bytes, state: str | None) -> None:
-    """Show details and attempts of a JOB.
-
-    JOB is a key, the beginning of a key, or the path of a source.
-    """
+@json_option("Print one JSON object per job.")
+def show(job: bytes, out: bytes, state: str | None, as_json: bool) -> None:
+    """Show details and attempts of a JOB."""
     from mediactl.admin import status as inspect
     from mediactl.jobs import report
 
     with report.read(state_folder(out, state)) as rows:
-        for line in inspect.show(rows, job):
+        found = inspect.find(rows, job, os.path.abspath(out))
+        for line in map(json.dumps, inspect.show_json(rows, found)) if as_json else inspect.show(rows, found):
             click.echo(line)
 
 
-@click.command(cls=Command, section=LOOK)
-@click.argument("job", type=Path())
+@click.command(
+    cls=Command,
+    section=LOOK,
+    examples=("why trip/IMG_1.jpg", "why 3f9a12c0", "why trip/beach.mov --json"),
+    help=f"""Explain why a JOB has not run, or how it ended.
+
+    {_JOB}
+    """,
+)
+@click.argument("job", type=Job())
 @journal_options
-def why(job: bytes, out: bytes, state: str | None) -> None:
-    """Explain why a JOB (key or path) has not run, or how it ended."""
+@json_option("Print one JSON object per job.")
+def why(job: bytes, out: bytes, state: str | None, as_json: bool) -> None:
+    """Explain why a JOB has not run, or how it ended."""
     import time
 
     from mediactl.admin import status as inspect
     from mediactl.jobs import report
 
     with report.read(state_folder(out, state)) as rows:
-        for line in inspect.why(rows, job, time.time()):
-            click.echo(line)
+        for each in inspect.find(rows, job, os.path.abspath(out)):
+            text = inspect.why(rows, each, time.time())
+            fields = {"key": each.key, "kind": each.kind, "state": each.state, "why": text}
+            click.echo(json.dumps(fields) if as_json else f"{inspect.named(each)} {text}")
 
 
-@click.command(cls=Command, section=LOOK)
+@click.command(cls=Command, section=LOOK, examples=("lanes", "lanes -o /srv/derived", "lanes --json"))
 @journal_options
-def lanes(out: bytes, state: str | None) -> None:
+@json_option("Print one JSON object per class of jobs.")
+def lanes(out: bytes, state: str | None, as_json: bool) -> None:
     """Show which classes of jobs are quick or heavy, as measured."""
     from mediactl.admin import status as inspect
     from mediactl.jobs import report
 
     with report.read(state_folder(out, state)) as rows:
-        for line in inspect.lanes(rows):
+        for line in map(json.dumps, inspect.lanes_json(rows)) if as_json else inspect.lanes(rows):
             click.echo(line)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediactl.commands.shared.options import option, settings_of, work_options
-from mediactl.commands.shared.sections import OUTPUT, RUN, SCHEDULING, SOURCES, Command
+from mediactl.commands.shared.sections import EXITS, OUTPUT, RUN, SCHEDULING, SOURCES, Command
 from mediactl.commands.shared.types import Duration
 from mediactl.core.errors import ExitCode
 
@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from mediactl.core.settings import Settings
 
 
-@click.command(cls=Command, section=RUN)
+@click.command(
+    cls=Command,
+    section=RUN,
+    exits=EXITS,
+    examples=(
+        "process ./uploads",
+        "process ./photos --recipe gallery.toml --dry-run",
+        "process ./archive -o /srv/derived --priority backfill --max-duration 6h",
+        "process ./assets --to s3://bucket/prefix",
+        "process --json - < files.txt",
+    ),
+)
 @work_options("normal")
 @option(SOURCES, "--allow-outside", is_flag=True, trusted=True,
         help="Allow manifests to name files outside their own directory.")  # fmt: skip
@@ -42,7 +53,16 @@ def process(display: Callable[..., Any], /, **flags: Any) -> int:
     return _run(settings, flags, display)
 
 
-@click.command(cls=Command, section=RUN)
+@click.command(
+    cls=Command,
+    section=RUN,
+    exits=EXITS,
+    examples=(
+        "watch ./incoming",
+        "watch ./incoming -o /srv/derived --settle 5s",
+        "watch /mnt/nas/photos --poll 1m --to s3://bucket/prefix",
+    ),
+)
 @work_options("backfill")
 @option(SCHEDULING, "--settle", type=Duration(minimum=0.01), default="1s", show_default=True, metavar="TIME",
         help="Settle time: process a file once it has not changed for this long.")  # fmt: skip

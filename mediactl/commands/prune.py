@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import click
 
-from mediactl.commands.shared.options import journal_options, state_folder
+from mediactl.commands.shared.options import journal_options, json_option, state_folder
 from mediactl.commands.shared.sections import CHANGE, Command
 
 
-@click.command(cls=Command, section=CHANGE, order=1)
+@click.command(
+    cls=Command,
+    section=CHANGE,
+    order=1,
+    examples=(
+        "prune",
+        "prune --yes",
+        "prune -o /srv/derived --yes --force",
+    ),
+)
 @journal_options
 @click.option("-y", "--yes", is_flag=True, help="Remove the outputs.")
 @click.option("--force", is_flag=True, help="Remove them even if (nearly) all sources of a directory are gone.")
-def prune(out: bytes, state: str | None, yes: bool, force: bool) -> None:
+@json_option("Print one JSON object per source, the last one with totals.")
+def prune(out: bytes, state: str | None, yes: bool, force: bool, as_json: bool) -> None:
     """List outputs of deleted sources; remove them with --yes.
 
     If all sources of a directory are gone, or more than 10 and at least 90 % of them, its file system may not be
@@ -36,8 +47,13 @@ def prune(out: bytes, state: str | None, yes: bool, force: bool) -> None:
             err=True,
         )
     for _, file, directory, names in removed:
-        click.echo(f"{shown(file)}: source deleted; outputs: {shown(directory)} ({len(names) + 1} files)")
-    if not removed:
+        fields = {"what": "source", "file": shown(file), "directory": shown(directory), "files": len(names) + 1}
+        text = f"{shown(file)}: source deleted; outputs: {shown(directory)} ({len(names) + 1} files)"
+        click.echo(json.dumps(fields) if as_json else text)
+    if as_json:
+        number = edit.prune(state_folder(out, state), os.path.abspath(out), removed) if yes and removed else 0
+        click.echo(json.dumps({"what": "summary", "sources": len(removed), "removed_files": number}))
+    elif not removed:
         click.echo("nothing to prune")
     elif yes:
         number = edit.prune(state_folder(out, state), os.path.abspath(out), removed)

@@ -10,7 +10,17 @@ from mediactl.commands.shared.sections import CHECK, Command
 from mediactl.core.errors import ExitCode
 
 
-@click.command(cls=Command, section=CHECK, order=5)
+@click.command(
+    cls=Command,
+    section=CHECK,
+    order=5,
+    exits=((0, "All promises held."), (70, "A promise was broken; please report it.")),
+    examples=(
+        "selftest",
+        "selftest --seconds 300",
+        "selftest --number 10000 --seed 7 --json",
+    ),
+)
 @click.option("--seconds", type=click.FloatRange(min=1), default=20.0, show_default=True, metavar="S",
               help="Approximate duration.")  # fmt: skip
 @click.option("--number", type=click.IntRange(min=1), default=None, metavar="N",

@@ -20,11 +20,20 @@ from mediactl.commands.shared.options import (
     state_folder,
     walk_settings,
 )
-from mediactl.commands.shared.sections import SCHEDULING, UPLOAD, Command
+from mediactl.commands.shared.sections import EXITS, SCHEDULING, UPLOAD, Command
 from mediactl.commands.shared.types import Path
 
 
-@click.command(cls=Command, section=UPLOAD)
+@click.command(
+    cls=Command,
+    section=UPLOAD,
+    exits=EXITS,
+    examples=(
+        "upload ./videos --to s3://bucket/videos",
+        "upload big.mov --to s3://bucket --bandwidth 20M",
+        "upload ./videos --to s3://bucket --endpoint-url http://127.0.0.1:9000",
+    ),
+)
 @click.argument("sources", nargs=-1, required=True, type=Path(), metavar="FILE...")
 @journal_options
 @apply_options(WALK_OPTIONS)

@@ -19,7 +19,7 @@ from mediactl.commands.shared.options import (
     state_folder,
     tuning,
 )
-from mediactl.commands.shared.sections import OUTPUT, UPLOAD, UPLOADS, Group
+from mediactl.commands.shared.sections import EXITS, OUTPUT, UPLOAD, UPLOADS, Group
 from mediactl.commands.shared.types import Duration
 from mediactl.core.errors import ExitCode
 
@@ -29,7 +29,9 @@ def uploads() -> None:
     """List, resume and abort unfinished uploads."""
 
 
-@uploads.command("list")
+@uploads.command(
+    "list", examples=("uploads list", "uploads list --all --json", "uploads list --bucket s3://bucket/prefix")
+)
 @journal_options
 @option(UPLOADS, "--all", "everything", is_flag=True, help="Include finished uploads.")
 @option(UPLOADS, "--bucket", default=None, metavar="URL",
@@ -62,7 +64,9 @@ def list_(out: bytes, state: str | None, everything: bool, bucket: str | None, a
         click.echo("no uploads" if everything else "no unfinished uploads")
 
 
-@uploads.command()
+@uploads.command(
+    exits=EXITS, examples=("uploads resume", "uploads resume -o /srv/derived", "uploads resume --bandwidth 20M")
+)
 @click.pass_context
 @journal_options
 @apply_options([*RUN_OPTIONS, *TUNING_OPTIONS])
@@ -94,7 +98,7 @@ def resume(context: click.Context, **flags: Any) -> int:
         close()
 
 
-@uploads.command()
+@uploads.command(examples=("uploads abort --older-than 7d", "uploads abort --older-than 12h --yes"))
 @journal_options
 @click.option(
     "--older-than",

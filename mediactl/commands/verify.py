@@ -8,14 +8,29 @@ import os
 import click
 
 from mediactl.commands.shared.options import journal_options, state_folder
-from mediactl.commands.shared.sections import CHECK, Command
+from mediactl.commands.shared.sections import CHECK, INVALID, Command
 from mediactl.core.errors import ExitCode
 
 PROBLEMS = {"missing": "missing", "wrong": "invalid"}
 """Problem in JSON -> the word for people."""
 
 
-@click.command(cls=Command, section=CHECK, order=2)
+@click.command(
+    cls=Command,
+    section=CHECK,
+    order=2,
+    exits=(
+        (0, "No problems."),
+        (1, "Something is missing or invalid."),
+        INVALID,
+        (75, "Something could not be checked; try again."),
+    ),
+    examples=(
+        "verify",
+        "verify -o /srv/derived --local-only",
+        "verify --repair --json",
+    ),
+)
 @journal_options
 @click.option("--repair", is_flag=True, help="Have the next `process` or `upload` rebuild and send them again.")
 @click.option("--local-only", is_flag=True, help="Check local files only.")

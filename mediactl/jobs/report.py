@@ -136,11 +136,23 @@ class Report:
             yield JobRow(*row)
 
     def find(self, what: bytes) -> list[JobRow]:
-        """The jobs whose key starts with this (8 digits or more), or whose source has this path or output directory."""
+        """The jobs whose key starts with this (4 digits or more), or whose source has this path or output directory.
+
+        A path may be absolute: then it is that of a source below its root.
+        """
         text = what.decode("ascii", "replace")
-        is_key = len(text) >= 8 and all(each in "0123456789abcdef" for each in text)
+        is_key = len(text) >= 4 and all(each in "0123456789abcdef" for each in text)
         folder, name = os.path.split(what)
-        return [JobRow(*row) for row in self._run("find", text if is_key else "", folder, name, what)]
+        rows = self._run("find", text if is_key else "", folder, name, what).fetchall()
+        return [JobRow(*row) for row in rows or (self._run("find_file", what) if os.path.isabs(what) else ())]
+
+    def some_paths(self) -> list[bytes]:
+        """Paths of sources to compare a mistyped name with: some thousands at most."""
+        return [row[0] for row in self._run("some_paths")]
+
+    def paths(self, start: bytes, states: tuple[str, ...], limit: int) -> list[bytes]:
+        """Paths of sources that begin so and have jobs in one of these states."""
+        return [row[0] for row in self._run("paths", start, msgspec.json.encode(states).decode(), limit)]
 
     def ahead(self, job: JobRow) -> int:
         """How many waiting jobs of its lane are due before a waiting job."""

@@ -30,6 +30,23 @@ FROM jobs AS j LEFT JOIN sources AS s ON s.id = j.source
 WHERE (?1 <> '' AND j.key >= ?1 AND j.key < ?1 || 'g') OR (s.folder = ?2 AND s.name = ?3) OR s.path = ?4
 ORDER BY j.id;
 
+-- name: find_file
+-- By the absolute path of the source.
+SELECT j.id, j.key, j.kind, j.lane, j.state, j.priority, j.enqueued_at, j.due, j.run_after, j.attempt, j.failures,
+    j.crashes, j.interruptions, j.reason, s.root, s.path, s.folder, s.name,
+    j.piece, j.pieces
+FROM sources AS s JOIN jobs AS j ON j.source = s.id
+WHERE s.root <> x'' AND CAST(s.root || x'2f' || s.path AS BLOB) = ?
+ORDER BY j.id;
+
+-- name: some_paths
+SELECT path FROM sources LIMIT 5000;
+
+-- name: paths
+SELECT DISTINCT s.path FROM sources AS s JOIN jobs AS j ON j.source = s.id
+WHERE substr(s.path, 1, length(?1)) = ?1 AND j.state IN (SELECT value FROM json_each(?2))
+ORDER BY s.path LIMIT ?3;
+
 -- name: attempts
 SELECT attempt, outcome, reason, ended_at, wall, cpu, peak_memory, worker, run, version
 FROM attempts WHERE job = ? ORDER BY attempt;

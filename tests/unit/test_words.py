@@ -148,13 +148,14 @@ def test_every_summary_fits_a_terminal(name: str, command: click.Command) -> Non
 def test_commands_and_options_are_listed_in_sections() -> None:
     program = help_of("mediactl", cli)
     headings = re.findall(r"^(\S.*):$", program, re.MULTILINE)
-    assert headings == ["Options", "Run", "Look", "Change", "Check", "Upload", "Other"]
+    assert headings == ["Options", "Run", "Look", "Change", "Check", "Upload", "Other", "Exit codes"]
     assert program.partition("\nOther:\n")[2].split()[0] == "completion"
     inner = dict(commands())
     process = help_of("mediactl process", inner["mediactl process"])
     headings = re.findall(r"^(\S.*):$", process, re.MULTILINE)
-    assert headings == ["Sources and outputs", "Scheduling", "Uploads", "Output", "Options"]
-    assert process.partition("\nOptions:\n")[2].split()[-6:] == ["--help", "Show", "this", "message", "and", "exit."]
+    assert headings == ["Sources and outputs", "Scheduling", "Uploads", "Output", "Options", "Examples", "Exit codes"]
+    last = process.partition("\nOptions:\n")[2].partition("\n\n")[0]
+    assert last.split()[-6:] == ["--help", "Show", "this", "message", "and", "exit."]
     assert "Sources and outputs" not in help_of("mediactl status", inner["mediactl status"])
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediactl.commands.shared.sections import OUTPUT, SCHEDULING, SOURCES, UPLOADS, Option
-from mediactl.commands.shared.types import Bounded, Duration, Path, Size, Tag
+from mediactl.commands.shared.types import Bounded, Duration, Name, Path, Recipe, Size, Tag
 
 if TYPE_CHECKING:
     from mediactl.core.settings import Destination, Settings, Watching
@@ -26,11 +26,16 @@ def option(section: str, *names: str, **attributes: Any) -> Callable[[Callable[.
 
 def journal_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that locate outputs and journal."""
-    out = option(SOURCES, "-o", "--out", type=Path(), default="derived", show_default=True, metavar="DIR",
+    out = option(SOURCES, "-o", "--out", type=Path(directory=True), default="derived", show_default=True, metavar="DIR",
                  help="Output directory.")  # fmt: skip
-    state = option(SOURCES, "--state", default=None, metavar="DIR",
+    state = option(SOURCES, "--state", type=Name(directory=True), default=None, metavar="DIR",
                    help="Directory of the journal.  [default: OUT/.mediactl]")  # fmt: skip
     return out(state(function))
+
+
+def json_option(help: str = "Print one JSON object.") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the decorator that adds --json to a command that reads."""
+    return option(OUTPUT, "--json", "as_json", is_flag=True, setting=False, help=help)
 
 
 def state_folder(out: bytes, state: str | None) -> str:
@@ -65,7 +70,7 @@ RUN_OPTIONS = [
            help="Time that running jobs get to finish after Ctrl-C or SIGTERM."),
     option(SCHEDULING, "--max-duration", type=Duration(), default=None, metavar="TIME",
            help="Drain after this time, e.g. 6h; run again to resume."),
-    option(SCHEDULING, "--drain-file", default=None, metavar="PATH", help="Drain when this file appears."),
+    option(SCHEDULING, "--drain-file", type=Name(), default=None, metavar="PATH", help="Drain when this file appears."),
     option(SCHEDULING, "--drain-url", default=None, trusted=True, metavar="URL",
            help="Drain when this URL answers 200."),
     option(OUTPUT, "--json", "as_json", is_flag=True, setting=False, help="Print NDJSON events on standard output."),
@@ -82,7 +87,8 @@ BUCKET_OPTIONS = [
     option(UPLOADS, "--profile", default=None, trusted=True, metavar="NAME", help="Profile in the AWS configuration."),
     option(UPLOADS, "--path-style/--virtual-style", default=None,
            help="Put the bucket in the path or in the host name.  [default: path with --endpoint-url]"),
-    option(UPLOADS, "--ca-bundle", default=None, trusted=True, metavar="FILE", help="CA certificates to trust."),
+    option(UPLOADS, "--ca-bundle", type=Name(), default=None, trusted=True, metavar="FILE",
+           help="CA certificates to trust."),
 ]  # fmt: skip
 """Options that say how to reach a bucket."""
 
@@ -173,13 +179,14 @@ def work_options(priority: str) -> Callable[[Callable[..., Any]], Callable[..., 
     options: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         click.argument("sources", nargs=-1, required=True, type=Path(), metavar="SOURCE..."),
         journal_options,
-        option(SOURCES, "--recipe", default="web", show_default=True, help="Bundled recipe, or a .toml file."),
+        option(SOURCES, "--recipe", type=Recipe(), default="web", show_default=True, metavar="RECIPE",
+               help="Bundled recipe, or a .toml file."),
         option(SOURCES, "--keep-root", is_flag=True,
                help="Prefix outputs with the name of their SOURCE directory."),
         *WALK_OPTIONS,
-        option(SOURCES, "--ffmpeg", default=None, trusted=True, metavar="FILE",
+        option(SOURCES, "--ffmpeg", type=Name(), default=None, trusted=True, metavar="FILE",
                help="ffmpeg to run.  [default: the bundled one]"),
-        option(SOURCES, "--cache", default=None, metavar="DIR",
+        option(SOURCES, "--cache", type=Name(directory=True), default=None, metavar="DIR",
                help="Directory of the cache of file digests, or none.  [default: ~/.cache/mediactl]"),
         option(SCHEDULING, "--priority", type=click.Choice(PRIORITIES), default=priority, show_default=True,
                help="Priority of these sources."),

@@ -15,6 +15,16 @@ from mediactl.commands.shared import usage
 
 COMMANDS = RUN, LOOK, CHANGE, CHECK, UPLOAD, OTHER = "Run", "Look", "Change", "Check", "Upload", "Other"
 """Sections of commands, in the order of ``mediactl --help``."""
+COMPLETE = (0, "Complete, or nothing to do.")
+INVALID = (2, "Invalid command line, settings, recipe or manifest.")
+EXITS = (
+    COMPLETE,
+    (1, "Finished, but some sources were rejected or quarantined."),
+    INVALID,
+    (70, "Internal error; the next run retries what it left unfinished."),
+    (75, "Stopped early (signal, time limit, full disk), or a source could not be read; run again to resume."),
+)
+"""Exit codes of commands that run jobs, which are those of ``mediactl.core.errors.ExitCode``."""
 OPTIONS = SOURCES, SCHEDULING, UPLOADS, OUTPUT, GENERAL = (
     "Sources and outputs", "Scheduling", "Uploads", "Output", "Options",
 )  # fmt: skip
@@ -79,12 +89,32 @@ class Command(click.Command):
     """A command that lists many options in sections.
 
     A command of the program names its ``section`` of the help; there, commands come by ``order``, module, and line. A
-    command without a section belongs to a group.
+    command without a section belongs to a group. ``examples`` are command lines without their first word; ``exits`` are
+    the exit codes that help lists, with their meaning.
     """
 
-    def __init__(self, *args: Any, section: str = "", order: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        section: str = "",
+        order: int = 0,
+        examples: Iterable[str] = (),
+        exits: Iterable[tuple[int, str]] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.section, self.order = section, order
+        self.section, self.order, self.examples, self.exits = section, order, tuple(examples), tuple(exits)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples and exit codes."""
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}{ctx.find_root().info_name} {example}\n")
+        if self.exits:
+            with formatter.section("Exit codes"):
+                formatter.write_dl([(str(code), meaning) for code, meaning in self.exits])
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any

@@ -6,18 +6,82 @@ import os
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from mediactl.core import quantities
 
 
 class Path(click.ParamType[bytes]):
-    """A path as bytes, exactly as typed."""
+    """A path as bytes, exactly as typed. Shells complete files, or only directories."""
 
     name = "path"
+
+    def __init__(self, *, directory: bool = False) -> None:
+        self.directory = directory
 
     def convert(self, value: Any, _parameter: click.Parameter | None, _context: click.Context | None) -> bytes:
         """Return the bytes of the argument."""
         return value if isinstance(value, bytes) else os.fsencode(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Leave completion to the shell."""
+        return [CompletionItem(incomplete, type="dir" if self.directory else "file")]
+
+
+class Name(click.ParamType[str]):
+    """A path as text, exactly as typed. Shells complete files, or only directories."""
+
+    name = "path"
+
+    def __init__(self, *, directory: bool = False) -> None:
+        self.directory = directory
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Leave completion to the shell."""
+        return [CompletionItem(incomplete, type="dir" if self.directory else "file")]
+
+
+class Recipe(click.ParamType[str]):
+    """The name of a bundled recipe, or a file."""
+
+    name = "recipe"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the bundled recipes and the .toml files here that begin so; else leave files to the shell."""
+        from glob import glob
+
+        from mediactl.recipe.loader import builtin_names
+
+        names = [name for name in (*builtin_names(), *sorted(glob("*.toml"))) if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
+
+
+class Job(Path):
+    """A job by key or path, as bytes."""
+
+    name = "job"
+
+    def __init__(self, *states: str) -> None:
+        super().__init__()
+        self.states = states or ("ready", "running", "done", "rejected", "quarantined", "cancelled")
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the paths of jobs in the journal that begin so, where it can be read."""
+        from mediactl.core.errors import MediactlError
+        from mediactl.core.files import shown
+        from mediactl.jobs import report
+
+        out, state = os.fsencode(ctx.params.get("out") or "derived"), ctx.params.get("state")
+        try:
+            with report.read(state or os.fsdecode(os.path.join(out, b".mediactl"))) as rows:
+                found = rows.paths(os.fsencode(incomplete), self.states, _COMPLETIONS)
+        except (MediactlError, OSError):
+            return []
+        return [CompletionItem(shown(path)) for path in found]
+
+
+_COMPLETIONS = 100
+"""Jobs that a shell offers at most."""
 
 
 class Size(click.ParamType[int]):
@@ -71,6 +135,10 @@ class Bounded(click.ParamType[tuple[str, int]]):
             known = ", ".join(self.names)
             self.fail(f"{value}: expected NAME=N, NAME one of {known}, N at least 1", parameter, context)
         return name, int(number)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names that begin so."""
+        return [CompletionItem(f"{name}=") for name in self.names if name.startswith(incomplete)]
 
 
 class Tag(click.ParamType[tuple[str, str]]):
