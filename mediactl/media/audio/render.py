@@ -108,7 +108,8 @@ class _Work:
                 usual = msgspec.structs.replace(self._audio.stream, layout=())
                 audio = msgspec.structs.replace(self._audio, index=index, stream=usual, input_options={})
                 self._encode(other, audio, targets, changes, encoding)
-        return self._verify(targets, changes, len(complaints) >= diagnosis.DAMAGED, report)
+        damaged = diagnosis.is_audio_damaged(complaints, self._fd, self._audio.index, self._task.limits)
+        return self._verify(targets, changes, damaged, report)
 
     def _encode(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import av
 
 from mediactl.core.errors import MediactlError, RejectedInput
@@ -12,6 +14,18 @@ from mediactl.model.media import Limits
 DAMAGED = 2
 """Complaints of ffmpeg from which on a source is called damaged: one odd packet at either end is usual."""
 
+_NO_FRAME = (
+    "Header missing", "invalid sync code", "invalid frame header", "decode_frame() failed", "frame sync error",
+    "Error decoding AAC frame header", "Decoding error: Invalid data", "Error submitting packet to decoder",
+)  # fmt: skip
+"""What decoders of audio complain about when they are given something that is no frame, such as a tag."""
+_TAGS = (b"TAG", b"ID3", b"3DI", b"APETAGEX", b"LYRICSBEGIN")
+"""What tags of MP3 and other files begin with (ID3v1, ID3v2 and its footer, APE, Lyrics3): joined files have them in
+the middle."""
+_MISSING = {"mp3": 0.03}
+"""Container -> seconds that may be missing between frames without anything being lost: where two MP3 files were joined,
+one frame is none. Elsewhere: what time stamps in milliseconds are rounded by."""
+_ROUNDED = 0.002
 _JUDGED = 3_000
 """Packets that are decoded to find whether a source is damaged."""
 
@@ -21,6 +35,38 @@ def cause(error: process.FfmpegFailed, fd: int, limits: Limits) -> MediactlError
     if error.status > 0 and (error.blames_input or _is_damaged(fd, limits)):
         return RejectedInput(f"cannot be decoded: {process.last_message(error.stderr)}")
     return error
+
+
+def is_audio_damaged(complaints: Sequence[str], fd: int, index: int, limits: Limits) -> bool:
+    """Return whether ``complaints``, ffmpeg's error lines, mean that something of an audio stream was lost: tags and
+    junk at its end, and tags in its middle, are none of it."""
+    if len(complaints) < DAMAGED:
+        return False
+    return not all(any(words in line for words in _NO_FRAME) for line in complaints) or _lost(fd, index, limits)
+
+
+def _lost(fd: int, index: int, limits: Limits) -> bool:
+    """Return whether packets between others cannot be decoded, or are missing."""
+    decoded, end, start, failed = 0.0, 0.0, None, False
+    with demux.opened(fd, limits) as container:
+        allowed = _MISSING.get(container.format.name, _ROUNDED)
+        for packet in demux.packets(container, container.streams[index]):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                tag = bytes(packet).startswith(_TAGS)
+                failed |= not tag
+                decoded += float((packet.duration or 0) * (packet.time_base or 0)) if tag else 0.0
+                continue
+            if frames and failed:
+                return True
+            for frame in frames:
+                length = frame.samples / frame.sample_rate
+                decoded += length
+                if frame.time is not None:
+                    start = frame.time if start is None else start
+                    end = max(end, frame.time + length)
+    return end - (start or 0.0) - decoded > allowed
 
 
 def _is_damaged(fd: int, limits: Limits) -> bool:
