@@ -49,6 +49,20 @@ class Source(msgspec.Struct, frozen=True):
         return self.root + b"/" + self.path
 
 
+class Treatment(StrEnum):
+    """What rendering corrects in the frames of a video; part of the parameters, and so of the keys, of what is made of
+    them."""
+
+    FLATTENED = "flattened"
+    """They are transparent: they are drawn on white."""
+    LETTERBOXED = "letterboxed"
+    """They change their shape midway: bars fill what is left of the shape of the first."""
+    RETAGGED = "retagged"
+    """Their colour tags cannot be true: they are taken for missing."""
+    STRIPPED = "stripped"
+    """They carry metadata of high dynamic range without being so: it is removed."""
+
+
 class VideoStream(msgspec.Struct, frozen=True, omit_defaults=True):
     """The video stream of a source. Width and height are those shown, after rotation and sample aspect."""
 
@@ -71,6 +85,11 @@ class VideoStream(msgspec.Struct, frozen=True, omit_defaults=True):
     interlaced: bool = False
     longest: float = 0.0
     """Seconds from one frame to the next, at most, where they do not come evenly."""
+    cropped: bool = False
+    """Whether its container crops the coded frames."""
+    resized: bool = False
+    """Whether the size of its frames changes midway."""
+    treatment: tuple[Treatment, ...] = ()
 
 
 class AudioStream(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -146,6 +165,11 @@ class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     tags: dict[str, str] = {}
     """Camera, lens, time, title ...; "place" only where the recipe names it."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def treatment(self) -> tuple[Treatment, ...]:
+        """What rendering corrects in the frames of the video."""
+        return self.video.treatment if self.video else ()
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from mediactl.model.assets import Operation, Prior, PriorArtefact
-from mediactl.model.media import MediaInfo
+from mediactl.model.media import MediaInfo, Treatment
 from mediactl.outputs.base import VIDEO_MAKER, AssetPlan, Bitrate, Output, Params
 from mediactl.outputs.cutting import KEY_FRAMES, piece_frames
 from mediactl.outputs.geometry import frame
@@ -72,6 +72,7 @@ class EncodedParams(Params, frozen=True, kw_only=True):
     """Seconds between key frames."""
     piece: int
     """Frames of a piece; 0: encoded whole."""
+    treatment: tuple[Treatment, ...] = ()
 
     def expected_seconds(self, info: MediaInfo) -> float:
         """Return the expected seconds of writing the file, once its streams are encoded."""
@@ -173,6 +174,7 @@ class Encoding(Output, frozen=True):
             hdr=hdr,
             gop=KEY_FRAMES,
             piece=piece_frames(info, asset.cutting),
+            treatment=info.treatment,
             **more,
         )
 

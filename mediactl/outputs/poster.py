@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from mediactl.model.assets import Target
-from mediactl.model.media import Kind, MediaInfo
+from mediactl.model.media import Kind, MediaInfo, Treatment
 from mediactl.outputs.base import VIDEO_MAKER, AssetPlan, Params
 from mediactl.outputs.image import StillOutput, StillParams
 
@@ -20,6 +22,8 @@ class PosterParams(StillParams, frozen=True, tag="poster"):
     encoders = ("ffmpeg", "image")
     maker = VIDEO_MAKER
     role = "poster"
+
+    treatment: tuple[Treatment, ...] = ()
 
     def expected_seconds(self, info: MediaInfo) -> float:
         """Return the expected seconds: several key frames are decoded."""
@@ -38,7 +42,8 @@ class PosterOutput(StillOutput, frozen=True):
 
     def resolve(self, asset: AssetPlan) -> Iterator[Target[Params]]:
         """Yield the poster."""
-        yield asset.target(self.file_name, PosterParams.role, self.params(PosterParams, asset.info))
+        params = msgspec.structs.replace(self.params(PosterParams, asset.info), treatment=asset.info.treatment)
+        yield asset.target(self.file_name, PosterParams.role, params)
 
     def ffmpeg_encoders(self) -> frozenset[str]:
         """Return PNG: frames come from ffmpeg as such."""

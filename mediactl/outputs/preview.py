@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from mediactl.model.assets import Prior, Target
-from mediactl.model.media import Kind, MediaInfo
+from mediactl.model.media import Kind, MediaInfo, Treatment
 from mediactl.outputs.base import VIDEO_MAKER, AssetPlan, Output, Params, Quality
 from mediactl.outputs.geometry import fit
 from mediactl.outputs.image import MAX_SIDE
@@ -27,6 +27,7 @@ class PreviewParams(Params, frozen=True, tag="preview"):
     """Duration."""
     fps: int
     quality: int
+    treatment: tuple[Treatment, ...] = ()
 
     def expected_seconds(self, info: MediaInfo) -> float:
         """Return the expected seconds: about a still for each second."""
@@ -70,7 +71,8 @@ class PreviewOutput(Output, frozen=True):
         info = asset.info
         width, height = fit(info.width or 2, info.height or 2, self.width, None, MAX_SIDE["webp"])
         seconds = min(self.seconds, info.duration or self.seconds)
-        yield asset.target(self.file_name, "preview", PreviewParams(width, height, seconds, self.fps, self.quality))
+        params = PreviewParams(width, height, seconds, self.fps, self.quality, info.treatment)
+        yield asset.target(self.file_name, "preview", params)
 
     def ffmpeg_encoders(self) -> frozenset[str]:
         """Return PNG: frames come from ffmpeg as such."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from mediactl.model.assets import Prior, PriorArtefact, Target
-from mediactl.model.media import Kind, MediaInfo
+from mediactl.model.media import Kind, MediaInfo, Treatment
 from mediactl.outputs.base import EXTENSIONS, VIDEO_MAKER, AssetPlan, File, Output, Params, Quality
 from mediactl.outputs.geometry import fit
 
@@ -35,6 +35,7 @@ class StoryboardParams(Params, frozen=True, tag="storyboard"):
     interval: float
     """Seconds between them."""
     quality: int
+    treatment: tuple[Treatment, ...] = ()
 
     def expected_seconds(self, info: MediaInfo) -> float:
         """Return the expected seconds, by the number of tiles."""
@@ -96,7 +97,9 @@ class StoryboardOutput(Output, frozen=True):
         count = max(1, math.ceil(duration / interval - 1e-6))
         width, height = fit(info.width or 2, info.height or 2, self.width, None, _LONGEST)
         grid = (width, height, min(count, _COLUMNS), count, interval)
-        yield asset.target(self.file_name, "storyboard", StoryboardParams(self.format, *grid, self.quality))
+        yield asset.target(
+            self.file_name, "storyboard", StoryboardParams(self.format, *grid, self.quality, info.treatment)
+        )
         named = StoryboardMapParams(self.file_name, *grid, duration)
         yield asset.target(f"{self.name}.vtt", "storyboard-map", named)
 

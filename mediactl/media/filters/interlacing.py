@@ -9,7 +9,7 @@ from typing import Any
 
 from mediactl.core.files import remove_if_there
 from mediactl.media.ffmpeg import command, process
-from mediactl.media.filters.video_filters import Weave
+from mediactl.media.filters.video_filters import Weave, input_options
 from mediactl.media.inspect.streams import Streams
 from mediactl.model.media import Limits
 
@@ -74,9 +74,8 @@ def _classified(
     try:
         # From the key frame before: what is between need not be decoded in vain.
         seek: dict[str, Any] = {"ss": f"{second:.3f}", "noaccurate_seek": None} if second else {}
-        node = command.source(fd, threads, max_pixels=limits.pixels, **found.input_options, **seek)[
-            str(found.video.index)
-        ]
+        options = input_options(found, found.video) | seek
+        node = command.source(fd, threads, max_pixels=limits.pixels, **options)[str(found.video.index)]
         node = node.filter("idet").filter("trim", end_frame=frames)
         key, file = "lavfi.idet.multiple.current_frame", os.fsdecode(os.path.basename(path))
         node = node.filter("metadata", mode="print", key=key, file=file)

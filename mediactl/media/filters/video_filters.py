@@ -1,4 +1,4 @@
-"""Filters for videos: deinterlacing, colour tags, size, standard range; and exact pieces.
+"""Filters for videos: deinterlacing, colour tags, transparency, size, standard range; and exact pieces.
 
 Pure functions over ffmpeg-python nodes. ffmpeg itself rotates a video upright before its first filter.
 """
@@ -11,18 +11,24 @@ from typing import Any
 import msgspec
 
 from mediactl.media.ffmpeg import binary
-from mediactl.media.inspect.streams import HDR, InputVideo, Streams
+from mediactl.media.inspect.colour_tags import HDR, UNKNOWN
+from mediactl.media.inspect.frame_sizes import ALIKE
+from mediactl.media.inspect.streams import InputVideo, Streams
+from mediactl.model.media import Treatment, VideoStream
+from mediactl.outputs.geometry import even
 
 TICKS = 120_000
 """Ticks a second of our own streams: exact for 24 to 120 frames a second, for their 1000/1001 variants, and for
 Matroska's milliseconds."""
+_HDR_METADATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS")
+"""ffmpeg's names of side data that describe frames of high dynamic range."""
 SCALER = "bicubic+accurate_rnd+full_chroma_int"
 
 _HIGH_DEFINITION = 720
 """Lines from which videos without colour tags are BT.709, as browsers assume; below, BT.601."""
 _PAL = (576, 288)
 """Lines of the European variant of BT.601."""
-_BT709, _BT470BG, _SMPTE170M, _BT2020, _BT2020C, _UNKNOWN = 1, 5, 6, 9, 10, 2
+_IDENTITY, _BT709, _BT470BG, _SMPTE170M, _BT2020, _BT2020C = 0, 1, 5, 6, 9, 10
 """Primaries and matrices of ITU-T H.273, tables 2 and 4 (the numbers are the same in both)."""
 _PEAK = 100
 """Luminance in cd/m² that becomes 1.0 before tone mapping: SDR's reference white."""
@@ -37,19 +43,46 @@ class Weave(msgspec.Struct, frozen=True):
     """The field that comes first: "tff" (top), "bff" or, as the frames are flagged, "auto"."""
 
 
+def input_options(found: Streams, video: InputVideo, weave: Weave | None = None) -> dict[str, Any]:
+    """Return ffmpeg's options of the source that a video needs, those of the whole source included; none for most.
+
+    ``weave`` as for ``prepared``.
+    """
+    options: dict[str, Any] = dict(found.input_options)
+    if video.decoder:
+        options[f"c:{video.index}"] = video.decoder
+    if Treatment.RETAGGED in video.treatment:
+        # The decoder begins with the container's matrix, and no filter takes frames with a reserved one.
+        options[f"colorspace:{video.index}"] = _all_tags(found, video)["colorspace"]
+    if _is_steady(found, video, weave):
+        # Audio shares the graph, and so would lose its place whenever it is rebuilt.
+        options[f"reinit_filter:{video.index}"] = 0
+    return options
+
+
 def prepared(
     stream: Any, found: Streams, video: InputVideo, count: int, *, weave: Weave | None = None, cut: Cut | None = None
 ) -> list[Any]:
-    """Return the video (rotated upright by ffmpeg itself), progressive and with all colour tags, ``count`` times.
+    """Return the video (rotated and cropped by ffmpeg itself), progressive, of one shape, opaque and with all colour
+    tags, ``count`` times. Its source needs ``input_options``.
 
     Missing tags are set to what players assume, so that a smaller rendition is not taken for BT.601. ``weave`` is what
     ``interlacing.detected`` returns; None: it is progressive. ``cut`` leaves only a piece of it.
     """
+    if _is_steady(found, video, weave):
+        stream = _of_one_size(stream, found.info.video)
     if weave:
         deint = "interlaced" if weave.flagged else "all"
         stream = stream.filter("bwdif", mode="send_frame", deint=deint, parity=weave.parity)
-    if tags := _missing_tags(found, video):
+    if video.resized and not _is_steady(found, video, weave):
+        stream = _of_one_size(stream, found.info.video)
+    if tags := _all_tags(found, video) if Treatment.RETAGGED in video.treatment else _missing_tags(found, video):
         stream = stream.filter("setparams", **tags)
+    if Treatment.STRIPPED in video.treatment:
+        for kind in _HDR_METADATA:
+            stream = stream.filter("sidedata", mode="delete", type=kind)
+    if Treatment.FLATTENED in video.treatment:
+        stream = _on_white(stream)
     if cut:
         stream = cut.applied(stream)
     if count == 1:
@@ -64,12 +97,13 @@ def scaled(stream: Any, video: InputVideo, width: int, height: int, *, hdr: bool
     8 bit, BT.709 or BT.601, high dynamic range mapped to standard range; with ``hdr`` 10 bit as it is.
     """
     size = {"w": width, "h": height, "flags": SCALER}
+    rgb = video.rgb or Treatment.FLATTENED in video.treatment
     if hdr and video.transfer in HDR:
-        matrix = {"out_color_matrix": "bt2020"} if video.rgb else {}
+        matrix = {"out_color_matrix": "bt2020"} if rgb else {}
         stream = stream.filter("scale", **size, out_range="limited", **matrix)
         return stream.filter("format", "yuv420p10le").filter("setsar", 1)
     if is_wide(video) and "zscale" in binary.filters():
-        matrix = {"out_color_matrix": "bt2020"} if video.rgb else {}
+        matrix = {"out_color_matrix": "bt2020"} if rgb else {}
         stream = stream.filter("scale", **size, **matrix).filter("format", "yuv420p10le")
         if video.transfer in HDR:
             stream = stream.filter("zscale", transfer="linear", npl=_PEAK).filter("format", "gbrpf32le")
@@ -78,7 +112,7 @@ def scaled(stream: Any, video: InputVideo, width: int, height: int, *, hdr: bool
         # Mastering display and Dolby Vision data describe the HDR frames that these no longer are.
         stream = stream.filter("sidedata", "delete")
     else:
-        matrix = {"out_color_matrix": "bt709"} if video.rgb else {}
+        matrix = {"out_color_matrix": "bt709"} if rgb else {}
         stream = stream.filter("scale", **size, out_range="limited", **matrix)
     return stream.filter("format", "yuv420p").filter("setsar", 1)
 
@@ -121,16 +155,55 @@ class Cut(msgspec.Struct, frozen=True):
         return int(number * self.rate.denominator * TICKS / self.rate.numerator + 0.5)
 
 
+def _is_steady(found: Streams, video: InputVideo, weave: Weave | None) -> bool:
+    """Return whether frames that change their size can be brought to one size before any other filter sees them."""
+    shown = found.info.video
+    return bool(video.resized and not weave and shown and not shown.rotation and not shown.cropped)
+
+
+def _of_one_size(stream: Any, shown: VideoStream | None) -> Any:
+    """Return frames of changing sizes at the size that the video is shown in: stretched if they nearly have its
+    proportions, else with black bars."""
+    assert shown is not None
+    width, height = even(shown.width), even(shown.height)
+    wider, alike = f"gt(dar*{height},{width})", f"lt(abs(dar*{height}/{width}-1),{ALIKE})"
+    stream = stream.filter(
+        "scale",
+        w=f"if({alike}+{wider},{width},2*round({height}*dar/2))",
+        h=f"if({alike}+not({wider}),{height},2*round({width}/dar/2))",
+        eval="frame",
+        flags=SCALER,
+    ).filter("setsar", 1)
+    return stream.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2", eval="frame")
+
+
+def _on_white(stream: Any) -> Any:
+    """Return transparent frames on white, as RGB: negatives on black, which is what multiplying by alpha gives.
+
+    Their alpha stays, for whoever scales them to drop: when libswscale does that alone (ffmpeg 9.0, more than 8 bit),
+    the last half line of each slice becomes black.
+    """
+    stream = stream.filter("format", "gbrap|gbrap10|gbrap12|gbrap16")
+    return stream.filter("negate").filter("premultiply", inplace=1).filter("negate")
+
+
+def _all_tags(found: Streams, video: InputVideo) -> dict[str, int]:
+    """Return all tags, the missing ones as below."""
+    matrix = _IDENTITY if video.rgb else video.matrix
+    known = {"color_primaries": video.primaries, "color_trc": video.transfer, "colorspace": matrix}
+    return known | _missing_tags(found, video)
+
+
 def _missing_tags(found: Streams, video: InputVideo) -> dict[str, int]:
     shown = found.info.video
     lines = min(shown.width, shown.height) if shown else 0
     guess = _BT709 if lines >= _HIGH_DEFINITION or video.rgb else _BT470BG if lines in _PAL else _SMPTE170M
     guess = _BT2020 if video.transfer in HDR else guess
     tags: dict[str, int] = {}
-    if video.primaries == _UNKNOWN:
+    if video.primaries == UNKNOWN:
         tags["color_primaries"] = guess
-    if video.transfer == _UNKNOWN:
+    if video.transfer == UNKNOWN:
         tags["color_trc"] = _BT709 if guess == _BT709 else _SMPTE170M
-    if video.matrix == _UNKNOWN and not video.rgb:
+    if video.matrix == UNKNOWN and not video.rgb:
         tags["colorspace"] = guess
     return tags

@@ -16,6 +16,7 @@ import msgspec
 from av.container import InputContainer
 
 from mediactl.media.inspect import demux
+from mediactl.media.inspect.frame_sizes import FrameSizes
 
 SEEKABLE = frozenset({"mov", "matroska"})
 """Containers (libav's names) with an index of key frames by time, so that a seek is exact. MPEG-TS, MPEG-PS, FLV and
@@ -42,6 +43,10 @@ class Cadence(msgspec.Struct, frozen=True):
     """Frame n comes n / rate after the first one, to the resolution of the timestamps; none is missing or cut off."""
     longest: float = 0.0
     """Seconds from one frame to the next, at most, where they do not come evenly."""
+    resized: bool = False
+    """Whether the size of the frames changes midway."""
+    reshaped: bool = False
+    """Whether their shape does."""
 
 
 def measure(container: InputContainer, stream: Any) -> Cadence:
@@ -62,6 +67,7 @@ class Counter:
         self.index: int = stream.index
         self._stream = stream
         self._stamps = array("q")
+        self._sizes = FrameSizes(stream)
         self.complete = True
         """Whether all frames have a time and can be decoded."""
 
@@ -79,9 +85,14 @@ class Counter:
         if not self._stamps and not packet.is_keyframe:
             self.complete = False
         self._stamps.append(stamp)
+        self._sizes.look(packet)
 
     def measured(self, container: InputContainer) -> Cadence:
         """Return the cadence of what was counted, in this container."""
+        found = self._measured(container)
+        return msgspec.structs.replace(found, resized=self._sizes.resized, reshaped=self._sizes.reshaped)
+
+    def _measured(self, container: InputContainer) -> Cadence:
         stream, count = self._stream, len(self._stamps)
         if count < 2 or not stream.time_base:
             return Cadence(_header_rate(stream), count, even=False)

@@ -9,6 +9,8 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from mediactl.media.inspect.appearance import Appearance
+from mediactl.media.inspect.side_data import Crop
 from mediactl.model.media import AudioStream, Chapter, SubtitleStream, VideoStream
 
 TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"} | {
@@ -43,13 +45,14 @@ _TAG_LENGTH = 500
 _MOST_CHAPTERS = 1_000
 
 
-def video(stream: Any, frame: Any, rate: float | None, start: float, end: float) -> VideoStream:
+def video(stream: Any, frame: Any, look: Appearance, rate: float | None, start: float, end: float) -> VideoStream:
     """Return a video stream as shown; ``frame`` is its first one, ``start`` and ``end`` in seconds from the file's."""
     # PyAV counts degrees counter-clockwise, -180 to 180, from the frame's display matrix.
     rotation = round(-frame.rotation / 90) * 90 % 360
     aspect = stream.sample_aspect_ratio or Fraction(1)
     aspect = aspect if Fraction(1, 5) <= aspect <= 5 else Fraction(1)
-    width, height = max(1, round(frame.width * aspect)), frame.height
+    width, height = look.crop.size(frame.width, frame.height)
+    width = max(1, round(width * aspect))
     if rotation in (90, 270):
         width, height = height, width
     return VideoStream(
@@ -61,9 +64,11 @@ def video(stream: Any, frame: Any, rate: float | None, start: float, end: float)
         frames=stream.frames or None,
         duration=round(end - start, 6),
         pixel_format=frame.format.name,
-        transfer=TRANSFERS.get(frame.color_trc, ""),
+        transfer=TRANSFERS.get(look.tags.transfer, ""),
         start=round(start, 6),
         interlaced=bool(frame.interlaced_frame),
+        cropped=look.crop != Crop(),
+        treatment=look.treatment,
     )
 
 

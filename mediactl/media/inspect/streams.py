@@ -14,14 +14,13 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.inspect import cadence, demux, describe, durations, metadata, timeline
+from mediactl.media.inspect import appearance, cadence, demux, describe, durations, metadata, timeline
+from mediactl.media.inspect.appearance import Appearance
 from mediactl.media.inspect.cadence import Cadence
 from mediactl.media.inspect.durations import Timing
 from mediactl.media.inspect.gaps import Gaps
-from mediactl.model.media import AudioStream, Limits, MediaInfo, SubtitleStream, VideoStream
+from mediactl.model.media import AudioStream, Limits, MediaInfo, SubtitleStream, Treatment, VideoStream
 
-HDR = {16: "PQ", 18: "HLG"}
-"""Transfer characteristics (ITU-T H.273, table 3) of high dynamic range."""
 LOCATION_KEYS = ("com.apple.quicktime.location.iso6709", "location", "location-eng")
 """Apple's item, and libav's names for the atoms "©xyz" (Android) and "loci" (3GPP)."""
 
@@ -45,6 +44,11 @@ class InputVideo(msgspec.Struct, frozen=True):
     matrix: int
     rgb: bool
     interlaced: bool
+    resized: bool = False
+    """Whether the size of its frames changes midway."""
+    treatment: tuple[Treatment, ...] = ()
+    decoder: str = ""
+    """ffmpeg's name of the decoder that it needs; "" for the usual one."""
 
 
 class InputAudio(msgspec.Struct, frozen=True):
@@ -141,7 +145,8 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
         duration = max(ends[stream.index] for stream in (playable.video, playable.audio) if stream)
         if duration <= 0:
             raise RejectedInput("has a duration of zero: there is nothing to play")
-        video = _video_stream(fd, playable, timing, limits, probed.video if probed else None)
+        look = _appearance(fd, container, playable, ends, limits)
+        video = _video_stream(fd, playable, look, timing, limits, probed.video if probed else None)
         audio = _with_gaps(_audio_streams(container, playable, ends), container, playable, probed, gaps)
         options = timeline.input_options(container, timing.discontinuities)
         audios = _input_audios(container, playable, audio, ends, options)
@@ -162,7 +167,7 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
         )
         return Streams(
             info=info,
-            video=_input_video(playable, ends),
+            video=_input_video(playable, look, video, ends),
             audio=next((each for each in audios if each.index == playable.audio.index), None),
             cover=any(stream.disposition & Disposition.attached_pic for stream in _media(container)),
             data_count=sum(stream.type == "data" for stream in container.streams),
@@ -319,36 +324,56 @@ def _known_timing(container: InputContainer, playable: _Playable, probed: MediaI
     return Timing(ends, starts, probed.discontinuities, probed.warnings)
 
 
-def _input_video(playable: _Playable, ends: dict[int, float]) -> InputVideo | None:
+def _appearance(
+    fd: int, container: InputContainer, playable: _Playable, ends: dict[int, float], limits: Limits
+) -> Appearance | None:
     stream = playable.video
     if not stream:
+        return None
+    return appearance.of(fd, container, stream, playable.frames[stream.index], ends[stream.index], limits)
+
+
+def _input_video(
+    playable: _Playable, look: Appearance | None, shown: VideoStream | None, ends: dict[int, float]
+) -> InputVideo | None:
+    stream = playable.video
+    if not stream or not look or not shown:
         return None
     frame = playable.frames[stream.index]
     return InputVideo(
         index=stream.index,
         end=ends[stream.index],
         rate=playable.rate,
-        primaries=frame.color_primaries,
-        transfer=frame.color_trc,
-        matrix=frame.colorspace,
-        rgb=frame.format.is_rgb or frame.format.has_palette,
+        primaries=look.tags.primaries,
+        transfer=look.tags.transfer,
+        matrix=look.tags.matrix,
+        rgb=appearance.is_rgb(frame),
         interlaced=bool(frame.interlaced_frame),
+        resized=shown.resized,
+        treatment=shown.treatment,
+        decoder=look.decoder,
     )
 
 
 def _video_stream(
-    fd: int, playable: _Playable, timing: Timing, limits: Limits, known: VideoStream | None
+    fd: int,
+    playable: _Playable,
+    look: Appearance | None,
+    timing: Timing,
+    limits: Limits,
+    known: VideoStream | None,
 ) -> VideoStream | None:
     stream = playable.video
-    if not stream:
+    if not stream or not look:
         return None
-    video = describe.video(
-        stream, playable.frames[stream.index], playable.rate, _start(stream, timing), timing.ends[stream.index]
-    )
+    frame, start, end = playable.frames[stream.index], _start(stream, timing), timing.ends[stream.index]
+    video = describe.video(stream, frame, look, playable.rate, start, end)
     if known and known.rate:
+        treatment = (*video.treatment, *(each for each in known.treatment if each is Treatment.LETTERBOXED))
         return msgspec.structs.replace(
-            video, fps=known.fps, rate=known.rate, frames=known.frames, even=known.even, longest=known.longest
-        )
+            video, fps=known.fps, rate=known.rate, frames=known.frames, even=known.even, longest=known.longest,
+            resized=known.resized, treatment=treatment,
+        )  # fmt: skip
     found = timing.cadence
     if found is None:
         with demux.opened(fd, limits) as again:
@@ -364,13 +389,15 @@ def _start(stream: Any, timing: Timing) -> float:
 
 
 def _with_cadence(video: VideoStream, found: Cadence) -> VideoStream:
-    """Add the exact rate and number of frames, and whether they come evenly."""
+    """Add the exact rate and number of frames, and whether they come evenly and at one size."""
     rate = str(found.rate) if found.rate else ""
     # Headers of Matroska may state twice the rate, that of fields.
     fps = round(float(found.rate), 3) if found.rate else video.fps
+    treatment = (*video.treatment, *([Treatment.LETTERBOXED] if found.reshaped else []))
     return msgspec.structs.replace(
-        video, fps=fps, rate=rate, frames=found.frames or None, even=found.even, longest=round(found.longest, 6)
-    )
+        video, fps=fps, rate=rate, frames=found.frames or None, even=found.even, longest=round(found.longest, 6),
+        resized=found.resized, treatment=treatment,
+    )  # fmt: skip
 
 
 def _audio_streams(container: InputContainer, playable: _Playable, ends: dict[int, float]) -> tuple[AudioStream, ...]:

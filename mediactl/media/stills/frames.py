@@ -17,7 +17,7 @@ from mediactl.core.files import remove_if_there
 from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import binary, command, process
 from mediactl.media.filters import interlacing
-from mediactl.media.filters.video_filters import Weave, prepared, scaled
+from mediactl.media.filters.video_filters import Weave, input_options, prepared, scaled
 from mediactl.media.inspect import demux, diagnosis, timeline
 from mediactl.media.inspect.streams import InputVideo, Streams
 from mediactl.model.media import Limits
@@ -222,14 +222,13 @@ def _extract(
     """
     for _, scratch in outputs:
         clear(scratch)
-    source = command.source(
-        video.fd, video.threads, max_pixels=video.limits.pixels, **video.found.input_options, **options
-    )
+    # Key frames without their neighbours would be mixed with one another; shrunk, they show no lines anyway.
+    weave = None if "skip_frame" in options else video.weave
+    options = input_options(video.found, video.stream, weave) | options
+    source = command.source(video.fd, video.threads, max_pixels=video.limits.pixels, **options)
     stream = source[str(video.stream.index)]
     if video.anchored:
         stream = stream.filter("setpts", f"PTS-STARTPTS+{_clock(video.begin)}/TB")
-    # Key frames without their neighbours would be mixed with one another; shrunk, they show no lines anyway.
-    weave = None if "skip_frame" in options else video.weave
     [stream] = prepared(stream, video.found, video.stream, 1, weave=weave)
     if rate:
         fps, begin, seconds = rate

@@ -18,8 +18,9 @@ from mediactl.core.files import remove_if_there
 from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import codecs, command, process
 from mediactl.media.filters import interlacing
-from mediactl.media.filters.video_filters import TICKS, Cut, prepared, scaled
-from mediactl.media.inspect import demux, streams
+from mediactl.media.filters.video_filters import TICKS, Cut, input_options, prepared, scaled
+from mediactl.media.inspect import demux
+from mediactl.media.inspect.colour_tags import HDR
 from mediactl.media.inspect.streams import InputVideo, Streams
 from mediactl.media.mp4 import joined
 from mediactl.model.assets import Operation, Target, made_by
@@ -140,8 +141,8 @@ def encode(
     cut = _cut(found, piece) if piece else None
     coded = [_Coded(stream, *codecs.chosen(stream.codec, stream.encoder)) for stream in streams]
     weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder) if streams else None
-    sought = _sought(fd, video, cut, limits)
-    source = command.source(fd, threads, max_pixels=limits.pixels, **found.input_options, **sought)
+    options = input_options(found, video, weave) | _sought(fd, video, cut, limits)
+    source = command.source(fd, threads, max_pixels=limits.pixels, **options)
     branches = prepared(source[str(video.index)], found, video, len(streams), weave=weave, cut=cut) if coded else []
     outputs = [
         _output(each, branch, found, cut, path, threads, limits)
@@ -265,7 +266,7 @@ def encoder_options(stream: Stream, coder: codecs.Coder, found: Streams, *, hdr:
 
 def keeps_hdr(stream: Stream, video: InputVideo) -> bool:
     """Whether a stream is of high dynamic range, as its source."""
-    return stream.hdr and video.transfer in streams.HDR
+    return stream.hdr and video.transfer in HDR
 
 
 def _output(

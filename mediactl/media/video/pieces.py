@@ -59,7 +59,7 @@ class Work:
         self._token = token
         self._unchanged = unchanged
         versions = [operation.version for operation in (VideoParams, StreamParams, AudioTrackParams)]
-        made_by = msgspec.json.encode([digest, binary.version(), versions])
+        made_by = msgspec.json.encode([digest, binary.version(), versions, *found.info.treatment])
         self._made_by = hashlib.sha256(made_by).hexdigest()[:16]
         os.makedirs(folder, mode=0o700, exist_ok=True)
 

@@ -22,7 +22,8 @@ from mediactl.media.drafts import Draft, Drafts, Present, Report, Request, Tempo
 from mediactl.media.ffmpeg import binary, process
 from mediactl.media.hls import ladder
 from mediactl.media.inspect import diagnosis, durations, isobmff, streams, verify
-from mediactl.media.inspect.streams import HDR, Streams
+from mediactl.media.inspect.colour_tags import HDR
+from mediactl.media.inspect.streams import Streams
 from mediactl.media.mp4 import fragments, package
 from mediactl.media.mp4.joined import Extent
 from mediactl.media.opening import check_unchanged
@@ -31,6 +32,7 @@ from mediactl.media.video.encode import PieceNotExact, Stream
 from mediactl.media.video.pieces import Remarks, Work
 from mediactl.model.assets import Operation, Target, made_by
 from mediactl.model.jobs import MakeTask
+from mediactl.model.media import Treatment
 from mediactl.outputs.encoding import EncodedParams
 from mediactl.outputs.hls import AudioTrackParams, MasterParams, PlaylistParams, StreamParams
 from mediactl.outputs.subtitles import TextParams
@@ -40,6 +42,12 @@ _INDEXED = ("mp4", "mov", "matroska", "webm")
 """Formats, as they are sniffed, of the containers in ``cadence.SEEKABLE``."""
 _ENCODED = 0.85
 """Share of the progress that encoding is, where anything is encoded; the rest is joining, verifying, and stills."""
+
+_TREATED = {
+    Treatment.FLATTENED: "transparency was lost: the video was put on white",
+    Treatment.LETTERBOXED: "the frames change their shape midway: bars were added to those unlike the first",
+}
+"""Warnings about what the source has and the outputs cannot have."""
 
 
 class Encoded(msgspec.Struct, frozen=True):
@@ -361,6 +369,7 @@ class _Video:
                 self._warnings.append(
                     f"high dynamic range ({name}) is not tone-mapped: this ffmpeg has no zscale filter"
                 )
+        self._warnings += [_TREATED[each] for each in video.treatment if each in _TREATED] if video else []
         self._warnings += audio.left_out(self._found, self._task.targets)
         if encoded:
             self._warnings += encoded.remarks.warnings

@@ -19,7 +19,7 @@ from mediactl.core.errors import JobFailed
 from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import binary, codecs, command, process
 from mediactl.media.filters import interlacing
-from mediactl.media.filters.video_filters import prepared, scaled
+from mediactl.media.filters.video_filters import input_options, prepared, scaled
 from mediactl.media.inspect.streams import Streams
 from mediactl.media.video.encode import Stream, encoder_options, keeps_hdr, resolved
 from mediactl.model.media import Limits
@@ -144,9 +144,8 @@ class _Bench(msgspec.Struct):
         names = []
         for number, (second, frames) in enumerate(spans):
             seek: dict[str, Any] = {"ss": f"{second:.3f}"} if second else {}
-            source = command.source(
-                self.fd, self.threads, max_pixels=self.limits.pixels, **self.found.input_options, **seek
-            )
+            options = input_options(self.found, self.found.video, weave) | seek
+            source = command.source(self.fd, self.threads, max_pixels=self.limits.pixels, **options)
             node = prepared(source[str(self.found.video.index)], self.found, self.found.video, 1, weave=weave)[0]
             node = node.filter("trim", end_frame=frames)
             hdr = keeps_hdr(self.stream, self.found.video)
