@@ -74,7 +74,7 @@ FORMATS: tuple[Format, ...] = (
     _image("gif", "GIF", "gif"),
     _image("webp", "WebP", "webp"),
     _image("avif", "AVIF", "avif"),
-    _image("heic", "HEIC, HEIF", "heic heif", extra="heic"),
+    _image("heic", "HEIC, HEIF", "heic heif"),
     _image("jxl", "JPEG XL", "jxl", extra="jxl"),
     _image("tiff", "TIFF, BigTIFF", "tif tiff"),
     _image("bmp", "BMP", "bmp dib"),

@@ -14,7 +14,6 @@ from mediactl.media.image import fallback
 from mediactl.media.image.vips import pyvips
 
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CORPUS} (MEDIACTL_CORPUS names one)")
-needs_heif = pytest.mark.skipif(not fallback.has("pillow_heif"), reason="the extra [heic] is not installed")
 needs_jxl = pytest.mark.skipif(not fallback.has("pillow_jxl"), reason="the extra [jxl] is not installed")
 P3, BT2020, SRGB_CURVE, PQ, HLG, LINEAR = 12, 9, 13, 16, 18, 8
 TOLD = "HDR ({}) tone-mapped: variants are standard range"
@@ -142,7 +141,6 @@ def test_an_avif_that_moves_gives_its_first_frame_and_tells(tmp_path: Path) -> N
     assert near(pixel(done.only.convert("RGB"), 5, 5), (200, 30, 30), 6)
 
 
-@needs_heif
 def test_a_deep_hdr_heic_is_toned_down_with_all_its_bits(tmp_path: Path) -> None:
     import pillow_heif
 
@@ -159,7 +157,6 @@ def test_a_deep_hdr_heic_is_toned_down_with_all_its_bits(tmp_path: Path) -> None
     assert row == sorted(row) and row[0] < 6 and 210 < row[-1] < 240, row
 
 
-@needs_heif
 def test_a_turned_heic_is_turned_once(tmp_path: Path) -> None:
     import pillow_heif
 
@@ -180,7 +177,6 @@ def test_a_turned_heic_is_turned_once(tmp_path: Path) -> None:
     assert near(pixel(done.only, 16, 60), (250, 250, 250), 8)
 
 
-@needs_heif
 @needs_corpus
 def test_heic_photos_are_upright_in_srgb_and_tell_their_camera(tmp_path: Path) -> None:
     phone = render(CORPUS / "photos" / "IMG_5195.HEIC", *outputs(400, format="png"), folder=tmp_path)

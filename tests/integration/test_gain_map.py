@@ -8,12 +8,10 @@ import pytest
 from conftest import CORPUS
 from support.pictures import outputs, quarters, render
 
-from mediactl.media.image import fallback
 from mediactl.media.image.container.parts import GAIN_MAP, left_out
 from mediactl.media.image.vips import pyvips
 
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CORPUS} (MEDIACTL_CORPUS names one)")
-needs_heif = pytest.mark.skipif(not fallback.has("pillow_heif"), reason="the extra [heic] is not installed")
 
 
 @needs_corpus
@@ -28,7 +26,6 @@ def test_an_ultra_hdr_photo_is_done_in_standard_range_and_tells(tmp_path: Path) 
     assert pyvips.Image.jpegload_buffer(made).avg() == pytest.approx(small, abs=1.5)
 
 
-@needs_heif
 def test_apples_gain_map_in_a_heic_is_told_of(tmp_path: Path) -> None:
     import pillow_heif
 

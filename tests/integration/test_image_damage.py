@@ -19,7 +19,6 @@ from support.pictures import outputs, photo, render
 from support.repeatable import REPEATABLE
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.image import fallback
 from mediactl.model import formats
 
 SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "TIFF": "tif", "BMP": "bmp", "HEIF": "heic"}
@@ -27,7 +26,6 @@ OF_LIBRARIES = re.compile(
     r"libpng|bogus|vips|not configured|not implemented|scanline|unable to|Unspecified|\(\d+\.\d+\)|load error", re.I
 )
 """What people who are not developers of the libraries do not understand."""
-needs_heif = pytest.mark.skipif(not fallback.has("pillow_heif"), reason="the extra heic is not installed")
 
 
 @functools.cache
@@ -258,7 +256,6 @@ def test_a_bmp_is_read_or_its_kind_is_named(content: bytes, wanted: str) -> None
     assert text == (wanted and wanted + formats.UNSUPPORTED)
 
 
-@needs_heif
 @pytest.mark.parametrize("codec", [b"avc1", b"vvc1", b"jpeg", b"j2k1", b"unci"])
 def test_a_heif_with_another_codec_is_named(codec: bytes) -> None:
     import pillow_heif  # type: ignore[import-not-found, unused-ignore]
@@ -269,7 +266,6 @@ def test_a_heif_with_another_codec_is_named(codec: bytes) -> None:
     assert reason(content, "heic") == f"is {names[codec.decode()]}{formats.UNSUPPORTED}"
 
 
-@needs_heif
 def test_a_heic_of_invalid_pixels_is_damaged() -> None:
     import pillow_heif
 

@@ -17,7 +17,6 @@ from support import films
 from support.pictures import all_near, corners, quarters, render
 from support.repeatable import REPEATABLE
 
-from mediactl.media.image import fallback
 from mediactl.media.image.container.parts import DEPTH_MAP, GAIN_MAP, left_out
 
 SEF = b"SEFH\x6b\0\0\0\1\0\0\0\0\0\x30\x0a\x10\0\0\0\x10\0\0\0\x18\0\0\0SEFT"
@@ -97,7 +96,7 @@ def test_a_clip_behind_a_jpeg_is_reported_with_its_length(
 @REPEATABLE
 @given(st.binary(max_size=60), st.sampled_from([b"", b"\xff\xd9", b"\nftyp", b"\0\0\0\x18ftyp\0\0\0\0"]))
 def test_other_bytes_behind_a_jpeg_are_no_moving_part(trailer: bytes, end: bytes) -> None:
-    assert reported(jpeg() + trailer + end, "jpeg") == []
+    assert not any("moving part" in text for text in reported(jpeg() + trailer + end, "jpeg"))
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
@@ -197,7 +196,6 @@ def test_the_first_image_is_the_one_that_is_made(tmp_path: Path) -> None:
     assert all_near(corners(done.only), tuple(corners(quarters())), 8)
 
 
-@pytest.mark.skipif(not fallback.has("pillow_heif"), reason="the extra heic is not installed")
 @pytest.mark.parametrize("number", [1, 2, 4])
 def test_images_beside_one_another_in_a_heic_are_counted(tmp_path: Path, number: int) -> None:
     import pillow_heif  # type: ignore[import-not-found, unused-ignore]
@@ -226,8 +224,6 @@ def given_files() -> dict[str, str]:
 @pytest.mark.skipif(not CASES.is_dir(), reason=f"no cases at {CASES} (MEDIACTL_CASES)")
 @pytest.mark.parametrize(("name", "warning"), given_files().items())
 def test_the_given_files_report_what_is_left_out(tmp_path: Path, name: str, warning: str) -> None:
-    if name.endswith("heic") and not fallback.has("pillow_heif"):
-        pytest.skip("the extra heic is not installed")
     done = render(CASES / name, folder=tmp_path)
     assert done.info.warnings == ((warning,) if warning else ())
     assert done.only.size == (640, 480)

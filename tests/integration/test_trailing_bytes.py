@@ -14,7 +14,7 @@ from PIL import Image
 from support.repeatable import REPEATABLE
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.image import fallback, load, vips
+from mediactl.media.image import load, vips
 from mediactl.media.image.container.structure import boxes_are_cut
 from mediactl.model.media import Limits
 
@@ -96,7 +96,6 @@ def test_an_avif_without_its_end_is_rejected(missing: int) -> None:
         pixels(avif()[:-missing], "avif")
 
 
-@pytest.mark.skipif(not fallback.has("pillow_heif"), reason="the extra heic is not installed")
 @pytest.mark.parametrize("trailer", TRAILERS)
 def test_the_pixels_of_a_heic_with_a_trailer_are_those_without(trailer: bytes) -> None:
     import pillow_heif  # type: ignore[import-not-found, unused-ignore]
@@ -124,7 +123,5 @@ def given_files() -> list[str]:
 def test_the_given_files_with_trailers_have_the_pixels_of_the_plain_one(name: str) -> None:
     path = CASES / name
     format = path.suffix[1:]
-    if format == "heic" and not fallback.has("pillow_heif"):
-        pytest.skip("the extra heic is not installed")
     plain = path.with_name("plain" + path.suffix)
     assert pixels(path.read_bytes(), format) == pixels(plain.read_bytes(), format)

@@ -128,7 +128,7 @@ def test_a_format_is_either_decoded_or_rejected_with_what_to_do(known: formats.F
 def test_every_decoder_of_images_belongs_to_a_format_that_is_sniffed() -> None:
     images = {each.name for each in SUPPORTED if each.kind is Kind.IMAGE}
     assert {*vips.LOADERS, *load.PILLOW, *fallback.FORMATS} - {"apng"} == images  # animated PNG is found behind "png"
-    assert {each.name for each in SUPPORTED if each.extra} == {"heic", "jxl"}
+    assert {each.name for each in SUPPORTED if each.extra} == {"jxl"}
 
 
 def test_every_demuxer_that_may_open_a_source_exists_and_belongs_to_a_format_that_is_sniffed() -> None:

@@ -1,4 +1,4 @@
-"""Pillow, for what libvips' wheel has no decoder for: JPEG 2000, BMP, PNM, animated PNG; HEIC, JPEG XL with extras."""
+"""Pillow, for what the wheel of libvips cannot decode: JPEG 2000, BMP, PNM, animated PNG, HEIC; JPEG XL as an extra."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FAILURES = (
 
 
 def has(package: str) -> bool:
-    """Return whether the package of an extra (``pillow_heif``, ``pillow_jxl``) is installed."""
+    """Return whether the package of an extra (``pillow_jxl``) is installed."""
     return find_spec(package) is not None
 
 
@@ -46,9 +46,9 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
     Inside, whatever Pillow raises becomes RejectedInput; an OSError of the system is passed on.
     """
     if format == "heic":
-        import pillow_heif  # type: ignore[import-not-found, unused-ignore]
+        import pi_heif  # type: ignore[import-untyped, unused-ignore]
 
-        pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
+        pi_heif.register_heif_opener(thumbnails=False, decode_threads=1)
     elif format == "jxl":
         from pillow_jxl import JpegXLImagePlugin  # type: ignore[import-not-found, attr-defined, unused-ignore]
 
@@ -103,10 +103,10 @@ def deep_heif(content: bytes | int) -> VipsImage | None:
 
     Pillow would make 8 bits of it, too few for high dynamic range. To be called while the same is ``opened``.
     """
-    import pillow_heif
+    import pi_heif
 
     with _file(content) as file:
-        found = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
+        found = pi_heif.open_heif(file, convert_hdr_to_8bit=False)
         if not found.mode.endswith(";16"):
             return None
         bands = len(found.mode) - 3

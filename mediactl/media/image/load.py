@@ -32,7 +32,7 @@ ANIMATED = ("gif", "webp", "apng")
 
 PILLOW = ("jp2", "bmp", "pnm", "heic", "apng", "jxl")
 """Formats that Pillow decodes."""
-_EXTRAS = {"heic": ("HEIC", "pillow_heif"), "jxl": ("JPEG XL", "pillow_jxl")}
+_EXTRAS = {"jxl": ("JPEG XL", "pillow_jxl")}
 """Format -> its name, and the package that decodes it, from the extra named like the format."""
 
 
