@@ -21,7 +21,7 @@ class Request(msgspec.Struct, frozen=True):
     """Missing targets of one asset that share a maker."""
 
     fd: int
-    """The open source."""
+    """The open source, or a copy of it whose time stamps continue (``timestamps``)."""
     task: MakeTask
     """All that is known about it; ``task.targets`` are all targets of the asset."""
     targets: tuple[Target[Operation], ...]
@@ -29,6 +29,13 @@ class Request(msgspec.Struct, frozen=True):
     temporary: Temporary
     present: Present
     report: Report
+    original: int | None = None
+    """The open source where ``fd`` is a copy."""
+
+    @property
+    def source(self) -> int:
+        """The open source itself."""
+        return self.fd if self.original is None else self.original
 
 
 class Draft(msgspec.Struct, frozen=True):

@@ -101,17 +101,36 @@ def _render(
         return Drafts(())
     for target in targets:
         makers[target.params.maker].append(target)
+    if not task.info.discontinuities:
+        return _made(fd, fd, task, makers, folder, there, report)
+    from mediactl.media import timestamps  # Here: see ``_maker``.
+
+    with timestamps.continuous(fd, task, folder.temporary("continuous")) as (media, continuous):
+        return _made(fd, media, continuous, makers, folder, there, report)
+
+
+def _made(
+    fd: int,
+    media: int,
+    task: MakeTask,
+    makers: dict[str, list[Target[Operation]]],
+    folder: _Folder,
+    there: dict[str, OutputFile],
+    report: Report,
+) -> Drafts:
+    """Have each maker make its targets from ``media``, which is the source (``fd``) or a copy of it."""
     work = {maker: sum(each.params.expected_seconds(task.info) for each in makers[maker]) for maker in makers}
     made, done = Drafts(()), 0.0
     for maker, group in makers.items():
         share = work[maker] / (sum(work.values()) or 1.0)
         request = Request(
-            fd,
+            media,
             task,
             tuple(group),
             folder.temporary,
             present=lambda name: folder.current(name) if name in there else None,
             report=partial(_part, report, done, share),
+            original=fd,
         )
         drafts = _maker(maker)(request)
         made = Drafts(

@@ -41,7 +41,8 @@ class KeyedAsset:
     def __init__(self, info: MediaInfo, cutting: Cutting, digest: str, versions: Versions) -> None:
         self.info = info
         self.cutting = cutting
-        self._digest = digest
+        # Of files whose clock jumps, other outputs were made before they were read with time stamps that continue.
+        self._digest = digest_of(digest, "continuous") if info.discontinuities else digest
         self._versions = versions
 
     def target(self, name: str, role: str, params: P) -> Target[P]:

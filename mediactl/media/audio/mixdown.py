@@ -137,7 +137,12 @@ def checked(
     for ordinal, several in _by_track(requested).items():
         audio = _playable(found, ordinal)
         what = "the audio" if len(found.audios) == 1 else f"audio stream {ordinal + 1}"
-        if fd is not None and any(resync.jumps(paths[each]) for each in several):
+        restarted = fd is not None and _jumps(several, paths)
+        if fd is not None and restarted:
+            # Without the video: where its frames change, ffmpeg restarts the filters of all streams.
+            folder = os.path.dirname(paths[several[0]])
+            encode_audio(fd, found, several, paths, threads=threads, limits=limits, folder=folder, report=report)
+        if fd is not None and restarted and _jumps(several, paths):
             _resynced(fd, found, several, paths, threads, limits, report)
             warnings.append(f"{what} changes its channels or its sample rate: it was made uniform")
         warnings += filter(None, [finite.remark(paths[several[0]], what)])
@@ -259,6 +264,10 @@ def options(encoder: str, bitrate: int, audio: InputAudio) -> dict[str, Any]:
     if audio.stream.language:
         chosen["metadata:s:a:0"] = f"language={audio.stream.language}"
     return chosen
+
+
+def _jumps(requested: Sequence[AudioRequest], paths: Mapping[AudioRequest, bytes]) -> bool:
+    return any(resync.jumps(paths[each]) for each in requested)
 
 
 def _by_track(requested: Sequence[AudioRequest]) -> dict[int, list[AudioRequest]]:

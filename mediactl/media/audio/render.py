@@ -65,7 +65,7 @@ def render(request: Request) -> Drafts:
     if not targets:
         return Drafts((), warnings=tuple(left_out(found, task.targets)))
     paths = {target.name: request.temporary(target.name) for target in targets}
-    work = _Work(fd, task, found, found.audio, paths)
+    work = _Work(request.source, fd, task, found, found.audio, paths)
     try:
         return work.done(targets, request.report)
     finally:
@@ -75,7 +75,11 @@ def render(request: Request) -> Drafts:
 class _Work:
     """The outputs of one audio file."""
 
-    def __init__(self, fd: int, task: MakeTask, found: Streams, audio: InputAudio, paths: dict[str, bytes]) -> None:
+    def __init__(
+        self, original: int, fd: int, task: MakeTask, found: Streams, audio: InputAudio, paths: dict[str, bytes]
+    ) -> None:
+        """``original``: the source, which has the cover; ``fd``: that, or a copy whose time stamps continue."""
+        self._original = original
         self._fd, self._task, self._found, self._audio, self._paths = fd, task, found, audio, paths
         self._first = next(iter(paths.values()))
         self._also: list[tuple[str, bytes]] = []
@@ -221,7 +225,7 @@ class _Work:
 
     def _read_cover(self, files: Sequence[Target[AudioParams]]) -> None:
         if self._found.cover and any(file.params.cover for file in files):
-            self._cover = cover.extracted(self._fd, self._task.limits)
+            self._cover = cover.extracted(self._original, self._task.limits)
             if not self._cover:
                 self._warnings.append("left out: the cover art, which cannot be decoded")
 

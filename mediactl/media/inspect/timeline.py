@@ -29,7 +29,7 @@ CHANGES = (
 )
 """Why a file is rejected."""
 
-_BACK = 0.1
+BACK = 0.1
 """Seconds that they may go back in formats whose clock may change (ts_discontinuity_detect, fftools/ffmpeg_demux.c)."""
 _BACK_ELSEWHERE = 1.0
 """The same in all other formats, where ffmpeg follows them."""
@@ -162,7 +162,7 @@ class _SharedClock:
             return
         second = stamp + self.offset
         delta = second - track.expected
-        if delta <= AHEAD and second + _BACK >= track.last:
+        if delta <= AHEAD and second + BACK >= track.last:
             if self._unsure and self._unsure[0] is not track:
                 self._unsure = None
         elif self._unsure and self._unsure[0] is not track and abs(self._unsure[1] + delta) < AHEAD / 2:

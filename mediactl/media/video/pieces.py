@@ -17,6 +17,7 @@ import msgspec
 
 from mediactl.core import files
 from mediactl.core.errors import JobFailed
+from mediactl.media import timestamps
 from mediactl.media.audio import mixdown
 from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.drafts import Report
@@ -204,23 +205,26 @@ def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Rep
         return JobResult()
     fd = open_source(task.source)
     try:
-        found = streams.inspect(fd, task.source.format, task.limits, task.info)
-
-        def unchanged() -> None:
-            check_unchanged(fd, task.source)
-
-        work = Work(fd, found, task.work, task.digest, task.limits, task.threads, token, unchanged)
-        if task.number < 0:
-            work.audio(mixdown.requests(found, task.targets), report)
-        elif not work.refused:
-            try:
-                resolved = work.searched(encode.streams_of(task.targets), report)
-                work.pieces(resolved.values(), task.number, report)
-            except PieceNotExact as error:
-                work.refuse(str(error))
+        os.makedirs(task.work, mode=0o700, exist_ok=True)
+        copy = os.path.join(task.work, files.TEMPORARY + token + b"-continuous")
+        with timestamps.continuous(fd, task, copy) as (media, continuous):
+            _encode(media, continuous, token, lambda: check_unchanged(fd, task.source), report)
     finally:
         os.close(fd)
     return JobResult()
+
+
+def _encode(fd: int, task: PieceTask, token: bytes, unchanged: Callable[[], None], report: Report) -> None:
+    found = streams.inspect(fd, task.source.format, task.limits, task.info)
+    work = Work(fd, found, task.work, task.digest, task.limits, task.threads, token, unchanged)
+    if task.number < 0:
+        work.audio(mixdown.requests(found, task.targets), report)
+    elif not work.refused:
+        try:
+            resolved = work.searched(encode.streams_of(task.targets), report)
+            work.pieces(resolved.values(), task.number, report)
+        except PieceNotExact as error:
+            work.refuse(str(error))
 
 
 def search(

@@ -71,7 +71,7 @@ def render(request: Request) -> Drafts:
     found = streams.inspect(fd, task.source.format, task.limits, task.info)
     if found.video is None:
         raise RejectedInput("has no video stream that can be decoded")
-    video = _Video(fd, task, found, request.temporary)
+    video = _Video(fd, task, found, request.temporary, lambda: check_unchanged(request.source, task.source))
     try:
         return video.render(request.targets, request.present, request.report)
     except process.FfmpegFailed as error:
@@ -83,11 +83,15 @@ def render(request: Request) -> Drafts:
 class _Video:
     """A video while its targets are made."""
 
-    def __init__(self, fd: int, task: MakeTask, found: Streams, temporary: Temporary) -> None:
+    def __init__(
+        self, fd: int, task: MakeTask, found: Streams, temporary: Temporary, unchanged: Callable[[], None]
+    ) -> None:
+        """``unchanged`` raises SourceChanged when the source is not what it was."""
         self._fd = fd
         self._task = task
         self._found = found
         self._temporary = temporary
+        self._unchanged = unchanged
         self._scratch: list[bytes] = []
         self._warnings: list[str] = []
 
@@ -152,8 +156,7 @@ class _Video:
         task, video = self._task, self._found.info.video
         assert video is not None
         work = Work(
-            self._fd, self._found, task.work, task.digest, task.limits, task.threads, self._token(),
-            lambda: check_unchanged(self._fd, task.source),
+            self._fd, self._found, task.work, task.digest, task.limits, task.threads, self._token(), self._unchanged,
         )  # fmt: skip
         number, parts = pieces.count(self._found.info, streams[0].piece) if streams else 0, 0
 
