@@ -18,14 +18,13 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from mediactl.core.files import remove_if_there
-from mediactl.media.inspect import demux, timeline
+from mediactl.media.inspect import clocks, demux
+from mediactl.media.inspect.clocks import Position, SharedClock
 from mediactl.model.jobs import MakeTask, PieceTask
 from mediactl.model.media import Discontinuity, Limits
 
 Task = TypeVar("Task", MakeTask, PieceTask)
 
-_AGREEING = 1.0
-"""Seconds that two streams may be apart where they go over to the same clock."""
 _SAME = 0.05
 """Seconds by which a jump may differ from one that probing found."""
 _LONGEST = 60.0
@@ -57,61 +56,18 @@ def continuous(fd: int, task: Task, path: bytes) -> Iterator[tuple[int, Task]]:
         remove_if_there(path)
 
 
-class Clocks:
-    """The clocks that the streams of a file go by, while its packets are followed. All in seconds."""
+class OwnClocks:
+    """A clock for each stream, with the jumps that probing found."""
 
-    def __init__(self) -> None:
-        self.offsets = [0.0]
-        """What is to be added to time stamps of each clock, in the order in which they appear."""
-        self.latest: dict[int, float] = {}
-        """When the latest packet of each stream is decoded, by stream index."""
+    def __init__(self, discontinuities: Sequence[Discontinuity]) -> None:
+        self._found = discontinuities
 
-
-class Track:
-    """The time stamps of one stream while its packets are followed, in seconds."""
-
-    def __init__(self, index: int, clocks: Clocks, jumps: Sequence[float] | None) -> None:
-        """``jumps``: those that are to be left out; None: all that no time can have passed in."""
-        self._index, self._clocks, self._jumps = index, clocks, jumps
-        self._part = 0
-        """Number of the clock that it goes by."""
-        self._expected = 0.0
-        """Where the next packet is expected."""
-        self._length = 0.0
-        """How long the latest packet lasts."""
-
-    def offset(self, stamp: float, length: float) -> float:
-        """Return what is to be added to the time stamps of a packet.
-
-        ``stamp`` is its decoding time, ``length`` how long it lasts, as the file has them.
-        """
-        offsets, latest = self._clocks.offsets, self._clocks.latest
-        if self._index not in latest:
-            self._part = len(offsets) - 1 if self._jumps is None else 0
-        elif self._jumped(stamp + offsets[self._part]):
-            self._part = self._next(stamp)
-        second = stamp + offsets[self._part]
-        self._length = length if 0 < length <= _LONGEST else self._length
-        latest[self._index], self._expected = second, second + self._length
-        return offsets[self._part]
-
-    def _jumped(self, second: float) -> bool:
-        delta, latest = second - self._expected, self._clocks.latest
-        if self._jumps is not None:
-            return any(abs(delta - jump) < _SAME for jump in self._jumps)
-        if delta > timeline.AHEAD:
-            # Where the other streams are, too, it is a gap in this one.
-            return not any(abs(second - other) < timeline.AHEAD / 2 for other in latest.values())
-        return second + timeline.BACK < latest[self._index]
-
-    def _next(self, stamp: float) -> int:
-        """Return the number of the clock that goes on here: one that another stream is on already, or a new one."""
-        offsets = self._clocks.offsets
-        for number in range(self._part + 1, len(offsets)):
-            if abs(stamp + offsets[number] - self._expected) < _AGREEING:
-                return number
-        offsets.append(self._expected - stamp)
-        return len(offsets) - 1
+    def follow(self, position: Position, stamp: float) -> None:
+        """Find the offset of a stream for its next packet, which is decoded at ``stamp``, without an offset."""
+        delta = stamp + position.offset - position.expected
+        jumps = (each.jump for each in self._found if each.stream == position.index)
+        if position.last is not None and any(abs(delta - jump) < _SAME for jump in jumps):
+            position.offset -= delta
 
 
 def _copied(fd: int, discontinuities: Sequence[Discontinuity], path: bytes, limits: Limits) -> bool:
@@ -157,11 +113,8 @@ def _describe(source: InputContainer, target: OutputContainer) -> None:
 def _mux(
     source: InputContainer, target: OutputContainer, streams: dict[int, Any], discontinuities: Sequence[Discontinuity]
 ) -> None:
-    shared, clocks = timeline.shares_clock(source), Clocks()
-    tracks = {
-        index: Track(index, clocks, None if shared else [each.jump for each in discontinuities if each.stream == index])
-        for index in streams
-    }
+    positions = {index: Position(index) for index in streams}
+    clock = SharedClock(positions.values()) if clocks.are_shared(source) else OwnClocks(discontinuities)
     latest: dict[int, int] = {}
     start = Fraction(source.start_time or 0, 1_000_000)
     for packet in demux.packets(source, *(source.streams[index] for index in streams)):
@@ -169,8 +122,11 @@ def _mux(
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None or not unit:
             continue
-        offset = tracks[index].offset(float(stamp * unit), float((packet.duration or 0) * unit))
-        move = round((Fraction(offset) - start) / unit)
+        position, second = positions[index], float(stamp * unit)
+        clock.follow(position, second)
+        move = round((Fraction(position.offset) - start) / unit)
+        position.last = second + position.offset
+        position.expected = position.last + min(_LONGEST, max(0.0, float((packet.duration or 0) * unit)))
         # What overlaps what came before stays in order; audio is cut off there.
         decoded = max(stamp + move, latest.get(index, stamp + move - 1) + 1)
         latest[index] = decoded

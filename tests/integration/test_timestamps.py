@@ -1,4 +1,4 @@
-"""Clocks that start again, wrap or jump: what is read of such a source continues, in sync, with all frames and tones."""
+"""Clocks that start again, wrap or jump: what is read of such a source continues, in sync, with every frame."""
 
 from __future__ import annotations
 

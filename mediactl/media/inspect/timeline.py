@@ -16,31 +16,26 @@ import msgspec
 from av.container import InputContainer
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.inspect import demux
+from mediactl.media.inspect import clocks, demux
 from mediactl.media.inspect.cadence import Counter
+from mediactl.media.inspect.clocks import Position, SharedClock
 from mediactl.media.inspect.gaps import Packets
 from mediactl.model.media import Discontinuity
 
-AHEAD = 10.0
-"""Seconds that stamps may be ahead of what the packets before them last: ffmpeg's -dts_delta_threshold."""
 CHANGES = (
     "its streams change their parameters in the middle, as in files that were joined end to end, which is not"
     " supported; split it there"
 )
 """Why a file is rejected."""
 
-BACK = 0.1
-"""Seconds that they may go back in formats whose clock may change (ts_discontinuity_detect, fftools/ffmpeg_demux.c)."""
-_BACK_ELSEWHERE = 1.0
-"""The same in all other formats, where ffmpeg follows them."""
+_BACK = 1.0
+"""Seconds that stamps may go back in formats where each stream has a clock of its own: ffmpeg follows them."""
 _GAP = 3600.0
 """Seconds from which on a gap is never one that was recorded."""
 _LONGEST_PACKET = 60.0
 """Seconds of audio that no packet exceeds; negative durations come as nearly 2**32 ticks."""
 _UNSIGNED = 1 << 31
 """Ticks from which on a duration was negative."""
-_CLOCK_CHANGES = 0x0200
-"""AVFMT_TS_DISCONT (libavformat/avformat.h): formats in which all streams may go over to another clock."""
 _NEVER = 1_000_000
 """Seconds that no time stamp is ahead by."""
 _MOST = 50
@@ -64,16 +59,13 @@ class Timeline(msgspec.Struct, frozen=True):
     """Why the file could not be read to its end."""
 
 
-class _Track:
+class _Track(Position):
     """What is known of one stream while its packets are followed. All in seconds."""
 
     __slots__ = (
         "end",
-        "expected",
         "first",
-        "index",
         "jumps",
-        "last",
         "length",
         "persists",
         "runs",
@@ -83,14 +75,11 @@ class _Track:
     )
 
     def __init__(self, stream: Any, format_: str) -> None:
-        self.index: int = stream.index
+        super().__init__(stream.index)
         self.video: bool = stream.type == "video"
         self.persists = self.video and "mov" not in format_
         """Whether a frame is presented until the next one comes, so that nothing is a gap."""
         self.unit = float(stream.time_base or 0)
-        self.last: float | None = None
-        """Stamp of the latest packet, and where the next one is expected."""
-        self.expected = 0.0
         self.length = 0.0
         """Duration of the latest packet."""
         self.first: float | None = None
@@ -119,7 +108,7 @@ def follow(
     goes over to other parameters, which libav cannot follow.
     """
     tracks = {stream.index: _Track(stream, container.format.name) for stream in streams}
-    clock = _SharedClock() if shares_clock(container) else _OwnClocks()
+    clock = SharedClock(tracks.values()) if clocks.are_shared(container) else _OwnClocks()
     reader = _Reader(clock, (container.start_time or 0) / 1e6, 1 / rate if rate else 0.0, longest)
     count = {each.index: each.add for each in counters}
     trouble = ""
@@ -141,47 +130,6 @@ def follow(
     return _resolved([track for track in tracks.values() if track.first is not None], reader, trouble)
 
 
-def shares_clock(container: InputContainer) -> bool:
-    """Return whether all streams of such a file have one clock, which may change (MPEG-TS, MPEG-PS, Ogg)."""
-    return bool(container.format.flags & _CLOCK_CHANGES)
-
-
-class _SharedClock:
-    """One clock of all streams. Whoever is the first to show that it has changed moves them all, as in ffmpeg."""
-
-    def __init__(self) -> None:
-        self.offset = 0.0
-        """Seconds to be added to time stamps."""
-        self.moved: list[Discontinuity] = []
-        self._unsure: tuple[_Track, float] | None = None
-        """The stream that has just jumped ahead, and by how much, while no other one has followed it."""
-
-    def follow(self, track: _Track, stamp: float) -> None:
-        """Adjust the offset to a time stamp (seconds) of a stream."""
-        if track.last is None:
-            return
-        second = stamp + self.offset
-        delta = second - track.expected
-        if delta <= AHEAD and second + BACK >= track.last:
-            if self._unsure and self._unsure[0] is not track:
-                self._unsure = None
-        elif self._unsure and self._unsure[0] is not track and abs(self._unsure[1] + delta) < AHEAD / 2:
-            self._take_back(*self._unsure)
-        else:
-            self.offset -= delta
-            self.moved.append(Discontinuity(track.index, track.expected, delta))
-            self._unsure = (track, delta) if delta > 0 else None
-
-    def _take_back(self, track: _Track, jump: float) -> None:
-        """The others go on as before: the clock is the same, it was a gap."""
-        self.offset += jump
-        self.moved.pop()
-        self._unsure = None
-        track.last = (track.last or 0.0) + jump
-        track.expected += jump
-        track.end += jump
-
-
 class _OwnClocks:
     """A clock for each stream: what its jumps are is decided once all packets are known."""
 
@@ -195,7 +143,7 @@ class _OwnClocks:
         if track.last is None:
             return
         delta = stamp - track.expected
-        if delta > AHEAD or stamp + _BACK_ELSEWHERE < track.last:
+        if delta > clocks.AHEAD or stamp + _BACK < track.last:
             track.jumps.append((track.expected, delta))
             track.skipped += delta
             track.runs.append((track.first or 0.0, track.end))
@@ -205,7 +153,7 @@ class _OwnClocks:
 class _Reader:
     """Follows packets, of whatever stream, in the order of the file."""
 
-    def __init__(self, clock: _SharedClock | _OwnClocks, start: float, frame: float, longest: float) -> None:
+    def __init__(self, clock: SharedClock | _OwnClocks, start: float, frame: float, longest: float) -> None:
         self.start = start
         self.last = start
         """When the last packet of any other stream ends."""
@@ -229,12 +177,11 @@ class _Reader:
         if packet.is_discard:
             return  # outside the edit list
         length = self._length(track, packet.duration or 0)
-        clock = self.clock
         if dts is not None:
-            clock.follow(track, dts * track.unit)
-            track.last = dts * track.unit + clock.offset
+            self.clock.follow(track, dts * track.unit)
+            track.last = dts * track.unit + track.offset
             track.expected = track.last + length
-        begin = pts * track.unit + clock.offset
+        begin = pts * track.unit + track.offset
         end = begin + length
         if track.first is None:
             track.first, track.end = begin, end
@@ -275,7 +222,7 @@ def _resolved(tracks: list[_Track], reader: _Reader, trouble: str) -> Timeline:
             if _is_of_stamps(track, expected, delta, tracks):
                 offset += delta
                 moved.append(found)
-            elif not track.persists and delta > AHEAD and not _filled(track, expected, delta, tracks):
+            elif not track.persists and delta > clocks.AHEAD and not _filled(track, expected, delta, tracks):
                 kept.append(found)
             ends[track.index] = max(ends[track.index], end - offset)
     last = max(reader.last, *ends.values())
@@ -300,7 +247,7 @@ def _filled(track: _Track, begin: float, delta: float, tracks: list[_Track]) -> 
 
 def input_options(container: InputContainer, discontinuities: Sequence[Discontinuity]) -> dict[str, int]:
     """Return the options of ffmpeg's input with which it presents packets when they are presented here."""
-    if shares_clock(container):
+    if clocks.are_shared(container):
         # ffmpeg would take every gap for a change of the clock.
         return {} if any(each.jump > 0 for each in discontinuities) else {"dts_delta_threshold": _NEVER}
     if not discontinuities:

@@ -18,7 +18,7 @@ from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import binary, command, process
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import Weave, input_options, prepared, scaled
-from mediactl.media.inspect import demux, diagnosis, timeline
+from mediactl.media.inspect import clocks, demux, diagnosis
 from mediactl.media.inspect.streams import InputVideo, Streams
 from mediactl.model.media import Limits
 
@@ -107,7 +107,7 @@ def open_video(
         start = (container.start_time or 0) / 1e6
         listed: Any = container.streams[stream.index]
         name = container.format.name.split(",")[0]
-        shares_clock = timeline.shares_clock(container)
+        shares_clock = clocks.are_shared(container)
         times = [float(each.timestamp * listed.time_base) for each in listed.index_entries if each.is_keyframe]
         if name != "mov" and len(times) * 2 < stream.end:
             read = []
