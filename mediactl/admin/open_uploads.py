@@ -102,7 +102,7 @@ def abort(
     number, last = 0, None
     buckets: dict[Location, Bucket | StoreError] = {}
     with opened(state) as journal:
-        take_over(journal, out)
+        take_over(journal, out, lambda event: report_line(event.reason))
         for each in uploads:
             task = each.task
             with journal.transaction():

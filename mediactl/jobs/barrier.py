@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from mediactl.core.errors import MachineBlocked, UsageError
 from mediactl.jobs.database import UNUSABLE
@@ -15,6 +15,11 @@ Result = TypeVar("Result")
 
 ENDS_THE_RUN = (UsageError, MachineBlocked, *UNUSABLE)
 """What is about the command or the machine: every other source would fare the same."""
+
+
+def reraise(_item: object, error: Exception) -> NoReturn:
+    """Give nothing up: what one item raises is raised."""
+    raise error
 
 
 @contextmanager

@@ -6,9 +6,11 @@ import heapq
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -18,6 +20,7 @@ from mediactl.core.errors import MachineBlocked
 from mediactl.core.files import shown
 from mediactl.jobs import database, history, owners
 from mediactl.jobs.attempts import Attempts
+from mediactl.jobs.barrier import reraise, together_or_singly
 from mediactl.jobs.claims import Claim, choose
 from mediactl.jobs.prediction import Class, Predictor
 from mediactl.jobs.priority import SLACK, due
@@ -28,6 +31,15 @@ from mediactl.model.jobs import HEAVY, QUICK, NewJob, Priority, Usage
 from mediactl.model.verdict import Verdict
 
 FILE = "journal.db"
+
+
+class GivenUp(NamedTuple):
+    """A job that was given up."""
+
+    key: str
+    kind: str
+    path: bytes | None
+    """Of its source, if it has one."""
 
 
 class Journal:
@@ -217,11 +229,17 @@ class Journal:
         return added
 
     def claim(
-        self, lanes: Iterable[str], room: int, kinds: dict[str, int] | None = None, before: float = math.inf
+        self,
+        lanes: Iterable[str],
+        room: int,
+        kinds: dict[str, int] | None = None,
+        before: float = math.inf,
+        give_up: Callable[[int, Exception], None] = reraise,
     ) -> list[Claim]:
         """Take up to ``room`` ready jobs of these lanes, in due order over all of them.
 
         ``kinds`` caps how many of a kind are taken, and is counted down. Only jobs that are due before ``before``.
+        ``give_up`` ends a job that cannot be claimed.
         """
         if not room:
             return []
@@ -231,8 +249,12 @@ class Journal:
         wanted = choose(heapq.merge(*found), room, kinds, before)
         if not wanted:
             return []
-        rows = self._run("claim", (msgspec.json.encode(wanted).decode(), self.run, self._clock()))
-        return sorted((Claim(*row) for row in rows), key=lambda claim: (claim.due, claim.id))
+        claimed = together_or_singly(wanted, self.part, self._claimed, give_up)
+        return sorted(chain.from_iterable(claimed), key=lambda claim: (claim.due, claim.id))
+
+    def _claimed(self, jobs: Sequence[int]) -> list[Claim]:
+        rows = self._run("claim", (msgspec.json.encode(jobs).decode(), self.run, self._clock()))
+        return [Claim(*row) for row in rows]
 
     def alone_is_due(self) -> bool:
         """Whether a job that has to run alone has waited until it was due."""
@@ -265,22 +287,23 @@ class Journal:
         failures = self._connection.execute("SELECT failures FROM jobs WHERE id = ?", (job,)).get or 0
         return bool(failures + 1 >= self._patience.failures)
 
-    def give_up(self, claim: Claim, reason: str) -> bytes | None:
-        """Quarantine a job and its source, whatever state they are in; return the source's path, if it has one.
+    def give_up(self, job: int, attempt: int | None, reason: str) -> GivenUp:
+        """Quarantine a job and its source, whatever state they are in; without ``attempt``, whichever it is at.
 
         For what went wrong while mediactl handled them: nothing is decoded, and no handler is asked.
         """
-        self._run("give_up", (claim.id, claim.attempt, reason))
-        if claim.source is None:
-            return None
+        key, kind, source, destination = self._run("head", (job,)).fetchone()
+        self._run("give_up", (job, attempt, reason))
+        if source is None:
+            return GivenUp(key, kind, None)
         if not self._connection.changes():
             pass  # it is another run's by now, which decides for itself
-        elif claim.destination:
-            self.sources.upload_state(claim.source, "failed", claim.destination)
+        elif destination:
+            self.sources.upload_state(source, "failed", destination)
         else:
-            self._run("source_state", (claim.source, "quarantined", reason))
-            self._run("cancel_pieces", (claim.source, reason, None, None))
-        return self.path_of(claim.source)
+            self._run("source_state", (source, "quarantined", reason))
+            self._run("cancel_pieces", (source, reason, None, None))
+        return GivenUp(key, kind, self.path_of(source))
 
     def path_of(self, source: int) -> bytes:
         """Return the path of a source, and nothing else of it."""
@@ -349,21 +372,29 @@ class Journal:
             found.setdefault(operation, Counter())[bucket] += count
         return {kind: list(counts.items()) for kind, counts in found.items() if counts.total() >= enough}
 
-    def reclaim_orphans(self) -> list[tuple[str, int, int | None]]:
-        """Make the running jobs of dead runs ready again; (dead run, job, source) of each."""
+    def reclaim_orphans(self, give_up: Callable[[int, Exception], None] = reraise) -> list[tuple[str, int, int | None]]:
+        """Make the running jobs of dead runs ready again; (dead run, job, source) of each.
+
+        ``give_up`` ends a job for which that fails, inside the transaction.
+        """
         orphans: list[tuple[str, int, int | None]] = []
         for (owner,) in self._run("owners", (self.run,)).fetchall():
-            if not owners.is_alive(self.state, owner):
-                with self.transaction():
-                    for job, attempt, source, state in self._run(
-                        "reclaim", (owner, self._patience.interruptions)
-                    ).fetchall():
-                        orphans.append((owner, job, source))
-                        if state == State.QUARANTINED and source is not None:
-                            self.sources.set_state(source, "quarantined", "its run was killed too often")
-                            self.sources.cancel_pieces(source, "another piece was quarantined")
-                        self._attempts.add_killed(job, attempt, owner)
+            if owners.is_alive(self.state, owner):
+                continue
+            with self.transaction():
+                rows = self._run("reclaim", (owner, self._patience.interruptions)).fetchall()
+                together_or_singly(
+                    rows, self.part, partial(self._reclaimed, owner), lambda row, error: give_up(row[0], error)
+                )
+                orphans += [(owner, job, source) for job, _, source, _ in rows]
         return orphans
+
+    def _reclaimed(self, owner: str, rows: Sequence[tuple[int, int, int | None, str]]) -> None:
+        for job, attempt, source, state in rows:
+            if state == State.QUARANTINED and source is not None:
+                self.sources.set_state(source, "quarantined", "its run was killed too often")
+                self.sources.cancel_pieces(source, "another piece was quarantined")
+            self._attempts.add_killed(job, attempt, owner)
 
     def waiting(self, lanes: Iterable[str]) -> tuple[float | None, bool, bool]:
         """Of these lanes: time of the next retry (None: there is none), and whether jobs are ready; and whether other

@@ -64,10 +64,13 @@ UPDATE jobs SET failures = failures + 1, owner = NULL, started_at = NULL, reason
 WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3
 RETURNING state, failures;
 
+-- name: head
+SELECT key, kind, source, destination FROM jobs WHERE id = ?1;
+
 -- name: give_up
--- Of this run or, where handling failed after it was done, of none.
+-- Of this run or, where handling failed before it was claimed or after it was done, of none.
 UPDATE jobs SET state = 'quarantined', owner = NULL, started_at = NULL, run_after = NULL, reason = ?3
-WHERE id = ?1 AND attempt = ?2;
+WHERE id = ?1 AND (?2 IS NULL OR attempt = ?2);
 
 -- name: source_path
 SELECT path FROM sources WHERE id = ?1;

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
 
 from mediactl.core.faults import internal_error
-from mediactl.core.files import shown
 from mediactl.jobs.barrier import barrier, together_or_singly
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.journal import Journal
-from mediactl.model.events import Event, JobQuarantined, Plan, Tick, UploadStopped
+from mediactl.model.events import Event, Plan, Tick, UploadStopped
 from mediactl.model.jobs import HEAVY, QUICK, Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
@@ -23,7 +23,7 @@ from mediactl.pipeline.handlers.registry import Handlers
 from mediactl.pipeline.lane_learning import Lanes
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
-from mediactl.pipeline.recovery import sweep_work, take_over
+from mediactl.pipeline.recovery import given_up, sweep_work, take_over
 from mediactl.planning.cost import Pace
 from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Room
 
@@ -121,17 +121,16 @@ class Dispatcher:
 
     def _claim(self, room: Room, alone: bool) -> list[Claim]:
         self._journal.wake()
+        claim = partial(self._journal.claim, give_up=self._give_up_unclaimed)
         if self._takes_alone() and self._journal.alone_is_due():  # everything else waits, so that it does not starve
-            claims = self._journal.claim(("alone",), 1) if alone else []
-            return claims + self._journal.claim((publish.LANE,), room.lanes.get(publish.LANE, 0))
+            claims = claim(("alone",), 1) if alone else []
+            return claims + claim((publish.LANE,), room.lanes.get(publish.LANE, 0))
         kinds = dict(room.kinds)
-        claims = [
-            claim for lane in self._served for claim in self._journal.claim((lane,), room.lanes.get(lane, 0), kinds)
-        ]
+        claims = [each for lane in self._served for each in claim((lane,), room.lanes.get(lane, 0), kinds)]
         if room.overtaking:
-            claims += self._journal.claim((QUICK,), room.overtaking, kinds, before=room.before)
-        if alone and all(claim.lane == publish.LANE for claim in claims) and self._takes_alone():
-            claims += self._journal.claim(("alone",), 1)
+            claims += claim((QUICK,), room.overtaking, kinds, before=room.before)
+        if alone and all(each.lane == publish.LANE for each in claims) and self._takes_alone():
+            claims += claim(("alone",), 1)
         return claims
 
     def _takes_alone(self) -> bool:
@@ -234,11 +233,13 @@ class Dispatcher:
         """Quarantine a job and its source for a fault of mediactl's in handling them."""
         reason = internal_error(error)
         self._running.pop((claim.id, claim.attempt), None)
-        path = self._journal.give_up(claim, reason)
+        event = given_up(self._journal, claim.id, claim.attempt, reason)
         with barrier(lambda _: None), self._journal.part():  # the history does without it, should that be what failed
             self._journal.record(claim, Verdict.INTERNAL, reason, usage, worker)
-        named = None if path is None else shown(path)
-        self._context.events.append(JobQuarantined(job=claim.key, kind=claim.kind, path=named, reason=reason))
+        self._context.events.append(event)
+
+    def _give_up_unclaimed(self, job: int, error: Exception) -> None:
+        self._context.events.append(given_up(self._journal, job, None, internal_error(error)))
 
     def _assigned(self, claims: list[Claim]) -> list[Assignment]:
         """Return the assignments of claims; a source for which preparing it failed is given up."""
@@ -272,4 +273,4 @@ class Dispatcher:
         now = self._clock()
         if now >= self._next_reclaim:
             self._next_reclaim = now + RECLAIM_INTERVAL
-            take_over(self._journal, self._out)
+            take_over(self._journal, self._out, self._emit)

@@ -28,6 +28,7 @@ from mediactl.model.events import (
     UploadEstimate,
 )
 from mediactl.model.media import Kind
+from mediactl.pipeline.enrolment import source_planned
 from mediactl.pipeline.impact import Change, Effect, Measured
 from mediactl.pipeline.intake import Intake
 from mediactl.pipeline.planner import MAX_THREADS, Planner
@@ -61,7 +62,7 @@ class _Intake(Intake):
         for outcome in self._journal.sources.outcomes(rows):
             self._planner.require_encoders(outcome.kind, recipe)
             if self.effect.take(recipe, outcome):
-                self._planned(outcome.path, outcome.kind, outcome.size, reason)
+                self._planned(source_planned(outcome.path, outcome.kind, outcome.size, reason))
 
 
 class _Found:

@@ -149,7 +149,7 @@ def open_journal(settings: Settings, report: Emit) -> Iterator[Journal]:
             report(JournalDamaged(set_aside=shown(journal.set_aside), adopted=adopted))
         elif adopted:
             report(JournalRebuilt(adopted=adopted))
-        take_over(journal, settings.out)
+        take_over(journal, settings.out, report)
         dead_locks(settings.state)
         if not journal.fresh:  # what a lost journal knew of, its successor has yet to find
             sweep_work(journal)

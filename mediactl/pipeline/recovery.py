@@ -4,21 +4,49 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
+from functools import partial
 
 from mediactl.core import files
+from mediactl.core.faults import internal_error
+from mediactl.jobs.barrier import barrier
 from mediactl.jobs.journal import Journal
+from mediactl.model.events import JobQuarantined
 
 
-def take_over(journal: Journal, out: bytes) -> int:
-    """Give the jobs of dead runs back, and remove what those runs left half done; how many jobs there were."""
-    orphans = journal.reclaim_orphans()
-    for owner, _, source in orphans:
+def take_over(journal: Journal, out: bytes, report: Callable[[JobQuarantined], None]) -> int:
+    """Give the jobs of dead runs back, and remove what those runs left half done; how many jobs there were.
+
+    A source for which that fails is given up, and reported.
+    """
+
+    def give_up(job: int, error: Exception) -> None:
+        report(given_up(journal, job, None, internal_error(error)))
+
+    def end(job: int, error: Exception) -> None:
+        with journal.transaction():
+            give_up(job, error)
+
+    orphans = journal.reclaim_orphans(give_up)
+    for owner, job, source in orphans:
         if source is not None:
-            row = journal.sources.get(source)
-            files.sweep_temporaries(os.path.join(out, row.source.directory), owner.encode())
-            if row.digest is not None:
-                files.sweep_temporaries(files.work_folder(journal.state, row.digest), owner.encode())
+            with barrier(partial(end, job)):
+                _sweep(journal, out, owner.encode(), source)
     return len(orphans)
+
+
+def _sweep(journal: Journal, out: bytes, owner: bytes, source: int) -> None:
+    row = journal.sources.get(source)
+    files.sweep_temporaries(os.path.join(out, row.source.directory), owner)
+    if row.digest is not None:
+        files.sweep_temporaries(files.work_folder(journal.state, row.digest), owner)
+
+
+def given_up(journal: Journal, job: int, attempt: int | None, reason: str) -> JobQuarantined:
+    """Quarantine a job and its source for a fault of mediactl's in handling them; return the event that reports it."""
+    ended = journal.give_up(job, attempt, reason)
+    path = None if ended.path is None else files.shown(ended.path)
+    return JobQuarantined(job=ended.key, kind=ended.kind, path=path, reason=reason)
 
 
 def sweep_work(journal: Journal) -> None:

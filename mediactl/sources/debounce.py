@@ -22,9 +22,16 @@ class Debouncer(Generic[Key]):
     since, it goes on to be held; if it is gone, it is forgotten.
     """
 
-    def __init__(self, settle: float, look: Callable[[Key], os.stat_result | None]) -> None:
+    def __init__(
+        self,
+        settle: float,
+        look: Callable[[Key], os.stat_result | None],
+        give_up: Callable[[Key, Exception], None],
+    ) -> None:
+        """``give_up`` ends a file for which a check raised: it is held no longer."""
         self._settle = settle
         self._look = look
+        self._give_up = give_up
         self._held: dict[Key, tuple[Mark, float]] = {}
         """With the time at which each is to be checked; all are held equally long, so the first is due first."""
 
@@ -48,13 +55,16 @@ class Debouncer(Generic[Key]):
         settled: list[tuple[Key, os.stat_result]] = []
         for key, mark in due:
             del self._held[key]
-            status = self._look(key)
-            if status is None or not stat.S_ISREG(status.st_mode):
-                continue
-            if settle_mark(status) == mark:
-                settled.append((key, status))
-            else:
-                self.hold(key, settle_mark(status), now)
+            try:
+                status = self._look(key)
+                if status is None or not stat.S_ISREG(status.st_mode):
+                    continue
+                if settle_mark(status) == mark:
+                    settled.append((key, status))
+                else:
+                    self.hold(key, settle_mark(status), now)
+            except Exception as error:  # noqa: BLE001 - the others have settled all the same
+                self._give_up(key, error)
         return settled
 
 

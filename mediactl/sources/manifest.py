@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from mediactl.core.errors import UsageError
+from mediactl.core.faults import internal_error
 from mediactl.core.files import shown
 from mediactl.model.jobs import Priority
 from mediactl.recipe import loader
@@ -47,6 +48,8 @@ def read(content: bytes, origin: bytes, root: bytes, *, allow_outside: bool) -> 
             yield _batch(row, root, real_root, allow_outside)
         except UsageError as error:
             yield scan.Trouble(label, str(error))
+        except Exception as error:  # noqa: BLE001 - the other rows are none of its business
+            yield scan.Trouble(label, internal_error(error))
 
 
 def _batch(row: Row, root: bytes, real_root: bytes, allow_outside: bool) -> scan.Batch:

@@ -161,6 +161,8 @@ def folder(
             yield Trouble(error.file, str(error))
         except OSError as error:
             yield Trouble(absolute, f"cannot be read: {error.strerror}; skipped")
+        except Exception as error:  # noqa: BLE001 - so are those of other folders
+            yield Trouble(absolute, internal_error(error))
 
 
 def rules_above(root: bytes, folder: bytes, rules: Filter) -> Filter:

@@ -13,10 +13,11 @@ import os
 import socket
 import stat
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from mediactl.core.faults import internal_error
 from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.model.events import Event, WatchResumed, WatchTrouble
@@ -42,6 +43,8 @@ SHARE = 9
 Appearance = Iterator[scan.Found]
 File = tuple[bytes, bytes, bytes]
 """(root, folder relative to it, name)."""
+Folders = dict[bytes, tuple[bytes, Filter] | None]
+"""By which name a walk enters a folder, and the rules in it; None: it does not."""
 
 
 class Root:
@@ -98,8 +101,10 @@ class Watch:
         self._next_count = 0.0
         self._reported: set[bytes] = set()
         """Names that a trouble was reported of."""
-        self._ready: deque[scan.Batch | scan.LeftOut] = deque()
-        self._debouncer: Debouncer[File] = Debouncer(self._timing.settle, self._stat)
+        self._ready: deque[scan.Found] = deque()
+        self._debouncer: Debouncer[File] = Debouncer(
+            self._timing.settle, self._stat, lambda file, error: self._give_up(os.path.join(*file), error)
+        )
         deaf = self._timing.poll is not None
         self._roots = {
             path: Root(path, prefix, InotifyWatcher(path, settings.out, self._wake, deaf=deaf))
@@ -153,9 +158,18 @@ class Watch:
         self._reported.add(name)
         return new
 
-    def hold(self, batch: scan.Batch, entry: scan.Entry) -> None:
-        """Debounce a new file that a walk found."""
-        self._debouncer.hold((batch.root, batch.folder, entry.name), (entry.size, entry.mtime_ns), self._clock())
+    def hold(self, batch: scan.Batch, entries: Iterable[scan.Entry]) -> None:
+        """Debounce new files that a walk found."""
+        for entry in entries:
+            try:
+                mark = (entry.size, entry.mtime_ns)
+                self._debouncer.hold((batch.root, batch.folder, entry.name), mark, self._clock())
+            except Exception as error:  # noqa: BLE001 - the others are none of its business
+                self._give_up(batch.path_of(entry), error)
+
+    def _give_up(self, file: bytes, error: Exception) -> None:
+        """Have it reported that a file could not be handled for a fault of mediactl's; its next change is taken."""
+        self._ready.append(scan.Trouble(file, internal_error(error)))
 
     # -- changes -----------------------------------------------------------------------------------------------------
 
@@ -196,33 +210,41 @@ class Watch:
     def _take_changes(self, root: Root, now: float) -> None:
         """Take some of the reported changes: files are debounced, folders that appeared are to be walked."""
         never = self._marks()
-        folders: dict[bytes, tuple[bytes, Filter] | None] = {}
+        folders: Folders = {}
         for _ in range(min(PIECE, len(root.changed))):
             path = os.fsencode(root.changed.pop())
-            above, name = os.path.split(path[len(root.path) :].strip(b"/"))
-            if not name:
-                continue  # the root itself
-            if name == filters.IGNORE_FILE:
-                self._appeared(root, above)  # what it excluded before may be wanted now
-                continue
             try:
-                if above not in folders:
-                    folders[above] = self._entered(root, above, never)
-                place = folders[above]
-                if place is None:
-                    continue
-                folder, rules = place
-                relative = os.path.join(folder, name)
-                status = os.lstat(os.path.join(root.path, relative))
+                self._take_change(root, path, now, never, folders)
             except OSError:
                 continue  # it is gone again
-            directory = stat.S_ISDIR(status.st_mode)
-            if (rule := rules.excluding(name, directory=directory)) is not None:
-                self._leave_out(scan.LeftOut(root.path, folder, [(name + b"/" if directory else name, rule)]))
-            elif stat.S_ISREG(status.st_mode):
-                self._debouncer.hold((root.path, folder, name), settle_mark(status), now)
-            elif directory and (status.st_dev, status.st_ino) not in never:
-                self._appeared(root, relative)
+            except Exception as error:  # noqa: BLE001 - the other changes are none of its business
+                self._give_up(path, error)
+
+    def _take_change(
+        self, root: Root, path: bytes, now: float, never: frozenset[tuple[int, int]], folders: Folders
+    ) -> None:
+        """Take one; ``folders`` keeps what is found out about those above. Raises OSError when it is gone again."""
+        above, name = os.path.split(path[len(root.path) :].strip(b"/"))
+        if not name:
+            return  # the root itself
+        if name == filters.IGNORE_FILE:
+            self._appeared(root, above)  # what it excluded before may be wanted now
+            return
+        if above not in folders:
+            folders[above] = self._entered(root, above, never)
+        entered = folders[above]
+        if entered is None:
+            return
+        folder, rules = entered
+        relative = os.path.join(folder, name)
+        status = os.lstat(os.path.join(root.path, relative))
+        directory = stat.S_ISDIR(status.st_mode)
+        if (rule := rules.excluding(name, directory=directory)) is not None:
+            self._leave_out(scan.LeftOut(root.path, folder, [(name + b"/" if directory else name, rule)]))
+        elif stat.S_ISREG(status.st_mode):
+            self._debouncer.hold((root.path, folder, name), settle_mark(status), now)
+        elif directory and (status.st_dev, status.st_ino) not in never:
+            self._appeared(root, relative)
 
     def _entered(self, root: Root, above: bytes, never: frozenset[tuple[int, int]]) -> tuple[bytes, Filter] | None:
         """Return by which name a walk enters a folder, and the rules in it; None: it does not."""
@@ -313,8 +335,7 @@ class Watch:
             return msgspec.structs.replace(batch, priority=Priority.URGENT, fresh=True)
         since = (self._wall() - self._timing.settle) * 1e9
         young = [entry for entry in batch.files if max(entry.mtime_ns, entry.ctime_ns) > since]
-        for entry in young:
-            self.hold(batch, entry)
+        self.hold(batch, young)
         old = [entry for entry in batch.files if max(entry.mtime_ns, entry.ctime_ns) <= since]
         return msgspec.structs.replace(batch, files=old) if old else None
 
@@ -334,10 +355,14 @@ class Watch:
         """Yield settled files, by folder."""
         folders: dict[tuple[bytes, bytes], list[scan.Entry]] = {}
         for (root, folder, name), status in settled:
-            folders.setdefault((root, folder), []).append(scan.Entry.of(name, status))
+            try:
+                folders.setdefault((root, folder), []).append(scan.Entry.of(name, status))
+            except Exception as error:  # noqa: BLE001 - the others are none of its business
+                self._give_up(os.path.join(root, folder, name), error)
         for (root, folder), entries in sorted(folders.items()):
             directory = os.path.join(self._roots[root].prefix, folder) if folder else self._roots[root].prefix
-            yield scan.Batch(root, folder, directory, sorted(entries), priority=Priority.URGENT)
+            if entries:
+                yield scan.Batch(root, folder, directory, sorted(entries), priority=Priority.URGENT)
 
     def _stat(self, file: File) -> os.stat_result | None:
         try:

@@ -108,7 +108,7 @@ class Run:
     ) -> None:
         self.journal = journal
         out = os.fsencode(folder / "out")
-        take_over(journal, out)
+        take_over(journal, out, lambda _: None)
         sweep_work(journal)
         settings = Settings(sources=(), out=out, state=journal.state)
         planner = Planner(settings, chosen, VERSIONS, journal)
@@ -212,7 +212,7 @@ def test_what_was_learned_of_durations_is_kept(state: Path) -> None:
 
 def test_no_payload_of_before_can_be_begun_but_that_of_uploads(state: Path) -> None:
     with opened(state, Clock(4e9)) as journal:
-        take_over(journal, b"/nowhere")
+        take_over(journal, b"/nowhere", lambda _: None)
         with journal.transaction():
             journal.wake()
         (upload,) = claim(journal, 99, "quick", "heavy", "alone", "network")

@@ -21,7 +21,11 @@ class Disk:
         self.files: dict[str, tuple[int, int]] = {}
         self.looks: list[str] = []
         self.mode = stat.S_IFREG
-        self.settling = Debouncer(STILL, self.look)
+        self.settling = Debouncer(STILL, self.look, self.give_up)
+
+    def give_up(self, key: str, error: Exception) -> None:
+        """Never asked for."""
+        raise error
 
     def look(self, name: str) -> os.stat_result | None:
         """Its stat."""
