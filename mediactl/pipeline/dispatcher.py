@@ -47,7 +47,7 @@ _End = tuple[Running, Ended]
 
 
 class Steps(Protocol):
-    """Where sources come from, step by step (``intake.Intake``)."""
+    """Where sources come from, step by step (``intake.batches.Intake``)."""
 
     wakeup: socket.socket | None
     """Readable when there is something to take in after ``step`` found nothing for now."""

@@ -28,9 +28,9 @@ from mediactl.model.events import (
     UploadEstimate,
 )
 from mediactl.model.media import Kind
-from mediactl.pipeline.enrolment import source_planned
 from mediactl.pipeline.impact import Change, Effect, Measured
-from mediactl.pipeline.intake import Intake
+from mediactl.pipeline.intake.batches import Intake
+from mediactl.pipeline.intake.enrolment import source_planned
 from mediactl.pipeline.planner import MAX_THREADS, Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.pipeline.rebuild import adopt

@@ -24,7 +24,7 @@ from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.model.events import RunStarted, Summary
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
-from mediactl.pipeline.intake import Intake
+from mediactl.pipeline.intake.batches import Intake
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.pool_run import Emit, counted, open_journal, reported, run_pool, uploading
 from mediactl.pipeline.publish import Publisher

@@ -15,9 +15,9 @@ from mediactl.jobs.journal import Journal
 from mediactl.model.events import LeftOutBy, Plan, Reason, RunStarted, Summary, UploadPlanned
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline.dispatcher import Dispatcher
+from mediactl.pipeline.intake.uploads import Sending, must_exist
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.pool_run import Emit, counted, open_journal, reported, run_pool, uploading
-from mediactl.pipeline.upload_intake import Sending, must_exist
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import NETWORK, Service
 from mediactl.recipe.loader import load

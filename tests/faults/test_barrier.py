@@ -33,10 +33,10 @@ from mediactl.model.events import Event, ScanTrouble, SourcePlanned, Summary
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Source
 from mediactl.model.uploads import Location
-from mediactl.pipeline.intake import Intake
+from mediactl.pipeline.intake.batches import Intake
+from mediactl.pipeline.intake.uploads import Sending
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.run import open_watch, process
-from mediactl.pipeline.upload_intake import Sending
 from mediactl.recipe import loader
 from mediactl.sources.filters import Filter
 from mediactl.sources.scan import Batch, Entry
@@ -432,7 +432,7 @@ def test_an_event_that_cannot_be_shown_does_not_end_the_run(inbox: Path) -> None
 def test_a_file_that_cannot_be_planned_for_upload_is_reported_and_the_others_are_planned(
     inbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert patch(monkeypatch, "mediactl.pipeline.upload_intake", "media_type", TypeError("injected"))
+    assert patch(monkeypatch, "mediactl.pipeline.intake.uploads", "media_type", TypeError("injected"))
     events: list[Event] = []
     with opened(inbox / "state") as journal:
         to = Destination(location=Location("bucket"))

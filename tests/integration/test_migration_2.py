@@ -31,7 +31,7 @@ from mediactl.model.media import Kind
 from mediactl.model.uploads import UploadStatus, UploadTask
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline.dispatcher import Dispatcher
-from mediactl.pipeline.intake import Intake
+from mediactl.pipeline.intake.batches import Intake
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.recovery import sweep_work, take_over
 from mediactl.pool.contract import Assignment, Ended, Room

@@ -26,7 +26,7 @@ from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
 from mediactl.pipeline.handlers.base import Context
 from mediactl.pipeline.handlers.registry import Handlers
-from mediactl.pipeline.intake import Intake
+from mediactl.pipeline.intake.batches import Intake
 from mediactl.pipeline.publish import Publisher
 from mediactl.pool.contract import Assignment, Ended, Room
 from mediactl.recipe import loader

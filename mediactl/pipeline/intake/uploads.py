@@ -19,8 +19,8 @@ from mediactl.model.events import Event, LeftOutBy, Plan, Reason, ScanTrouble
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import About, UploadTask
+from mediactl.pipeline.intake.source_files import left_out_events
 from mediactl.pipeline.publish import planned, upload_job
-from mediactl.pipeline.source_files import left_out_events
 from mediactl.sources.filters import LINK, Filter, Rule, UnusableRules
 from mediactl.sources.scan import LeftOut
 from mediactl.upload.keys import object_key

@@ -29,8 +29,8 @@ from mediactl.model.events import (
     SourcePlanned,
 )
 from mediactl.model.media import Kind, Source
-from mediactl.pipeline import source_files
-from mediactl.pipeline.enrolment import Candidate, Enrolment, Entered, source_planned
+from mediactl.pipeline.intake import source_files
+from mediactl.pipeline.intake.enrolment import Candidate, Enrolment, Entered, source_planned
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.recipe.loader import Recipe

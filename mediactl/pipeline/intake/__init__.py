@@ -1,0 +1,1 @@
+"""Files become jobs: those that are processed, and those that are only uploaded."""
