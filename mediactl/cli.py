@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 def main() -> NoReturn:
     """Run the command line; report every expected error as one line on standard error."""
     open_standard_streams()
+    if sys.platform != "linux":
+        # inotify, /proc, prctl and memfd are Linux's; the wheel is not marked for it, since it holds Python alone.
+        _print(f"mediactl: requires Linux, and this is {sys.platform}; run it in a container or a virtual machine")
+        sys.exit(ExitCode.USAGE)
     try:
         _main()
     finally:

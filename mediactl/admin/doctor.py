@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
+from mediactl.core import distributions
 from mediactl.core.errors import JobFailed, MediactlError
 from mediactl.core.files import fingerprint, shown
 from mediactl.jobs import report
@@ -53,6 +54,8 @@ def checks(out: bytes, state: str, environment: Mapping[str, str]) -> Iterator[C
     with tempfile.TemporaryDirectory(prefix="mediactl-doctor-") as folder:
         for kind in PROBED:
             yield _opened(kind, os.fsencode(folder), environment)
+    yield _guarded("packages", _packages)
+    yield from _extras()
     yield _guarded("journal", lambda: _journal(state))
     yield _guarded("space", lambda: _space(out))
     yield _guarded("memory", _memory)
@@ -140,6 +143,31 @@ def _version(library: str, environment: Mapping[str, str]) -> str:
         return vips.version() if library == "libvips" else version({"PyAV": "av"}.get(library, library))
     except (MediactlError, OSError, ImportError) as error:
         return f"unknown ({error})"
+
+
+def _packages() -> Check:
+    """Compare the installed versions with those that were tested, which are the bounds of the project's metadata."""
+    wanted = [each for each in distributions.requirements("mediactl") if not each.extra]
+    missing = [each.name for each in wanted if distributions.version(each.name) is None]
+    if missing or not wanted:
+        return Check("packages", False, f"not installed: {', '.join(missing) or 'mediactl itself'}; install it again")
+    beyond = [
+        f"{each.name} {version} (tested: {each.versions})"
+        for each in wanted
+        if (version := distributions.version(each.name)) is not None and not each.met_by(version)
+    ]
+    if beyond:
+        return Check("packages", True, f"other versions than those that were tested: {', '.join(beyond)}")
+    return Check("packages", True, f"{len(wanted)} in versions that were tested")
+
+
+def _extras() -> Iterator[Check]:
+    """Yield a line for each extra of users: its version, or how to install it into this environment."""
+    for each in distributions.requirements("mediactl"):
+        if each.extra and each.extra not in ("test", "dev") and each.name != "mediactl":
+            version = distributions.version(each.name)
+            text = f"not installed; install it with {distributions.install_command(each)}"
+            yield Check(f"extra {each.extra}", True, text if version is None else f"{each.name} {version}")
 
 
 def _journal(state: str) -> Check:

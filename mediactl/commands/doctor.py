@@ -29,7 +29,7 @@ from mediactl.core.errors import ExitCode
         help="ffmpeg to check.  [default: the bundled one]")  # fmt: skip
 @json_option("Print one JSON object per check.")
 def doctor(out: bytes, state: str | None, ffmpeg: str | None, as_json: bool) -> int:
-    """Check codecs, ffmpeg, libvips, journal, disk space and memory.
+    """Check codecs, packages, journal, disk space and memory.
 
     Opens a generated image, video and audio file as workers do. Exits with 1 if a check fails.
     """
@@ -39,6 +39,6 @@ def doctor(out: bytes, state: str | None, ffmpeg: str | None, as_json: bool) -> 
     good = True
     for check in doctor_.checks(os.path.abspath(out), state_folder(out, state), environment):
         good = good and check.ok
-        text = f"{'ok ' if check.ok else 'BAD'}  {check.name:<8}  {check.text}"
+        text = f"{'ok ' if check.ok else 'BAD'}  {check.name:<9}  {check.text}"
         click.echo(json.dumps({"check": check.name, "ok": check.ok, "text": check.text}) if as_json else text)
     return ExitCode.COMPLETE if good else ExitCode.BAD_SOURCES

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from mediactl.core import distributions
 from mediactl.core.errors import RejectedInput
 from mediactl.media.image import cicp, colour
 from mediactl.media.image.container import damage, density
@@ -78,9 +79,9 @@ def true_format(fd: int, format: str) -> str:
 
         shown, package = _EXTRAS[format]
         if not fallback.has(package):
-            raise RejectedInput(
-                f'{shown} needs the extra: pip install "mediactl[{format}]"; or {formats.CONVERT_IMAGE}'
-            )
+            extra = next(each for each in distributions.requirements("mediactl") if each.extra == format)
+            command = distributions.install_command(extra)
+            raise RejectedInput(f"{shown} requires the extra {format}: {command}; or {formats.CONVERT_IMAGE}")
     elif format == "png" and apng_frames(fd) > 1:
         return "apng"
     elif format == "tiff":
