@@ -14,7 +14,7 @@ from zlib import crc32
 import msgspec
 import pytest
 from conftest import CASES
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from support.pictures import VERSIONS, outputs, render
@@ -82,7 +82,7 @@ def pixel_at(image: Image.Image, x: int, y: int) -> int:
     return value
 
 
-@REPEATABLE
+@settings(REPEATABLE, max_examples=40)
 @given(st.integers(60, 600), st.integers(60, 600), st.sampled_from(list(FORMATS)))
 def test_a_drawn_square_is_square_for_any_density(across: int, down: int, format: str) -> None:
     picture = fax(across, down)
@@ -98,7 +98,7 @@ def test_a_drawn_square_is_square_for_any_density(across: int, down: int, format
     assert width == pytest.approx(height, abs=3)
 
 
-@REPEATABLE
+@settings(REPEATABLE, max_examples=40)
 @given(st.integers(1, 8), st.sampled_from(list(FORMATS)), st.sampled_from([(204, 98), (100, 200)]))
 def test_density_is_of_the_stored_axes_whatever_the_orientation(
     orientation: int, format: str, density: tuple[int, int]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import CASES
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.pictures import outputs, photo, render
 from support.repeatable import REPEATABLE
@@ -65,7 +65,7 @@ PALETTE = struct.pack(">IIBBBBB", 64, 48, 8, 3, 0, 0, 0)
 HEADER = "is damaged: its header has an invalid bit depth"
 
 
-@REPEATABLE
+@settings(REPEATABLE, max_examples=40)
 @given(st.data())
 def test_a_changed_byte_of_a_png_is_reported_as_a_crc_that_does_not_match(data: st.DataObject) -> None:
     content = saved("PNG")
@@ -77,7 +77,7 @@ def test_a_changed_byte_of_a_png_is_reported_as_a_crc_that_does_not_match(data: 
     assert text == f"is damaged: the CRC of its chunk IDAT at byte {at - 4} does not match"
 
 
-@REPEATABLE
+@settings(REPEATABLE, max_examples=40)
 @given(st.integers(12, len(saved("PNG")) - 20))
 def test_a_png_that_ends_early_is_truncated(size: int) -> None:
     assert reason(saved("PNG")[:size], "png").startswith("is truncated: it ends ")
@@ -211,7 +211,7 @@ def tiff(compression: int, order: str = "<", bits: int = 8, big: bool = False, s
     return mark + head + number + body + bytes(8 if big else 4) + pixels
 
 
-@REPEATABLE
+@settings(REPEATABLE, max_examples=40)
 @given(st.sampled_from(sorted(formats.TIFF_COMPRESSIONS)), st.sampled_from("<>"), st.booleans())
 def test_a_compression_of_tiff_that_is_not_read_is_named(compression: int, order: str, big: bool) -> None:
     name = formats.TIFF_COMPRESSIONS[compression]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CASES
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from support import films
@@ -77,7 +77,7 @@ def with_index(*images: tuple[int, bytes], order: str = "little") -> bytes:
     return first[:20] + segment + first[20:] + b"".join(behind)
 
 
-@REPEATABLE
+@settings(REPEATABLE, max_examples=40)
 @given(
     st.sampled_from([0.4, 1.5, 2.0]),
     st.sampled_from(MARKS),
@@ -93,7 +93,7 @@ def test_a_clip_behind_a_jpeg_is_reported_with_its_length(
     assert reported(content, "jpeg", xmp) == [f"its moving part ({seconds:.1f} s) is left out"]
 
 
-@REPEATABLE
+@settings(REPEATABLE, max_examples=40)
 @given(st.binary(max_size=60), st.sampled_from([b"", b"\xff\xd9", b"\nftyp", b"\0\0\0\x18ftyp\0\0\0\0"]))
 def test_other_bytes_behind_a_jpeg_are_no_moving_part(trailer: bytes, end: bytes) -> None:
     assert not any("moving part" in text for text in reported(jpeg() + trailer + end, "jpeg"))
@@ -118,7 +118,7 @@ def test_a_clip_can_read_nothing_but_itself(tmp_path: Path) -> None:
     assert text in ("its moving part is left out", "its moving part (1.5 s) is left out")
 
 
-@REPEATABLE
+@settings(REPEATABLE, max_examples=40)
 @given(
     st.sampled_from(["mpvd", "behind", "boxes"]), st.sampled_from([0.4, 1.5]), st.sampled_from(TRAILERS), st.booleans()
 )
@@ -138,7 +138,7 @@ TYPES = st.sampled_from([0, 0x020001, 0x020002, 0x020003])
 """Not said, panorama, stereo, multi-angle."""
 
 
-@REPEATABLE
+@settings(REPEATABLE, max_examples=40)
 @given(st.lists(TYPES, min_size=1, max_size=5), st.sampled_from(["little", "big"]), st.integers(0, 3))
 def test_further_images_of_the_index_are_counted_without_previews(types: list[int], order: str, previews: int) -> None:
     content = with_index(*((kind, b"") for kind in types), *[(0x010001, b"")] * previews, order=order)
