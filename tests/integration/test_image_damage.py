@@ -104,6 +104,15 @@ def test_a_damaged_png_is_rejected_with_its_cause(content: bytes, wanted: str) -
     assert reason(content, "png") == wanted
 
 
+@pytest.mark.parametrize("kind", [b"fdAT", b"IDAT"])
+def test_a_changed_frame_of_an_animated_png_is_reported_by_its_crc(kind: bytes) -> None:
+    file = io.BytesIO()
+    photo(64, 48).save(file, "PNG", save_all=True, append_images=[photo(64, 48, seed=7)], duration=100)
+    content = bytearray(file.getvalue())
+    content[content.index(kind) + 300] ^= 255
+    assert f"the CRC of its chunk {kind.decode()} at byte" in reason(bytes(content), "png")
+
+
 @pytest.mark.parametrize("kind", [b"tEXt", b"tIME", b"iCCP", b"vpAg"])
 def test_a_crc_of_what_is_not_needed_costs_nothing(kind: bytes) -> None:
     extra = bytearray(chunk(kind, b"\x07\xe8\1\1\1\1\1"))

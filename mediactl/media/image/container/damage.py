@@ -54,6 +54,8 @@ _SAID: tuple[tuple[str, str], ...] = (
 
 _PNG_TYPES = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 """Colour type -> bit depths (PNG, 11.2.1)."""
+_OF_FRAMES = (b"acTL", b"fcTL", b"fdAT")
+"""Chunks of animated PNG."""
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _MOST_CHUNK = 2**31 - 1
 _BLOCK = 1 << 20
@@ -98,7 +100,8 @@ def _png(read: Read) -> str:
         name = kind.decode("ascii")
         if len(crc) < 4:
             return f"{_TRUNCATED}it ends inside its chunk {name}"
-        if kind[:1].isupper() and zlib.crc32(data, zlib.crc32(kind)) != int.from_bytes(crc):
+        needed = kind[:1].isupper() or kind in _OF_FRAMES  # others are skipped by decoders
+        if needed and zlib.crc32(data, zlib.crc32(kind)) != int.from_bytes(crc):
             return f"{_DAMAGED}the CRC of its chunk {name} at byte {at:,} does not match"
         if kind == b"IHDR":
             header = data
