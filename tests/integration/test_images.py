@@ -476,11 +476,8 @@ def test_what_needs_an_extra_names_it(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(fallback, "find_spec", lambda _: None)
     (tmp_path / "in").write_bytes(b"\xff\x0a\0\0" + bytes(50))
     text = reason(tmp_path / "in")
-    assert (
-        "JPEG XL requires the extra jxl: " in text
-        and "install 'pillow-jxl-plugin>=1.3.8,<2'" in text
-        and "convert it" in text
-    )
+    assert "JPEG XL requires the extra jxl: " in text
+    assert "install" in text and "pillow-jxl-plugin" in text and "convert it" in text
 
 
 def test_one_format_dressed_as_another_is_never_guessed_at(tmp_path: Path) -> None:
