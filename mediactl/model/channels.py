@@ -62,7 +62,7 @@ _INTO |= dict.fromkeys(("TBL", "BL"), (("BL",), ("SL",), ("FL",)))
 _INTO |= dict.fromkeys(("SL", "TSL", "TTL", "SDL", "SSL"), (("SL",), ("BL",), ("FL",)))
 _INTO |= {_mirrored(each): tuple(tuple(map(_mirrored, homes)) for homes in _INTO[each]) for each in _LEFT}
 _INTO |= dict.fromkeys(("TFC", "BFC", "LFE"), (("FC",), _FRONT))
-_INTO |= {"FC": (_FRONT,), "TC": (_FRONT,), "LFE2": (("LFE",),)}
+_INTO |= {"FC": (_FRONT,), "TC": (_FRONT,), "LFE2": (("LFE",), ("FC",), _FRONT)}
 _INTO |= {"BC": (_BACK, _SIDE, _FRONT), "TBC": (("BC",), _BACK, _SIDE, _FRONT)}
 """What a channel is mixed into: the first of these that a layout has."""
 _LIBAV_DROPS = frozenset(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Sequence
+from typing import Any
 
+import av
 import msgspec
-from av.stream import Disposition
 
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.media.inspect import demux, describe
+from mediactl.media.inspect.covers import IMAGE_CODECS
 from mediactl.model.media import Limits
 
 SIDE = 1_000
 """Pixels of the longer side at most: what players show in full screen on a phone."""
-_FORMATS = {"mjpeg": "jpeg", "png": "png", "webp": "webp", "gif": "gif", "bmp": "bmp"}
-"""libav's name of a cover's codec -> name of the format."""
 _QUALITY = 85
 _LARGEST = 64 << 20
 """Largest cover that is read, in bytes."""
@@ -28,12 +30,12 @@ class Cover(msgspec.Struct, frozen=True):
     height: int
 
 
-def extracted(fd: int, limits: Limits) -> Cover | None:
+def extracted(fd: int, covers: Sequence[int], limits: Limits) -> Cover | None:
     """Return the front cover as a JPEG of at most ``SIDE`` pixels, upright, sRGB, without any metadata.
 
-    None when there is none that can be decoded.
+    ``covers``: the streams that are cover art. None when there is none that can be decoded.
     """
-    found = _front(fd, limits)
+    found = _front(fd, covers, limits)
     if found is None:
         return None
     name, data = found
@@ -58,22 +60,33 @@ def extracted(fd: int, limits: Limits) -> Cover | None:
         os.close(memory)
 
 
-def _front(fd: int, limits: Limits) -> tuple[str, bytes] | None:
-    """Return format and content of the attached picture called the front cover, else of the first one."""
+def _front(fd: int, covers: Sequence[int], limits: Limits) -> tuple[str, bytes] | None:
+    """Return format and content of the image called the front cover, else of the first one."""
     images: dict[int, tuple[str, bytes]] = {}
     with demux.opened(fd, limits) as container:
-        attached = [
-            stream
-            for stream in container.streams.video
-            if stream.disposition & Disposition.attached_pic and describe.codec(stream) in _FORMATS
-        ]
-        if not attached:
-            return None
-        for packet in demux.packets(container, *attached):
+        streams = [container.streams[index] for index in covers]
+        for packet in demux.packets(container, *streams):
             index = packet.stream.index
-            if 0 < packet.size <= _LARGEST and index not in images:
-                images[index] = (_FORMATS[describe.codec(packet.stream)], bytes(packet))
-            if len(images) == len(attached):
+            if index in images:
+                continue
+            if 0 < packet.size <= _LARGEST and (format_ := IMAGE_CODECS.get(describe.codec(packet.stream))):
+                images[index] = format_, bytes(packet)
+            elif image := _decoded(packet):
+                images[index] = image
+            if len(images) == len(streams):
                 break
-        front = [each.index for each in attached if "front" in each.metadata.get("comment", "").lower()]
+        front = [each.index for each in streams if "front" in each.metadata.get("comment", "").lower()]
     return next((images[index] for index in [*front, *sorted(images)] if index in images), None)
+
+
+def _decoded(packet: Any) -> tuple[str, bytes] | None:
+    """Return the frame of a packet of video as a PNG; None: it has none, or not yet."""
+    try:
+        frames = packet.decode()
+    except av.FFmpegError:
+        return None
+    if not frames:
+        return None
+    file = io.BytesIO()
+    frames[0].to_image().save(file, "png")
+    return "png", file.getvalue()

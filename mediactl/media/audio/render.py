@@ -224,8 +224,8 @@ class _Work:
         )
 
     def _read_cover(self, files: Sequence[Target[AudioParams]]) -> None:
-        if self._found.cover and any(file.params.cover for file in files):
-            self._cover = cover.extracted(self._original, self._task.limits)
+        if self._found.covers and any(file.params.cover for file in files):
+            self._cover = cover.extracted(self._original, self._found.covers, self._task.limits)
             if not self._cover:
                 self._warnings.append("left out: the cover art, which cannot be decoded")
 
@@ -280,5 +280,5 @@ def left_out(found: Streams, targets: Sequence[Target[Operation]]) -> list[str]:
         (found.data_count, "data stream"),
     ]
     parts = [f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count > 0]
-    parts += ["the cover art"] if found.cover and not kept_cover else []
+    parts += ["the cover art"] if found.covers and not kept_cover else []
     return ["left out: " + ", ".join(parts)] if parts else []

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.inspect import appearance, cadence, demux, describe, durations, metadata, timeline
+from mediactl.media.inspect import appearance, cadence, covers, demux, describe, durations, metadata, timeline
 from mediactl.media.inspect.appearance import Appearance
 from mediactl.media.inspect.cadence import Cadence
 from mediactl.media.inspect.durations import Timing
@@ -82,8 +82,8 @@ class Streams(msgspec.Struct, frozen=True):
     video: InputVideo | None
     audio: InputAudio | None
     """The one that is played unless another is asked for."""
-    cover: bool
-    """Whether there is cover art."""
+    covers: tuple[int, ...]
+    """Indexes of the streams that are cover art."""
     data_count: int
     """Number of data streams (timecode, telemetry ...)."""
     video_count: int
@@ -102,6 +102,8 @@ class _Playable(msgspec.Struct, frozen=True):
     videos: list[Any]
     audios: list[Any]
     frames: dict[int, Any]
+    covers: tuple[int, ...] = ()
+    """Indexes of streams that are cover art, though they are not marked as such."""
 
     @property
     def video(self) -> Any:
@@ -138,7 +140,7 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
     ``probed`` is what probing the same file has found: its frames are not counted again.
     """
     with demux.opened(fd, limits) as container:
-        playable = _playable(container, limits)
+        playable = _playable(fd, container, limits)
         gaps = Gaps(container, playable.audios)
         timing = _timing(fd, container, playable, limits, probed, gaps)
         ends = timing.ends
@@ -169,7 +171,7 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
             info=info,
             video=_input_video(playable, look, video, ends),
             audio=next((each for each in audios if each.index == playable.audio.index), None),
-            cover=any(stream.disposition & Disposition.attached_pic for stream in _media(container)),
+            covers=(*(each.index for each in _media(container) if covers.is_marked(each)), *playable.covers),
             data_count=sum(stream.type == "data" for stream in container.streams),
             video_count=len(playable.videos),
             audios=audios,
@@ -182,7 +184,7 @@ def _media(container: InputContainer) -> list[Any]:
     return [stream for stream in container.streams if stream.type in ("video", "audio")]
 
 
-def _playable(container: InputContainer, limits: Limits) -> _Playable:
+def _playable(fd: int, container: InputContainer, limits: Limits) -> _Playable:
     """Decode the first frame of every stream. Raises RejectedInput when nothing can be played, or a frame is too large.
 
     A file whose video cannot be decoded is no audio file: it is rejected, unless its video has no frames.
@@ -196,10 +198,14 @@ def _playable(container: InputContainer, limits: Limits) -> _Playable:
     for stream in videos:
         if frame := frames.get(stream.index):
             _check_pixels(frame.width, frame.height, limits)  # Of a stream that begins late, no size was known before.
+    mixable = [stream for stream in audios if stream.index in frames and _is_mixable(frames[stream.index])]
+    single = covers.unmarked(container, lambda: demux.opened(fd, limits), videos) if mixable else []
+    videos = [stream for stream in videos if stream not in single]
     playable = _Playable(
         [stream for stream in videos if stream.index in frames],
-        [stream for stream in audios if stream.index in frames and _is_mixable(frames[stream.index])],
+        mixable,
         frames,
+        tuple(stream.index for stream in single),
     )
     if not playable.videos and (not playable.audios or any(stream.frames != 0 for stream in videos)):
         raise RejectedInput(_unplayable(_media(container)))
