@@ -11,7 +11,7 @@ from typing import Any
 import av
 import msgspec
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.inspect import appearance, cadence, covers, demux, describe, durations, metadata, timeline
@@ -85,7 +85,8 @@ class Streams(msgspec.Struct, frozen=True):
     covers: tuple[int, ...]
     """Indexes of the streams that are cover art."""
     data_count: int
-    """Number of data streams (timecode, telemetry ...)."""
+    """Number of data streams (timecode, telemetry ...); without the one that libav read the chapters from, which it
+    has the reader discard."""
     video_count: int
     """Number of video streams with frames, the chosen one included."""
     audios: tuple[InputAudio, ...] = ()
@@ -172,7 +173,10 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
             video=_input_video(playable, look, video, ends),
             audio=next((each for each in audios if each.index == playable.audio.index), None),
             covers=(*(each.index for each in _media(container) if covers.is_marked(each)), *playable.covers),
-            data_count=sum(stream.type == "data" for stream in container.streams),
+            data_count=sum(
+                stream.type == "data" and not (info.chapters and stream.discard == Discard.all)
+                for stream in container.streams
+            ),
             video_count=len(playable.videos),
             audios=audios,
             subtitles=subtitles,

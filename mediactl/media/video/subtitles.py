@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import av
 import msgspec
@@ -18,6 +19,7 @@ from mediactl.core.files import removed_on_error
 from mediactl.media.drafts import Draft
 from mediactl.media.inspect import demux
 from mediactl.media.inspect.streams import InputSubtitle, Streams
+from mediactl.media.video import charsets
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 from mediactl.outputs.subtitles import TextParams
@@ -29,6 +31,8 @@ _UNTIMED = 4.0
 _MOST_CUES = 100_000
 _MOST_TEXT = 32 << 20
 """Characters of all tracks of a video together; packed, they may take little in the file."""
+_SAMPLE = 1 << 18
+"""Bytes that a charset is detected by."""
 _LONGEST = 2_000
 """Characters of a cue."""
 _OVERRIDES = re.compile(r"\{[^{}]*\}")
@@ -36,6 +40,35 @@ _SWITCH = re.compile(r"\\(?:([biu])(\d+)(?![\w(])|(r)(?![a-z])|(p)(\d+))")
 _TAG = re.compile(r"</?[biu]>|\s")
 _INVISIBLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\ufeff]")
 """Controls and what is no character, but for the newline. Marks of direction stay: Arabic and Hebrew need them."""
+
+
+class _Unread(msgspec.Struct, frozen=True):
+    """A packet whose text is not UTF-8, which libav's decoders refuse."""
+
+    packet: Any
+    """PyAV's."""
+    begin: float
+    length: float
+    """Both in seconds; no length: not known."""
+
+    @property
+    def text(self) -> bytes:
+        """What it says, without the length that begins a packet of MP4."""
+        content = bytes(self.packet)
+        return content[2 : 2 + int.from_bytes(content[:2])] if self._is_of_mp4 else content
+
+    @property
+    def _is_of_mp4(self) -> bool:
+        return str(self.packet.stream.codec_context.name) == "mov_text"
+
+    def decoded(self, charset: str) -> str:
+        """Return the markup. Raises FFmpegError."""
+        text = self.text.decode(charset, "replace").encode()
+        stream, content = self.packet.stream, len(text).to_bytes(2) + text if self._is_of_mp4 else text
+        again = av.Packet(content)
+        again.stream, again.time_base = stream, self.packet.time_base
+        again.pts, again.dts, again.duration = self.packet.pts, self.packet.dts, self.packet.duration
+        return _text(again.decode())
 
 
 class Cue(msgspec.Struct, frozen=True, order=True):
@@ -75,22 +108,23 @@ def read(
     fd: int, texts: Sequence[InputSubtitle], duration: float, limits: Limits
 ) -> tuple[dict[int, list[Cue]], list[str]]:
     """Return the cues of these streams by ordinal, in order of time; and warnings about what cannot be read."""
-    cues: dict[int, list[Cue]] = {text.ordinal: [] for text in texts}
-    broken = dict.fromkeys(cues, 0)
-    cut: set[int] = set()
+    collected = _Collected(limits, texts)
     warnings = []
     try:
-        _collect(fd, texts, limits, cues, broken, cut)
+        collected.collect(fd)
     except RejectedInput as error:
         warnings.append(f"the subtitles cannot be read to their end: {error}")
-    for ordinal, several in cues.items():
-        cues[ordinal] = _timed(several, duration)
-        if broken[ordinal]:
-            warnings.append(f"subtitle stream {ordinal + 1}: {broken[ordinal]} entries cannot be read and are left out")
-        if ordinal in cut:
-            warnings.append(f"subtitle stream {ordinal + 1} is too long: its end is left out")
-        if not cues[ordinal]:
-            warnings.append(f"subtitle stream {ordinal + 1} holds no text")
+    cues: dict[int, list[Cue]] = {}
+    for text in texts:
+        what = f"subtitle stream {text.ordinal + 1}"
+        cues[text.ordinal] = _timed(collected.cues[text.ordinal], duration)
+        warnings += [f"{what}{remark}" for remark in collected.remarks[text.ordinal]]
+        if broken := collected.broken[text.ordinal]:
+            warnings.append(f"{what}: {broken} entries cannot be read and are left out")
+        if text.ordinal in collected.cut:
+            warnings.append(f"{what} is too long: its end is left out")
+        if not cues[text.ordinal]:
+            warnings.append(f"{what} holds no text")
     return cues, warnings
 
 
@@ -147,40 +181,79 @@ def markup(dialogue: str) -> str:
     return re.sub(r"<([biu])></\1>", "", whole)
 
 
-def _collect(
-    fd: int,
-    texts: Sequence[InputSubtitle],
-    limits: Limits,
-    cues: dict[int, list[Cue]],
-    broken: dict[int, int],
-    cut: set[int],
-) -> None:
-    """Add to the cues, in the file's order, to the numbers of entries that cannot be decoded, both by ordinal, and to
-    the tracks that are too long."""
-    with demux.opened(fd, limits) as container:
-        by_index = {text.index: text.ordinal for text in texts}
-        start = (container.start_time or 0) / 1e6
-        for stream in container.streams:
-            if stream.index not in by_index:
-                stream.discard = Discard.all  # An indexed video is then not read as a whole for its few words.
-        room = _MOST_TEXT
-        for packet in demux.packets(container, *(container.streams[index] for index in by_index)):
-            if packet.pts is None or not packet.size or not packet.time_base:
-                continue
-            ordinal = by_index[packet.stream.index]
-            begin = float(packet.pts * packet.time_base) - start
-            length = float((packet.duration or 0) * packet.time_base)
+class _Collected:
+    """The cues of subtitle streams, in the file's order, by ordinal."""
+
+    def __init__(self, limits: Limits, texts: Sequence[InputSubtitle]) -> None:
+        self._limits, self._texts = limits, texts
+        self._room = _MOST_TEXT
+        self._unread: dict[int, list[_Unread]] = {text.ordinal: [] for text in texts}
+        self._is_utf8: set[int] = set()
+        self.cues: dict[int, list[Cue]] = {text.ordinal: [] for text in texts}
+        self.broken = dict.fromkeys(self.cues, 0)
+        """Number of entries that cannot be decoded."""
+        self.remarks: dict[int, list[str]] = {text.ordinal: [] for text in texts}
+        self.cut: set[int] = set()
+        """Streams that are too long."""
+
+    def collect(self, fd: int) -> None:
+        """Read the packets of an open file. Raises RejectedInput."""
+        with demux.opened(fd, self._limits) as container:
+            by_index = {text.index: text.ordinal for text in self._texts}
+            start = (container.start_time or 0) / 1e6
+            for stream in container.streams:
+                if stream.index not in by_index:
+                    stream.discard = Discard.all  # An indexed video is then not read as a whole for its few words.
+            for packet in demux.packets(container, *(container.streams[index] for index in by_index)):
+                if packet.pts is None or not packet.size or not packet.time_base:
+                    continue
+                begin = float(packet.pts * packet.time_base) - start
+                self._read(by_index[packet.stream.index], packet, begin)
+            for text in self._texts:
+                self._read_again(text)
+
+    def _read(self, ordinal: int, packet: Any, begin: float) -> None:
+        length = float((packet.duration or 0) * packet.time_base)
+        try:
+            text = _text(packet.decode())
+        except (av.FFmpegError, ValueError):
+            if self._room < packet.size:
+                self.cut.add(ordinal)
+            else:
+                self._room -= packet.size
+                self._unread[ordinal].append(_Unread(packet, begin, length))
+            return
+        if ordinal not in self._is_utf8 and not text.isascii():
+            self._is_utf8.add(ordinal)
+        self._add(ordinal, begin, length, text)
+
+    def _read_again(self, text: InputSubtitle) -> None:
+        """Add what is not UTF-8: in the charset that all of it has, else with U+FFFD for invalid bytes."""
+        ordinal, unread = text.ordinal, self._unread[text.ordinal]
+        if not unread:
+            return
+        known = ordinal in self._is_utf8 or any(charsets.is_utf8(each.text) for each in unread)
+        sample = b"\n".join(each.text for each in unread)[:_SAMPLE]
+        charset = "" if known else charsets.detected(sample, text.stream.language)
+        count = 0
+        for each in unread:
             try:
-                text = _text(packet.decode())
+                self._add(ordinal, each.begin, each.length, each.decoded(charset or "utf-8"))
+                count += 1
             except (av.FFmpegError, ValueError):
-                broken[ordinal] += 1
-                continue
-            end = begin + length if length > 0 else -1.0
-            if room < len(text) or len(cues[ordinal]) >= _MOST_CUES:
-                cut.add(ordinal)
-            elif text and (end < 0 or end > 0) and begin < limits.duration:
-                room -= len(text)
-                cues[ordinal].append(Cue(max(0.0, begin), end, text))
+                self.broken[ordinal] += 1
+        if count and charset:
+            self.remarks[ordinal].append(f" is not UTF-8: {count} entries were read as {charset}")
+        elif count:
+            self.remarks[ordinal].append(f": {count} entries have bytes that are not UTF-8, which became U+FFFD")
+
+    def _add(self, ordinal: int, begin: float, length: float, text: str) -> None:
+        end = begin + length if length > 0 else -1.0
+        if self._room < len(text) or len(self.cues[ordinal]) >= _MOST_CUES:
+            self.cut.add(ordinal)
+        elif text and (end < 0 or end > 0) and begin < self._limits.duration:
+            self._room -= len(text)
+            self.cues[ordinal].append(Cue(max(0.0, begin), end, text))
 
 
 def _text(decoded: Sequence[object]) -> str:
