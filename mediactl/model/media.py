@@ -63,6 +63,14 @@ class Treatment(StrEnum):
     """They carry metadata of high dynamic range without being so: it is removed."""
 
 
+class FrameShape(msgspec.Struct, frozen=True):
+    """Size of coded frames, and the aspect ratio that they are shown in, before rotation and crop."""
+
+    width: int
+    height: int
+    aspect: float
+
+
 class VideoStream(msgspec.Struct, frozen=True, omit_defaults=True):
     """The video stream of a source. Width and height are those shown, after rotation and sample aspect."""
 
@@ -87,8 +95,8 @@ class VideoStream(msgspec.Struct, frozen=True, omit_defaults=True):
     """Seconds from one frame to the next, at most, where they do not come evenly."""
     cropped: bool = False
     """Whether its container crops the coded frames."""
-    resized: bool = False
-    """Whether the size of its frames changes midway."""
+    shapes: tuple[FrameShape, ...] = ()
+    """Those of its frames, the first one's first, where they change midway."""
     treatment: tuple[Treatment, ...] = ()
 
 

@@ -113,9 +113,10 @@ def test_a_crop_that_leaves_nothing_is_ignored() -> None:
     assert side_data.clean_aperture(struct.pack(">IIIIiIiI", 161, 1, 90, 1, 0, 1, 0, 1), 160, 90) == Crop()
 
 
-def part(path: Path, size: str, *encoder: str, hue: int = 0) -> Path:
-    """Half a second with a tone."""
-    picture = f"testsrc2=s={size}:r=20:d=0.5,hue=h={hue}"
+def part(path: Path, size: str, *encoder: str) -> Path:
+    """Half a second with a tone; "160x120/2" has pixels twice as wide as high."""
+    size, _, pixels = size.partition("/")
+    picture = f"testsrc2=s={size}:r=20:d=0.5,setsar={pixels or 1}"
     tone = ("-f", "lavfi", "-i", "sine=440:d=0.5")
     return make(
         path, "-f", "lavfi", "-i", picture, *tone, *encoder, "-c:a", "libopus" if "vp9" in encoder[1] else "aac"
@@ -144,7 +145,8 @@ def joined(folder: Path, name: str, *sizes: str) -> Path:
 def test_frames_that_change_their_shape_get_bars(name: str, tmp_path: Path) -> None:
     looks = Looks(joined(tmp_path, name, "160x90", "90x160"), only_video=name != "vp9.webm")
     assert looks.info.video
-    assert (looks.info.video.resized, looks.info.treatment) == (True, (Treatment.LETTERBOXED,))
+    assert [(each.width, each.height) for each in looks.info.video.shapes] == [(160, 90), (90, 160)]
+    assert looks.info.treatment == (Treatment.LETTERBOXED,)
     assert looks.warnings == (CHANGE,)
     frames = looks.frames()
     assert {frame.size for frame in frames} == {(160, 90)}
@@ -161,11 +163,27 @@ def test_frames_that_change_their_shape_get_bars(name: str, tmp_path: Path) -> N
         assert widths[0] >= 158 and abs(widths[-1] - 50) <= 3, widths
 
 
+def test_pixels_of_another_shape_are_taken_into_account(tmp_path: Path) -> None:
+    """For ffmpeg, a stream has one aspect ratio of pixels: here it is that of frames of one size alone."""
+    looks = Looks(joined(tmp_path, "h264.ts", "80x90/2", "160x90", "90x160"), only_video=True)
+    frames = looks.frames()
+    assert looks.warnings == (CHANGE,)
+    assert {frame.size for frame in frames} == {(160, 90)} and len(frames) >= 27
+    assert box_of(frames[2], "bright")[0] >= 158 and box_of(frames[14], "bright")[0] >= 158
+    assert abs(box_of(frames[-2], "bright")[0] - 50) <= 3
+
+
+def test_what_cannot_be_corrected_is_reported(tmp_path: Path) -> None:
+    looks = Looks(joined(tmp_path, "h264.ts", "120x90/1", "120x90/2"), only_video=True)
+    assert looks.info.treatment == ()
+    assert looks.warnings == ("the aspect ratio changes midway, the size does not: the first is kept",)
+
+
 @pytest.mark.parametrize("name", ["h264.ts", "mpeg2.ts", "vp9.webm"])
 def test_frames_of_another_size_and_the_same_shape_are_scaled_in_silence(name: str, tmp_path: Path) -> None:
     looks = Looks(joined(tmp_path, name, "160x96", "80x48", "160x96"), only_video=True)
     assert looks.info.video
-    assert (looks.info.video.resized, looks.info.treatment, looks.warnings) == (True, (), ())
+    assert (len(looks.info.video.shapes), looks.info.treatment, looks.warnings) == (2, (), ())
     frames = looks.frames()
     assert {frame.size for frame in frames} == {(160, 96)} and len(frames) >= 28
     assert all(box_of(frame, "bright")[0] >= 156 for frame in frames)
@@ -174,7 +192,7 @@ def test_frames_of_another_size_and_the_same_shape_are_scaled_in_silence(name: s
 def test_a_video_of_one_size_is_planned_as_ever(tmp_path: Path) -> None:
     info = inspected(joined(tmp_path, "h264.ts", "160x90", "160x90")).info
     assert info.video
-    assert (info.video.resized, info.treatment) == (False, ())
+    assert (info.video.shapes, info.treatment) == ((), ())
 
 
 @needs_cases

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from mediactl.media.ffmpeg import binary
+from mediactl.media.inspect import frame_sizes
 from mediactl.media.inspect.colour_tags import HDR, UNKNOWN
-from mediactl.media.inspect.frame_sizes import ALIKE
 from mediactl.media.inspect.streams import InputVideo, Streams
 from mediactl.model.media import Treatment, VideoStream
 from mediactl.outputs.geometry import even
@@ -74,7 +74,7 @@ def prepared(
     if weave:
         deint = "interlaced" if weave.flagged else "all"
         stream = stream.filter("bwdif", mode="send_frame", deint=deint, parity=weave.parity)
-    if video.resized and not _is_steady(found, video, weave):
+    if _is_resized(found) and not _is_steady(found, video, weave):
         stream = _of_one_size(stream, found.info.video)
     if tags := _all_tags(found, video) if Treatment.RETAGGED in video.treatment else _missing_tags(found, video):
         stream = stream.filter("setparams", **tags)
@@ -155,10 +155,14 @@ class Cut(msgspec.Struct, frozen=True):
         return int(number * self.rate.denominator * TICKS / self.rate.numerator + 0.5)
 
 
+def _is_resized(found: Streams) -> bool:
+    return found.info.video is not None and frame_sizes.resized(found.info.video.shapes)
+
+
 def _is_steady(found: Streams, video: InputVideo, weave: Weave | None) -> bool:
     """Return whether frames that change their size can be brought to one size before any other filter sees them."""
     shown = found.info.video
-    return bool(video.resized and not weave and shown and not shown.rotation and not shown.cropped)
+    return bool(_is_resized(found) and not weave and shown and not shown.rotation and not shown.cropped)
 
 
 def _of_one_size(stream: Any, shown: VideoStream | None) -> Any:
@@ -166,15 +170,30 @@ def _of_one_size(stream: Any, shown: VideoStream | None) -> Any:
     proportions, else with black bars."""
     assert shown is not None
     width, height = even(shown.width), even(shown.height)
-    wider, alike = f"gt(dar*{height},{width})", f"lt(abs(dar*{height}/{width}-1),{ALIKE})"
+    aspect = _aspect(shown)
+    wider, alike = f"gt({aspect}*{height},{width})", f"lt(abs({aspect}*{height}/{width}-1),{frame_sizes.ALIKE})"
     stream = stream.filter(
         "scale",
-        w=f"if({alike}+{wider},{width},2*round({height}*dar/2))",
-        h=f"if({alike}+not({wider}),{height},2*round({width}/dar/2))",
+        w=f"if({alike}+{wider},{width},2*round({height}*{aspect}/2))",
+        h=f"if({alike}+not({wider}),{height},2*round({width}/{aspect}/2))",
         eval="frame",
         flags=SCALER,
     ).filter("setsar", 1)
     return stream.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2", eval="frame")
+
+
+def _aspect(shown: VideoStream) -> str:
+    """Return ffmpeg's expression of the aspect ratio that a frame is shown in, by its size: for ffmpeg, all pixels of a
+    stream have the shape of the first."""
+    if shown.cropped:
+        return "dar"
+    turned = shown.rotation in (90, 270)
+    expression = "dar"
+    for each in shown.shapes:
+        width, height = (each.height, each.width) if turned else (each.width, each.height)
+        aspect = 1 / each.aspect if turned else each.aspect
+        expression = f"if(eq(iw,{width})*eq(ih,{height}),{aspect:.6f},{expression})"
+    return f"({expression})"
 
 
 def _on_white(stream: Any) -> Any:

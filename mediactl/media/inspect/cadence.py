@@ -17,6 +17,7 @@ from av.container import InputContainer
 
 from mediactl.media.inspect import demux
 from mediactl.media.inspect.frame_sizes import FrameSizes
+from mediactl.model.media import FrameShape
 
 SEEKABLE = frozenset({"mov", "matroska"})
 """Containers (libav's names) with an index of key frames by time, so that a seek is exact. MPEG-TS, MPEG-PS, FLV and
@@ -43,10 +44,8 @@ class Cadence(msgspec.Struct, frozen=True):
     """Frame n comes n / rate after the first one, to the resolution of the timestamps; none is missing or cut off."""
     longest: float = 0.0
     """Seconds from one frame to the next, at most, where they do not come evenly."""
-    resized: bool = False
-    """Whether the size of the frames changes midway."""
-    reshaped: bool = False
-    """Whether their shape does."""
+    shapes: tuple[FrameShape, ...] = ()
+    """Those of the frames, the first one's first, where they change."""
 
 
 def measure(container: InputContainer, stream: Any) -> Cadence:
@@ -90,7 +89,7 @@ class Counter:
     def measured(self, container: InputContainer) -> Cadence:
         """Return the cadence of what was counted, in this container."""
         found = self._measured(container)
-        return msgspec.structs.replace(found, resized=self._sizes.resized, reshaped=self._sizes.reshaped)
+        return msgspec.structs.replace(found, shapes=self._sizes.shapes)
 
     def _measured(self, container: InputContainer) -> Cadence:
         stream, count = self._stream, len(self._stamps)

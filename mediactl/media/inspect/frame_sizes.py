@@ -7,12 +7,13 @@ them at the beginning of a key frame.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
 import av
-import msgspec
+
+from mediactl.model.media import FrameShape
 
 ALIKE = 0.03
 """Relative difference of two aspect ratios that look the same: encoders round sizes up, 640 x 360 to 640 x 368."""
@@ -28,16 +29,23 @@ _Parameters = Callable[[memoryview, bytes], bytes]
 """Returns the parameters that a key frame of a stream with some extradata begins with; empty: it has none."""
 
 
-class Shape(msgspec.Struct, frozen=True):
-    """Size of a coded frame, and the proportions that it is shown in."""
+def resized(shapes: Sequence[FrameShape]) -> bool:
+    """Return whether some frames have another size than others."""
+    return len({(each.width, each.height) for each in shapes}) > 1
 
-    width: int
-    height: int
-    aspect: Fraction
 
-    def resembles(self, other: Shape) -> bool:
-        """Return whether frames of both fill the same rectangle."""
-        return abs(float(self.aspect / other.aspect) - 1) < ALIKE
+def need_bars(shapes: Sequence[FrameShape]) -> bool:
+    """Return whether frames of another size do not fill the rectangle of the first."""
+    return any(resized((shapes[0], each)) for each in _unlike(shapes))
+
+
+def are_ambiguous(shapes: Sequence[FrameShape]) -> bool:
+    """Return whether frames of one size are shown in different shapes: no filter can distinguish them."""
+    return any(not resized((shapes[0], each)) for each in _unlike(shapes))
+
+
+def _unlike(shapes: Sequence[FrameShape]) -> list[FrameShape]:
+    return [each for each in shapes if abs(each.aspect / shapes[0].aspect - 1) >= ALIKE]
 
 
 class FrameSizes:
@@ -50,7 +58,7 @@ class FrameSizes:
         self._seen: set[bytes] = set()
         self._aspect = Fraction(stream.sample_aspect_ratio or 1)
         width, height = stream.codec_context.width or 1, stream.codec_context.height or 1
-        self._shapes = {Shape(width, height, self._aspect * Fraction(width, height))}
+        self._shapes = {self._shape(width, height, self._aspect): None}
 
     def look(self, packet: Any) -> None:
         """Take a packet of the stream into account, in the order of decoding."""
@@ -64,15 +72,9 @@ class FrameSizes:
             self._seen.add(found)
 
     @property
-    def resized(self) -> bool:
-        """Whether there are frames of another size."""
-        return len({(shape.width, shape.height) for shape in self._shapes}) > 1
-
-    @property
-    def reshaped(self) -> bool:
-        """Whether there are frames that do not fill the rectangle of the first."""
-        shapes = list(self._shapes)
-        return not all(shape.resembles(other) for shape in shapes for other in shapes)
+    def shapes(self) -> tuple[FrameShape, ...]:
+        """The shapes of the frames, the first one's first; none where there is only one."""
+        return tuple(self._shapes) if len(self._shapes) > 1 else ()
 
     def _decode(self, packet: Any, extradata: bytes) -> None:
         context = av.CodecContext.create(self._stream.codec_context.codec.name, "r")
@@ -82,8 +84,11 @@ class FrameSizes:
         except av.FFmpegError:
             return  # Damaged: rendering will report it.
         aspect = (context.sample_aspect_ratio or Fraction(1)) if self._own_aspect else self._aspect
-        for frame in frames:
-            self._shapes.add(Shape(frame.width, frame.height, aspect * Fraction(frame.width, frame.height)))
+        self._shapes |= {self._shape(frame.width, frame.height, aspect): None for frame in frames}
+
+    @staticmethod
+    def _shape(width: int, height: int, aspect: Fraction) -> FrameShape:
+        return FrameShape(width, height, round(float(aspect * Fraction(width, height)), 6))
 
 
 def _parameter_sets(length_at: int, kind: Callable[[int], int], set_: int, slices: range) -> _Parameters:

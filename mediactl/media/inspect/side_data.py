@@ -99,6 +99,7 @@ def _found(fd: int, start: int, end: int, *path: bytes) -> Iterator[tuple[int, i
     """Yield where the content of each box at this path begins and ends."""
     for kind, _, content, close in boxes(fd, start, end):
         if kind == path[0]:
+            close = min(close, end)
             yield from _found(fd, content, close, *path[1:]) if path[1:] else ((content, close),)
 
 

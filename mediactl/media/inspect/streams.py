@@ -14,7 +14,17 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.inspect import appearance, cadence, covers, demux, describe, durations, metadata, timeline
+from mediactl.media.inspect import (
+    appearance,
+    cadence,
+    covers,
+    demux,
+    describe,
+    durations,
+    frame_sizes,
+    metadata,
+    timeline,
+)
 from mediactl.media.inspect.appearance import Appearance
 from mediactl.media.inspect.cadence import Cadence
 from mediactl.media.inspect.durations import Timing
@@ -44,8 +54,6 @@ class InputVideo(msgspec.Struct, frozen=True):
     matrix: int
     rgb: bool
     interlaced: bool
-    resized: bool = False
-    """Whether the size of its frames changes midway."""
     treatment: tuple[Treatment, ...] = ()
     decoder: str = ""
     """ffmpeg's name of the decoder that it needs; "" for the usual one."""
@@ -359,7 +367,6 @@ def _input_video(
         matrix=look.tags.matrix,
         rgb=appearance.is_rgb(frame),
         interlaced=bool(frame.interlaced_frame),
-        resized=shown.resized,
         treatment=shown.treatment,
         decoder=look.decoder,
     )
@@ -382,7 +389,7 @@ def _video_stream(
         treatment = (*video.treatment, *(each for each in known.treatment if each is Treatment.LETTERBOXED))
         return msgspec.structs.replace(
             video, fps=known.fps, rate=known.rate, frames=known.frames, even=known.even, longest=known.longest,
-            resized=known.resized, treatment=treatment,
+            shapes=known.shapes, treatment=treatment,
         )  # fmt: skip
     found = timing.cadence
     if found is None:
@@ -403,10 +410,10 @@ def _with_cadence(video: VideoStream, found: Cadence) -> VideoStream:
     rate = str(found.rate) if found.rate else ""
     # Headers of Matroska may state twice the rate, that of fields.
     fps = round(float(found.rate), 3) if found.rate else video.fps
-    treatment = (*video.treatment, *([Treatment.LETTERBOXED] if found.reshaped else []))
+    treatment = (*video.treatment, *([Treatment.LETTERBOXED] if frame_sizes.need_bars(found.shapes) else []))
     return msgspec.structs.replace(
         video, fps=fps, rate=rate, frames=found.frames or None, even=found.even, longest=round(found.longest, 6),
-        resized=found.resized, treatment=treatment,
+        shapes=found.shapes, treatment=treatment,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.drafts import Draft, Drafts, Present, Report, Request, Temporary
 from mediactl.media.ffmpeg import binary, process
 from mediactl.media.hls import ladder
-from mediactl.media.inspect import diagnosis, durations, isobmff, streams, verify
+from mediactl.media.inspect import diagnosis, durations, frame_sizes, isobmff, streams, verify
 from mediactl.media.inspect.colour_tags import HDR
 from mediactl.media.inspect.streams import Streams
 from mediactl.media.mp4 import fragments, package
@@ -363,7 +363,7 @@ class _Video:
     def _remark(self, encoded: Encoded | None) -> None:
         """What the whole asset lost, whatever of it is made in this run."""
         renditions = made_by(self._task.targets, EncodedParams)
-        video = self._found.video
+        video, shown = self._found.video, self._found.info.video
         if video and video.transfer in HDR and not (renditions and all(each.params.hdr for each in renditions)):
             name = HDR[video.transfer]
             if "zscale" in binary.filters():
@@ -373,6 +373,8 @@ class _Video:
                     f"high dynamic range ({name}) is not tone-mapped: this ffmpeg has no zscale filter"
                 )
         self._warnings += [_TREATED[each] for each in video.treatment if each in _TREATED] if video else []
+        if shown and frame_sizes.are_ambiguous(shown.shapes):
+            self._warnings.append("the aspect ratio changes midway, the size does not: the first is kept")
         self._warnings += audio.left_out(self._found, self._task.targets)
         if encoded:
             self._warnings += encoded.remarks.warnings
