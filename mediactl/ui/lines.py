@@ -184,6 +184,8 @@ class Lines:
 
     def take(self, event: Event) -> None:
         """Draw one event."""
+        if isinstance(event, SourceLeftOut) and not self._verbose:
+            return  # there may be very many
         self._tally.take(event)
         line = problem(event) or (None if self._quiet else self._line(event))
         if line is not None:

@@ -20,6 +20,7 @@ from mediactl.model.events import (
     JobUnreadable,
     Plan,
     SourceIgnored,
+    SourceLeftOut,
     SourcePlanned,
     UploadDone,
     UploadPlanned,
@@ -87,6 +88,8 @@ class Tally:
     def take(self, event: Event) -> None:
         """Count one event."""
         match event:
+            case SourceLeftOut():
+                pass  # not counted here, and first, for there may be very many
             case JobProgress():
                 self._progress(event)
             case JobDone():
