@@ -162,6 +162,8 @@ class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether the pixels of an image are not square as stored (faxes)."""
     video: VideoStream | None = None
     audio: tuple[AudioStream, ...] = ()
+    default_audio: int = 0
+    """Which of ``audio`` is played unless another is asked for."""
     subtitles: tuple[str, ...] = ()
     """Codec names of the subtitle tracks."""
     texts: tuple[SubtitleStream, ...] = ()
@@ -173,6 +175,12 @@ class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     tags: dict[str, str] = {}
     """Camera, lens, time, title ...; "place" only where the recipe names it."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def played(self) -> AudioStream | None:
+        """The audio stream of outputs that have one; None: there is none that can be played."""
+        first = self.audio[self.default_audio : self.default_audio + 1]
+        return next((stream for stream in (*first, *self.audio) if stream.playable), None)
 
     @property
     def treatment(self) -> tuple[Treatment, ...]:

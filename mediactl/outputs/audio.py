@@ -80,7 +80,7 @@ class AudioOutput(Output, frozen=True):
 
     def resolve(self, asset: AssetPlan) -> Iterator[Target[Params]]:
         """Yield the file; mono stays mono, and takes fewer bits."""
-        stream = next((stream for stream in asset.info.audio if stream.playable), None)
+        stream = asset.info.played
         most = 8 if self.channels == "keep" else 2
         layout = channels.named(self.format, stream, most) if stream else ""
         count = len(channels.LAYOUTS[self.format][layout]) if layout else min(most, stream.channels if stream else 2)

@@ -59,7 +59,7 @@ class VideoOutput(Encoding, frozen=True):
 
     def resolve(self, asset: AssetPlan) -> Iterator[Target[Params]]:
         """Yield the rendition."""
-        audio = next((stream for stream in asset.info.audio if stream.playable), None)
+        audio = asset.info.played
         more = {"sound": audio is not None, "audio_bitrate": self.audio_bitrate, "uneven": _is_uneven(asset.info)}
         layout, threshold = channels.named("m4a", audio, 2) if audio else "", gap_threshold(asset.info)
         params = self.params(VideoParams, asset, self.height, **more, gap_threshold=threshold, audio_layout=layout)

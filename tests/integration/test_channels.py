@@ -21,9 +21,11 @@ from mediactl.media.audio import mixdown
 from mediactl.media.ffmpeg import binary
 from mediactl.model import channels
 from mediactl.model.assets import Target
-from mediactl.model.media import AudioStream, Limits
+from mediactl.model.media import AudioStream, Kind, Limits
 from mediactl.outputs.audio import AudioParams
 from mediactl.outputs.waveform import WaveformParams
+from mediactl.planning import keys
+from mediactl.recipe import loader
 
 SAME = {"SL": "BL", "SR": "BR", "BL": "SL", "BR": "SR"}
 RATE = 48_000
@@ -163,6 +165,18 @@ def test_a_waveform_and_a_video_are_made_of_any_channels(layout: str, tmp_path: 
         )  # fmt: skip
     tones = {each for side in heard(file).values() for each in side}
     assert tones == {tone(number, name) for number, name in enumerate(names) if name != "LFE"}
+
+
+def test_channels_are_those_of_the_stream_that_is_played(tmp_path: Path) -> None:
+    surround = source(tmp_path / "a.wav", "5.1")
+    one = ("-f", "lavfi", "-i", "sine=440:d=0.6:r=48000")
+    marks = ("-map", "0", "-map", "1", "-c:a", "flac", "-disposition:a:0", "0", "-disposition:a:1", "default")
+    info = inspected(make(tmp_path / "b.mka", *one, "-i", str(surround), *marks)).info
+    assert info.default_audio == 1
+    recipe = loader.parse('name = "r"\n[[audio]]\nname = "a"\nchannels = "keep"\n', "r.toml")
+    (planned,) = keys.targets(recipe, Kind.AUDIO, info, "f" * 64, {"ffmpeg": "1"})
+    made = render(tmp_path / "b.mka", planned)
+    assert [list(tones) for tones in heard(made.files[0]).values()] == [[200], [300], [400], [60], [600], [700]]
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 6, 7, 8])

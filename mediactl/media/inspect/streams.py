@@ -169,6 +169,7 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
             duration=round(duration, 6),
             video=video,
             audio=audio,
+            default_audio=next((each.ordinal for each in audios if each.index == playable.audio.index), 0),
             subtitles=tuple(subtitle.stream.codec for subtitle in subtitles),
             texts=tuple(subtitle.stream for subtitle in subtitles),
             chapters=describe.chapters(container, duration),
