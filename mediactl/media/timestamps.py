@@ -18,8 +18,11 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from mediactl.core.files import remove_if_there
-from mediactl.media.inspect import clocks, demux
+from mediactl.media.audio import chained
+from mediactl.media.drafts import Request
+from mediactl.media.inspect import clocks, demux, streams
 from mediactl.media.inspect.clocks import Position, SharedClock
+from mediactl.media.inspect.streams import Streams
 from mediactl.model.jobs import MakeTask, PieceTask
 from mediactl.model.media import Discontinuity, Limits
 
@@ -29,8 +32,6 @@ _SAME = 0.05
 """Seconds by which a jump may differ from one that probing found."""
 _LONGEST = 60.0
 """Seconds that no packet of audio lasts."""
-_JOINED = frozenset({"ogg"})
-"""Containers whose decoders need the headers between their parts, and that ffmpeg follows by itself: not copied."""
 
 
 @contextmanager
@@ -56,6 +57,18 @@ def continuous(fd: int, task: Task, path: bytes) -> Iterator[tuple[int, Task]]:
         remove_if_there(path)
 
 
+def inspected(request: Request) -> Streams:
+    """Return what is in the file that outputs are made from; what a copy lacks is counted in the source."""
+    task = request.task
+    found = streams.inspect(request.fd, task.source.format, task.limits, task.info)
+    if request.source == request.fd:
+        return found
+    whole = streams.inspect(request.source, task.source.format, task.limits, task.info)
+    return msgspec.structs.replace(
+        found, covers=whole.covers, data_count=whole.data_count, video_count=whole.video_count
+    )
+
+
 class OwnClocks:
     """A clock for each stream, with the jumps that probing found."""
 
@@ -74,19 +87,19 @@ def _copied(fd: int, discontinuities: Sequence[Discontinuity], path: bytes, limi
     """Write the copy; return False where the streams cannot be copied."""
     with demux.opened(fd, limits) as source:
         name = source.format.name.split(",")[0]
-        if name in _JOINED:
-            return False
+        if name == "ogg":
+            return chained.decoded(fd, path)
         try:
             with av.open(os.fsdecode(path), "w", format="mov" if name == "mov" else "matroska") as target:
-                streams = _streams(source, target)
-                if streams:
+                copies = _streams(source, target)
+                if copies:
                     _describe(source, target)
-                    _mux(source, target, streams, discontinuities)
+                    _mux(source, target, copies, discontinuities)
         except (av.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
                 raise
             return False
-        return bool(streams)
+        return bool(copies)
 
 
 def _streams(source: InputContainer, target: OutputContainer) -> dict[int, Any]:
@@ -111,13 +124,13 @@ def _describe(source: InputContainer, target: OutputContainer) -> None:
 
 
 def _mux(
-    source: InputContainer, target: OutputContainer, streams: dict[int, Any], discontinuities: Sequence[Discontinuity]
+    source: InputContainer, target: OutputContainer, copies: dict[int, Any], discontinuities: Sequence[Discontinuity]
 ) -> None:
-    positions = {index: Position(index) for index in streams}
+    positions = {index: Position(index) for index in copies}
     clock = SharedClock(positions.values()) if clocks.are_shared(source) else OwnClocks(discontinuities)
     latest: dict[int, int] = {}
     start = Fraction(source.start_time or 0, 1_000_000)
-    for packet in demux.packets(source, *(source.streams[index] for index in streams)):
+    for packet in demux.packets(source, *(source.streams[index] for index in copies)):
         index, unit = packet.stream.index, packet.time_base
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None or not unit:
@@ -132,5 +145,5 @@ def _mux(
         latest[index] = decoded
         packet.pts = max(decoded, (packet.pts if packet.pts is not None else stamp) + move)
         packet.dts = decoded
-        packet.stream = streams[index]
+        packet.stream = copies[index]
         target.mux(packet)

@@ -164,3 +164,39 @@ def test_a_source_whose_clock_continues_is_read_as_it_is(tmp_path: Path) -> None
         info = streams.probe(file.fileno(), "ts", Limits())
         with timestamps.continuous(file.fileno(), Task(info), b"/nowhere") as (fd, _):  # type: ignore[type-var]
             assert fd == file.fileno()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "links"),
+    [
+        ("ogg", [("-q:a", "3"), ("-q:a", "8")]),
+        ("ogg", [("-q:a", "1"), ("-q:a", "5"), ("-q:a", "9"), ("-q:a", "0")]),
+        ("opus", [("-b:a", "96k"), ("-b:a", "32k"), ("-b:a", "128k")]),
+        ("oga", [("-compression_level", "5"), ("-compression_level", "0")]),
+        ("ogg", [("-ar", "48000"), ("-ar", "32000"), ("-ar", "44100")]),
+        ("ogg", [("-ac", "2"), ("-ac", "1")]),
+        ("ogg", [("-c:a", "libvorbis"), ("-c:a", "libopus"), ("-c:a", "flac")]),
+    ],
+)
+def test_links_of_a_chained_ogg_are_decoded_each_by_its_own_headers(
+    suffix: str, links: Sequence[tuple[str, str]], tmp_path: Path
+) -> None:
+    codec = {"ogg": "libvorbis", "opus": "libopus", "oga": "flac"}[suffix]
+    seconds = [1.5, 1.0, 2.0, 1.2][: len(links)]
+    parts = []
+    for number, (length, options) in enumerate(zip(seconds, links, strict=True)):
+        audio = ("-f", "lavfi", "-i", f"sine={TONES[number]}:d={length}:r=48000", "-ac", "2", "-c:a", codec)
+        parts.append(make(tmp_path / f"{number}.{suffix}", *audio, *options, "-f", "ogg").read_bytes())
+    source = tmp_path / f"a.{suffix}"
+    source.write_bytes(b"".join(parts))
+    info, path = continuous(source)
+    assert info.duration == pytest.approx(sum(seconds), abs=0.03)
+    differ = "its parts differ in codec, channels or sample rate: all are made like the first one"
+    assert (differ in info.warnings) == (links[0][0] in ("-ar", "-ac", "-c:a"))
+    samples = tones.samples(path)
+    assert len(samples) / tones.RATE == pytest.approx(sum(seconds), abs=0.03)
+    begin = 0.0
+    for number, length in enumerate(seconds):
+        assert tones.tone(samples, begin + 0.1, begin + length - 0.1) == pytest.approx(TONES[number], abs=1)
+        assert tones.level(samples, begin + 0.1, begin + length - 0.1) == pytest.approx(-21, abs=1)
+        begin += length

@@ -14,12 +14,13 @@ import msgspec
 
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import remove_if_there
+from mediactl.media import timestamps
 from mediactl.media.audio import cover, finite, loudness, mixdown, resync, statistics, waveform
 from mediactl.media.audio.cover import Cover
 from mediactl.media.audio.loudness import Change, Loudness
 from mediactl.media.drafts import Draft, Drafts, Report, Request
 from mediactl.media.ffmpeg import command, process
-from mediactl.media.inspect import diagnosis, durations, isobmff, streams, verify
+from mediactl.media.inspect import diagnosis, durations, isobmff, verify
 from mediactl.media.inspect.streams import InputAudio, Streams
 from mediactl.media.mp4 import labels
 from mediactl.model.assets import Operation, Target, made_by
@@ -59,7 +60,7 @@ def render(request: Request) -> Drafts:
     otherwise or an output is invalid, MachineBlocked when the disk is full.
     """
     fd, task, targets = request.fd, request.task, request.targets
-    found = streams.inspect(fd, task.source.format, task.limits, task.info)
+    found = timestamps.inspected(request)
     if found.audio is None:
         raise RejectedInput("has no audio stream that can be decoded")
     if not targets:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import accumulate
 from typing import Any
 
 import av
@@ -74,7 +75,11 @@ def measure(
         return Timing(ends)
     if known:
         return known
-    chained = "ogg" in formats and _is_chained(fd)
+    chained = False
+    if "ogg" in formats:
+        if joined := _joined(fd, streams, longest):
+            return joined
+        chained = _is_chained(fd)
     claimed = (container.duration or 0) / 1e6
     found = None
     if claimed > 0 and not video and not chained and formats & _COUNTING:
@@ -154,6 +159,21 @@ def _is_fragmented(fd: int) -> bool:
 
 def _indexed_end(stream: Any) -> float:
     return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
+
+
+def _joined(fd: int, streams: list[Any], longest: float) -> Timing | None:
+    """Return the timing of chained audio, whose links follow one another whatever their stamps are; None for others."""
+    links = ogg.links(fd)
+    lengths = ogg.lengths(fd) if len(links) > 1 and len(streams) == 1 else []
+    if not lengths:
+        return None
+    index, joints = streams[0].index, list(accumulate(lengths))
+    _check_limit(joints[-1], longest)
+    jumps = [Discontinuity(index, at, -length) for at, length in zip(joints, lengths[:-1], strict=False)]
+    remarks = [f"consists of {len(links)} files that were joined end to end: they follow one another without a gap"]
+    if any(link != links[0] for link in links):
+        remarks.append("its parts differ in codec, channels or sample rate: all are made like the first one")
+    return Timing({index: joints[-1]}, discontinuities=tuple(jumps), warnings=tuple(remarks))
 
 
 def _is_chained(fd: int) -> bool:

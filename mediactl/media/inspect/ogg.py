@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import av
+
+from mediactl.core.window import Window
 
 _BEGINNING = re.compile(rb"OggS\0[\x02\x03\x06\x07]")
 """A page with the flag "beginning of a logical bitstream" (RFC 3533, section 6)."""
@@ -13,6 +19,8 @@ _OVERLAP = 512
 """Bytes of a page that hold its header and the first packet of any codec."""
 _SEGMENTS = 26
 """Offset of the number of segments, after which their table comes."""
+_SKIPPED, _OPUS_RATE = slice(10, 12), 48_000
+"""Where the header of Opus says how many samples are skipped at its beginning, and their rate (RFC 7845, 5.1)."""
 _PARAMETERS = {
     b"\x01vorbis": slice(11, 16),  # channels and sample rate
     b"OpusHead": slice(9, 10),  # channels; it is always decoded at 48 kHz
@@ -25,14 +33,46 @@ _PARAMETERS = {
 
 def links(fd: int) -> list[frozenset[bytes]]:
     """Return the links of an Ogg file, each as the codecs and parameters of its streams."""
-    found: list[set[bytes]] = []
+    return [frozenset(_kind(packet) for packet in packets) - {b""} for _, packets in _links(fd)]
+
+
+def spans(fd: int) -> list[tuple[int, int]]:
+    """Return where each link begins and ends, in bytes: each is an Ogg file of its own."""
+    starts = [start for start, _ in _links(fd)]
+    return list(pairwise([*starts, os.fstat(fd).st_size]))
+
+
+def lengths(fd: int) -> list[float]:
+    """Return the seconds of each link; [] where a link is not one audio stream, or does not say its length."""
+    found = []
+    for span in spans(fd):
+        try:
+            with opened(fd, span) as link:
+                if len(link.streams) != 1 or not link.streams.audio or not link.duration:
+                    return []
+                head = link.streams.audio[0].codec_context.extradata or b""
+                skipped = int.from_bytes(head[_SKIPPED], "little") / _OPUS_RATE if head.startswith(b"OpusHead") else 0.0
+                found.append(link.duration / 1e6 - skipped)
+        except av.FFmpegError:
+            return []
+    return found
+
+
+def opened(fd: int, span: tuple[int, int]) -> Any:
+    """Open one link as a file of its own, which can open nothing else."""
+    return av.open(Window(fd, *span), "r", format="ogg", options={"protocol_whitelist": "none"})
+
+
+def _links(fd: int) -> list[tuple[int, list[bytes]]]:
+    """Return where each link begins, and the first packet of each of its streams."""
+    found: list[tuple[int, list[bytes]]] = []
     previous = -1
     for offset, following, packet in _beginnings(fd):
         if offset != previous:  # The first pages of all streams of a link come one behind the other.
-            found.append(set())
-        found[-1].add(_kind(packet))
+            found.append((offset, []))
+        found[-1][1].append(packet)
         previous = following
-    return [frozenset(link - {b""}) for link in found]
+    return found
 
 
 def _beginnings(fd: int) -> Iterator[tuple[int, int, bytes]]:

@@ -15,13 +15,14 @@ import msgspec
 
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import remove_if_there
+from mediactl.media import timestamps
 from mediactl.media.audio import mixdown
 from mediactl.media.audio import render as audio
 from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.drafts import Draft, Drafts, Present, Report, Request, Temporary
 from mediactl.media.ffmpeg import binary, process
 from mediactl.media.hls import ladder
-from mediactl.media.inspect import diagnosis, durations, frame_sizes, isobmff, streams, verify
+from mediactl.media.inspect import diagnosis, durations, frame_sizes, isobmff, verify
 from mediactl.media.inspect.colour_tags import HDR
 from mediactl.media.inspect.streams import Streams
 from mediactl.media.mp4 import fragments, package
@@ -68,7 +69,7 @@ def render(request: Request) -> Drafts:
     otherwise or an output is not what was asked for, SourceChanged, MachineBlocked when the disk is full.
     """
     fd, task = request.fd, request.task
-    found = streams.inspect(fd, task.source.format, task.limits, task.info)
+    found = timestamps.inspected(request)
     if found.video is None:
         raise RejectedInput("has no video stream that can be decoded")
     video = _Video(fd, task, found, request.temporary, lambda: check_unchanged(request.source, task.source))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from mediactl.core.window import Window
 from mediactl.media.image.container.structure import image_boxes, jpeg_segments
 
 _MARKS = (b"MicroVideo", b"MotionPhoto")
@@ -90,7 +90,9 @@ def _duration(fd: int, span: _Span) -> float:
     ends: list[float] = []
     begins: list[float] = []
     try:
-        with av.open(_Window(fd, span), "r", format="mov", options={"protocol_whitelist": "none"}) as container:
+        with av.open(
+            Window(fd, span.start, span.stop), "r", format="mov", options={"protocol_whitelist": "none"}
+        ) as container:
             for number, packet in enumerate(container.demux(container.streams.video)):
                 if packet.pts is None or packet.time_base is None:
                     continue
@@ -101,28 +103,3 @@ def _duration(fd: int, span: _Span) -> float:
     except (av.FFmpegError, ValueError, IndexError):
         pass
     return max(ends, default=0.0) - min(begins, default=0.0)
-
-
-class _Window(io.RawIOBase):
-    """A part of an open file as a file of its own, so that a demuxer can read nothing else."""
-
-    def __init__(self, fd: int, span: _Span) -> None:
-        super().__init__()
-        self._fd, self._span, self._at = fd, span, span.start
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = os.pread(self._fd, min(len(buffer), max(0, self._span.stop - self._at)), self._at)
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: self._span.start, os.SEEK_CUR: self._at, os.SEEK_END: self._span.stop}[whence]
-        self._at = max(self._span.start, base + offset)
-        return self._at - self._span.start

@@ -154,7 +154,7 @@ AUDIO = (
             ),
             "46-ogg-chained/chained-other-rate-3s-4s.ogg": (
                 either(
-                    (done, sounds(7.0), says(7.0, 0.1), waveform(7.0), two_tones(440, 660, 3.0, 7.0)), (rejected("."),)
+                    (done, sounds(7.0), says(7.0, 0.1), waveform(7.0), two_tones(440, 550, 3.0, 7.0)), (rejected("."),)
                 ),
             ),
         },
