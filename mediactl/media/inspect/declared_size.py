@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 
 from mediactl.media.inspect.isobmff import top_level_boxes
 
@@ -11,6 +12,8 @@ _UNKNOWN_SIZE = 0x7FFF_FF00
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 """IDs of the first elements of a Matroska file (RFC 9559)."""
+_FLV_FILE_SIZE = b"\0\x08filesize\0"
+"""The name with its length, and the type "number"."""
 _MP3_SYNC = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2")
 _MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _MP4_MEDIA = (b"mdat", b"moof", b"moov")
@@ -27,6 +30,8 @@ def declared_size(fd: int) -> int | None:
         return _matroska_size(head)
     if head[:4] == b"\x30\x26\xb2\x75":
         return _asf_size(head)
+    if head[:3] == b"FLV":
+        return _flv_size(head)
     if head[:3] == b"ID3" or head[:2] in _MP3_SYNC:
         return _mp3_size(fd, head)
     if head[4:8] in _MP4_FIRST:
@@ -43,6 +48,14 @@ def _riff_size(head: bytes) -> int | None:
 def _asf_size(head: bytes) -> int | None:
     at = head.find(_ASF_FILE_PROPERTIES)
     return int.from_bytes(head[at + 40 : at + 48], "little") or None if at > 0 else None
+
+
+def _flv_size(head: bytes) -> int | None:
+    """Return "filesize" of onMetaData (FLV 10.1, annex E.5), a number of AMF 0."""
+    at = head.find(_FLV_FILE_SIZE)
+    value = head[at + len(_FLV_FILE_SIZE) :][:8]
+    size = struct.unpack(">d", value)[0] if at > 0 and len(value) == 8 else 0.0
+    return int(size) if 0 < size < 1 << 53 else None
 
 
 def _mp3_size(fd: int, head: bytes) -> int | None:

@@ -38,6 +38,8 @@ class Timing(msgspec.Struct, frozen=True):
     """When the streams of a file begin and end, in seconds from the file's start, by stream index."""
 
     ends: dict[int, float]
+    start: float = 0.0
+    """When the file starts, in the container's seconds."""
     starts: dict[int, float] = {}
     """Of streams that libav has not met when it opened the file."""
     discontinuities: tuple[Discontinuity, ...] = ()
@@ -65,16 +67,16 @@ def measure(
     file has found: nothing is read again but an index. Raises RejectedInput ("broken after
     12.3 s of 30.0 s: ...") when the end of the file is missing, or it lasts more than ``longest`` seconds.
     """
-    start = (container.start_time or 0) / 1e6
+    start = timeline.start(container, streams)
     formats = frozenset(container.format.name.split(","))
     if "mov" in formats and all(_is_indexed(stream) for stream in streams) and not _is_fragmented(fd):
         for stream in streams:
             truncation.check_index(fd, stream)
         ends = {stream.index: _indexed_end(stream) - start for stream in streams}
         _check_limit(max(ends.values()), longest)
-        return Timing(ends)
+        return Timing(ends, start)
     if known:
-        return known
+        return msgspec.structs.replace(known, start=start)
     chained = False
     if "ogg" in formats:
         if joined := _joined(fd, streams, longest):
@@ -89,7 +91,7 @@ def measure(
         with reopen() as again:
             listed = [again.streams[stream.index] for stream in streams]
             counters: list[Counter | Packets] = [*([counter] if counter else []), *audios]
-            found = timeline.follow(again, listed, rate=rate, longest=longest, counters=counters)
+            found = timeline.follow(again, listed, start=start, rate=rate, longest=longest, counters=counters)
         if counter and found.trouble:
             counter.complete = False
     ends = {stream.index: found.ends.get(stream.index, start) - start for stream in streams}
@@ -102,6 +104,7 @@ def measure(
         ends = dict.fromkeys(ends, claimed)  # Exact to the sample: it leaves out encoder padding.
     return Timing(
         ends,
+        start,
         {index: begin - start for index, begin in found.starts.items()},
         tuple(msgspec.structs.replace(each, at=each.at - start) for each in found.discontinuities),
         (*([warning] if warning else []), *_remarks(found, start)),
@@ -116,11 +119,11 @@ def compare(what: str, source: float, output: float, frame: float, damaged: bool
     source could be decoded only in part. Decoders drop what precedes the first sample, encoders round; and of a source
     that ffmpeg reported as ``damaged`` the last moments may be missing.
     """
-    missing, tolerance = source - output, max(TOLERANCE, frame) + 0.001
+    missing, tolerance = source - output, max(2 * TOLERANCE, frame) + 0.001
     if missing > max(slack(source), frame) + 0.001:
         raise RejectedInput(f"{what} is broken after {truncation.of(output, source)}: the rest cannot be decoded")
     if -missing > tolerance:
-        return f"{what} lasts {output:.2f} s, its header claims {source:.2f} s"
+        return f"{what} lasts {output:.2f} s, its packets {source:.2f} s"
     if missing > tolerance and not damaged:
         return f"{what} ends after {output:.2f} s of {source:.2f} s: the rest cannot be decoded"
     return ""
@@ -192,7 +195,7 @@ def _by_tail(reopen: Reopen, streams: list[Any], start: float, claimed: float) -
         except av.FFmpegError:
             return None
         listed = [container.streams[stream.index] for stream in streams]
-        found = timeline.follow(container, listed, rate=None, longest=float("inf"))
+        found = timeline.follow(container, listed, start=start, rate=None, longest=float("inf"))
     confirmed = len(found.ends) == len(streams) and not found.discontinuities
     confirmed = confirmed and abs(max(found.ends.values()) - start - claimed) <= 2 * TOLERANCE
     return Timeline({}, found.ends, last=found.last) if confirmed else None

@@ -49,13 +49,17 @@ class Packets:
 
     def add(self, packet: Any) -> None:
         """Count a packet of this stream, unless it has no time."""
-        self.add_stamp(packet.pts, packet.duration or 0)
-
-    def add_stamp(self, stamp: int | None, duration: int = 0) -> None:
-        """Count a packet by its time stamp and duration, in ticks; 0: not known."""
+        stamp = packet.pts
         if stamp is not None and self._measurable:
             self._stamps.append(stamp * self._unit)
-            self._durations.append(duration * self._unit)
+            self._durations.append((packet.duration or 0) * self._unit)
+
+    def add_all(self, stamps: Iterable[int]) -> None:
+        """Count packets by their time stamps, in ticks; their durations are not known."""
+        if self._measurable:
+            unit = self._unit
+            self._stamps.extend(array("d", [stamp * unit for stamp in stamps]))
+            self._durations.extend(array("d", bytes(8 * (len(self._stamps) - len(self._durations)))))
 
     def threshold(self) -> float:
         """Return the function of this name for these packets."""
@@ -122,6 +126,5 @@ def _add_indexed(stream: Any, packets: Packets) -> bool:
     if not stream.frames or abs(len(entries) - stream.frames) > _EDITED:
         return False
     if stream.codec_context.frame_size:  # Else it is uncompressed, or its packets alone know how long they last.
-        for entry in entries:
-            packets.add_stamp(entry.timestamp)
+        packets.add_all([entry.timestamp for entry in entries])
     return True

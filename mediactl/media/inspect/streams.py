@@ -340,7 +340,7 @@ def _known_timing(container: InputContainer, playable: _Playable, probed: MediaI
     timed = [playable.video, *playable.audios] if playable.video else playable.audios
     if any(stream.index not in ends for stream in timed):
         return None
-    return Timing(ends, starts, probed.discontinuities, probed.warnings)
+    return Timing(ends, starts=starts, discontinuities=probed.discontinuities, warnings=probed.warnings)
 
 
 def _appearance(
@@ -401,7 +401,7 @@ def _video_stream(
 
 def _start(stream: Any, timing: Timing) -> float:
     """Return when a stream begins: libav does not know it of one that begins late."""
-    start = max(0.0, float((stream.start_time or 0) * stream.time_base) - (stream.container.start_time or 0) / 1e6)
+    start = max(0.0, float((stream.start_time or 0) * stream.time_base) - timing.start)
     packets = timing.starts.get(stream.index, start)
     return packets if timing.discontinuities or packets > start + durations.TOLERANCE else start
 

@@ -97,19 +97,20 @@ def follow(
     container: InputContainer,
     streams: Iterable[Any],
     *,
+    start: float,
     rate: float | None,
     longest: float,
     counters: Iterable[Counter | Packets] = (),
 ) -> Timeline:
     """Read an open file from where it is to its end, and return when each of ``streams`` (PyAV's) begins and ends.
 
-    ``rate``: frames a second of the video, for containers without durations. ``counters`` are given the
-    packets of their streams. Raises RejectedInput when the content lasts more than ``longest`` seconds, or a stream
-    goes over to other parameters, which libav cannot follow.
+    ``start``: when the file starts. ``rate``: frames a second of the video, for containers without durations.
+    ``counters`` are given the packets of their streams. Raises RejectedInput when the content lasts more than
+    ``longest`` seconds, or a stream goes over to other parameters, which libav cannot follow.
     """
     tracks = {stream.index: _Track(stream, container.format.name) for stream in streams}
     clock = SharedClock(tracks.values()) if clocks.are_shared(container) else _OwnClocks()
-    reader = _Reader(clock, (container.start_time or 0) / 1e6, 1 / rate if rate else 0.0, longest)
+    reader = _Reader(clock, start, 1 / rate if rate else 0.0, longest)
     count = {each.index: each.add for each in counters}
     trouble = ""
     try:
@@ -128,6 +129,19 @@ def follow(
             raise RejectedInput(CHANGES) from error
         trouble = error.strerror or type(error).__name__
     return _resolved([track for track in tracks.values() if track.first is not None], reader, trouble)
+
+
+def start(container: InputContainer, streams: Iterable[Any]) -> float:
+    """Return when a file starts, in the container's seconds: where ffmpeg begins to count.
+
+    Where all streams have one clock, it leaves out those that it does not read, such as cue messages (SCTE-35).
+    """
+    first = (container.start_time or 0) / 1e6
+    if not clocks.are_shared(container):
+        return first
+    return min(
+        (float(each.start_time * each.time_base) for each in streams if each.start_time is not None), default=first
+    )
 
 
 class _OwnClocks:
