@@ -51,9 +51,10 @@ class Cadence(msgspec.Struct, frozen=True):
 def measure(container: InputContainer, stream: Any) -> Cadence:
     """Measure a stream by reading it to its end. On libav errors it counts as not even."""
     counter = Counter(stream)
+    add = counter.add
     try:
         for packet in demux.packets(container, stream):
-            counter.add(packet)
+            add(packet)
     except av.FFmpegError:
         counter.complete = False
     return counter.measured(container)
@@ -81,10 +82,11 @@ class Counter:
             self.complete = False
             if packet.is_discard:
                 return
-        if not self._stamps and not packet.is_keyframe:
+        if packet.is_keyframe:
+            self._sizes.look(packet)
+        elif not self._stamps:
             self.complete = False
         self._stamps.append(stamp)
-        self._sizes.look(packet)
 
     def measured(self, container: InputContainer) -> Cadence:
         """Return the cadence of what was counted, in this container."""
@@ -127,7 +129,8 @@ def _fits(stamps: array[int], step: Fraction) -> bool:
         return False
     above, below = step.numerator, step.denominator
     first, slack = stamps[0], below  # one tick: the first stamp is rounded, too
-    return all(abs((stamp - first) * below - number * above) <= slack for number, stamp in enumerate(stamps))
+    deviations = [(stamp - first) * below - number * above for number, stamp in enumerate(stamps)]
+    return max(deviations) <= slack and min(deviations) >= -slack
 
 
 def _header_rate(stream: Any) -> Fraction | None:

@@ -126,5 +126,7 @@ def _add_indexed(stream: Any, packets: Packets) -> bool:
     if not stream.frames or abs(len(entries) - stream.frames) > _EDITED:
         return False
     if stream.codec_context.frame_size:  # Else it is uncompressed, or its packets alone know how long they last.
-        packets.add_all([entry.timestamp for entry in entries])
+        stamps = [entry.timestamp for entry in entries]
+        if len({after - before for before, after in pairwise(stamps)}) > 1:  # Else there is neither gap nor jitter.
+            packets.add_all(stamps)
     return True
