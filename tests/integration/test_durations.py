@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import tones
 from support.films import inspected, make
-from support.timestamps import joined_ts, movie_scale, with_durations, with_late_fragments
+from support.timestamps import joined_ts, movie_scale, with_cue_messages, with_durations, with_late_fragments
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.audio import mixdown
 from mediactl.media.audio.mixdown import AudioRequest
-from mediactl.media.inspect import streams
+from mediactl.media.inspect import streams, timeline
 from mediactl.media.inspect.streams import Streams
 from mediactl.model.media import Limits
 
@@ -137,6 +137,18 @@ def test_a_clock_that_wraps_is_no_jump(second: float, ts: tuple[bytes, bytes], t
     found = of(joined_ts([(ts[0], (1 << 33) - round(second * 90_000))]), tmp_path / "a.ts")
     assert found.info.duration == pytest.approx(3.0, abs=0.05)
     assert found.info.discontinuities == ()
+
+
+@pytest.mark.parametrize("codec", ["mp2", "aac", "ac3"])
+def test_cue_messages_before_the_first_frame_do_not_lengthen_a_transport_stream(codec: str, tmp_path: Path) -> None:
+    path = make(tmp_path / "a.ts", *VIDEO, *tone(440), *H264, "-c:a", codec)
+    found = of(with_cue_messages(path.read_bytes()), path)
+    assert found.data_count == 1
+    assert found.info.duration == pytest.approx(3.0, abs=0.06)
+    assert found.info.video and found.info.video.start == pytest.approx(0.0, abs=0.05)
+    audio = tones.samples(heard(found, path))
+    assert len(audio) / tones.RATE == pytest.approx(3.0, abs=0.06)
+    assert tones.tone(audio, 0.1, 0.9) == pytest.approx(440, abs=1)
 
 
 @given(first=st.integers(1, 4), late=st.floats(12.0, 40 * HOUR))
@@ -292,3 +304,17 @@ def test_time_stamps_beyond_the_limit_are_named(mp4: bytes, tmp_path: Path) -> N
     make(path, *tone(440, 1), "-itsoffset", "100", *VIDEO, *H264)
     with path.open("rb") as file, pytest.raises(RejectedInput, match=r"time stamps .* limit of 50 s"):
         streams.inspect(file.fileno(), "mkv", Limits(duration=50))
+
+
+@pytest.mark.parametrize("negative", [-1, -512, -1_024])
+def test_a_negative_duration_of_a_packet_is_not_read_unsigned(negative: int, tmp_path: Path) -> None:
+    path = make(tmp_path / "a.flac", *tone(440, 1))
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        track = timeline.Track(stream, container.format.name)
+        reader = timeline.Reader(timeline.OwnClocks(), 0.0, 0.0, HOUR)
+        for packet in container.demux(stream):
+            if packet.pts is not None and packet.pts + (packet.duration or 0) >= 48_000:
+                packet.duration = negative % (1 << 32)
+            reader.add(track, packet)
+    assert track.end == pytest.approx(1.0, abs=0.1)

@@ -9,6 +9,8 @@ _DURATIONS = {b"mvhd": 24, b"mdhd": 24, b"tkhd": 28}
 """Offset of the (32-bit) duration in the boxes of version 0 (ISO/IEC 14496-12, section 8)."""
 _PACKET = 188
 _WRAP = 1 << 33
+_CUES = 0x1F0
+"""PID of the cue messages."""
 
 
 def boxes(content: bytes, begin: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
@@ -90,3 +92,41 @@ def _move_stamp(packet: bytearray, at: int, ticks: int) -> None:
     stamp = (stamp + ticks) % _WRAP
     bits = bits >> 36 << 36 | (stamp >> 30) << 33 | 1 << 32 | (stamp >> 15 & 0x7FFF) << 17 | 1 << 16
     packet[at : at + 5] = (bits | (stamp & 0x7FFF) << 1 | 1).to_bytes(5, "big")
+
+
+def with_cue_messages(content: bytes) -> bytes:
+    """Return a transport stream with a stream of SCTE-35, whose first message follows the first PCR, before any PTS."""
+    packets = [bytearray(content[at : at + _PACKET]) for at in range(0, len(content), _PACKET)]
+    table = int.from_bytes(_sections(packets, 0)[0][10:12], "big") & 0x1FFF
+    for packet in packets:
+        if int.from_bytes(packet[1:3], "big") & 0x1FFF == table:
+            packet[5:] = _with_cue_stream(bytes(packet[5:])).ljust(_PACKET - 5, b"\xff")
+    message = _with_checksum(bytes.fromhex("fc3011 000000000000 00 fff000 00 0000").ljust(16, b"\0"))
+    first = next(number for number, packet in enumerate(packets) if packet[3] & 0x20 and packet[4] and packet[5] & 0x10)
+    cue = b"\x47" + (0x4000 | _CUES).to_bytes(2, "big") + b"\x10\0" + message
+    packets.insert(first + 1, bytearray(cue.ljust(_PACKET, b"\xff")))
+    return b"".join(packets)
+
+
+def _sections(packets: list[bytearray], pid: int) -> list[bytes]:
+    """Return the sections of a PID, each of which fits into a packet."""
+    return [bytes(packet[5:]) for packet in packets if int.from_bytes(packet[1:3], "big") & 0x1FFF == pid]
+
+
+def _with_cue_stream(section: bytes) -> bytes:
+    """Return a program map (ISO/IEC 13818-1, section 2.4.4.8) with one more stream, of SCTE-35."""
+    size = 3 + (int.from_bytes(section[1:3], "big") & 0xFFF)
+    streams = section[12 + (int.from_bytes(section[10:12], "big") & 0xFFF) : size - 4]
+    cues = b"\x86" + (0xE000 | _CUES).to_bytes(2, "big") + b"\xf0\0"
+    body = section[3:10] + b"\xf0\x06\x05\x04CUEI" + streams + cues
+    return _with_checksum(section[:1] + (0xB000 | len(body) + 4).to_bytes(2, "big") + body)
+
+
+def _with_checksum(section: bytes) -> bytes:
+    """Append the CRC of MPEG-2 sections."""
+    value = 0xFFFF_FFFF
+    for byte in section:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ (0x04C1_1DB7 if value >> 31 else 0)) & 0xFFFF_FFFF
+    return section + value.to_bytes(4, "big")

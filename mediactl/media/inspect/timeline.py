@@ -59,7 +59,7 @@ class Timeline(msgspec.Struct, frozen=True):
     """Why the file could not be read to its end."""
 
 
-class _Track(Position):
+class Track(Position):
     """What is known of one stream while its packets are followed. All in seconds."""
 
     __slots__ = (
@@ -108,9 +108,9 @@ def follow(
     ``counters`` are given the packets of their streams. Raises RejectedInput when the content lasts more than
     ``longest`` seconds, or a stream goes over to other parameters, which libav cannot follow.
     """
-    tracks = {stream.index: _Track(stream, container.format.name) for stream in streams}
-    clock = SharedClock(tracks.values()) if clocks.are_shared(container) else _OwnClocks()
-    reader = _Reader(clock, start, 1 / rate if rate else 0.0, longest)
+    tracks = {stream.index: Track(stream, container.format.name) for stream in streams}
+    clock = SharedClock(tracks.values()) if clocks.are_shared(container) else OwnClocks()
+    reader = Reader(clock, start, 1 / rate if rate else 0.0, longest)
     count = {each.index: each.add for each in counters}
     trouble = ""
     try:
@@ -144,7 +144,7 @@ def start(container: InputContainer, streams: Iterable[Any]) -> float:
     )
 
 
-class _OwnClocks:
+class OwnClocks:
     """A clock for each stream: what its jumps are is decided once all packets are known."""
 
     offset = 0.0
@@ -152,7 +152,7 @@ class _OwnClocks:
     def __init__(self) -> None:
         self.moved: list[Discontinuity] = []
 
-    def follow(self, track: _Track, stamp: float) -> None:
+    def follow(self, track: Track, stamp: float) -> None:
         """Note a time stamp (seconds) that does not continue the ones before it."""
         if track.last is None:
             return
@@ -164,10 +164,10 @@ class _OwnClocks:
             track.first = None
 
 
-class _Reader:
+class Reader:
     """Follows packets, of whatever stream, in the order of the file."""
 
-    def __init__(self, clock: SharedClock | _OwnClocks, start: float, frame: float, longest: float) -> None:
+    def __init__(self, clock: SharedClock | OwnClocks, start: float, frame: float, longest: float) -> None:
         self.start = start
         self.last = start
         """When the last packet of any other stream ends."""
@@ -181,7 +181,7 @@ class _Reader:
             end = float((stamp + (packet.duration or 0)) * packet.time_base) + self.clock.offset
             self.last = max(self.last, end)
 
-    def add(self, track: _Track, packet: Any) -> None:
+    def add(self, track: Track, packet: Any) -> None:
         """Follow one packet. Raises RejectedInput when the stream has become too long."""
         dts, pts = packet.dts, packet.pts
         if pts is None:
@@ -207,20 +207,20 @@ class _Reader:
                 self._too_long(track)
         track.length = length
 
-    def _length(self, track: _Track, ticks: int) -> float:
+    def _length(self, track: Track, ticks: int) -> float:
         """Return the seconds that a packet lasts."""
         length = ticks * track.unit
         if ticks < 0 or ticks >= _UNSIGNED or (length > _LONGEST_PACKET and not track.video):
             return track.length
         return length or (self._frame if track.video else 0.0)
 
-    def _too_long(self, track: _Track) -> None:
+    def _too_long(self, track: Track) -> None:
         late = (track.first or 0.0) - self.start > self._longest
         what = "has a stream whose time stamps begin beyond" if late else "lasts more than"
         raise RejectedInput(f"{what} the limit of {self._longest:.0f} s (limits.duration)")
 
 
-def _resolved(tracks: list[_Track], reader: _Reader, trouble: str) -> Timeline:
+def _resolved(tracks: list[Track], reader: Reader, trouble: str) -> Timeline:
     """Decide which jumps of single streams are none of the time that passed."""
     if not tracks:
         return Timeline({}, {}, trouble=trouble)
@@ -243,14 +243,14 @@ def _resolved(tracks: list[_Track], reader: _Reader, trouble: str) -> Timeline:
     return Timeline(starts, ends, tuple(moved[:_MOST]), tuple(kept[:_MOST]), last, trouble)
 
 
-def _is_of_stamps(track: _Track, expected: float, delta: float, tracks: list[_Track]) -> bool:
+def _is_of_stamps(track: Track, expected: float, delta: float, tracks: list[Track]) -> bool:
     """Return whether a jump is one of the stamps alone, and not of the time."""
     if delta < 0 or delta > _GAP:
         return True
     return not track.persists and len(tracks) > 1 and not _filled(track, expected, delta, tracks)
 
 
-def _filled(track: _Track, begin: float, delta: float, tracks: list[_Track]) -> bool:
+def _filled(track: Track, begin: float, delta: float, tracks: list[Track]) -> bool:
     """Return whether another stream is presented during half of a gap."""
     return any(
         sum(max(0.0, min(end, begin + delta) - max(first, begin)) for first, end in other.runs) >= delta / 2
