@@ -207,13 +207,14 @@ def test_links_of_an_ogg_file_that_differ_add_up_as_well(
     assert any("differ in codec, channels or sample rate" in warning for warning in found.info.warnings)
 
 
-@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts", "flv"])
 @pytest.mark.parametrize("late", ["video", "audio"])
 def test_a_stream_that_begins_late_is_found(suffix: str, late: str, tmp_path: Path) -> None:
     video, audio = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=50:d={}"), ("-f", "lavfi", "-i", "sine=440:d={}:r=48000")
     early, after = (audio, video) if late == "video" else (video, audio)
     early, after = ((*each[:3], each[3].format(seconds)) for each, seconds in ((early, 27), (after, 2)))
-    path = make(tmp_path / f"a.{suffix}", *early, "-itsoffset", "25", *after, *H264, "-c:a", "aac")
+    codecs = ("-c:v", "flv", "-c:a", "libmp3lame", "-ar", "44100") if suffix == "flv" else (*H264, "-c:a", "aac")
+    path = make(tmp_path / f"a.{suffix}", *early, "-itsoffset", "25", *after, *codecs)
     found = inspected(path)
     assert found.video and found.info.video and found.audio
     assert found.info.duration == pytest.approx(27, abs=0.1)

@@ -13,6 +13,7 @@ from av.container import InputContainer
 
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.media.ffmpeg import command
+from mediactl.media.inspect import flv
 from mediactl.media.inspect.isobmff import top_level_boxes
 from mediactl.model.media import Limits
 
@@ -28,6 +29,7 @@ def opened(fd: int, limits: Limits | None = None) -> Iterator[InputContainer]:
     inside the block become RejectedInput as well, errors of the disk JobFailed.
     """
     options = {"fd": str(fd), "protocol_whitelist": command.PROTOCOLS, "format_whitelist": command.DEMUXERS}
+    options |= {name: str(value) for name, value in flv.open_options(fd).items()}
     if limits:
         options["max_pixels"] = str(limits.pixels)
     try:

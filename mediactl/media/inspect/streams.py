@@ -21,6 +21,7 @@ from mediactl.media.inspect import (
     demux,
     describe,
     durations,
+    flv,
     frame_sizes,
     metadata,
     timeline,
@@ -159,7 +160,7 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
         look = _appearance(fd, container, playable, ends, limits)
         video = _video_stream(fd, playable, look, timing, limits, probed.video if probed else None)
         audio = _with_gaps(_audio_streams(container, playable, ends), container, playable, probed, gaps)
-        options = timeline.input_options(container, timing.discontinuities)
+        options = timeline.input_options(container, timing.discontinuities) | flv.open_options(fd)
         audios = _input_audios(container, playable, audio, ends, options)
         subtitles = _input_subtitles(container)
         info = MediaInfo(
