@@ -50,7 +50,7 @@ def assert_sane(looks: Looks, names: tuple[str, ...] = ("video.mp4",)) -> None:
     """The tags of the outputs are known, convertible, and the same in all of them."""
     for name in names:
         primaries, transfer, matrix = looks.tags(name)
-        assert primaries not in RESERVED["primaries"] | {UNKNOWN}
+        assert primaries not in RESERVED["primaries"]
         assert transfer not in RESERVED["transfer"] | {UNKNOWN}
         assert matrix in (1, 4, 5, 6, 7, 9)
         assert looks.tags(name) == looks.tags()
@@ -73,6 +73,7 @@ def untagged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]
 @example("h264", (1, 1, 3))
 @example("qtrle", (1, 1, 3))
 @example("mpeg4", (9, 14, 10))
+@example("mpeg4", (255, 255, 10))
 def test_any_tags_are_rendered_at_once(
     tmp_path: Path, untagged: dict[str, list[float]], encoder: str, tags: tuple[int, int, int]
 ) -> None:
@@ -80,7 +81,8 @@ def test_any_tags_are_rendered_at_once(
     assert_sane(looks)
     assert len(looks.frames()) == 3
     invalid = any(code in RESERVED[name] for name, code in zip(RESERVED, tags, strict=True))
-    if invalid and tags[1] not in (16, 18):
+    # libav reports some reserved codes as unknown; beside those, a valid matrix is believed.
+    if invalid and tags[1] not in (16, 18) and tags[2] != 9:
         assert all(abs(one - other) <= 6 for one, other in zip(mean(looks), untagged[encoder], strict=True))
 
 

@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import CASES
@@ -111,6 +112,40 @@ def test_a_malformed_aperture_crops_nothing(junk: bytes, tmp_path: Path) -> None
 def test_a_crop_that_leaves_nothing_is_ignored() -> None:
     assert Crop(80, 80, 0, 0).size(160, 90) == (160, 90)
     assert side_data.clean_aperture(struct.pack(">IIIIiIiI", 161, 1, 90, 1, 0, 1, 0, 1), 160, 90) == Crop()
+
+
+@pytest.fixture(scope="module")
+def containers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A cropped video in each container, by libav's name of it."""
+    folder = tmp_path_factory.mktemp("containers")
+    source = aperture(folder / "a.mov")
+    return {
+        "mov": source.read_bytes(),
+        "matroska": make(folder / "a.mkv", "-i", str(source), "-c", "copy").read_bytes(),
+    }
+
+
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.sampled_from(["mov", "matroska"]),
+    st.lists(st.tuples(st.integers(0, 1500), st.sampled_from([0, 1, 8, 0x7F, 0xFF])), max_size=12),
+    st.integers(0, 1500),
+)
+def test_a_damaged_container_raises_nothing(
+    tmp_path: Path, containers: dict[str, bytes], kind: str, damage: list[tuple[int, int]], cut: int
+) -> None:
+    """Of an MP4 the index is damaged, which is at the end; of Matroska the head."""
+    data = bytearray(containers[kind])
+    for at, value in damage:
+        data[-at if kind == "mov" else at] = value
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(data[: len(data) - cut])
+    stream = SimpleNamespace(id=1, type="video")
+    container = SimpleNamespace(format=SimpleNamespace(name=kind), streams=[stream])
+    with damaged.open("rb") as file:
+        assert isinstance(side_data.read(file.fileno(), container, stream), side_data.SideData)
 
 
 def part(path: Path, size: str, *encoder: str) -> Path:

@@ -10,6 +10,7 @@ from PIL import Image
 from support.films import inspected, make
 from support.looks import Looks
 
+from mediactl.media.ffmpeg import binary
 from mediactl.model.media import Treatment
 
 WARNING = "transparency was lost: the video was put on white"
@@ -78,6 +79,19 @@ def test_transparency_that_comes_late_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["qtrle.mov", "prores.mov", "vp8.webm"])
 def test_an_alpha_channel_without_meaning_changes_nothing(name: str, picture: str, tmp_path: Path) -> None:
     assert inspected(source(tmp_path, name, picture)).info.treatment == ()
+
+
+def test_an_ffmpeg_without_the_decoder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = source(tmp_path, "vp8.webm", HOLE)
+    other = tmp_path / "ffmpeg"
+    real = binary.find()
+    lists = f'case "$*" in *-decoders*) exec "{real}" "$@" | sed "/libvpx/d";; *) exec "{real}" "$@";; esac'
+    other.write_text(f"#!/bin/bash\n{lists}\n")
+    other.chmod(0o755)
+    monkeypatch.setenv(binary.VARIABLE, str(other))
+    looks = Looks(video, only_video=True)
+    assert looks.warnings == ("transparency is not decoded: this ffmpeg has no decoder libvpx",)
+    assert len(looks.frames()) == 6
 
 
 @pytest.mark.parametrize("name", ["vp9-alpha.webm", "prores-4444.mov", "animation.mov"])

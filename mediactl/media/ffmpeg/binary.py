@@ -42,6 +42,11 @@ def encoders(binary: str | None = None) -> frozenset[str]:
     return _listed(binary or find(), "-encoders")
 
 
+def decoders(binary: str | None = None) -> frozenset[str]:
+    """Return the names of the decoders that the binary has."""
+    return _listed(binary or find(), "-decoders")
+
+
 def filters(binary: str | None = None) -> frozenset[str]:
     """Return the names of the filters that the binary has."""
     return _listed(binary or find(), "-filters")
@@ -99,4 +104,4 @@ def _ask(binary: str, question: str) -> str:
 @functools.cache
 def _listed(binary: str, question: str) -> frozenset[str]:
     """Return the second column of what ``-encoders`` or ``-filters`` prints: " V....D libx264   description"."""
-    return frozenset(re.findall(r"^ [A-Z.|]{2,6} (\w+) +\S", _ask(binary, question), re.MULTILINE))
+    return frozenset(re.findall(r"^ [A-Z.|]{2,6} ([\w-]+) +\S", _ask(binary, question), re.MULTILINE))

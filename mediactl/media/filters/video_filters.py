@@ -49,7 +49,7 @@ def input_options(found: Streams, video: InputVideo, weave: Weave | None = None)
     ``weave`` as for ``prepared``.
     """
     options: dict[str, Any] = dict(found.input_options)
-    if video.decoder:
+    if video.decoder and video.decoder in binary.decoders():
         options[f"c:{video.index}"] = video.decoder
     if Treatment.RETAGGED in video.treatment:
         # The decoder begins with the container's matrix, and no filter takes frames with a reserved one.

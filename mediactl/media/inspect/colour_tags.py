@@ -38,7 +38,8 @@ def valid(reported: ColourTags, *, rgb: bool) -> ColourTags:
     specific to be an accident.
     """
     # Constant luminance differs from the other BT.2020 in saturated colours, and only by little.
-    matrix = _BT2020 if reported.matrix == _BT2020_CONSTANT else reported.matrix
+    constant = reported.matrix == _BT2020_CONSTANT and reported.primaries == _BT2020
+    matrix = _BT2020 if constant else reported.matrix
     tags = msgspec.structs.replace(reported, matrix=matrix)
     kept = ColourTags(
         primaries=tags.primaries if tags.primaries in _PRIMARIES else UNKNOWN,

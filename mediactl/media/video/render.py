@@ -24,7 +24,7 @@ from mediactl.media.ffmpeg import binary, process
 from mediactl.media.hls import ladder
 from mediactl.media.inspect import diagnosis, durations, frame_sizes, isobmff, verify
 from mediactl.media.inspect.colour_tags import HDR
-from mediactl.media.inspect.streams import Streams
+from mediactl.media.inspect.streams import InputVideo, Streams
 from mediactl.media.mp4 import fragments, package
 from mediactl.media.mp4.joined import Extent
 from mediactl.media.opening import check_unchanged
@@ -373,7 +373,7 @@ class _Video:
                 self._warnings.append(
                     f"high dynamic range ({name}) is not tone-mapped: this ffmpeg has no zscale filter"
                 )
-        self._warnings += [_TREATED[each] for each in video.treatment if each in _TREATED] if video else []
+        self._warnings += _treated(video) if video else ()
         if shown and frame_sizes.are_ambiguous(shown.shapes):
             self._warnings.append("the aspect ratio changes midway, the size does not: the first is kept")
         self._warnings += audio.left_out(self._found, self._task.targets)
@@ -381,3 +381,12 @@ class _Video:
             self._warnings += encoded.remarks.warnings
             if encoded.remarks.damaged:
                 self._warnings.append("parts of the video are damaged and may be distorted")
+
+
+def _treated(video: InputVideo) -> Iterator[str]:
+    """Yield warnings about what the outputs cannot have of a video."""
+    for each in video.treatment:
+        if each is Treatment.FLATTENED and video.decoder and video.decoder not in binary.decoders():
+            yield f"transparency is not decoded: this ffmpeg has no decoder {video.decoder}"
+        elif each in _TREATED:
+            yield _TREATED[each]
