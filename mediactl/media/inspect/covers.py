@@ -5,6 +5,7 @@ Containers have a mark for it (``attached_pic``), but many programs write a cove
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from av.container import InputContainer
@@ -20,17 +21,19 @@ _AUDIO_BRANDS = ("M4A ", "M4B ", "F4A ")
 """Major brands of MP4 files that are audio."""
 
 
-def unmarked(container: InputContainer, reopen: Reopen, videos: list[Any]) -> list[Any]:
+def unmarked(container: InputContainer, reopen: Reopen, videos: list[Any], frames: dict[int, Any]) -> list[Any]:
     """Return those of the video streams of a file with audio that are covers without a mark.
 
     They have one frame, and are of a codec for images, or in a container that is of audio or does not say. One frame of
-    another codec in an MP4 of video is a video: cameras write such.
+    another codec in an MP4 of video is a video: cameras write such. ``frames``: the first of each stream that has any.
     """
     audio = container.metadata.get("major_brand") in _AUDIO_BRANDS or "matroska" in container.format.name
     return [
         stream
         for stream in videos
-        if (audio or describe.codec(stream) in IMAGE_CODECS) and _has_one_frame(stream, reopen)
+        if stream.index in frames
+        and (audio or describe.codec(stream) in IMAGE_CODECS)
+        and _has_one_frame(container, stream, frames[stream.index], reopen)
     ]
 
 
@@ -39,16 +42,15 @@ def is_marked(stream: Any) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def _has_one_frame(stream: Any, reopen: Reopen) -> bool:
+def _has_one_frame(container: InputContainer, stream: Any, frame: Any, reopen: Reopen) -> bool:
     if stream.frames or len(stream.index_entries) > 1:
         return bool(stream.frames == 1)
-    count = 0
-    try:
-        with reopen() as container:
-            for packet in demux.packets(container, container.streams[stream.index]):
-                count += bool(packet.size)
-                if count > 1:
-                    break
-    except (RejectedInput, IndexError):
+    # Where the container is by now, the next packet is near; opening it again takes 5 ms.
+    if any(packet.size and packet.pts != frame.pts for packet in demux.packets(container, stream)):
         return False
-    return count == 1
+    try:
+        with reopen() as again:
+            sizes = (packet.size for packet in demux.packets(again, again.streams[stream.index]))
+            return len(list(islice(filter(None, sizes), 2))) == 1
+    except RejectedInput:
+        return False

@@ -213,7 +213,7 @@ def _playable(fd: int, container: InputContainer, limits: Limits) -> _Playable:
         if frame := frames.get(stream.index):
             _check_pixels(frame.width, frame.height, limits)  # Of a stream that begins late, no size was known before.
     mixable = [stream for stream in audios if stream.index in frames and _is_mixable(frames[stream.index])]
-    single = covers.unmarked(container, lambda: demux.opened(fd, limits), videos) if mixable else []
+    single = covers.unmarked(container, lambda: demux.opened(fd, limits), videos, frames) if mixable else []
     videos = [stream for stream in videos if stream not in single]
     playable = _Playable(
         [stream for stream in videos if stream.index in frames],
