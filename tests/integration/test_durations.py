@@ -20,6 +20,7 @@ from mediactl.media.audio import mixdown
 from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.inspect import streams, timeline
 from mediactl.media.inspect.streams import Streams
+from mediactl.media.stills import frames, poster, preview
 from mediactl.model.media import Limits
 
 VIDEO = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=3")
@@ -319,3 +320,20 @@ def test_a_negative_duration_of_a_packet_is_not_read_unsigned(negative: int, tmp
                 packet.duration = negative % (1 << 32)
             reader.add(track, packet)
     assert track.end == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
+@pytest.mark.parametrize("seconds", [2, 27])
+def test_stills_of_a_video_that_begins_late_are_of_its_frames(suffix: str, seconds: int, tmp_path: Path) -> None:
+    video = ("-itsoffset", "25", "-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=2")
+    path = make(tmp_path / f"a.{suffix}", *tone(440, seconds), *video, *H264, "-c:a", "aac")
+    found = inspected(path)
+    assert found.video
+    with path.open("rb") as file:
+        source = frames.open_video(file.fileno(), found, found.video, Limits(), 1, os.fsencode(tmp_path))
+        time, key = poster.best(source, os.fsencode(tmp_path / "sampled"))
+        [still] = frames.moment(source, time, [(64, 64)], os.fsencode(tmp_path / "still"), key=key)
+        begins = preview.moments(source, 1.0, os.fsencode(tmp_path / "preview"))
+    assert 25 <= time <= 27.1
+    assert Path(os.fsdecode(still)).stat().st_size
+    assert all(25 <= begin <= 26.1 for begin in begins)
