@@ -82,7 +82,7 @@ def prepared(
         for kind in _HDR_METADATA:
             stream = stream.filter("sidedata", mode="delete", type=kind)
     if Treatment.FLATTENED in video.treatment:
-        stream = _on_white(stream)
+        stream = _on_white(stream, None if video.rgb else _all_tags(found, video)["colorspace"])
     if cut:
         stream = cut.applied(stream)
     if count == 1:
@@ -97,13 +97,12 @@ def scaled(stream: Any, video: InputVideo, width: int, height: int, *, hdr: bool
     8 bit, BT.709 or BT.601, high dynamic range mapped to standard range; with ``hdr`` 10 bit as it is.
     """
     size = {"w": width, "h": height, "flags": SCALER}
-    rgb = video.rgb or Treatment.FLATTENED in video.treatment
     if hdr and video.transfer in HDR:
-        matrix = {"out_color_matrix": "bt2020"} if rgb else {}
+        matrix = {"out_color_matrix": "bt2020"} if video.rgb else {}
         stream = stream.filter("scale", **size, out_range="limited", **matrix)
         return stream.filter("format", "yuv420p10le").filter("setsar", 1)
     if is_wide(video) and "zscale" in binary.filters():
-        matrix = {"out_color_matrix": "bt2020"} if rgb else {}
+        matrix = {"out_color_matrix": "bt2020"} if video.rgb else {}
         stream = stream.filter("scale", **size, **matrix).filter("format", "yuv420p10le")
         if video.transfer in HDR:
             stream = stream.filter("zscale", transfer="linear", npl=_PEAK).filter("format", "gbrpf32le")
@@ -112,7 +111,7 @@ def scaled(stream: Any, video: InputVideo, width: int, height: int, *, hdr: bool
         # Mastering display and Dolby Vision data describe the HDR frames that these no longer are.
         stream = stream.filter("sidedata", "delete")
     else:
-        matrix = {"out_color_matrix": "bt709"} if rgb else {}
+        matrix = {"out_color_matrix": "bt709"} if video.rgb else {}
         stream = stream.filter("scale", **size, out_range="limited", **matrix)
     return stream.filter("format", "yuv420p").filter("setsar", 1)
 
@@ -196,14 +195,18 @@ def _aspect(shown: VideoStream) -> str:
     return f"({expression})"
 
 
-def _on_white(stream: Any) -> Any:
-    """Return transparent frames on white, as RGB: negatives on black, which is what multiplying by alpha gives.
+def _on_white(stream: Any, matrix: int | None) -> Any:
+    """Return transparent frames on white: negatives on black, which is what multiplying by alpha gives.
 
-    Their alpha stays, for whoever scales them to drop: when libswscale does that alone (ffmpeg 9.0, more than 8 bit),
-    the last half line of each slice becomes black.
+    ``matrix`` is that of YCbCr, None: they are RGB. These keep their alpha, for whoever scales them to drop: when
+    libswscale does that alone (ffmpeg 9.0, more than 8 bit), the last half line of each slice becomes black.
     """
     stream = stream.filter("format", "gbrap|gbrap10|gbrap12|gbrap16")
-    return stream.filter("negate").filter("premultiply", inplace=1).filter("negate")
+    stream = stream.filter("negate").filter("premultiply", inplace=1).filter("negate")
+    if matrix is None:
+        return stream
+    stream = stream.filter("scale", out_color_matrix=matrix, out_range="limited", flags=SCALER)
+    return stream.filter("format", "yuv444p|yuv444p10|yuv444p12|yuv444p16")
 
 
 def _all_tags(found: Streams, video: InputVideo) -> dict[str, int]:
