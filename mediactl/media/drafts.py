@@ -57,3 +57,5 @@ class Drafts(msgspec.Struct, frozen=True):
     """What the source looks like, as text (``asset.Appearance``); "" when nobody asked, or nothing can be seen."""
     warnings: tuple[str, ...] = ()
     """One sentence each: what was lost or is odd ("left out: 2 audio streams")."""
+    left_out: tuple[str, ...] = ()
+    """Names of targets that cannot be made of this source, though others can; a warning says why."""

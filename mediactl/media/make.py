@@ -46,6 +46,7 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
     there = _check_kept(task, folder)
     kept = len(there)
     placeholder, warnings, written = task.placeholder, task.info.warnings, 0
+    left_out: set[str] = set()
     for target in task.targets:
         if target.name not in there:
             _link(target, there, reuse, folder)
@@ -62,9 +63,10 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
         for target in todo:
             if target.name not in there:
                 _link(target, there, (), folder)  # its twin by key was just made
+        left_out = {target.key for target in todo if target.name in drafts.left_out}
         placeholder = drafts.placeholder or placeholder or _look_of_poster(there, task, folder)
         warnings = (*warnings, *(each for each in drafts.warnings if each not in warnings))
-    files_ = tuple(there[target.name] for target in task.targets)
+    files_ = tuple(there[target.name] for target in task.targets if target.key not in left_out)
     look = document.Appearance.parse(placeholder)
     if not task.thumbhash:
         look = msgspec.structs.replace(look, placeholder="")
@@ -73,7 +75,7 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
     folder.stage_asset(document.encode(whole))
     return JobResult(
         files=files_,
-        made=len(task.targets) - kept,
+        made=len(files_) - kept,
         bytes_made=written,
         placeholder=look.text(),
         warnings=warnings,
@@ -134,7 +136,10 @@ def _made(
         )
         drafts = _maker(maker)(request)
         made = Drafts(
-            (*made.files, *drafts.files), made.placeholder or drafts.placeholder, (*made.warnings, *drafts.warnings)
+            (*made.files, *drafts.files),
+            made.placeholder or drafts.placeholder,
+            (*made.warnings, *drafts.warnings),
+            (*made.left_out, *drafts.left_out),
         )
         done += share
     return made

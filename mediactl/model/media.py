@@ -7,6 +7,7 @@ durations seconds, dimensions pixels *as shown* (after rotation) unless a name s
 from __future__ import annotations
 
 from enum import StrEnum
+from fractions import Fraction
 from typing import Annotated
 
 import msgspec
@@ -71,6 +72,12 @@ class FrameShape(msgspec.Struct, frozen=True):
     aspect: float
 
 
+_UNEVEN = 0.05
+"""Seconds that a frame may last longer than usual: durations that are off by as much are taken to be right."""
+_BRIEF = 0.1
+"""Seconds up to which a frame may be taken for its neighbour."""
+
+
 class VideoStream(msgspec.Struct, frozen=True, omit_defaults=True):
     """The video stream of a source. Width and height are those shown, after rotation and sample aspect."""
 
@@ -98,6 +105,17 @@ class VideoStream(msgspec.Struct, frozen=True, omit_defaults=True):
     shapes: tuple[FrameShape, ...] = ()
     """Those of its frames, the first one's first, where they change midway."""
     treatment: tuple[Treatment, ...] = ()
+
+    @property
+    def uneven(self) -> bool:
+        """Whether some frames last much longer than others."""
+        return bool(self.longest and self.rate) and self.longest > 1 / Fraction(self.rate) + _UNEVEN
+
+    @property
+    def still(self) -> bool:
+        """Whether frames are shown for so long that the nearest one may not be the one on screen."""
+        usual = float(1 / Fraction(self.rate)) if self.even and self.rate else 0.0
+        return max(self.longest, usual) > _BRIEF
 
 
 class AudioStream(msgspec.Struct, frozen=True, omit_defaults=True):

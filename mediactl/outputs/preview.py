@@ -28,6 +28,8 @@ class PreviewParams(Params, frozen=True, tag="preview"):
     fps: int
     quality: int
     treatment: tuple[Treatment, ...] = ()
+    still: bool = False
+    """Whether frames are shown for so long that the nearest one may not be the one on screen."""
 
     def expected_seconds(self, info: MediaInfo) -> float:
         """Return the expected seconds: about a still for each second."""
@@ -71,7 +73,8 @@ class PreviewOutput(Output, frozen=True):
         info = asset.info
         width, height = fit(info.width or 2, info.height or 2, self.width, None, MAX_SIDE["webp"])
         seconds = min(self.seconds, info.duration or self.seconds)
-        params = PreviewParams(width, height, seconds, self.fps, self.quality, info.treatment)
+        still = bool(info.video and info.video.still)
+        params = PreviewParams(width, height, seconds, self.fps, self.quality, info.treatment, still)
         yield asset.target(self.file_name, "preview", params)
 
     def ffmpeg_encoders(self) -> frozenset[str]:

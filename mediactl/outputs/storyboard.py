@@ -36,6 +36,8 @@ class StoryboardParams(Params, frozen=True, tag="storyboard"):
     """Seconds between them."""
     quality: int
     treatment: tuple[Treatment, ...] = ()
+    still: bool = False
+    """Whether frames are shown for so long that the nearest one may not be the one on screen."""
 
     def expected_seconds(self, info: MediaInfo) -> float:
         """Return the expected seconds, by the number of tiles."""
@@ -97,9 +99,9 @@ class StoryboardOutput(Output, frozen=True):
         count = max(1, math.ceil(duration / interval - 1e-6))
         width, height = fit(info.width or 2, info.height or 2, self.width, None, _LONGEST)
         grid = (width, height, min(count, _COLUMNS), count, interval)
-        yield asset.target(
-            self.file_name, "storyboard", StoryboardParams(self.format, *grid, self.quality, info.treatment)
-        )
+        still = bool(info.video and info.video.still)
+        params = StoryboardParams(self.format, *grid, self.quality, info.treatment, still)
+        yield asset.target(self.file_name, "storyboard", params)
         named = StoryboardMapParams(self.file_name, *grid, duration)
         yield asset.target(f"{self.name}.vtt", "storyboard-map", named)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Literal
 
 from mediactl.model import channels
@@ -11,9 +10,6 @@ from mediactl.model.assets import Target
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.outputs.base import AssetPlan, Params
 from mediactl.outputs.encoding import EncodedParams, Encoding, Lines, gap_threshold
-
-_UNEVEN = 0.05
-"""Seconds that a frame may last longer than usual: durations that are off by as much are taken to be right."""
 
 
 class VideoParams(EncodedParams, frozen=True, tag="video", kw_only=True):
@@ -59,16 +55,11 @@ class VideoOutput(Encoding, frozen=True):
 
     def resolve(self, asset: AssetPlan) -> Iterator[Target[Params]]:
         """Yield the rendition."""
-        audio = asset.info.played
-        more = {"sound": audio is not None, "audio_bitrate": self.audio_bitrate, "uneven": _is_uneven(asset.info)}
+        audio, uneven = asset.info.played, bool(asset.info.video and asset.info.video.uneven)
+        more = {"sound": audio is not None, "audio_bitrate": self.audio_bitrate, "uneven": uneven}
         layout, threshold = channels.named("m4a", audio, 2) if audio else "", gap_threshold(asset.info)
         params = self.params(VideoParams, asset, self.height, **more, gap_threshold=threshold, audio_layout=layout)
         yield asset.target(self.file_name, "rendition", params)
-
-
-def _is_uneven(info: MediaInfo) -> bool:
-    video = info.video
-    return bool(video and video.longest and video.rate and video.longest > 1 / Fraction(video.rate) + _UNEVEN)
 
 
 OUTPUT = VideoOutput

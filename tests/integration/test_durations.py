@@ -331,7 +331,9 @@ def test_stills_of_a_video_that_begins_late_are_of_its_frames(suffix: str, secon
     assert found.video
     with path.open("rb") as file:
         source = frames.open_video(file.fileno(), found, found.video, Limits(), 1, os.fsencode(tmp_path))
-        time, key = poster.best(source, os.fsencode(tmp_path / "sampled"))
+        chosen = poster.best(source, os.fsencode(tmp_path / "sampled"))
+        assert chosen
+        time, key = chosen
         [still] = frames.moment(source, time, [(64, 64)], os.fsencode(tmp_path / "still"), key=key)
         begins = preview.moments(source, 1.0, os.fsencode(tmp_path / "preview"))
     assert 25 <= time <= 27.1

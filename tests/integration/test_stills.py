@@ -14,9 +14,8 @@ from conftest import CORPUS
 from PIL import Image, ImageChops, ImageSequence, ImageStat
 from support.films import make
 
-from mediactl.core.errors import RejectedInput
 from mediactl.media.drafts import Drafts
-from mediactl.media.ffmpeg import binary, process
+from mediactl.media.ffmpeg import binary
 from mediactl.media.inspect import streams
 from mediactl.media.stills import stills
 from mediactl.model.assets import Operation, Target
@@ -47,13 +46,18 @@ def poster(width: int = 320, height: int = 180, name: str = "poster", **more: An
     return Target(f"{name}.png", "poster", params, name)
 
 
-def storyboard(count: int, interval: float, *, columns: int = 5, size: tuple[int, int] = (64, 64)) -> Target[Operation]:
-    params = StoryboardParams("jpeg", *size, columns, count, interval, quality=90)
+def storyboard(
+    count: int, interval: float, *, columns: int = 5, size: tuple[int, int] = (64, 64), still: bool = False
+) -> Target[Operation]:
+    params = StoryboardParams("jpeg", *size, columns, count, interval, quality=90, still=still)
     return Target("story.jpg", "storyboard", params, "story")
 
 
-def preview(seconds: float, fps: int = 8, size: tuple[int, int] = (320, 180)) -> Target[PreviewParams]:
-    return Target("preview.webp", "preview", PreviewParams(*size, seconds, fps, quality=50), "preview")
+def preview(
+    seconds: float, fps: int = 8, size: tuple[int, int] = (320, 180), *, still: bool = False
+) -> Target[PreviewParams]:
+    params = PreviewParams(*size, seconds, fps, quality=50, still=still)
+    return Target("preview.webp", "preview", params, "preview")
 
 
 def render(source: Path, *targets: Target[Operation], folder: Path | None = None) -> tuple[Drafts, list[Path]]:
@@ -295,22 +299,25 @@ def test_the_same_film_gives_the_same_bytes_and_nothing_is_left_behind(tmp_path:
     assert made[0] == made[1]
 
 
-def test_a_film_without_one_frame_that_decodes_is_rejected(tmp_path: Path) -> None:
+def test_stills_are_left_out_where_not_one_frame_decodes(tmp_path: Path) -> None:
     source = film(tmp_path / "film.mp4", SHARP)
     fd = os.open(source, os.O_RDONLY)
     found = streams.inspect(fd, "mp4", Limits())
     os.close(fd)
     whole = bytearray(source.read_bytes())
-    start = whole.index(b"mdat") + 4
-    whole[start : start + 60_000] = bytes(len(whole[start : start + 60_000]))
+    start, end = whole.index(b"mdat") + 4, whole.index(b"moov") - 4
+    whole[start:end] = bytes(end - start)
     source.write_bytes(whole)
     fd = os.open(source, os.O_RDONLY)
     try:
         place: Callable[[str], bytes] = lambda name: os.fsencode(tmp_path / name)  # noqa: E731
-        with pytest.raises((RejectedInput, process.FfmpegFailed)):
-            stills.render(fd, found, (poster(),), place, limits=Limits(), threads=1, placeholder=True)
+        targets = (poster(), storyboard(2, 1.0), preview(1.0))
+        drafts = stills.render(fd, found, targets, place, limits=Limits(), threads=1, placeholder=True)
     finally:
         os.close(fd)
+    assert drafts.files == ()
+    assert drafts.left_out == ("poster.png", "story.jpg", "preview.webp")
+    assert drafts.warnings[0] == "left out: poster.png (not one frame of the video can be decoded)"
     assert os.listdir(tmp_path) == ["film.mp4"]
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from mediactl.core.errors import RejectedInput
 from mediactl.core.files import remove_if_there
 from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import binary, command, process
@@ -24,14 +25,24 @@ from mediactl.model.media import Limits
 
 _NEAR = 0.002
 """Seconds that a frame's time may differ from itself: rounded to milliseconds, counted from another start."""
+_ROUNDED = 0.0005
+"""Seconds that it may seem to come before the second that was sought, which is rounded to the video's time base."""
+_TOLERANT = ("-max_error_rate", "1")
+"""However much of a video is damaged, one frame is enough; ffmpeg gives up at two thirds of the packets."""
 _SIGN = 5_000
 """Packets between two reports of progress."""
 _BUDGET = 2e10
 """Pixels up to which a video is decoded from its start where a seek gave damaged images: about a minute."""
+_SMALL = 2e9
+"""The same where a seek is likely to give another frame: about 6 s."""
+_HEAD = 1.0
+"""Seconds from the start that are decoded rather than sought: seeking to the first frames of AVI skips one."""
 _INPUT_FILTERS = 7
 """Series of ffmpeg from which bitstream filters may precede a decoder (its changelog, 7.0)."""
 _INDEXED = ("mov", "matroska")
 """Containers whose packets all have a presentation time."""
+_GUESSING = ("avi", "mpeg")
+"""Containers whose frames get other times after a seek, since AVI has none, and MPEG-PS not for each."""
 
 
 def _ignore() -> None:
@@ -54,6 +65,8 @@ class Video(msgspec.Struct, frozen=True):
     """Seconds from the file's start of key frames, ascending; approximate, since they are decoding times."""
     indexed: bool
     """Whether every packet has a presentation time."""
+    seekable: bool
+    """Whether frames have the same times wherever reading begins."""
     weave: Weave | None
     """How it is interlaced."""
     alive: Callable[[], None] = _ignore
@@ -77,6 +90,12 @@ class Video(msgspec.Struct, frozen=True):
         """Seconds before which nothing is shown, of a video that begins late; else 0."""
         video = self.found.info.video
         return video.start if video and video.start > _LATE else 0.0
+
+    @property
+    def count(self) -> int | None:
+        """Number of frames."""
+        video = self.found.info.video
+        return video.frames if video else None
 
     @property
     def work(self) -> float:
@@ -120,7 +139,9 @@ def open_video(
     keys = tuple(sorted({max(0.0, each - start) for each in times if each - start <= stream.end}))
     weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder)
     anchored = shares_clock and bool(found.info.video and found.info.video.start > _LATE)
-    return Video(fd, found, stream, limits, threads, keys, name in _INDEXED, weave, alive, anchored)
+    return Video(
+        fd, found, stream, limits, threads, keys, name in _INDEXED, name not in _GUESSING, weave, alive, anchored
+    )
 
 
 def spread(
@@ -139,7 +160,7 @@ def spread(
 
     The files are named after ``scratch`` (a temporary name in an existing folder). ``keys``: key frames only; then
     times that are not ``exact`` (off by a few frames) avoid reading the others. Of a damaged video, what can be decoded
-    is returned; it may be nothing. Raises MachineBlocked, FfmpegFailed when nothing came.
+    is returned; it may be nothing. Raises MachineBlocked, FfmpegFailed when ffmpeg failed for another reason.
     """
     end = video.duration + 1.0 if end is None else end
     options: dict[str, Any] = {"t": _clock(end + 1.0)}
@@ -152,32 +173,75 @@ def spread(
             options["bsf:v"] = f"noise=drop='if(key*gt({bucket}+1,ld(0)),st(0,{bucket}+1)*0,1)'"
     # HEVC's key frames may come out of order when there are no frames between them: so "not the same", not "later".
     another = f"isnan(prev_selected_t)+not(eq(floor(t/{step}),floor(prev_selected_t/{step})))"
-    selection = f"between(t,{begin},{end})*({another})"
-    return _extract(video, options, selection, [(size, scratch)], report)[0][0]
+    selecting = _selecting(f"between(t,{begin},{end})*({another})")
+    return _extract(video, options, selecting, [(size, scratch)], report)[0][0]
+
+
+def on_screen(
+    video: Video, times: Sequence[float], size: tuple[int, int], scratch: bytes, report: Report = lambda _: None
+) -> list[bytes]:
+    """Return the frame that is on screen at each of these times, as PNG files in order: the last one until then.
+
+    ``times`` are the middles of intervals (``storyboard.middles``). All frames are decoded, and all that can be are
+    returned; where the first ones cannot, the next one takes their place. Raises as ``spread``.
+    """
+    count, last, step = len(times), times[-1], 2 * times[0]
+    before = times[-2] if count > 1 else 0.0
+    # Frames get new times so that the n-th of ``times`` is at n seconds; "up": at n comes the last frame until then.
+    turn = f"if(lte(T,{before}),T/{step}+0.5,{count - 1}+(T-{before})/{last - before})" if count > 1 else f"T/{last}"
+
+    def timed(stream: Any) -> Any:
+        stream = stream.filter("settb", "1/1000000").filter("setpts", f"round(({turn})/TB)")
+        return stream.filter("fps", fps=1, start_time=1, round="up", eof_action="pass")
+
+    return list(_extract(video, {}, timed, [(size, scratch)], report, only=count)[0][0].values())
 
 
 def moment(video: Video, time: float, sizes: list[tuple[int, int]], scratch: bytes, *, key: bool) -> list[bytes]:
-    """Return the frame at this time (of ``spread``) at each of these sizes, as PNG files; none if it is missing."""
+    """Return the frame at this time (of ``spread``) at each of these sizes, as PNG files.
+
+    Not every container gives a frame the same time wherever reading begins: where none has it, the next frame is
+    returned, else the first that can be decoded; [] if there is no such frame. Raises as ``spread``.
+    """
     outputs = [(size, scratch + b"-%d" % number) for number, size in enumerate(sizes)]
     # Deinterlacing requires neighbours.
     options: dict[str, Any] = {"skip_frame": "nokey"} if key and not video.weave else {}
-    made: list[dict[float, bytes]] = []
-    for start, more in _starts(video, max(0.0, time - _NEAR)):
-        at = time - start
-        selection = f"between(t,{at - _NEAR},{at + _NEAR})"
-        made, flaws = _extract(video, options | {"ss": _clock(start)}, selection, outputs, only=1, more=more)
-        if all(made) and flaws < diagnosis.DAMAGED:
+    starts = _starts(video, time - _NEAR, key=key)
+    attempts = [(options, start, f"between(t,{{}},{time - start + _NEAR})") for start in starts]
+    attempts += [*((options, start, "gte(t,{})") for start in starts), ({}, 0.0, "1")]
+    found: list[bytes] = []
+    for number, (chosen, start, selection) in enumerate(attempts, 1):
+        selecting = _selecting(selection.format(time - start - _NEAR - _ROUNDED))
+        more = number < len(attempts)
+        made, flaws = _extract(video, chosen | _sought(start), selecting, outputs, only=1, more=more)
+        found = [next(iter(files.values())) for files in made] if all(made) else []
+        # What is damaged after a seek may be whole when all is decoded; after that, it is better than another frame.
+        if found and (flaws < diagnosis.DAMAGED or not start or number >= len(starts)):
             break
-    return [next(iter(files.values())) for files in made] if all(made) else []
+    return found
 
 
-def run(video: Video, begin: float, seconds: float, rate: float, size: tuple[int, int], scratch: bytes) -> list[bytes]:
-    """Return frames of so many ``seconds`` from ``begin`` on at an even ``rate``, as PNG files in order."""
+def run(
+    video: Video, begin: float, seconds: float, rate: float, size: tuple[int, int], scratch: bytes, *, still: bool
+) -> list[bytes]:
+    """Return frames of so many ``seconds`` from ``begin`` on at an even ``rate``, as PNG files in order.
+
+    ``still``: the first is what is on screen at ``begin``, however long before it came. Raises as ``spread``.
+    """
     made: list[dict[float, bytes]] = [{}]
-    for start, more in _starts(video, begin):
-        skipped = begin - start
-        options = {"ss": _clock(start), "t": _clock(skipped + seconds + 1.0)}
-        made, flaws = _extract(video, options, "", [(size, scratch)], rate=(rate, skipped, seconds), more=more)
+    starts = _starts(video, begin)
+    for number, start in enumerate(starts, 1):
+        first = begin - start
+        options = _sought(start)
+        # Counted from the first frame; without it, ``trim`` ends the run.
+        options |= {"noaccurate_seek": None} if still else {"t": _clock(first + seconds + 1.0)}
+
+        def even(stream: Any, first: float = first) -> Any:
+            rounding = {"round": "up"} if still else {}
+            stream = stream.filter("fps", fps=rate, start_time=_clock(first), **rounding)
+            return stream.filter("trim", start=_clock(first), duration=_clock(seconds))
+
+        made, flaws = _extract(video, options, even, [(size, scratch)], more=number < len(starts))
         if flaws < diagnosis.DAMAGED:
             break
     return list(made[0].values())
@@ -194,31 +258,43 @@ def _clock(seconds: float) -> str:
     return f"{seconds:.6f}"
 
 
-def _starts(video: Video, wanted: float) -> list[tuple[float, bool]]:
-    """Return where to seek to, in turn, and whether more follow.
+def _sought(start: float) -> dict[str, Any]:
+    """Return the options of reading from a second on; none for the beginning: seeking 0 skips frames of AVI and FLV."""
+    return {"ss": _clock(start)} if start else {}
+
+
+def _starts(video: Video, wanted: float, *, key: bool = False) -> list[float]:
+    """Return where to seek to, in turn; 0: everything is read. ``key``: key frames alone are decoded.
 
     Not every video can be decoded from any key frame on: parameters may come once, in its first packet (4:4:4 of x264
     before 2017), and indexes may be damaged. Where time stamps jump, there is no seeking by them.
     """
-    if video.found.info.discontinuities or video.anchored:
-        return [(0.0, False)]
-    return [(wanted, True), (0.0, False)] if 0 < video.work * wanted <= _BUDGET else [(wanted, False)]
+    if wanted <= (0.0 if video.indexed else _HEAD) or video.found.info.discontinuities or video.anchored:
+        return [0.0]
+    work = video.work * wanted
+    if not video.seekable and (key or work <= _SMALL):
+        return [0.0, wanted]
+    return [wanted, 0.0] if work <= _BUDGET else [wanted]
+
+
+def _selecting(expression: str) -> Callable[[Any], Any]:
+    """Return a filter of frames by an expression."""
+    return lambda stream: stream.filter("select", expression)
 
 
 def _extract(
     video: Video,
     options: dict[str, Any],
-    selection: str,
+    filtered: Callable[[Any], Any],
     outputs: list[tuple[tuple[int, int], bytes]],
     report: Report = lambda _: None,
     *,
     only: int | None = None,
-    rate: tuple[float, float, float] | None = None,
     more: bool = False,
 ) -> tuple[list[dict[float, bytes]], int]:
-    """For each output, time -> file; and ffmpeg's number of error lines.
+    """Return time -> file for each output, and ffmpeg's number of error lines. No file where the source is to blame.
 
-    ``rate``: frames a second, from, seconds. ``more``: if this fails, another attempt follows.
+    ``filtered`` chooses frames; ``only`` is how many at most. ``more``: if this fails, another attempt follows.
     """
     for _, scratch in outputs:
         clear(scratch)
@@ -230,13 +306,7 @@ def _extract(
     if video.anchored:
         stream = stream.filter("setpts", f"PTS-STARTPTS+{_clock(video.begin)}/TB")
     [stream] = prepared(stream, video.found, video.stream, 1, weave=weave)
-    if rate:
-        fps, begin, seconds = rate
-        stream = stream.filter("fps", fps=fps, start_time=_clock(begin))
-        stream = stream.filter("trim", start=_clock(begin), duration=_clock(seconds))
-    if selection:
-        stream = stream.filter("select", selection)
-    stream = stream.filter("settb", "1/1000")
+    stream = filtered(stream).filter("settb", "1/1000")
     split = stream.filter_multi_output("split", len(outputs))
     limit: dict[str, Any] = {"frames:v": only} if only else {}
     nodes = [
@@ -255,7 +325,7 @@ def _extract(
 
     try:
         complaints = process.run(
-            command.arguments(*nodes, threads=video.threads),
+            [*_TOLERANT, *command.arguments(*nodes, threads=video.threads)],
             input_fd=video.fd,
             folder=os.path.dirname(outputs[0][1]),
             expected=video.duration,
@@ -263,9 +333,10 @@ def _extract(
             report=progressed,
         )
         flaws = len(complaints)
-    except process.FfmpegFailed:
+    except process.FfmpegFailed as error:
         flaws = diagnosis.DAMAGED
-        if not more and not all(_files(scratch) for _, scratch in outputs):
+        missing = not more and not all(_files(scratch) for _, scratch in outputs)
+        if missing and not isinstance(diagnosis.cause(error, video.fd, video.limits), RejectedInput):
             raise
     return [_files(scratch) for _, scratch in outputs], flaws
 

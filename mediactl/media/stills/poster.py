@@ -67,7 +67,7 @@ def posters(
     paths = [temporary(target.name) for target in targets]
     scratch = paths[0] + b".still"
     try:
-        time, key = best(video, scratch)
+        time, key = best(video, scratch) or (0.0, False)
         stills = frames.moment(video, time, [_still_size(video, target.params) for target in targets], scratch, key=key)
         if not stills:
             raise RejectedInput("not one frame of the video can be decoded")
@@ -80,13 +80,16 @@ def posters(
             frames.clear(scratch + b"-%d" % number)
 
 
-def best(video: Video, scratch: bytes) -> tuple[float, bool]:
-    """Return the time of the frame that makes the best poster, and whether it is a key frame. Raises as ``posters``."""
+def best(video: Video, scratch: bytes) -> tuple[float, bool] | None:
+    """Return the time of the frame that makes the best poster, and whether it is a key frame; None if none was found.
+
+    Raises FfmpegFailed, OSError.
+    """
     seen = {(time, True): found for time, found in sampled(video, scratch, keys=True).items()}
     if len(seen) < _ENOUGH:
         seen |= {(time, False): found for time, found in sampled(video, scratch, keys=False).items()}
     if not seen:
-        raise RejectedInput("not one frame of the video can be decoded")
+        return None
     worth = _worth(video, seen)
     return max(seen, key=lambda each: (worth[each], -each[0]))
 

@@ -43,7 +43,7 @@ def preview(video: Video, target: Target[PreviewParams], temporary: Temporary) -
         for number, begin in enumerate(begins):
             wanted = count * (number + 1) // len(begins) - len(shown)
             end = video.duration * (number + 1) / len(begins) - wanted / rate
-            shown += _snippet(video, begin, end, wanted, rate, (width, height), scratch)
+            shown += _snippet(video, begin, end, wanted, rate, (width, height), scratch, still=params.still)
         if not shown:
             # A video that ends before the first frame's time.
             only = frames.spread(video, (width, height), scratch, video.duration + 1.0)
@@ -69,15 +69,16 @@ def preview(video: Video, target: Target[PreviewParams], temporary: Temporary) -
 
 
 def _snippet(
-    video: Video, begin: float, end: float, count: int, rate: int, size: tuple[int, int], scratch: bytes
+    video: Video, begin: float, end: float, count: int, rate: int, size: tuple[int, int], scratch: bytes, *, still: bool
 ) -> list[VipsImage]:
     """Return so many images from ``begin`` on, or, where the first frames are blank, from the first visible one on.
 
-    ``end`` is when it may begin at the latest.
+    ``end`` is when it may begin at the latest; ``still`` as for ``frames.run``.
     """
     shown: list[VipsImage] = []
     for _ in range(_TRIES):
-        shown = [read_png(file) for file in frames.run(video, begin, count / rate, float(rate), size, scratch)[:count]]
+        made = frames.run(video, begin, count / rate, float(rate), size, scratch, still=still)
+        shown = [read_png(file) for file in made[:count]]
         frames.clear(scratch)
         visible = (number for number, each in enumerate(shown) if not _blank(poster.statistics_of(each)))
         blank = next(visible, len(shown))

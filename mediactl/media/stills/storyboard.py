@@ -1,13 +1,14 @@
 """A storyboard: small images of a video at even intervals in one sheet, and a WebVTT file with the position of each.
 
-The image of each interval is the frame nearest to its middle. Key frames are used where they are close enough to
-one another, or where decoding all of a long video would take minutes.
+The image of each interval is the frame nearest to its middle; where frames are shown for long, the one on screen then.
+Key frames are used where they are close enough to one another, or where decoding all of it would take minutes.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from mediactl.core.errors import JobFailed, RejectedInput
@@ -41,21 +42,22 @@ def storyboard(
     params = target.params
     path, size, interval = temporary(target.name), (params.width, params.height), params.interval
     scratch = path + b".tile"
+    times = middles(video.duration, params.count, interval)
     try:
-        keys = serves(video, interval)
-        made = frames.spread(video, size, scratch, interval / 2, keys=keys, exact=False, report=report)
-        if not made and keys:
-            made = frames.spread(video, size, scratch, interval / 2, report=report)
-        if not made:
-            raise RejectedInput("not one frame of the video can be decoded")
-        tiles = {time: read_png(file) for time, file in made.items()}
+        chosen: list[VipsImage] = []
+        if params.still and not _is_long(video, interval):
+            made = [read_png(file) for file in frames.on_screen(video, times, size, scratch, report)]
+            chosen = [made[min(number, len(made) - 1)] for number in range(params.count) if made]
+        if not chosen:
+            tiles = _sampled(video, interval, size, scratch, report)
+            black = {time for time, tile in tiles.items() if _is_black(tile)} if video.gap() > interval else set()
+            choose = _latest if params.still else partial(_nearest, black=black, interval=interval)
+            chosen = [tiles[choose(tiles, time)] for time in times if tiles]
     finally:
         frames.clear(scratch)
-    black = {time for time, tile in tiles.items() if _is_black(tile)} if video.gap() > interval else set()
-    sheet = arranged(
-        [tiles[_nearest(tiles, middle, black, interval)] for middle in middles(video.duration, params.count, interval)],
-        params.columns,
-    )
+    if not chosen:
+        raise RejectedInput("not one frame of the video can be decoded")
+    sheet = arranged(chosen, params.columns)
     whole = StillParams(
         format=params.format,
         width=sheet.width,
@@ -90,6 +92,23 @@ def storyboard_map(target: Target[StoryboardMapParams], path: bytes) -> Draft:
     return Draft(target, path, "text/vtt")
 
 
+def _sampled(
+    video: Video, interval: float, size: tuple[int, int], scratch: bytes, report: Report
+) -> dict[float, VipsImage]:
+    """Return two images of each interval, by time: of key frames where those serve."""
+    keys = serves(video, interval)
+    made = frames.spread(video, size, scratch, interval / 2, keys=keys, exact=False, report=report)
+    if not made and keys:
+        made = frames.spread(video, size, scratch, interval / 2, report=report)
+    return {time: read_png(file) for time, file in made.items()}
+
+
+def _is_long(video: Video, interval: float) -> bool:
+    """Return whether decoding all frames would take minutes, and key frames serve instead."""
+    width, height = video.size
+    return width * height * (video.count or 0) > _BUDGET and video.gap() <= interval * _SPARSE
+
+
 def serves(video: Video, interval: float) -> bool:
     """Return whether a storyboard of this interval (seconds) is made of key frames only."""
     gap = video.gap()
@@ -108,7 +127,12 @@ def arranged(tiles: list[VipsImage], columns: int) -> VipsImage:
     return rows.copy_memory()
 
 
-def _nearest(times: Iterable[float], wanted: float, black: set[float], interval: float) -> float:
+def _latest(times: Iterable[float], wanted: float) -> float:
+    """Return the last time until ``wanted``; the first one where there is none."""
+    return max(times, key=lambda time: (time <= wanted, -abs(time - wanted)))
+
+
+def _nearest(times: Iterable[float], wanted: float, *, black: set[float], interval: float) -> float:
     """Return the time that is nearest to ``wanted``, the earlier one of two.
 
     A black frame counts as one interval further: where key frames are rare, a scene that fades in would stay black.

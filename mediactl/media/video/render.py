@@ -117,6 +117,8 @@ class _Video:
                 placeholder=not self._task.placeholder, report=lambda part: report(done + (0.95 - done) * part),
             )  # fmt: skip
             drafts |= {draft.target.name: draft for draft in made.files}
+            if len(made.left_out) == len(self._task.targets):
+                raise RejectedInput("not one frame of the video can be decoded")
         if written := made_by(targets, TextParams):
             drafts |= self._texts(written)
         masters = made_by(targets, MasterParams)
@@ -128,9 +130,10 @@ class _Video:
         report(1.0)
         self._remark(encoded)
         last = {master.name for master in masters}
-        order = sorted(targets, key=lambda target: target.name in last)
+        order = [target.name for target in sorted(targets, key=lambda target: target.name in last)]
         warnings = tuple(dict.fromkeys(filter(None, (*self._warnings, *made.warnings))))
-        return Drafts(tuple(drafts[target.name] for target in order), made.placeholder, warnings)
+        files = tuple(drafts[name] for name in order if name not in made.left_out)
+        return Drafts(files, made.placeholder, warnings, made.left_out)
 
     def clean(self) -> None:
         """Remove what no artefact is."""
