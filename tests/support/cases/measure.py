@@ -167,21 +167,18 @@ def _planes(frame: av.AudioFrame) -> Samples:
 
 
 def _by_ffmpeg(path: Path, number: int, channels: int) -> Samples:
-    command = [
-        binary.find(),
-        "-nostdin",
-        "-loglevel",
-        "error",
-        "-i",
-        str(path),
-        "-map",
-        f"0:a:{number}",
-        "-f",
-        "f32le",
-        "-",
-    ]
-    raw = subprocess.run(command, capture_output=True, check=True).stdout
+    command = [binary.find(), "-nostdin", "-loglevel", "error", "-i", str(path), "-map", f"0:a:{number}"]
+    raw = subprocess.run([*command, "-f", "f32le", "-"], capture_output=True, check=True).stdout
     return np.frombuffer(raw, np.float32).reshape(-1, channels).T
+
+
+def packets(path: Path) -> tuple[int, float]:
+    """Return the number of packets of the video of a file, and the presentation time at which the last one ends."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        found = [packet for packet in container.demux(stream) if packet.pts is not None]
+        end = max((packet.pts or 0) + (packet.duration or 0) for packet in found)
+        return len(found), float(end * (stream.time_base or 0))
 
 
 def has(path: Path, kind: str) -> int:

@@ -53,16 +53,39 @@ ELSEWHERE = (
 GROUPS = {"images": (*IMAGES, *FOLDERS), "videos": VIDEOS, "audio": (*AUDIO, *BESIDE)}
 CASES = tuple(case for group in GROUPS.values() for case in group)
 HEAVY = (
-    "21-", "22-", "28-", "29-ts-not-aligned/junk", "29-ts-not-aligned/starts",
-    "30-size-changes-midway/landscape.ts", "31-",
-    "32-single-frame/one-frame-with", "34-", "35-anamorphic/pal-16x9.m", "35-anamorphic/square",
-    "42-wav-sizes-not-filled-in/t",
-    "48-", "extra/slow/", "26-fmp4-absurd-time/good", "25-mdhd-in-wrong-timescale/right",
+    "21-",
+    "22-",
+    "23-reserved-colour-space/matrix-",
     "24-mkv-cropped-by-container/not",
-    "47-float-beyond-full-scale/dc", "extra/loud", "38-dolby-vision-profile-5/profile-8", "extra/colr/trc",
+    "25-mdhd-in-wrong-timescale/right",
+    "26-fmp4-absurd-time/good",
+    "28-",
+    "29-ts-not-aligned/junk",
+    "29-ts-not-aligned/starts",
+    "30-size-changes-midway/landscape.ts",
+    "31-",
+    "32-single-frame/one-frame-with",
+    "33-slow-frames/960",
+    "34-",
+    "35-anamorphic/pal-16x9.m",
+    "35-anamorphic/square",
+    "37-transparent-film/animation",
+    "37-transparent-film/prores",
+    "38-dolby-vision-profile-5/profile-8",
+    "39-cover-as-plain-video-track/cover",
+    "42-wav-sizes-not-filled-in/t",
+    "44-mp3-after-junk/a",
+    "44-mp3-after-junk/v",
+    "47-float-beyond-full-scale/dc",
+    "48-",
+    "50-surround-layouts/5.1-side.mka",
+    "extra/channels/quad",
     "extra/colr/all0",
-    "33-slow-frames/960", "37-transparent-film/animation", "50-surround-layouts/5.1-side.mka", "extra/channels/quad",
-)  # fmt: skip
+    "extra/colr/trc",
+    "extra/late/second",
+    "extra/loud",
+    "extra/slow/",
+)
 """Beginnings of the paths of files that take long, most of them guards: left out of the light form."""
 
 

@@ -142,7 +142,7 @@ AUDIO = (
     Case(
         "46",
         "Ogg chained",
-        "7.0 s +-0.1 in all, 440 then 660 Hz; other-rate 7 s, or rejected",
+        "7.0 s +-0.1 in all, 440 then 660 Hz; other-rate 7.0 s, 440 then 550 Hz, or rejected",
         {
             "46-ogg-chained/chained-3s-4s.ogg": (
                 done,
