@@ -152,6 +152,19 @@ def test_cue_messages_before_the_first_frame_do_not_lengthen_a_transport_stream(
     assert tones.tone(audio, 0.1, 0.9) == pytest.approx(440, abs=1)
 
 
+@pytest.mark.parametrize("seconds", [2, 3])
+def test_streams_that_begin_in_the_middle_of_a_transport_stream_are_reported(seconds: int, tmp_path: Path) -> None:
+    video, codecs = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d={}"), (*H264, "-c:a", "mp2")
+    parts = [
+        make(tmp_path / "part.ts", *video[:3], video[3].format(each), *tone(440, each), *codecs, *pids).read_bytes()
+        for each, pids in ((3, ()), (seconds, ("-mpegts_start_pid", "512", "-mpegts_pmt_start_pid", "4352")))
+    ]
+    found = of(b"".join(parts), tmp_path / "a.ts")
+    assert found.info.duration == pytest.approx(3.0, abs=0.05)
+    assert any("of streams that begin there, is left out" in warning for warning in found.info.warnings)
+    assert of(parts[0], tmp_path / "a.ts").info.warnings == ()
+
+
 @given(first=st.integers(1, 4), late=st.floats(12.0, 40 * HOUR))
 @GENERATED
 def test_fragments_that_come_late_do_not_lengthen_an_mp4(first: int, late: float, tmp_path: Path) -> None:

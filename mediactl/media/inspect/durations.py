@@ -6,6 +6,7 @@ file (``timeline``). What a header claims is a hint (``truncation``).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import accumulate
@@ -29,6 +30,11 @@ _TAIL = 3.0
 """Seconds before the claimed end from which packets are read to find the real one."""
 _COUNTING = {"flac", "wv", "tta", "ape", "aiff", "w64", "wav", "au", "caf", "ogg"}
 """Containers that count samples: where the last packets of an audio file agree with it, no others are read."""
+
+_APPEARING = {"mpegts", "mpeg", "flv"}
+"""Containers in which streams may begin anywhere."""
+_SHARE, _LARGE = 0.1, 1 << 16
+"""Share of a file, and bytes, behind the last packet from which on other streams are there."""
 
 Reopen = Callable[[], AbstractContextManager[InputContainer]]
 """Opens the same file again, at its start."""
@@ -107,7 +113,7 @@ def measure(
         start,
         {index: begin - start for index, begin in found.starts.items()},
         tuple(msgspec.structs.replace(each, at=each.at - start) for each in found.discontinuities),
-        (*([warning] if warning else []), *_remarks(found, start)),
+        (*([warning] if warning else []), *_remarks(found, start), *_unmet(fd, formats, found, start)),
         counter.measured(container) if counter else None,
     )
 
@@ -215,3 +221,14 @@ def _remarks(found: Timeline, start: float) -> list[str]:
         end = max(found.ends.values(), default=start) - start
         remarks.append(f"cannot be read beyond {end:.1f} s: {found.trouble}")
     return remarks
+
+
+def _unmet(fd: int, formats: frozenset[str], found: Timeline, start: float) -> list[str]:
+    """Return a warning about streams that begin in the middle, of which PyAV yields nothing."""
+    size = os.fstat(fd).st_size
+    rest = size - found.position
+    if not formats & _APPEARING or not found.position or rest < max(_LARGE, size * _SHARE):
+        return []
+    end = max(found.ends.values(), default=start) - start
+    share = f"{100 * rest // size} % of the file"
+    return [f"the streams end after {end:.1f} s: {share}, of streams that begin there, is left out"]

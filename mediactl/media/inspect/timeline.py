@@ -55,6 +55,8 @@ class Timeline(msgspec.Struct, frozen=True):
     """Gaps that were kept, though nothing else fills them."""
     last: float = 0.0
     """When the last packet of any stream ends, subtitles included."""
+    position: int = 0
+    """Byte at which the last packet of the file begins."""
     trouble: str = ""
     """Why the file could not be read to its end."""
 
@@ -171,12 +173,15 @@ class Reader:
         self.start = start
         self.last = start
         """When the last packet of any other stream ends."""
+        self.position = 0
+        """Byte at which the last packet of the file begins."""
         self.clock = clock
         self._frame, self._longest = frame, longest
 
     def pass_over(self, packet: Any) -> None:
         """Note the end of a packet of another stream."""
         stamp = packet.pts if packet.pts is not None else packet.dts
+        self.position = max(self.position, packet.pos or 0)
         if stamp is not None and packet.time_base:
             end = float((stamp + (packet.duration or 0)) * packet.time_base) + self.clock.offset
             self.last = max(self.last, end)
@@ -190,6 +195,7 @@ class Reader:
             pts = dts
         if packet.is_discard:
             return  # outside the edit list
+        self.position = max(self.position, packet.pos or 0)
         length = self._length(track, packet.duration or 0)
         if dts is not None:
             self.clock.follow(track, dts * track.unit)
@@ -240,7 +246,7 @@ def _resolved(tracks: list[Track], reader: Reader, trouble: str) -> Timeline:
                 kept.append(found)
             ends[track.index] = max(ends[track.index], end - offset)
     last = max(reader.last, *ends.values())
-    return Timeline(starts, ends, tuple(moved[:_MOST]), tuple(kept[:_MOST]), last, trouble)
+    return Timeline(starts, ends, tuple(moved[:_MOST]), tuple(kept[:_MOST]), last, reader.position, trouble)
 
 
 def _is_of_stamps(track: Track, expected: float, delta: float, tracks: list[Track]) -> bool:
