@@ -132,6 +132,8 @@ class AudioStream(msgspec.Struct, frozen=True, omit_defaults=True):
     gap_threshold: float = 0.0
     """Seconds that its time stamps have to be off to be a gap (filled with silence) or an overlap (cut off), and not
     mere jitter; 0: they have neither."""
+    first_gap: float = 0.0
+    """Seconds of a gap behind its first packet, which then is the priming of its encoder and belongs to the second."""
     layout: tuple[str, ...] = ()
     """Where each channel belongs, under ffmpeg's names ("FL", "LFE"); () for mono and stereo, and where nothing says
     it."""

@@ -81,3 +81,18 @@ def test_vorbis_whose_stamps_waver_at_its_block_changes_is_left_alone(tmp_path: 
     assert tones.clicks(found) == pytest.approx([number + 0.5 for number in range(6)], abs=0.003)
     for second in range(5):
         assert tones.beside(found, 660, second + 0.6, second + 1.4) < -40
+
+
+@pytest.mark.parametrize("frames", ["2", "0"])
+def test_the_priming_of_an_encoder_is_no_sound_at_the_start(frames: str, tmp_path: Path) -> None:
+    # Without an edit list, the first packet is at 0, and a gap comes behind it: as long as B-frames reorder.
+    audio = ("-f", "lavfi", "-i", "aevalsrc='if(lt(mod(t,1),0.05),0.5*sin(2*PI*1000*t),0)':s=48000:d=4")
+    fragments = ("-movflags", "+empty_moov+frag_keyframe+default_base_moof", "-bf", frames)
+    source = make(tmp_path / "a.mp4", *VIDEO, *audio, *H264, *fragments, "-c:a", "aac", "-b:a", "128k")
+    info = inspected(source).info
+    first = info.audio[0].first_gap
+    assert first == pytest.approx(0.1787 if frames == "2" else 0.0, abs=0.001)
+    assert info.video and info.video.start == pytest.approx(0.2 if first else 0.0, abs=0.01)
+    made, _ = encoded(source)
+    starts = tones.clicks(tones.samples(made), 0.05)
+    assert starts == pytest.approx([info.video.start + number for number in range(4)], abs=0.03)

@@ -178,7 +178,8 @@ def _resynced(
     with resync.uniform(fd, stream, audio, paths[requested[0]], threads, limits, report) as (other, index, start):
         # Its own start is where the stream begins in the video.
         source = command.source(other, threads, itsoffset=f"{start:.6f}")
-        moved = msgspec.structs.replace(audio, index=index)
+        whole = msgspec.structs.replace(audio.stream, first_gap=0.0)
+        moved = msgspec.structs.replace(audio, index=index, stream=whole)
         outputs = video_audio(source, msgspec.structs.replace(found, audios=(moved,)), requested, paths, limits)
         arguments = command.arguments(*outputs, threads=threads)
         process.run(arguments, input_fd=other, folder=folder, expected=audio.end, rate=None, report=report)

@@ -110,7 +110,7 @@ class _Work:
                 index,
                 _,
             ):
-                usual = msgspec.structs.replace(self._audio.stream, layout=())
+                usual = msgspec.structs.replace(self._audio.stream, layout=(), first_gap=0.0)
                 audio = msgspec.structs.replace(self._audio, index=index, stream=usual, input_options={})
                 self._encode(other, audio, targets, changes, encoding)
         damaged = diagnosis.is_audio_damaged(complaints, self._fd, self._audio.index, self._task.limits)

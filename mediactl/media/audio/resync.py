@@ -39,6 +39,8 @@ _SPARE = 4
 
 def aligned(stream: Any, audio: AudioStream) -> Any:
     """Return an ffmpeg-python audio node that begins at 0, and whose samples are where its time stamps say."""
+    if audio.first_gap:
+        stream = stream.filter("asetpts", f"PTS+if(eq(N,0),{audio.first_gap}/TB,0)")
     threshold, soft = (audio.gap_threshold, _DRIFT) if audio.gap_threshold else (_UNSEEN, 1)
     limits = {"min_comp": threshold / 2 if soft > 1 else threshold, "min_hard_comp": threshold}
     return stream.filter("aresample", **{"async": soft, **limits, "first_pts": 0})

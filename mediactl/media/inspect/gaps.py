@@ -24,6 +24,10 @@ _EXCEPTIONS = 200
 """One stamp in so many may jitter more."""
 _MARGIN = 0.002
 """Seconds added to twice the jitter: the first stamp, which the others are counted from, jitters as well."""
+_FIRST = 0.5
+"""Seconds up to which a gap behind the first packet is one that a muxer made of negative time stamps."""
+_STEADY = 4
+"""Packets at the beginning whose stamps continue but for that gap."""
 _EDITED = 4
 """Index entries by which a header may count more or fewer packets: those that an edit list leaves out."""
 _ALIKE = 0.2
@@ -61,6 +65,17 @@ class Packets:
             self._stamps.extend(array("d", [stamp * unit for stamp in stamps]))
             self._durations.extend(array("d", bytes(8 * (len(self._stamps) - len(self._durations)))))
 
+    def first_gap(self) -> float:
+        """Return the seconds of a gap behind the first packet; 0: there is none.
+
+        MP4s without an edit list begin at 0 however negative their first time stamp was: ffmpeg's ``empty_moov``.
+        """
+        if not self._frame or len(self._stamps) < _STEADY:
+            return 0.0
+        first, *steps = (after - before - self._frame for before, after in pairwise(self._stamps[:_STEADY]))
+        steady = all(abs(step) <= SMALLEST for step in steps)
+        return round(first, 6) if steady and SMALLEST < first < _FIRST else 0.0
+
     def threshold(self) -> float:
         """Return the function of this name for these packets."""
         steps = [after - before for before, after in pairwise(self._stamps)]
@@ -92,9 +107,9 @@ class Gaps:
                 self.unread.append(packets)
             self._found[stream.index] = packets
 
-    def threshold(self, index: int) -> float:
-        """Return the function of this name for a stream."""
-        return self._found[index].threshold()
+    def measured(self, index: int) -> tuple[float, float]:
+        """Return the threshold of a stream, and the gap behind its first packet."""
+        return self._found[index].threshold(), self._found[index].first_gap()
 
 
 def threshold(stamps: Sequence[float], durations: Sequence[float]) -> float:

@@ -442,13 +442,13 @@ def _with_gaps(
 ) -> tuple[AudioStream, ...]:
     """Add from which deviation of its time stamps on each stream has a gap: measured, or as already known."""
     if probed:
-        thresholds = [each.gap_threshold for each in probed.audio]
+        found = [(each.gap_threshold, each.first_gap) for each in probed.audio]
     else:
         audios = [stream for stream in _media(container) if stream.type == "audio"]
-        thresholds = [gaps.threshold(stream.index) if stream in playable.audios else 0.0 for stream in audios]
+        found = [gaps.measured(stream.index) if stream in playable.audios else (0.0, 0.0) for stream in audios]
     return tuple(
-        msgspec.structs.replace(stream, gap_threshold=threshold)
-        for stream, threshold in zip(described, thresholds, strict=True)
+        msgspec.structs.replace(stream, gap_threshold=threshold, first_gap=first)
+        for stream, (threshold, first) in zip(described, found, strict=True)
     )
 
 
