@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -24,9 +23,6 @@ from mediactl.commands.shared.output import (
 from mediactl.commands.shared.sections import COMMANDS, EXITS, Command, Group
 from mediactl.commands.shared.types import Name
 from mediactl.core.errors import ExitCode, MediactlError
-
-if TYPE_CHECKING:
-    from mediactl.model.events import Event
 
 
 def main() -> NoReturn:
@@ -44,7 +40,7 @@ def main() -> NoReturn:
 
 def _main() -> NoReturn:
     try:
-        code = cli.main(prog_name="mediactl", standalone_mode=False, obj=_display)
+        code = cli.main(prog_name="mediactl", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else ExitCode.COMPLETE)
     except click.exceptions.Exit as exit_:
@@ -141,25 +137,3 @@ def cli() -> None:
 
     Run it again at any time: it does only what is missing.
     """
-
-
-def _display(*, as_json: bool, quiet: bool, verbose: bool) -> tuple[Callable[[Event], None], Callable[[], None]]:
-    """Return what draws events, and what ends it: NDJSON, a live view on terminals, plain lines elsewhere."""
-    import time
-
-    display: Any
-    if as_json:
-        from mediactl.ui.ndjson import NdJson
-
-        display = NdJson(sys.stdout.buffer, time.time)
-    elif not quiet and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        from rich.console import Console
-
-        from mediactl.ui.live import LiveView
-
-        display = LiveView(Console(highlight=False), time.monotonic, verbose=verbose)
-    else:
-        from mediactl.ui.lines import Lines
-
-        display = Lines(sys.stdout, time.monotonic, quiet=quiet, verbose=verbose)
-    return display.take, display.close

@@ -78,6 +78,7 @@ class CommandLine:
             "MEDIACTL_CACHE": str(folder / "cache"),
             "XDG_CONFIG_HOME": str(folder / "config"),
             "MEDIACTL_DEBUG": "1",
+            "MEDIACTL_LOG_FORMAT": "plain",
             "PYTHONPATH": str(ROOT),
         }
 

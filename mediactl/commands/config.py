@@ -25,9 +25,10 @@ Schema for editors.
 Durations are seconds, or numbers with units: `90s`, `15m`, `1h30m`, `7d`. Sizes are bytes, or numbers with units: `6G`
 and `6GiB` are powers of 1024, `6GB` of 1000. Lists in environment variables are separated by spaces.
 
-A `mediactl.toml` in the current directory may have come with the sources. Keys marked * name a program to run or an
-address to contact, or lift a restriction, and are rejected there; set them in one of the other ways. The file is
-rejected altogether if others can write to it. A relative path of ffmpeg is relative to the directory of the file."""
+A `mediactl.toml` in the current directory may have come with the sources. Keys marked * name a program to run, an
+address to contact or a file to append to, or lift a restriction, and are rejected there; set them in one of the other
+ways. The file is rejected altogether if others can write to it. A relative path of ffmpeg is relative to the
+directory of the file."""
 
 
 @click.group(cls=Group, section=CHECK, order=3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,8 +36,7 @@ if TYPE_CHECKING:
 @option(
     OUTPUT, "-n", "--dry-run", is_flag=True, setting=False, help="Print what would be done and why; change nothing."
 )
-@click.pass_obj
-def process(display: Callable[..., Any], /, **flags: Any) -> int:
+def process(**flags: Any) -> int:
     """Derive the missing and outdated outputs of every SOURCE.
 
     SOURCE is a directory, a file, a manifest (.jsonl, .csv, .txt), or - for a manifest on standard input.
@@ -47,10 +45,10 @@ def process(display: Callable[..., Any], /, **flags: Any) -> int:
     if flags["dry_run"]:
         from mediactl.pipeline import dry_run
 
-        for line in dry_run.lines(settings, sys.stdin.buffer.read, as_json=flags["as_json"], verbose=flags["verbose"]):
+        for line in dry_run.lines(settings, _read_input, as_json=flags["as_json"], verbose=flags["verbose"]):
             click.echo(line)
         return ExitCode.COMPLETE
-    return _run(settings, flags, display)
+    return _run(settings, flags)
 
 
 @click.command(
@@ -70,8 +68,7 @@ def process(display: Callable[..., Any], /, **flags: Any) -> int:
         help="Rescan at this interval instead of using inotify: for NFS and SMB.")  # fmt: skip
 @option(SCHEDULING, "--rescan", type=Duration(minimum=1), default="10m", show_default=True, metavar="TIME",
         help="Rescan at this interval in any case.")  # fmt: skip
-@click.pass_obj
-def watch(display: Callable[..., Any], /, settle: float, poll: float | None, rescan: float, **flags: Any) -> int:
+def watch(settle: float, poll: float | None, rescan: float, **flags: Any) -> int:
     """Process every SOURCE directory, then each file that arrives.
 
     New files are urgent; --priority applies to the files present at the start. Stops on Ctrl-C or SIGTERM, with exit
@@ -79,14 +76,19 @@ def watch(display: Callable[..., Any], /, settle: float, poll: float | None, res
     """
     from mediactl.core.settings import Watching
 
-    return _run(settings_of(flags, Watching(settle, poll, rescan)), flags, display)
+    return _run(settings_of(flags, Watching(settle, poll, rescan)), flags)
 
 
-def _run(settings: Settings, flags: dict[str, Any], display: Callable[..., Any]) -> int:
+def _run(settings: Settings, flags: dict[str, Any]) -> int:
+    from mediactl.commands.shared.display import display
     from mediactl.pipeline.run import process as run
 
-    take, close = display(as_json=flags["as_json"], quiet=flags["quiet"], verbose=flags["verbose"])
-    try:
-        return run(settings, take, sys.stdin.buffer.read).exit_code
-    finally:
-        close()
+    with display(flags) as take:
+        return run(settings, take, _read_input).exit_code
+
+
+def _read_input() -> bytes:
+    """Return standard input; a terminal's is asked for."""
+    if sys.stdin.isatty():
+        click.echo("mediactl: reading file names from standard input, one per line; end with Ctrl-D", err=True)
+    return sys.stdin.buffer.read()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -40,14 +39,14 @@ from mediactl.commands.shared.types import Path
 @option(SCHEDULING, "--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True,
         help="Priority of these files.")  # fmt: skip
 @apply_options([*UPLOAD_OPTIONS, *RUN_OPTIONS])
-@click.pass_obj
-def upload(show: Callable[..., Any], /, **flags: Any) -> int:
+def upload(**flags: Any) -> int:
     """Upload files and directories as they are, without processing.
 
     Files of a directory go to PREFIX/<path inside it>. Interrupted uploads resume; a second run sends only changes.
     """
     if flags["to"] is None:
         raise click.UsageError("no destination; add --to s3://BUCKET/PREFIX")
+    from mediactl.commands.shared.display import display
     from mediactl.core.settings import Settings
     from mediactl.model.jobs import Priority
     from mediactl.pipeline.upload_run import upload as run
@@ -65,8 +64,5 @@ def upload(show: Callable[..., Any], /, **flags: Any) -> int:
         to=destination(flags),
         environment=dict(os.environ),
     )
-    take, close = show(as_json=flags["as_json"], quiet=flags["quiet"], verbose=flags["verbose"])
-    try:
+    with display(flags) as take:
         return run(settings, take).exit_code
-    finally:
-        close()

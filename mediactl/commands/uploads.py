@@ -67,11 +67,11 @@ def list_(out: bytes, state: str | None, everything: bool, bucket: str | None, a
 @uploads.command(
     exits=EXITS, examples=("uploads resume", "uploads resume -o /srv/derived", "uploads resume --bandwidth 20M")
 )
-@click.pass_context
 @journal_options
 @apply_options([*RUN_OPTIONS, *TUNING_OPTIONS])
-def resume(context: click.Context, **flags: Any) -> int:
+def resume(**flags: Any) -> int:
     """Resume unfinished uploads, and do nothing else."""
+    from mediactl.commands.shared.display import display
     from mediactl.core.settings import Settings
     from mediactl.jobs import report
     from mediactl.pipeline.pool_run import network_service
@@ -91,11 +91,8 @@ def resume(context: click.Context, **flags: Any) -> int:
         environment=dict(os.environ),
     )
     service = network_service(**tuning(flags))
-    take, close = context.obj(as_json=flags["as_json"], quiet=flags["quiet"], verbose=flags["verbose"])
-    try:
+    with display(flags) as take:
         return run(settings, take, service).exit_code
-    finally:
-        close()
 
 
 @uploads.command(examples=("uploads abort --older-than 7d", "uploads abort --older-than 12h --yes"))

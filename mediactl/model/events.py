@@ -30,6 +30,16 @@ class Reason(StrEnum):
     NOT_UPLOADED = "to be uploaded"
 
 
+class StopCause(StrEnum):
+    """Why a run stops early."""
+
+    SIGNAL = "signal"
+    DRAIN = "drain"
+    TIME_LIMIT = "time limit"
+    BLOCKED = "blocked"
+    """The machine cannot go on, e.g. since a disk is full."""
+
+
 class LeftOutBy(StrEnum):
     """Why something that lies in a SOURCE is left out."""
 
@@ -97,11 +107,28 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run.started"):
     """False for `process`, true for `watch`."""
 
 
+class RunStopping(Event, frozen=True, kw_only=True, tag="run.stopping"):
+    """The run starts no more jobs, and lets the running ones finish."""
+
+    reason: str
+    """Why, in words."""
+    cause: StopCause
+    """Why."""
+    signal: str | None = None
+    """Name of the signal that it received, if any."""
+    jobs: int
+    """Number of running jobs."""
+    grace_s: float
+    """Seconds that they get at most; what is unfinished then is left to the next run."""
+
+
 class RunStopped(Event, frozen=True, kw_only=True, tag="run.stopped"):
     """The run stops early; run again to continue."""
 
     reason: str
     """Why, in words."""
+    cause: StopCause | None = None
+    """Why; absent where only some sources are left for the next run."""
 
 
 class Summary(Event, frozen=True, kw_only=True, tag="summary"):
@@ -156,6 +183,10 @@ class Tick(Event, frozen=True, kw_only=True, tag="tick"):
 
     running: int
     """Jobs that are running."""
+
+
+class Suspending(Event, frozen=True, kw_only=True, tag="suspending"):
+    """The run is about to be suspended (Ctrl-Z): displays remove what they redraw. Never on the wire."""
 
 
 class Invariants(msgspec.Struct, frozen=True):
@@ -508,6 +539,6 @@ AnyEvent = (
     | SourcePlanned | Plan
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone
-    | UploadStopped | RunStopped | Summary | Selftest
+    | UploadStopped | RunStopping | RunStopped | Summary | Selftest
 )  # fmt: skip
 """Every event on the wire, in the order of docs/events.md."""

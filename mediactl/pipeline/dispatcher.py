@@ -13,7 +13,7 @@ from mediactl.core.faults import internal_error
 from mediactl.jobs.barrier import barrier, together_or_singly
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.journal import Journal
-from mediactl.model.events import Event, Plan, Tick, UploadStopped
+from mediactl.model.events import Event, Plan, RunStopping, StopCause, Suspending, Tick, UploadStopped
 from mediactl.model.jobs import HEAVY, QUICK, Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
@@ -25,10 +25,16 @@ from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.pipeline.recovery import given_up, sweep_work, take_over
 from mediactl.planning.cost import Pace
-from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Room
+from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Room, Stopped
 
 LANES = (QUICK, HEAVY)
 NO_USAGE = Usage()
+CAUSES = {
+    Stopped.ASKED: StopCause.SIGNAL,
+    Stopped.DRAIN: StopCause.DRAIN,
+    Stopped.TIME_UP: StopCause.TIME_LIMIT,
+    Stopped.BLOCKED: StopCause.BLOCKED,
+}
 RECLAIM_INTERVAL = 0.5
 """Seconds between two looks for runs that died."""
 DEADLY = frozenset({Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED})
@@ -180,6 +186,14 @@ class Dispatcher:
         if running is not None:
             with barrier(lambda error: self._remember(job, attempt, error)):
                 self._lanes.overran(running.claim, seconds)
+
+    def stopping(self, why: Stopped, signal: str | None, running: int, grace: float) -> None:
+        """Running jobs are finished, and no others are taken."""
+        self._emit(RunStopping(reason=why.value, cause=CAUSES[why], signal=signal, jobs=running, grace_s=grace))
+
+    def suspending(self) -> None:
+        """Let the display get out of the way."""
+        self._emit(Suspending())
 
     def tick(self, running: int) -> None:
         """Let the display move on."""

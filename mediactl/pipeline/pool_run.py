@@ -21,7 +21,7 @@ from mediactl.jobs.owners import dead_locks
 from mediactl.jobs.states import Patience
 from mediactl.model.events import Event, JournalDamaged, JournalRebuilt, RunStarted, RunStopped, ScanTrouble, Summary
 from mediactl.pipeline import drain
-from mediactl.pipeline.dispatcher import Dispatcher
+from mediactl.pipeline.dispatcher import CAUSES, Dispatcher
 from mediactl.pipeline.rebuild import adopt
 from mediactl.pipeline.recovery import sweep_work, take_over
 from mediactl.pool.contract import Stopped
@@ -101,7 +101,7 @@ def run_pool(
             stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
         summary = sum_up(stopped)
         if stopped is not Stopped.COMPLETE and summary.exit_code in (ExitCode.STOPPED_EARLY, ExitCode.OURS):
-            report(RunStopped(reason=pool.blocked_by or stopped.value))
+            report(RunStopped(reason=pool.blocked_by or stopped.value, cause=CAUSES.get(stopped)))
         try:
             journal.end(summary.exit_code)
         except MachineBlocked:

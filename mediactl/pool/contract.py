@@ -111,6 +111,13 @@ class Queue(Protocol):
     def overran(self, job: int, attempt: int, seconds: float) -> None:
         """Report that a job of the quick lane has been running for so long."""
 
+    def stopping(self, why: Stopped, signal: str | None, running: int, grace: float) -> None:
+        """Report that no more jobs are taken, and that the running ones get ``grace`` seconds; ``signal``: the name of
+        the first signal, if there was one."""
+
+    def suspending(self) -> None:
+        """Report that this process and its workers are about to be stopped until continued (Ctrl-Z)."""
+
     def tick(self, running: int) -> None:
         """Do what is periodic; called several times a second."""
 

@@ -216,10 +216,14 @@ class Worker:
 
     def kill(self) -> None:
         """SIGKILL its whole process group."""
+        self.send_signal(signal.SIGKILL)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to its whole process group, which its children belong to."""
         try:
-            os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(self.pid, number)
         except (ProcessLookupError, PermissionError):
-            self._process.kill()
+            self._process.send_signal(number)
 
     def bury(self) -> str:
         """Reap a worker that is gone, kill its children, and return how it died."""

@@ -6,6 +6,7 @@ A ``Queue`` settles and claims jobs for it, both in one call, so that one transa
 from __future__ import annotations
 
 import selectors
+import signal
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
@@ -20,7 +21,7 @@ from mediactl.pool.messages import Answer, Note, Noted, Progress
 from mediactl.pool.network import NETWORK, Network, Service
 from mediactl.pool.process import Worker
 from mediactl.pool.scheduler import Scheduler
-from mediactl.pool.signals import StopSignals
+from mediactl.pool.signals import Signals
 
 TICK = 0.1
 """Seconds between two checks of timers and updates of the display, at most."""
@@ -78,7 +79,7 @@ class Supervisor:
         self._ended: list[Ended] = []
         self._failed_starts = 0
         self._planning = IntakeStep.MORE
-        self._signals = StopSignals()
+        self._signals = Signals()
         self._stopping: Stopped | None = None
         self._deadline = 0.0
         self._next_weighing = 0.0
@@ -114,6 +115,8 @@ class Supervisor:
                             return Stopped.COMPLETE
                     self._wait(TICK if self._stopping or not self._more_to_plan() else 0.0)
                     self._watch_the_clock()
+                    if self._signals.to_suspend:
+                        self._suspend()
                     self._queue.tick(busy)
             finally:
                 self._close()
@@ -334,8 +337,20 @@ class Supervisor:
         if self._stopping is None:
             self._stopping = why
             self._deadline = self._clock() + self._grace
+            running = self._scheduler.busy() + self._network.busy()
+            self._queue.stopping(why, self._signals.first, running, self._grace)
             for worker in self._network.drain(self._grace):
                 self._flush(worker)
+
+    def _suspend(self) -> None:
+        """Stop together with all workers (Ctrl-Z) until continued (fg): they are in sessions of their own, which the
+        terminal's signals do not reach."""
+        self._queue.suspending()
+        for worker in self._all_workers():
+            worker.send_signal(signal.SIGSTOP)
+        self._signals.suspend()
+        for worker in self._all_workers():
+            worker.send_signal(signal.SIGCONT)
 
     def _close(self) -> None:
         """End all workers. Busy ones (on an error) are killed; their jobs stay claimed by this run, whose lock is about

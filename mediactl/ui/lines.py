@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
@@ -21,9 +22,11 @@ from mediactl.model.events import (
     Plan,
     RunStarted,
     RunStopped,
+    RunStopping,
     ScanTrouble,
     SourceIgnored,
     SourceLeftOut,
+    StopCause,
     Summary,
     Tick,
     UploadDone,
@@ -61,6 +64,22 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min"
 
 
+def remaining(seconds: float) -> str:
+    """Return how long something takes from now on, rounded as people do: "about 25 s left", "about 2 h 10 min left"."""
+    if seconds < 10:
+        return "a few seconds left"
+    if seconds < 57.5:
+        return f"about {5 * round(seconds / 5)} s left"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"about {minutes} min left"
+    if minutes < 595:
+        hours, tens = divmod(round(minutes / 10), 6)
+        return f"about {hours} h {10 * tens} min left" if tens else f"about {hours} h left"
+    hours = round(minutes / 60)
+    return f"about {hours} h left" if hours < 48 else f"about {round(hours / 24)} days left"
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """Return a number of things: "1 file", "1,200 files"."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
@@ -90,6 +109,8 @@ def problem(event: Event) -> str | None:
             return f"the journal was lost: rebuilt from {count(event.adopted, 'asset.json file')}"
         case UploadStopped():
             return f"uploads stopped: {event.reason}"
+        case RunStopping(cause=StopCause.SIGNAL):
+            return stopping(event, event.jobs, event.grace_s)
         case RunStopped():
             return f"stopped early: {event.reason}; run again to continue"
     return None
@@ -113,6 +134,24 @@ def detail(event: Event) -> str | None:
         case JobCancelled():
             return f"removed before it was done: {event.label}"
     return None
+
+
+def beginning(event: RunStarted) -> str:
+    """Return the line that a run begins with: version, recipe, workers and output directory."""
+    if not event.recipe:
+        return f"mediactl {event.version}: uploads" + (f" to {event.out}" if event.out else "")
+    return f"mediactl {event.version}: recipe {event.recipe}, {count(event.workers, 'worker')}, to {event.out}"
+
+
+def stopping(event: RunStopping, jobs: int, left: float) -> str:
+    """Return what a stopping run does: the number of its running jobs, seconds left for them, and how to end it now."""
+    why = "" if event.cause is StopCause.SIGNAL else f"{event.reason}; "
+    if not jobs:
+        return f"Stopping: {why}no jobs are running."
+    text = f"Stopping: {why}finishing {count(jobs, 'job')}, up to {max(0, math.ceil(left))} s."
+    if event.signal == "SIGINT":
+        return f"{text} Ctrl-C again stops now."
+    return f"{text} Another signal stops now." if event.signal else text
 
 
 NO_MEDIA = "no images, videos or audio found"
@@ -167,10 +206,17 @@ def ending(summary: Summary, nothing: str = NO_MEDIA) -> str:
 
 
 class Lines:
-    """Draws events as lines of text. ``quiet``: only what went wrong. ``verbose``: also each file, done or ignored."""
+    """Draws events as lines of text. ``quiet``: only what went wrong. ``verbose``: also each file, done or ignored.
 
-    def __init__(self, out: TextIO, clock: Callable[[], float], *, quiet: bool, verbose: bool) -> None:
+    ``stamp``: returns the time that each line begins with.
+    """
+
+    def __init__(
+        self, out: TextIO, clock: Callable[[], float], *, quiet: bool, verbose: bool,
+        stamp: Callable[[], str] | None = None,
+    ) -> None:  # fmt: skip
         self._out = out
+        self._stamp = stamp
         self._clock = clock
         self._quiet = quiet
         self._verbose = verbose
@@ -181,18 +227,35 @@ class Lines:
         self._reported = (0, 0, 0, 0, 0)
         """A watch: the totals that its last line has reported."""
         self._names: list[str] = []
+        self._said = self._expected = False
+        """Whether a line was printed; whether the run stopped because it was limited to a time."""
 
     def take(self, event: Event) -> None:
         """Draw one event."""
         if isinstance(event, SourceLeftOut) and not self._verbose:
             return  # there may be very many
         self._tally.take(event)
-        line = problem(event) or (None if self._quiet else self._line(event))
+        line = self._quietly(event) if self._quiet else problem(event) or self._line(event)
         if line is not None:
-            print(line, file=self._out, flush=True)
+            self._said = True
+            start = "" if self._stamp is None else self._stamp() + " "
+            print("\n".join(start + each for each in line.split("\n")), file=self._out, flush=True)
 
     def close(self) -> None:
         """Nothing is left to draw."""
+
+    def _quietly(self, event: Event) -> str | None:
+        """Return a problem; the summary where the exit code has to be explained, and nothing else was printed.
+
+        That the time limit was reached is no problem: it was set for that.
+        """
+        match event:
+            case RunStopped(cause=StopCause.TIME_LIMIT):
+                self._expected = True
+                return None
+            case Summary() if event.exit_code and not (self._said or self._expected):
+                return ending(event, self._nothing)
+        return problem(event)
 
     def _line(self, event: Event) -> str | None:
         match event:
@@ -200,6 +263,8 @@ class Lines:
                 return ending(event, self._nothing)
             case RunStarted():
                 return self._start(event)
+            case RunStopping():
+                return stopping(event, event.jobs, event.grace_s)
         line = self._watched(event) if self._watching else self._progress(event)
         return line or (detail(event) if self._verbose else None)
 
@@ -209,9 +274,7 @@ class Lines:
             self._next = self._clock()
         if not event.recipe:
             self._nothing = NO_UPLOADS
-            return f"mediactl {event.version}: uploads" + (f" to {event.out}" if event.out else "")
-        workers = count(event.workers, "worker")
-        return f"mediactl {event.version}: recipe {event.recipe}, {workers}, to {event.out}"
+        return beginning(event)
 
     def _progress(self, event: Event) -> str | None:
         """How far a long run is, now and then."""

@@ -1,17 +1,28 @@
-"""The live view on a terminal: one bar for the whole, one for each long job, and what goes wrong as it comes."""
+"""The live view on a terminal: a bar for the whole, one for each long job; what goes wrong is printed above them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mediactl.model.events import Event, RunStarted, Summary, Tick
-from mediactl.ui.lines import NO_MEDIA, NO_UPLOADS, detail, duration, ending, problem, size
+from mediactl.model.events import Event, RunStarted, RunStopping, Summary, Suspending, Tick
+from mediactl.ui.lines import (
+    NO_MEDIA,
+    NO_UPLOADS,
+    beginning,
+    count,
+    detail,
+    ending,
+    problem,
+    remaining,
+    size,
+    stopping,
+)
+from mediactl.ui.region import Region
 from mediactl.ui.tally import Tally
 
 REFRESH = 0.2
@@ -22,19 +33,23 @@ RUNNING_ROWS = 4
 class LiveView:
     """Draws events on a terminal. Names are put in as text, never as markup."""
 
-    def __init__(self, console: Console, clock: Callable[[], float], *, verbose: bool) -> None:
-        self._console = console
+    def __init__(self, console: Console, clock: Callable[[], float], *, verbose: bool, reflows: bool = True) -> None:
         self._clock = clock
         self._verbose = verbose
         self._tally = Tally()
         self._watching = False
         self._nothing = NO_MEDIA
-        self._busy = False
-        """Whether anything runs."""
+        self._running = 0
+        """Number of running jobs."""
+        self._stopping: tuple[RunStopping, float] | None = None
+        """That the run is stopping, and by when it does."""
+        self._where = ""
+        """Recipe and output directory."""
+        self._printed: list[Text] = []
+        """What is to be printed above the view when it is drawn next."""
         self._started = clock()
         self._next = 0.0
-        self._live = Live(console=console, auto_refresh=False, transient=True)
-        self._live.start()
+        self._region = Region(console, reflows=reflows)
 
     def take(self, event: Event) -> None:
         """Draw one event."""
@@ -43,23 +58,40 @@ class LiveView:
             case RunStarted():
                 self._watching = event.watching
                 self._nothing = NO_MEDIA if event.recipe else NO_UPLOADS
+                self._where = f"recipe {event.recipe}, outputs in {event.out}" if event.recipe else ""
+                self._printed.append(Text(beginning(event), "dim"))
+            case RunStopping():
+                self._stopping = event, self._clock() + event.grace_s
+                self._next = 0.0
             case Tick():
-                self._busy = event.running > 0
+                self._running = event.running
+            case Suspending():
+                self.close()
+                self._next = self._clock() + REFRESH
+            case Summary():
+                self._printed.append(Text(ending(event, self._nothing), "bold" if event.exit_code else "green"))
+                if self._where:
+                    self._printed.append(Text(self._where, "dim"))
+                self.close()
+                return
+            case _:
+                self._report(event)
+        if self._clock() >= self._next:
+            self._next = self._clock() + REFRESH
+            self._region.replace(self._printed, self._draw())
+            self._printed.clear()
+
+    def _report(self, event: Event) -> None:
         if line := problem(event):
             kind, _, rest = line.partition(": ")
-            self._console.print(Text.assemble((kind + ": ", "yellow"), rest) if rest else Text(line, "yellow"))
+            self._printed.append(Text.assemble((kind + ": ", "yellow"), rest) if rest else Text(line, "yellow"))
         elif self._verbose and (line := detail(event)):
-            self._console.print(Text(line, "dim"))
-        if isinstance(event, Summary):
-            self.close()
-            self._console.print(Text(ending(event, self._nothing), "bold" if event.exit_code else "green"))
-        elif self._clock() >= self._next:
-            self._next = self._clock() + REFRESH
-            self._live.update(self._draw(), refresh=True)
+            self._printed.append(Text(line, "dim"))
 
     def close(self) -> None:
         """Remove the view, keep what was printed above it."""
-        self._live.stop()
+        self._region.replace(self._printed)
+        self._printed.clear()
 
     def _draw(self) -> Group:
         tally = self._tally
@@ -73,7 +105,7 @@ class LiveView:
         left = ""
         counted = not self._watching and total is not None and tally.found + tally.rejected >= total
         if fraction and elapsed > 2 and counted:
-            left = f"about {duration(elapsed / fraction * (1 - fraction))} left"
+            left = remaining(elapsed / fraction * (1 - fraction))
         bar = ProgressBar(total=1.0, completed=fraction or 0.0, pulse=fraction is None, animation_time=elapsed)
         head = _row(f"{over:,} of {known} sources", bar, f"{int(100 * (fraction or 0)):3} %  {left}")
         rows: list[Table | Text] = [head]
@@ -83,10 +115,14 @@ class LiveView:
         if sending is not None:
             sent = f"  {size(sending * tally.upload_bytes)} of {size(tally.upload_bytes)} uploaded"
             rows.append(_row(sent, _bar(sending), f"{100 * sending:3.0f} %"))
-        if tally.rejected + tally.quarantined:
-            rows.append(Text(f"  {tally.rejected} rejected, {tally.quarantined} quarantined", "dim"))
-        if self._watching and total is not None and not self._busy:
-            rows[0] = Text(f"watching: {over:,} sources done")
+        bad = {"rejected": tally.rejected, "quarantined": tally.quarantined}
+        if any(bad.values()):
+            rows.append(Text("  " + ", ".join(f"{number:,} {state}" for state, number in bad.items() if number), "dim"))
+        if self._watching and total is not None and not self._running:
+            rows[0] = Text(f"watching: {count(over, 'source')} done")
+        if self._stopping:
+            event, end = self._stopping
+            rows.append(Text(stopping(event, self._running, end - self._clock()), "bold"))
         return Group(*rows)
 
 
@@ -106,7 +142,8 @@ def _bar(fraction: float) -> ProgressBar:
 
 
 def progress(part: float, pace: tuple[float, float | None, float | None] | None) -> str:
-    """Return how far a running job is: " 42 %"; of a video in media time, "0:25 of 1:00  54 fps  1.8x  20 s left"."""
+    """Return how far a running job is: " 42 %"; of a video in media time, "0:25 of 1:00  54 fps  1.8x  about 20 s
+    left"."""
     if pace is None:
         return f"{int(100 * part):3} %"
     seconds, speed, fps = pace
@@ -114,7 +151,7 @@ def progress(part: float, pace: tuple[float, float | None, float | None] | None)
     if fps:
         text += f"  {fps:.0f} fps"
     if speed:
-        text += f"  {speed:.1f}x  {duration((1 - part) * seconds / speed)} left"
+        text += f"  {speed:.1f}x  {remaining((1 - part) * seconds / speed)}"
     return text
 
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from mediactl.model.events import Event, Tick
+from mediactl.model.events import Event, Suspending, Tick
 
 
 class NdJson:
@@ -19,7 +19,7 @@ class NdJson:
 
     def take(self, event: Event) -> None:
         """Write one event."""
-        if not isinstance(event, Tick):
+        if not isinstance(event, Tick | Suspending):
             timed = msgspec.structs.replace(event, time=round(self._clock(), 3))
             self._out.write(msgspec.json.encode(timed) + b"\n")
             self._out.flush()

@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from mediactl.model.events import AnyEvent, Event, Tick
+from mediactl.model.events import AnyEvent, Event, Suspending, Tick
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(AnyEvent)
 
 
 def event_of(name: str, fields: Mapping[str, object]) -> Event:
     """Return the event with this tag and these fields. Raises msgspec.ValidationError."""
-    event: Event = msgspec.convert({"event": name, **fields}, AnyEvent | Tick)
+    event: Event = msgspec.convert({"event": name, **fields}, AnyEvent | Tick | Suspending)
     return event
 
 

@@ -167,3 +167,31 @@ def test_a_short_run_says_only_how_it_begins_and_ends() -> None:
     assert drawn("run.started", run="r", version="1", recipe="web", workers=2, out="derived", watching=False)
     drawn.now = FIRST_LINE - 0.1
     assert drawn("tick", running=1) == ""
+
+
+def test_each_line_begins_with_the_time_where_it_is_asked_for() -> None:
+    out = io.StringIO()
+    lines = Lines(out, lambda: 0.0, quiet=False, verbose=False, stamp=lambda: "2026-11-26T20:00:00+0000")
+    lines.take(event_of("summary", {**SUMMARY, "internal_errors": 1, "internal_error": "TypeError: x"}))
+    texts = out.getvalue().splitlines()
+    assert len(texts) == 3
+    assert all(text.startswith("2026-11-26T20:00:00+0000 ") for text in texts)
+
+
+def test_a_stopping_run_is_one_line_and_no_problem_where_it_was_limited_to_a_time() -> None:
+    fields: dict[str, Any] = {"reason": "asked to stop", "cause": "signal", "jobs": 2, "grace_s": 0.2}
+    text = "Stopping: finishing 2 jobs, up to 1 s. Another signal stops now.\n"
+    for quiet in (False, True):
+        assert Drawn(quiet=quiet)("run.stopping", **fields, signal="SIGTERM") == text
+    limited = Drawn(quiet=True)
+    assert limited("run.stopping", **{**fields, "cause": "time limit"}) == ""
+    assert limited("run.stopped", reason="the time is up", cause="time limit") == ""
+    assert limited("summary", **{**SUMMARY, "sources": 1, "unfinished": 1, "exit_code": 75}) == ""
+
+
+def test_an_exit_code_never_comes_without_a_word() -> None:
+    fields = {**SUMMARY, "sources": 3, "up_to_date": 2, "rejected": 1}
+    assert Drawn(quiet=True)("summary", **fields) == ""
+    assert Drawn(quiet=True)("summary", **{**fields, "exit_code": 1}).startswith(
+        "nothing to do: 3 sources, 2 up to date, 1 r"
+    )

@@ -187,7 +187,7 @@ def test_pieces_of_one_video_are_shown_apart_and_in_media_time() -> None:
         measured = pace.progress(fraction, now) if number else Pace(180.0, 0.0).progress(fraction, now)
         tally.take(event_of("job.progress", {**piece(number), "fraction": fraction, **measured}))
     assert [path for path, _ in tally.running.values()] == ["a.mov (piece 3 of 3)", "a.mov (audio)"]
-    assert progress(0.4, tally.paces["piece 3"]) == "0:24 of 1:00  43 fps  1.8x  20.0 s left"
+    assert progress(0.4, tally.paces["piece 3"]) == "0:24 of 1:00  43 fps  1.8x  about 20 s left"
     assert progress(0.5, tally.paces["piece 0"]) == "1:30 of 3:00"
     assert progress(0.999, None) == " 99 %"
 

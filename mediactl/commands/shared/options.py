@@ -75,7 +75,11 @@ RUN_OPTIONS = [
            help="Drain when this URL answers 200."),
     option(OUTPUT, "--json", "as_json", is_flag=True, setting=False, help="Print NDJSON events on standard output."),
     option(OUTPUT, "-q", "--quiet", is_flag=True, help="Print only problems."),
-    option(OUTPUT, "-v", "--verbose", is_flag=True, help="Print every file, ignored ones with the reason."),
+    option(OUTPUT, "-v", "--verbose", is_flag=True, help="Print every file, skipped ones with the reason."),
+    option(OUTPUT, "--log", type=Name(), default=None, trusted=True, metavar="FILE",
+           help="Append NDJSON events to a file, in addition to what is printed."),
+    option(OUTPUT, "--log-format", type=click.Choice(["auto", "plain", "time"]), default="auto", show_default=True,
+           help="Begin printed lines with the time; auto: unless a terminal or journald shows it."),
 ]  # fmt: skip
 """Options of every command that runs jobs: when it stops and what it prints."""
 

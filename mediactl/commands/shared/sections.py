@@ -39,8 +39,9 @@ class Option(click.Option):
     """An option that belongs to a section of its command's help.
 
     A ``setting`` can stand in the environment (MEDIACTL_PROCESS_JOBS, or MEDIACTL_JOBS for every command) and in
-    settings files, under its key. One that must be ``trusted`` names a program to run or an address to contact, or
-    lifts a restriction: the current directory's mediactl.toml cannot set it, since that may have come with the sources.
+    settings files, under its key. One that must be ``trusted`` names a program to run, an address to contact or a file
+    to append to, or lifts a restriction: the current directory's mediactl.toml cannot set it, since that may have come
+    with the sources.
     """
 
     def __init__(
