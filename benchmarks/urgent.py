@@ -95,7 +95,7 @@ def measure(photos: int, films: int, workers: int, seed: int) -> tuple[list[floa
                 event = events.get()
                 done += event["event"] == "job.done" and event.get("source_kind") == "image"
         with report.read(str(out / ".mediactl")) as rows:
-            return rows.waits()["urgent/quick"], rows.runs()["urgent/quick"]
+            return rows.waits()["urgent/quick"], rows.run_times()["urgent/quick"]
 
 
 def main() -> None:

@@ -94,7 +94,7 @@ def run(number: int, seed: int, workers: int, print_line: Callable[[str], None])
                 jobs_per_s=round(number / elapsed, 1),
                 cpu_us_per_job=round(cpu / number * 1e6, 1),
                 wait_ms=_quantiles(rows.waits()),
-                run_ms=_quantiles(rows.runs()),
+                run_ms=_quantiles(rows.run_times()),
                 states=rows.jobs(),
                 invariants=Invariants(5 + number, violated),
                 seed=seed,

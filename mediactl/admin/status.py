@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from mediactl.admin import names
+from mediactl.admin import names, runs
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.jobs import history
@@ -20,7 +20,7 @@ from mediactl.ui.lines import count, duration
 
 
 def status(report: Report, now: float) -> Iterator[str]:
-    """Yield sources and jobs by state, depth and age of the queue, and active runs."""
+    """Yield sources and jobs by state, depth and age of the queue, active runs, and the last one."""
     yield "sources  " + (_counts(report.sources()) or "none")
     yield "jobs     " + (_counts(report.jobs()) or "none")
     for row in report.queue():
@@ -29,8 +29,11 @@ def status(report: Report, now: float) -> Iterator[str]:
             f"pending  {row.depth:,} {Priority(row.priority).name.lower()} in lane {row.lane},"
             f" oldest {duration(max(0.0, now - row.oldest))}{delayed}"
         )
-    for run, pid, version, started in report.living_runs():
-        yield f"running  process {pid} (mediactl {version}, run {run[:8]}) for {duration(max(0.0, now - started))}"
+    for run in report.living_runs():
+        since = duration(max(0.0, now - run.started_at))
+        yield f"running  process {run.pid} (mediactl {run.version}, run {run.id[:8]}) for {since}"
+    if last := runs.last_line(report):
+        yield f"last     {last}"
 
 
 def status_json(report: Report, now: float) -> dict[str, object]:
@@ -49,9 +52,10 @@ def status_json(report: Report, now: float) -> dict[str, object]:
             for row in report.queue()
         ],
         "runs": [
-            {"run": run, "pid": pid, "version": version, "started_at": started}
-            for run, pid, version, started in report.living_runs()
+            {"run": run.id, "pid": run.pid, "version": run.version, "started_at": run.started_at}
+            for run in report.living_runs()
         ],
+        "last_run": runs.last_json(report),
     }
 
 
@@ -131,8 +135,8 @@ def why(report: Report, job: JobRow, now: float) -> str:
     if job.state == "ready":
         ahead = report.ahead(job)
         behind = f"behind {ahead:,} due earlier" if ahead else "next in the queue"
-        runs = "" if report.living_runs() else "; no run is active, start one with `mediactl process`"
-        return f"is pending in lane {job.lane}, {behind} (priority {Priority(job.priority).name.lower()}){runs}"
+        idle = "" if report.living_runs() else "; no run is active, start one with `mediactl process`"
+        return f"is pending in lane {job.lane}, {behind} (priority {Priority(job.priority).name.lower()}){idle}"
     if job.state == "running":
         return "is running"
     if job.state == "done":
@@ -204,6 +208,19 @@ def find(report: Report, what: bytes, out: bytes) -> list[JobRow]:
     near = names.near(what, report.some_paths())
     hint = f"did you mean {near}?" if near else "`mediactl jobs` lists them by key and path"
     raise UsageError(f"{shown(what)}: no such job; {hint}")
+
+
+def current(jobs: list[JobRow]) -> list[JobRow]:
+    """Return these jobs without those that were replaced: of a kind (and piece) of a source, the last one is left."""
+    last: dict[tuple[object, ...], float] = {}
+    for job in jobs:
+        last[_role(job)] = max(job.enqueued_at, last.get(_role(job), 0.0))
+    return [job for job in jobs if job.enqueued_at == last[_role(job)]]
+
+
+def _role(job: JobRow) -> tuple[object, ...]:
+    """Return what only one current job does; each upload sends an object of its own."""
+    return (job.key,) if job.kind == "upload" else (job.folder, job.name, job.kind, job.piece)
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -1,4 +1,7 @@
-"""Commands that inspect jobs: ``status``, ``jobs``, ``show``, ``why``, ``lanes``. Imports are lazy, as in ``cli``."""
+"""Commands that inspect the journal: ``status``, ``jobs``, ``runs``, ``show``, ``why``, ``lanes``.
+
+Imports are lazy, as in ``cli``.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,29 @@ def jobs(out: bytes, state: str | None, wanted: str | None, limit: int | None, a
             click.echo(json.dumps(inspect.job_json(job)) if as_json else inspect.job_line(job))
 
 
+@click.command(cls=Command, section=LOOK, examples=("runs", "runs --limit 100", "runs -o /srv/derived --json"))
+@journal_options
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="List at most N.")
+@json_option("Print one JSON object per run.")
+def runs(out: bytes, state: str | None, limit: int, as_json: bool) -> None:
+    """List runs, the last one first, with exit codes and results.
+
+    A run that was `killed` could not note its end: SIGKILL, out of memory, power failure.
+    """
+    import time
+
+    from mediactl.admin import runs as history
+    from mediactl.jobs import report
+
+    with report.read(state_folder(out, state)) as rows:
+        if as_json:
+            for run in rows.runs(limit):
+                click.echo(json.dumps(history.as_json(run)))
+        else:
+            for line in history.lines(rows, limit, time.time()):
+                click.echo(line)
+
+
 _JOB = """JOB is a key, its first digits (4 or more), or the path of a source or of its outputs: as listed, absolute, or
     relative to the current directory."""
 
@@ -73,7 +99,7 @@ def show(job: bytes, out: bytes, state: str | None, as_json: bool) -> None:
     from mediactl.jobs import report
 
     with report.read(state_folder(out, state)) as rows:
-        found = inspect.find(rows, job, os.path.abspath(out))
+        found = inspect.current(inspect.find(rows, job, os.path.abspath(out)))
         for line in map(json.dumps, inspect.show_json(rows, found)) if as_json else inspect.show(rows, found):
             click.echo(line)
 
@@ -98,7 +124,7 @@ def why(job: bytes, out: bytes, state: str | None, as_json: bool) -> None:
     from mediactl.jobs import report
 
     with report.read(state_folder(out, state)) as rows:
-        for each in inspect.find(rows, job, os.path.abspath(out)):
+        for each in inspect.current(inspect.find(rows, job, os.path.abspath(out))):
             text = inspect.why(rows, each, time.time())
             fields = {"key": each.key, "kind": each.kind, "state": each.state, "why": text}
             click.echo(json.dumps(fields) if as_json else f"{inspect.named(each)} {text}")

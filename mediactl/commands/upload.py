@@ -61,6 +61,7 @@ def upload(**flags: Any) -> int:
         max_duration=flags["max_duration"],
         drain_file=flags["drain_file"],
         drain_url=flags["drain_url"],
+        history=flags["history"],
         to=destination(flags),
         environment=dict(os.environ),
     )

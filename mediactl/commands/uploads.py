@@ -88,6 +88,7 @@ def resume(**flags: Any) -> int:
         max_duration=flags["max_duration"],
         drain_file=flags["drain_file"],
         drain_url=flags["drain_url"],
+        history=flags["history"],
         environment=dict(os.environ),
     )
     service = network_service(**tuning(flags))

@@ -82,6 +82,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_file: str | None = None
     drain_url: str | None = None
     """A file whose appearance, and an address whose answer 200, mean: drain, this machine is to be terminated."""
+    history: float = 90 * 86_400.0
+    """Seconds that attempts and runs are kept in the journal."""
     watching: Watching | None = None
     """None: what is there is processed, and that is all."""
     cache: bytes | None = None

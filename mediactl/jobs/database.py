@@ -18,7 +18,7 @@ from mediactl.core.errors import MachineBlocked, MediactlError, UsageError
 from mediactl.core.files import shown
 from mediactl.jobs import owners
 
-VERSION = 3
+VERSION = 4
 """Schema version, in the database's user_version."""
 APPLICATION_ID = 0x6D636A31
 """Marks the file as a mediactl journal ("mcj1")."""
@@ -72,9 +72,19 @@ MIGRATIONS: dict[int, str] = {
     FROM durations WHERE operation = 'upload' GROUP BY format = 'asset', size_bucket, bucket;
     DELETE FROM durations WHERE operation = 'upload' AND format <> '';
     """,
+    3: """
+    ALTER TABLE runs ADD COLUMN command TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN done INTEGER;
+    ALTER TABLE runs ADD COLUMN rejected INTEGER;
+    ALTER TABLE runs ADD COLUMN quarantined INTEGER;
+    ALTER TABLE runs ADD COLUMN unfinished INTEGER;
+    -- What could have read the rejected ones was not recorded: each is tried once more.
+    ALTER TABLE sources ADD COLUMN decoders TEXT NOT NULL DEFAULT '';
+    ALTER TABLE sources ADD COLUMN requires TEXT NOT NULL DEFAULT '';
+    """,
 }
 """Version v -> SQL that makes v+1 of it, with what ``NEW_TABLES`` names."""
-NEW_TABLES: dict[int, str] = {1: "uploads.sql"}
+NEW_TABLES: dict[int, str] = {1: "uploads.sql", 3: "history.sql"}
 """Version v -> file with the tables that came in with v+1."""
 
 

@@ -7,7 +7,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -16,14 +16,15 @@ import apsw
 import msgspec
 
 from mediactl.core import files
-from mediactl.core.errors import MachineBlocked
+from mediactl.core.errors import ExitCode, MachineBlocked, MediactlError
 from mediactl.core.files import shown
-from mediactl.jobs import database, history, owners
+from mediactl.jobs import database, history, owners, runs
 from mediactl.jobs.attempts import Attempts
 from mediactl.jobs.barrier import reraise, together_or_singly
 from mediactl.jobs.claims import Claim, choose
 from mediactl.jobs.prediction import Class, Predictor
 from mediactl.jobs.priority import SLACK, due
+from mediactl.jobs.pruning import Pruning
 from mediactl.jobs.sources import Sources
 from mediactl.jobs.states import LONGEST_DELAY, PATIENCE, Patience, State
 from mediactl.jobs.uploads import Uploads
@@ -68,6 +69,7 @@ class Journal:
         self._random = random
         self._version = version
         self._patience = patience
+        self._is_ended = False
         self.added = 0
         """Jobs that this run has added."""
         self.confined = False
@@ -91,12 +93,14 @@ class Journal:
         version: str,
         rebuild: Callable[[Journal], None] | None = None,
         patience: Patience = PATIENCE,
+        command: str = runs.EDIT,
     ) -> Iterator[Journal]:
         """Open or make the journal in the folder ``state`` and hold it as a new run until the block ends.
 
-        ``rebuild`` is called, before any other run may enter, for a journal that was made now or in place of a damaged
-        one (``journal.set_aside`` names that); cut short, it is called again at the next open. Raises MachineBlocked,
-        database.TooNew and, without ``rebuild``, database.Damaged.
+        The history has it under the name ``command``. ``rebuild`` is called, before any other run may enter, for a
+        journal that was made now or in place of a damaged one (``journal.set_aside`` names that); cut short, it is
+        called again at the next open. Raises MachineBlocked, database.TooNew and, without ``rebuild``,
+        database.Damaged.
         """
         database.make_state_folder(state)
         path = os.path.join(state, FILE)
@@ -119,12 +123,13 @@ class Journal:
                     rebuild(journal)
                 # The first run's row says that the rebuilding is complete.
                 with journal.transaction():
-                    journal._run("put_run", (lock.id, os.getpid(), owners.boot_id(), version, clock()))
+                    journal._begin(command)
             except BaseException:
                 lock.close()
                 raise
         try:
-            yield journal
+            with journal._ended_by_errors():
+                yield journal
         except (apsw.CorruptError, apsw.NotADBError) as error:
             with open(path + database.SUSPECT, "wb"):
                 pass  # the next open reads the whole file
@@ -146,16 +151,42 @@ class Journal:
         journal = cls(connection, state, None, clock, random, version, PATIENCE)
         journal.fresh = fresh
         with journal.transaction():
-            journal._run("put_run", (journal.run, os.getpid(), owners.boot_id(), version, clock()))
+            journal._begin("process")
         try:
             yield journal
         finally:
             connection.close()
 
-    def end(self, exit_code: int) -> None:
-        """Note that this run ended in order."""
+    def _begin(self, command: str) -> None:
+        mine = (self.run, os.getpid(), owners.boot_id(), self._version, self._clock(), command)
+        self._run("put_run", mine)
+
+    def end(self, exit_code: int, counts: runs.Counts | None = None) -> None:
+        """Note that this run ended in order, and how its sources stand."""
         with self.transaction():
-            self._run("end_run", (self.run, self._clock(), exit_code))
+            self._run("end_run", (self.run, self._clock(), exit_code, *(counts or runs.UNCOUNTED)))
+        self._is_ended = True
+
+    @contextmanager
+    def _ended_by_errors(self) -> Iterator[None]:
+        """Note the exit code of an error that ends the run before it has ended in order."""
+        try:
+            yield
+        except Exception as error:
+            if not self._is_ended and not isinstance(error, (MachineBlocked, apsw.Error)):  # else it cannot be written
+                with suppress(MachineBlocked, apsw.Error):
+                    self.end(error.exit_code if isinstance(error, MediactlError) else ExitCode.OURS)
+            raise
+
+    def prune(self, history: float, *, compact: bool) -> None:
+        """Remove what is older than so many seconds and nothing needs; with ``compact``, return free space, too.
+
+        Takes half a second at most, and goes on at the next call. Raises MachineBlocked.
+        """
+        pruning = Pruning(self._connection, self.transaction, self.state, self.run)
+        pruning.advance(self._clock(), history)
+        if compact:
+            pruning.compact()
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[None]:

@@ -246,13 +246,13 @@ SELECT
     EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND owner <> ?1);
 
 -- name: put_run
-INSERT INTO runs (id, pid, boot, version, started_at) VALUES (?, ?, ?, ?, ?);
+INSERT INTO runs (id, pid, boot, version, started_at, command) VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: any_run
 SELECT EXISTS (SELECT 1 FROM runs);
 
 -- name: end_run
-UPDATE runs SET ended_at = ?2, exit_code = ?3 WHERE id = ?1;
+UPDATE runs SET ended_at = ?2, exit_code = ?3, done = ?4, rejected = ?5, quarantined = ?6, unfinished = ?7 WHERE id = ?1;
 
 -- name: put_recipe
 INSERT OR IGNORE INTO recipes (digest, content) VALUES (?, ?);

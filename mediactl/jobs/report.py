@@ -15,6 +15,7 @@ from mediactl.core.files import shown
 from mediactl.jobs import database, owners
 from mediactl.jobs.journal import FILE
 from mediactl.jobs.prediction import Class
+from mediactl.jobs.runs import Earlier, RunRow
 from mediactl.jobs.uploads import Remembered, remembered
 from mediactl.model.assets import Artefact
 from mediactl.model.jobs import Priority
@@ -124,9 +125,20 @@ class Report:
         """Depth and age, by lane and priority."""
         return [QueueRow(*row) for row in self._run("queue")]
 
-    def living_runs(self) -> list[tuple[str, int, str, float]]:
-        """(id, process id, version, started at) of the runs that are going on."""
-        return [row for row in self._run("runs").fetchall() if owners.is_alive(self._state, row[0])]
+    def living_runs(self) -> list[RunRow]:
+        """Return the runs that are active, the first started first."""
+        return [run for run in reversed(list(self.runs(-1, unended=True))) if run.active]
+
+    def runs(self, limit: int, *, unended: bool = False) -> Iterator[RunRow]:
+        """Yield the last runs (-1: all of them), the last started first; with ``unended``, of those without an end."""
+        for row in self._run("runs", limit, int(unended)).fetchall():
+            run = RunRow(*row)
+            active = run.ended_at is None and owners.is_alive(self._state, run.id)
+            yield msgspec.structs.replace(run, active=True) if active else run
+
+    def earlier_runs(self) -> Earlier:
+        """Return the totals of runs that were pruned."""
+        return Earlier(*self._run("earlier_runs").fetchone())
 
     def listed(self, state: str | None, limit: int) -> Iterator[JobRow]:
         """Jobs in the order in which they were added, all or in one state."""
@@ -169,7 +181,7 @@ class Report:
         """ "priority/lane" -> seconds that each job waited from being added until its first attempt began."""
         return self._grouped("waits")
 
-    def runs(self) -> dict[str, list[float]]:
+    def run_times(self) -> dict[str, list[float]]:
         """ "priority/lane" -> seconds that each attempt ran."""
         return self._grouped("durations")
 

@@ -12,7 +12,12 @@ SELECT lane, priority, count(*), min(enqueued_at), sum(run_after IS NOT NULL) FR
 WHERE state = 'ready' GROUP BY lane, priority ORDER BY lane, priority;
 
 -- name: runs
-SELECT id, pid, version, started_at FROM runs WHERE ended_at IS NULL ORDER BY started_at;
+-- The newest (at most ?1) but for edits, or (?2) all without an end.
+SELECT id, pid, version, command, started_at, ended_at, exit_code, done, rejected, quarantined, unfinished
+FROM runs WHERE iif(?2, ended_at IS NULL, command <> 'edit') ORDER BY started_at DESC LIMIT ?1;
+
+-- name: earlier_runs
+SELECT runs, done, since FROM pruning;
 
 -- name: list
 SELECT j.id, j.key, j.kind, j.lane, j.state, j.priority, j.enqueued_at, j.due, j.run_after, j.attempt, j.failures,

@@ -1,7 +1,8 @@
--- The journal, version 3. Paths are BLOBs: Linux names need not be text (CAST(name AS TEXT) shows them).
+-- The journal, version 4. Paths are BLOBs: Linux names need not be text (CAST(name AS TEXT) shows them).
 -- Times are seconds since 1970, durations seconds, sizes bytes.
 
--- One row a `mediactl process`. It lives while runs/<id>.lock is locked; the clock decides nothing.
+-- One row for each time that the journal is opened to be changed. A run is alive while runs/<id>.lock is locked; the
+-- clock decides nothing.
 CREATE TABLE runs (
     id         TEXT PRIMARY KEY,
     pid        INTEGER NOT NULL,
@@ -9,7 +10,12 @@ CREATE TABLE runs (
     version    TEXT NOT NULL,
     started_at REAL NOT NULL,
     ended_at   REAL,
-    exit_code  INTEGER
+    exit_code  INTEGER,
+    command    TEXT NOT NULL DEFAULT '',      -- process, watch, upload, resume, edit; '': by an older mediactl
+    done       INTEGER,                       -- sources as its summary counts them; NULL: it reported none
+    rejected   INTEGER,
+    quarantined INTEGER,
+    unfinished INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE recipes (
@@ -43,6 +49,8 @@ CREATE TABLE sources (
                 CHECK (upload_state IN ('', 'pending', 'done', 'conflict', 'failed')),
     uploaded    TEXT NOT NULL DEFAULT '',     -- digest of the destination that upload_state is about
     outputs     BLOB,                         -- msgpack of (name, size, mtime_ns), one an inode, for the quick check
+    decoders    TEXT NOT NULL DEFAULT '',     -- of a rejected or ignored one: what could have read it (media.decoders)
+    requires    TEXT NOT NULL DEFAULT '',     -- of a rejected one: the extra that would decode it
     UNIQUE (folder, name),
     CHECK (state <> 'done' OR (digest IS NOT NULL AND info IS NOT NULL AND outputs IS NOT NULL))
 ) STRICT;

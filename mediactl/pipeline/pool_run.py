@@ -18,6 +18,7 @@ from mediactl.core.settings import Destination, Settings
 from mediactl.jobs.barrier import ENDS_THE_RUN, barrier
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.owners import dead_locks
+from mediactl.jobs.runs import Counts
 from mediactl.jobs.states import Patience
 from mediactl.model.events import Event, JournalDamaged, JournalRebuilt, RunStarted, RunStopped, ScanTrouble, Summary
 from mediactl.pipeline import drain
@@ -103,7 +104,9 @@ def run_pool(
         if stopped is not Stopped.COMPLETE and summary.exit_code in (ExitCode.STOPPED_EARLY, ExitCode.OURS):
             report(RunStopped(reason=pool.blocked_by or stopped.value, cause=CAUSES.get(stopped)))
         try:
-            journal.end(summary.exit_code)
+            counts = Counts(summary.done, summary.rejected, summary.quarantined, summary.unfinished)
+            journal.end(summary.exit_code, counts)
+            journal.prune(settings.history, compact=stopped is Stopped.COMPLETE)
         except MachineBlocked:
             pass  # reported already; a run without an end is recovered by the next one
     return summary
@@ -129,8 +132,11 @@ def network_service(concurrency: int, memory: int, bandwidth: float | None) -> S
 
 
 @contextmanager
-def open_journal(settings: Settings, report: Emit) -> Iterator[Journal]:
-    """Open the journal; it is rebuilt from OUT where it was lost, and the jobs of dead runs are pending again."""
+def open_journal(settings: Settings, report: Emit, command: str) -> Iterator[Journal]:
+    """Open the journal for a run of ``command``.
+
+    It is rebuilt from OUT where it was lost, and the jobs of dead runs are pending again.
+    """
     adopted = 0
 
     def rebuild(journal: Journal) -> None:
@@ -143,6 +149,7 @@ def open_journal(settings: Settings, report: Emit) -> Iterator[Journal]:
         random=random.random,
         version=__version__,
         rebuild=rebuild,
+        command=command,
         patience=Patience(failures=settings.attempts, base=settings.retry_delay, cap=max(60.0, settings.retry_delay)),
     ) as journal:
         if journal.set_aside:

@@ -53,7 +53,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
         make_out(settings.out)
         check = OutputCheck(settings.out)
         stack.callback(check.close)
-        journal = stack.enter_context(open_journal(settings, report))
+        journal = stack.enter_context(open_journal(settings, report, "process" if watch is None else "watch"))
         planner = Planner(settings, chosen, encoder_versions(settings.environment.get("MEDIACTL_FFMPEG")), journal)
         publisher = None if settings.to is None else Publisher(journal, settings.to, settings.out)
         intake = Intake(settings, journal, planner, batches, check, report, watch, publisher)

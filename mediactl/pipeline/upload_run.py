@@ -82,7 +82,7 @@ def network_run(
     began = time.monotonic()
     tally, report = counted(emit)
     with ExitStack() as stack:
-        journal = stack.enter_context(open_journal(settings, report))
+        journal = stack.enter_context(open_journal(settings, report, "resume" if everything else "upload"))
         planner = Planner(settings, load("web"), {}, journal)
         intake = open_intake(journal, report)
         dispatcher = Dispatcher(journal, planner, intake, settings.out, report, time.monotonic, lanes=(NETWORK,))

@@ -45,7 +45,7 @@ def test_bounds_grow_fourfold_up_to_a_minute() -> None:
 def fail_once(folder: Path, **settings: float) -> tuple[State | None, float | None]:
     """What a job becomes whose first attempt fails in a run with these settings, and when it is tried again."""
     wanted = Settings(sources=(), out=b"/out", state=str(folder), **settings)  # type: ignore[arg-type]
-    with open_journal(wanted, lambda _: None) as journal:
+    with open_journal(wanted, lambda _: None, "process") as journal:
         journal._clock, journal._random = lambda: 1000.0, lambda: 0.5
         put(journal, new_job("a"))
         found = claim_one(journal)
@@ -72,7 +72,7 @@ def test_a_job_is_given_up_after_as_many_attempts_as_were_asked_for(tmp_path: Pa
 def test_a_retry_that_waits_long_is_not_taken_for_one_of_before_the_clock_was_set_back(tmp_path: Path) -> None:
     fail_once(tmp_path, retry_delay=60.0)
     wanted = Settings(sources=(), out=b"/out", state=str(tmp_path))
-    with open_journal(wanted, lambda _: None) as journal:
+    with open_journal(wanted, lambda _: None, "process") as journal:
         journal._clock = lambda: 1000.0
         with journal.transaction():
             journal.wake()
