@@ -14,14 +14,17 @@ from mediactl.core.files import shown
 from mediactl.jobs import history
 from mediactl.jobs.prediction import ENOUGH, QUANTILE, QUICK_SECONDS
 from mediactl.jobs.report import JobRow, Report
+from mediactl.media import decoders
 from mediactl.model.jobs import Priority
 from mediactl.model.verdict import Verdict
-from mediactl.ui.lines import count, duration
+from mediactl.ui.lines import count, duration, problem
 
 
 def status(report: Report, now: float) -> Iterator[str]:
     """Yield sources and jobs by state, depth and age of the queue, active runs, and the last one."""
     yield "sources  " + (_counts(report.sources()) or "none")
+    for extra, number in report.required().items():
+        yield f"         {problem(decoders.required(extra, number))}"
     yield "jobs     " + (_counts(report.jobs()) or "none")
     for row in report.queue():
         delayed = f", {row.delayed:,} of them delayed retries" if row.delayed else ""
@@ -40,6 +43,7 @@ def status_json(report: Report, now: float) -> dict[str, object]:
     """Return the same as JSON."""
     return {
         "sources": report.sources(),
+        "requires": report.required(),
         "jobs": report.jobs(),
         "queue": [
             {

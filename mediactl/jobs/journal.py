@@ -332,7 +332,7 @@ class Journal:
         elif destination:
             self.sources.upload_state(source, "failed", destination)
         else:
-            self._run("source_state", (source, "quarantined", reason))
+            self.sources.set_state(source, "quarantined", reason)
             self._run("cancel_pieces", (source, reason, None, None))
         return GivenUp(key, kind, self.path_of(source))
 

@@ -166,22 +166,24 @@ UPDATE jobs SET priority = ?2, due = enqueued_at + ?3 WHERE id = ?1 AND state = 
 SELECT operation, bucket, sum(count) FROM durations GROUP BY operation, bucket;
 
 -- name: put_source
-INSERT INTO sources (folder, name, root, path, size, mtime_ns, ctime_ns, inode, kind, format, recipe, plan, state, reason)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+INSERT INTO sources (folder, name, root, path, size, mtime_ns, ctime_ns, inode, kind, format, recipe, plan, state, reason,
+    decoders)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
 ON CONFLICT (folder, name) DO UPDATE SET
     root = excluded.root, path = excluded.path, size = excluded.size, mtime_ns = excluded.mtime_ns,
     ctime_ns = excluded.ctime_ns, inode = excluded.inode, kind = excluded.kind, format = excluded.format,
-    recipe = excluded.recipe, plan = excluded.plan, state = excluded.state, reason = excluded.reason
+    recipe = excluded.recipe, plan = excluded.plan, state = excluded.state, reason = excluded.reason,
+    decoders = excluded.decoders, requires = ''
 RETURNING id;
 
 -- name: known
 SELECT id, name, root, path, size, mtime_ns, ctime_ns, inode, state, plan, folder_mtime_ns, outputs, kind,
-    upload_state, uploaded
+    upload_state, uploaded, format, decoders
 FROM sources WHERE folder = ?;
 
 -- name: known_one
 SELECT id, name, root, path, size, mtime_ns, ctime_ns, inode, state, plan, folder_mtime_ns, outputs, kind,
-    upload_state, uploaded
+    upload_state, uploaded, format, decoders
 FROM sources WHERE folder = ? AND name = ?;
 
 -- name: source
@@ -190,14 +192,14 @@ SELECT id, folder, name, root, path, size, mtime_ns, ctime_ns, inode, kind, form
 FROM sources WHERE id = ?;
 
 -- name: source_state
-UPDATE sources SET state = ?2, reason = ?3 WHERE id = ?1;
+UPDATE sources SET state = ?2, reason = ?3, decoders = ?4, requires = ?5 WHERE id = ?1;
 
 -- name: source_probed
 UPDATE sources SET digest = ?2, info = ?3, plan = ?4, placeholder = CASE WHEN digest IS ?2 THEN placeholder ELSE '' END WHERE id = ?1;
 
 -- name: source_done
 -- "done" is committed only after every output is durable under its final name.
-UPDATE sources SET state = 'done', reason = '', placeholder = ?2, warnings = ?3, folder_mtime_ns = ?4, outputs = ?5,
+UPDATE sources SET state = 'done', reason = '', decoders = '', requires = '', placeholder = ?2, warnings = ?3, folder_mtime_ns = ?4, outputs = ?5,
     plan = ?6, upload_state = '', uploaded = ''
 WHERE id = ?1;
 

@@ -117,6 +117,10 @@ class Report:
         """State -> number of sources."""
         return dict(self._run("sources").fetchall())
 
+    def required(self) -> dict[str, int]:
+        """Extra -> number of sources that were rejected because it is missing."""
+        return dict(self._run("required").fetchall())
+
     def jobs(self) -> dict[str, int]:
         """State -> number of jobs."""
         return dict(self._run("jobs").fetchall())

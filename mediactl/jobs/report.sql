@@ -3,6 +3,9 @@
 -- name: sources
 SELECT state, count(*) FROM sources GROUP BY state;
 
+-- name: required
+SELECT requires, count(*) FROM sources WHERE state = 'rejected' AND requires <> '' GROUP BY requires;
+
 -- name: jobs
 SELECT state, count(*) FROM jobs GROUP BY state;
 

@@ -53,6 +53,9 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     kind: str
     upload_state: str
     uploaded: str
+    format: str
+    decoders: str
+    """Of a rejected or ignored one: digest of what could have read it."""
 
 
 class SourceRow(msgspec.Struct, frozen=True):
@@ -93,19 +96,22 @@ class Sources:
         row = self._run(
             "put_source",
             (folder, name, source.root, source.path, mark.size, mark.mtime_ns, mark.ctime_ns, mark.inode,
-             source.kind.value, source.format, recipe, plan, state, reason),
+             source.kind.value, source.format, recipe, plan, state, reason, ""),
         ).fetchone()  # fmt: skip
         assert row is not None
         return int(row[0])
 
-    def put_ignored(self, source: Source, reason: str) -> int:
-        """Remember a file that is not media, so that it is not opened again while it stays as it is."""
+    def put_ignored(self, source: Source, reason: str, decoders: str) -> int:
+        """Remember a file that is not media, so that it is not opened again while it and the decoders stay as they are.
+
+        ``decoders`` is a digest of them.
+        """
         folder, name = os.path.split(source.directory)
         mark = source.fingerprint
         row = self._run(
             "put_source",
             (folder, name, source.root, source.path, mark.size, mark.mtime_ns, mark.ctime_ns, mark.inode,
-             "none", source.format, "", "", "ignored", reason),
+             "none", source.format, "", "", "ignored", reason, decoders),
         ).fetchone()  # fmt: skip
         assert row is not None
         return int(row[0])
@@ -139,7 +145,11 @@ class Sources:
 
     def set_state(self, source: int, state: str, reason: str) -> None:
         """Set a source's state; "done" is set by ``done`` alone."""
-        self._run("source_state", (source, state, reason))
+        self._run("source_state", (source, state, reason, "", ""))
+
+    def reject(self, source: int, reason: str, decoders: str, requires: str) -> None:
+        """Reject a source: ``decoders`` is a digest of what could not read it, ``requires`` the extra that could."""
+        self._run("source_state", (source, "rejected", reason, decoders, requires))
 
     def probed(self, source: int, digest: str, info: MediaInfo, plan: str) -> None:
         """Keep what probing found, and the plan that its successor is made by."""

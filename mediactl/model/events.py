@@ -25,6 +25,8 @@ class Reason(StrEnum):
     """Its outputs are there and the journal was lost: it is read to see whether they are its own."""
     RECIPE_CHANGED = "recipe changed"
     ENCODER_CHANGED = "encoder changed"
+    DECODER_CHANGED = "decoder changed"
+    """It was rejected or ignored by another mediactl, or with other decoders."""
     MISSING_OUTPUT = "missing output"
     UNFINISHED = "unfinished"
     NOT_UPLOADED = "to be uploaded"
@@ -176,6 +178,19 @@ class Summary(Event, frozen=True, kw_only=True, tag="summary"):
     """Reason of the first of them, "" without any."""
     left_out: dict[LeftOutBy, int] | None = None
     """Files and directories that were left out, by reason."""
+
+
+class ExtraRequired(Event, frozen=True, kw_only=True, tag="extra.required"):
+    """Sources were rejected because an extra is not installed; the first run after it was installed retries them."""
+
+    extra: str
+    """Name of the extra."""
+    format: str
+    """What it decodes, in words."""
+    sources: int
+    """Number of sources that this run rejected because of it."""
+    install: str
+    """Command that installs it."""
 
 
 class Tick(Event, frozen=True, kw_only=True, tag="tick"):
@@ -447,8 +462,10 @@ class JobStopped(JobEvent, frozen=True, kw_only=True):
 
 
 class JobRejected(JobStopped, frozen=True, kw_only=True, tag="job.rejected"):
-    """The source is invalid; final until it changes, or `retry`."""
+    """The source is invalid; final until it changes, or `retry`, or what decodes it changes."""
 
+    requires: str | None = None
+    """The extra that decodes files of its format, and is not installed."""
     bytes_sent: int | None = None
     """Of an upload: bytes of request bodies sent by this attempt."""
 
@@ -539,6 +556,6 @@ AnyEvent = (
     | SourcePlanned | Plan
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone
-    | UploadStopped | RunStopping | RunStopped | Summary | Selftest
+    | UploadStopped | ExtraRequired | RunStopping | RunStopped | Summary | Selftest
 )  # fmt: skip
 """Every event on the wire, in the order of docs/events.md."""

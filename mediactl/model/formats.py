@@ -204,6 +204,8 @@ UNREAD: tuple[Unread, ...] = (
 )
 """They are rejected once decoding has failed: another version of a decoder may read them."""
 
+RECOGNITION = 1
+"""Raised when a file is recognised or read that was not before: what was rejected or ignored is tried again."""
 UNKNOWN = "unknown"
 """In place of a format: only the name of the file promises media."""
 BY_NAME: dict[str, Format] = {each.name: each for each in FORMATS}

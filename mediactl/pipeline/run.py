@@ -20,6 +20,7 @@ from mediactl.core.errors import ExitCode, MachineBlocked, UsageError
 from mediactl.core.files import LONGEST_OUTPUT_FOLDER, LONGEST_PATH, shown
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
+from mediactl.media import decoders
 from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.model.events import RunStarted, Summary
 from mediactl.model.verdict import Verdict
@@ -76,6 +77,8 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
                 stopped, intake, dispatcher, journal, tally, time.monotonic() - began, settings
             ),
         )  # fmt: skip
+    for extra, sources in sorted(tally.required.items()):
+        report(decoders.required(extra, sources))
     return reported(summary, tally, report)
 
 

@@ -9,6 +9,7 @@ from typing import TextIO
 from mediactl.model.events import (
     CacheUnusable,
     Event,
+    ExtraRequired,
     JobCancelled,
     JobDone,
     JobInternalError,
@@ -85,9 +86,17 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def problem(event: Event) -> str | None:
-    """Return the line of an event that reports something wrong; None for any other."""
+def problem(event: Event, *, watching: bool = False) -> str | None:
+    """Return the line of an event that reports something wrong; None for any other.
+
+    What is rejected because an extra is missing has one line for all, but in a watch, which may not end for months.
+    """
     match event:
+        case JobRejected(requires=str()) if not watching:
+            return None
+        case ExtraRequired():
+            files = count(event.sources, f"{event.format} file")
+            return f"{files} {'requires' if event.sources == 1 else 'require'} the extra {event.extra}: {event.install}"
         case JobRejected():
             return f"rejected: {event.label}: {event.reason}"
         case JobQuarantined():
@@ -131,6 +140,8 @@ def detail(event: Event) -> str | None:
         case SourceLeftOut():
             default = "default rule " if event.reason is LeftOutBy.DEFAULT else ""
             return f"left out: {event.path}: {default}{event.rule}"
+        case JobRejected():
+            return f"rejected: {event.label}: {event.reason}"
         case JobCancelled():
             return f"removed before it was done: {event.label}"
     return None
@@ -235,7 +246,7 @@ class Lines:
         if isinstance(event, SourceLeftOut) and not self._verbose:
             return  # there may be very many
         self._tally.take(event)
-        line = self._quietly(event) if self._quiet else problem(event) or self._line(event)
+        line = self._quietly(event) if self._quiet else self._problem(event) or self._line(event)
         if line is not None:
             self._said = True
             start = "" if self._stamp is None else self._stamp() + " "
@@ -255,7 +266,10 @@ class Lines:
                 return None
             case Summary() if event.exit_code and not (self._said or self._expected):
                 return ending(event, self._nothing)
-        return problem(event)
+        return self._problem(event)
+
+    def _problem(self, event: Event) -> str | None:
+        return problem(event, watching=self._watching)
 
     def _line(self, event: Event) -> str | None:
         match event:

@@ -82,7 +82,7 @@ class LiveView:
             self._printed.clear()
 
     def _report(self, event: Event) -> None:
-        if line := problem(event):
+        if line := problem(event, watching=self._watching):
             kind, _, rest = line.partition(": ")
             self._printed.append(Text.assemble((kind + ": ", "yellow"), rest) if rest else Text(line, "yellow"))
         elif self._verbose and (line := detail(event)):

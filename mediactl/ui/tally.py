@@ -55,6 +55,8 @@ class Tally:
         """Job key -> (fraction, bytes) of running uploads."""
         self.rejected = 0
         self.quarantined = 0
+        self.required: Counter[str] = Counter()
+        """Extra -> sources that were rejected because it is missing."""
         self.internal_errors = 0
         self.internal_error = ""
         """Reason of the first of them."""
@@ -105,6 +107,8 @@ class Tally:
                 self._uploaded(event)
             case JobRejected():
                 self.rejected += 1
+                if event.requires is not None:
+                    self.required[event.requires] += 1
                 self._given_up(event)
             case JobQuarantined():
                 self.quarantined += 1

@@ -339,7 +339,7 @@ def test_a_statement_that_fails_for_one_source_ends_that_source_and_no_other(inb
 
     def prepare(name: str) -> None:  # rows with numbers that nothing else has
         with opened(inbox / f"state-{name}") as journal, journal.transaction():
-            known = journal.sources.put_ignored(a_source(BAD), "it was another file")
+            known = journal.sources.put_ignored(a_source(BAD), "it was another file", "")
             journal.add([new_job("other")])
             journal._connection.execute("UPDATE sources SET id = ? WHERE id = ?", (source, known))
             journal._connection.execute("UPDATE jobs SET id = ?, state = 'done'", (job - 1,))

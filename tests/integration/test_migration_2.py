@@ -232,16 +232,18 @@ def test_a_complete_tree_needs_no_job(state: Path, tmp_path: Path) -> None:
     with running(tmp_path) as run:
         run.take_in()
         assert run.intake.up_to_date == 3
-        assert run.intake.settled == {"rejected": 1}
-        assert run.intake.reasons == {"unfinished": 4}, "the video and the photos that were killed"
+        assert run.intake.settled == {}
+        assert run.intake.reasons == {"unfinished": 4, "decoder changed": 1}, (
+            "the video and the photos that were killed, and what this mediactl may read"
+        )
 
 
 def test_what_was_killed_is_done_by_the_next_run(state: Path, tmp_path: Path) -> None:
     with running(tmp_path) as run:
         run.take_in()
         kinds = Counter(each.kind for each in run.work_off())
-        assert kinds == {"probe": 4, "image": 3, "piece": 6, "video": 1}
-        assert Rows(state).sources() == {"done": 7, "rejected": 1, "quarantined": 1}
+        assert kinds == {"probe": 5, "image": 4, "piece": 6, "video": 1}
+        assert Rows(state).sources() == {"done": 8, "quarantined": 1}
         assert "job.quarantined" not in run.events
 
 

@@ -9,7 +9,8 @@ import msgspec
 from mediactl.core import files
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.sources import SourceRow
-from mediactl.model.events import JobCancelled, JobChanged, SourceIgnored
+from mediactl.media import decoders
+from mediactl.model.events import JobCancelled, JobChanged, JobRejected, SourceIgnored
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import UNREADABLE, Source
 from mediactl.pipeline.handlers.base import Handler
@@ -38,8 +39,11 @@ class SourceHandler(Handler):
 
     def rejected(self, claim: Claim, end: Ended) -> None:
         """The source is rejected."""
-        self._close(claim, "rejected", end.reason)
-        super().rejected(claim, end)
+        row = self._row(claim)
+        self._context.changes.pop(row.id, None)
+        extra = decoders.missing_extra(row.source.format)
+        self._journal.sources.reject(row.id, end.reason, decoders.digest(row.source.format), extra)
+        self.report(JobRejected(**self.head(claim), reason=end.reason, requires=extra or None))
 
     def quarantined(self, claim: Claim, end: Ended) -> None:
         """The source is quarantined."""
@@ -81,7 +85,7 @@ class SourceHandler(Handler):
     def _ignore(self, claim: Claim, source: Source) -> None:
         """A file that could not be read when it was found turns out to be none that is processed."""
         self.report(JobChanged(**self.head(claim), reason=sniff.NO_MEDIA))
-        self._journal.sources.put_ignored(source, sniff.NO_MEDIA)
+        self._journal.sources.put_ignored(source, sniff.NO_MEDIA, decoders.digest(source.format))
         self.report(SourceIgnored(path=files.shown(source.path), reason=sniff.NO_MEDIA))
 
     def _close(self, claim: Claim, state: str, reason: str) -> None:

@@ -19,6 +19,7 @@ from mediactl.core.settings import Settings
 from mediactl.jobs.barrier import ENDS_THE_RUN, barrier, together_or_singly
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.sources import Known
+from mediactl.media import decoders
 from mediactl.model.events import (
     Event,
     LeftOutBy,
@@ -223,6 +224,8 @@ class Intake:
             needs.making[source_files.difference(row.plan, plan)].append(row.id)
         elif row.plan not in ("", plan):
             needs.reading[entry] = source_files.difference(row.plan, plan)
+        elif (row.state == "rejected" or row.kind == "none") and row.decoders != decoders.digest(row.format):
+            needs.reading[entry] = Reason.DECODER_CHANGED
         elif row.state != "pending":
             self.settled[row.state] += 1
             needs.nothing.append(row.id)

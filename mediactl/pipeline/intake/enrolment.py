@@ -8,6 +8,7 @@ import msgspec
 
 from mediactl.core.files import shown
 from mediactl.jobs.journal import Journal
+from mediactl.media import decoders
 from mediactl.model.events import Reason, SourceIgnored, SourcePlanned
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import Kind, Source
@@ -50,7 +51,8 @@ class Enrolment:
         if candidate.before is not None:
             sources.supersede(candidate.before)
         if candidate.unusable is not None:
-            return Entered(sources.put_ignored(source, candidate.unusable), _ignored(source, candidate.unusable))
+            row = sources.put_ignored(source, candidate.unusable, decoders.digest(source.format))
+            return Entered(row, _ignored(source, candidate.unusable))
         digest, plan = recipe.digest(), self._planner.plans(recipe)[source.kind.value]
         if source.kind is not Kind.VIDEO and not recipe.outputs(source.kind):
             unused = f"recipe {recipe.name!r} makes nothing of {source.kind.value} files"
