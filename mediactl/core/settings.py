@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 1
     """Worker processes."""
     strict: bool = False
+    list_ignored: bool = False
+    """Report also those files that an earlier run found to be no media."""
     keep_root: bool = False
     follow_symlinks: bool = False
     allow_outside: bool = False

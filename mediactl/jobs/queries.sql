@@ -270,6 +270,15 @@ SELECT EXISTS (SELECT 1 FROM jobs WHERE source = ?1 AND id <> ?2 AND kind <> 'up
 -- All pending jobs of a source, uploads of its outputs too. What runs is left to end, and its result is dropped.
 UPDATE jobs SET state = 'cancelled', reason = 'replanned', run_after = NULL WHERE source = ? AND state = 'ready';
 
+-- name: reason
+-- Why a source is in its state; of one that is done, why its upload failed.
+SELECT CASE state
+        WHEN 'done' THEN coalesce((SELECT reason FROM jobs WHERE source = ?1 AND kind = 'upload'
+            AND state IN ('rejected', 'quarantined') ORDER BY id DESC LIMIT 1), '')
+        ELSE reason
+    END
+FROM sources WHERE id = ?1;
+
 -- name: make_mine
 CREATE TEMP TABLE IF NOT EXISTS mine (source INTEGER PRIMARY KEY);
 CREATE TEMP TABLE IF NOT EXISTS met (source INTEGER PRIMARY KEY);

@@ -143,6 +143,11 @@ class Sources:
             warnings=msgspec.json.decode(warnings, type=tuple[str, ...]),
         )
 
+    def reason(self, source: int) -> str:
+        """Return why a source is in its state; of one that is done, why its upload failed."""
+        row = self._run("reason", (source,)).fetchone()
+        return "" if row is None else str(row[0])
+
     def set_state(self, source: int, state: str, reason: str) -> None:
         """Set a source's state; "done" is set by ``done`` alone."""
         self._run("source_state", (source, state, reason, "", ""))

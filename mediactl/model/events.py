@@ -52,6 +52,12 @@ class LeftOutBy(StrEnum):
     IGNORE_FILE = ".mediactlignore"
     DEFAULT = "default"
     """NAS thumbnails and bins, snapshots, unfinished downloads, backups of editors."""
+    HIDDEN = "hidden"
+    """Names that begin with a dot; `upload` does not leave them out."""
+    SPECIAL = "special file"
+    """Named pipes, sockets and devices."""
+    OUTPUTS = "output directory"
+    """Output directories of other runs."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
@@ -178,6 +184,8 @@ class Summary(Event, frozen=True, kw_only=True, tag="summary"):
     """Reason of the first of them, "" without any."""
     left_out: dict[LeftOutBy, int] | None = None
     """Files and directories that were left out, by reason."""
+    cancelled: int = 0
+    """Those of the unfinished sources that were cancelled (`mediactl cancel`)."""
 
 
 class ExtraRequired(Event, frozen=True, kw_only=True, tag="extra.required"):
@@ -253,6 +261,19 @@ class SourceIgnored(Event, frozen=True, kw_only=True, tag="source.ignored"):
     """Path relative to its SOURCE."""
     reason: str
     """Why, in words."""
+
+
+class SourceSettled(Event, frozen=True, kw_only=True, tag="source.settled"):
+    """A source that was rejected, quarantined or cancelled before this run: unchanged since, it is not retried."""
+
+    path: str
+    """Path relative to its SOURCE."""
+    state: str
+    """rejected, quarantined or cancelled."""
+    reason: str
+    """Why, in words."""
+    fails: bool
+    """Whether this run exits with 1 for it (`--strict`)."""
 
 
 class SourceLeftOut(Event, frozen=True, kw_only=True, tag="source.left_out"):
@@ -552,7 +573,8 @@ class UploadStopped(Event, frozen=True, kw_only=True, tag="upload.stopped"):
 
 
 AnyEvent = (
-    JournalDamaged | JournalRebuilt | CacheUnusable | RunStarted | ScanTrouble | SourceIgnored | SourceLeftOut
+    JournalDamaged | JournalRebuilt | CacheUnusable | RunStarted | ScanTrouble | SourceIgnored | SourceSettled
+    | SourceLeftOut
     | SourcePlanned | Plan
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone

@@ -23,8 +23,10 @@ from mediactl.model.events import (
     Plan,
     Reason,
     ScanTrouble,
+    SourceIgnored,
     SourceLeftOut,
     SourcePlanned,
+    SourceSettled,
     UploadEstimate,
 )
 from mediactl.model.media import Kind
@@ -146,7 +148,7 @@ def _line(event: Event, *, verbose: bool) -> str | None:
             return f"{event.reason}: {event.path}"
         case ScanTrouble():
             return f"{event.path}: {event.reason}"
-        case SourceLeftOut() if verbose:
+        case SourceLeftOut() | SourceIgnored() | SourceSettled() if verbose:
             return detail(event)
     return None
 

@@ -98,8 +98,10 @@ def sum_up(
     done, rejected, quarantined = (
         mine.get(state, 0) + intake.settled[state] for state in ("done", "rejected", "quarantined")
     )
-    unfinished = sum(mine.get(state, 0) + intake.settled[state] for state in ("pending", "cancelled"))
-    judged = settings.strict or tally.jobs > 0
+    pending, cancelled = (mine.get(state, 0) + intake.settled[state] for state in ("pending", "cancelled"))
+    bad = mine.get("rejected", 0) + mine.get("quarantined", 0)
+    if settings.strict or tally.rejected + tally.quarantined:  # else: earlier runs have reported theirs (decision 6)
+        bad = rejected + quarantined
     in_order = stopped is Stopped.COMPLETE or (intake.watched and stopped is not Stopped.BLOCKED)
     if tally.internal_errors:
         code = ExitCode.OURS
@@ -109,17 +111,18 @@ def sum_up(
         code = ExitCode.STOPPED_EARLY
     elif intake.watched:
         code = ExitCode.COMPLETE
-    elif intake.troubles or tally.faults or (judged and rejected + quarantined):
+    elif intake.troubles or tally.faults or bad:
         code = ExitCode.BAD_SOURCES
     else:
         code = ExitCode.COMPLETE  # also when nothing was to be done, though bad sources of old are still there
     return Summary(
-        sources=intake.up_to_date + done + rejected + quarantined + unfinished,
+        sources=intake.up_to_date + done + rejected + quarantined + pending + cancelled,
         up_to_date=intake.up_to_date,
         done=done,
         rejected=rejected,
         quarantined=quarantined,
-        unfinished=unfinished,
+        unfinished=pending + cancelled,
+        cancelled=cancelled,
         ignored=intake.settled["ignored"] + mine.get("ignored", 0),
         troubles=intake.troubles,
         jobs=tally.jobs,

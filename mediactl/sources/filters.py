@@ -62,6 +62,9 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 LINK = Rule(LeftOutBy.SYMLINK, "--follow-symlinks is not given")
+HIDDEN = Rule(LeftOutBy.HIDDEN, "hidden")
+SPECIAL = Rule(LeftOutBy.SPECIAL, "not a regular file")
+OUTPUTS = Rule(LeftOutBy.OUTPUTS, "an output directory")
 NOT_INCLUDED = Rule(LeftOutBy.INCLUDE, "no --include matches")
 
 

@@ -13,7 +13,17 @@ from mediactl.core.faults import internal_error
 from mediactl.core.files import marks, shown
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Fingerprint
-from mediactl.sources.filters import LINK, NO_RULES, Filter, Rule, UnusableRules
+from mediactl.sources.filters import (
+    HIDDEN,
+    IGNORE_FILE,
+    LINK,
+    NO_RULES,
+    OUTPUTS,
+    SPECIAL,
+    Filter,
+    Rule,
+    UnusableRules,
+)
 
 
 class Entry(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -122,7 +132,12 @@ def folder(
                     name = entry.name
                     if name[:1] == b".":
                         if name == b".mediactl" and here:
-                            break  # somebody's OUT: outputs are never sources
+                            above_here, own = os.path.split(here)
+                            yield LeftOut(root, above_here, [(own + b"/", OUTPUTS)])  # outputs are never sources
+                            break
+                        if name != IGNORE_FILE:
+                            hidden = entry.is_dir(follow_symlinks=False)
+                            left_out.append((name + b"/" if hidden else name, HIDDEN))
                         continue
                     try:
                         # Links are stat'ed only when they are followed: a dangling one is then reported.
@@ -146,6 +161,8 @@ def folder(
                             files.append(Entry.of(name, status))
                         elif stat.S_ISDIR(mode) and (status.st_dev, status.st_ino) not in never:
                             folders.append(name)
+                        elif not stat.S_ISDIR(mode):
+                            left_out.append((name, SPECIAL))
                     except Exception as error:  # noqa: BLE001 - the others are to be found all the same
                         yield Trouble(entry.path, internal_error(error))
                 else:

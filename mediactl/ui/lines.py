@@ -27,6 +27,7 @@ from mediactl.model.events import (
     ScanTrouble,
     SourceIgnored,
     SourceLeftOut,
+    SourceSettled,
     StopCause,
     Summary,
     Tick,
@@ -107,6 +108,8 @@ def problem(event: Event, *, watching: bool = False) -> str | None:
             return f"left for the next run: {event.label}: {event.reason}"
         case JobRetry():
             return f"will be retried: {event.label}: {event.reason}"
+        case SourceSettled(fails=True):
+            return settled(event)
         case ScanTrouble() | WatchTrouble():
             return f"{event.path}: {event.reason}"
         case CacheUnusable():
@@ -118,11 +121,16 @@ def problem(event: Event, *, watching: bool = False) -> str | None:
             return f"the journal was lost: rebuilt from {count(event.adopted, 'asset.json file')}"
         case UploadStopped():
             return f"uploads stopped: {event.reason}"
-        case RunStopping(cause=StopCause.SIGNAL):
+        case RunStopping(cause=StopCause.SIGNAL) if event.jobs:
             return stopping(event, event.jobs, event.grace_s)
         case RunStopped():
             return f"stopped early: {event.reason}; run again to continue"
     return None
+
+
+def settled(event: SourceSettled) -> str:
+    """Return the line of a source that ended in an earlier run."""
+    return f"still {event.state}: {event.path}: {event.reason}"
 
 
 def detail(event: Event) -> str | None:
@@ -135,6 +143,8 @@ def detail(event: Event) -> str | None:
             return f"done: {event.label}: {piece_of(event)} in {event.seconds} s"
         case UploadDone():
             return f"{event.status}: {event.url}"
+        case SourceSettled():
+            return settled(event)
         case SourceIgnored():
             return f"ignored: {event.path}: {event.reason}"
         case SourceLeftOut():
@@ -178,6 +188,11 @@ def left_out(numbers: Mapping[LeftOutBy, int]) -> str:
         match by:
             case _ if not number:
                 continue
+            case LeftOutBy.HIDDEN:
+                parts.append(f"; {number:,} hidden left out")
+            case LeftOutBy.SPECIAL | LeftOutBy.OUTPUTS:
+                many = "output directories" if by is LeftOutBy.OUTPUTS else ""
+                parts.append(f"; {count(number, by.value, many)} left out")
             case LeftOutBy.SYMLINK:
                 parts.append(f"; {count(number, 'link')} left out (--follow-symlinks)")
             case LeftOutBy.DEFAULT:
@@ -191,7 +206,7 @@ def ending(summary: Summary, nothing: str = NO_MEDIA) -> str:
     """Return the summary as one or two sentences; ``nothing`` says what was not found where there are no sources."""
     if not summary.sources:
         text = f"nothing to do: {nothing}"
-    elif not summary.jobs and not summary.unfinished:
+    elif not summary.jobs and summary.unfinished == summary.cancelled:
         text = f"nothing to do: {count(summary.sources, 'source')}, {summary.up_to_date:,} up to date"
     else:
         text = f"{count(summary.done, 'source')} done"
@@ -202,7 +217,12 @@ def ending(summary: Summary, nothing: str = NO_MEDIA) -> str:
             text += f", {summary.uploaded:,} uploaded ({size(summary.bytes_sent)} sent)"
         if summary.up_to_date:
             text += f", {summary.up_to_date:,} up to date"
-    bad = {"rejected": summary.rejected, "quarantined": summary.quarantined, "unfinished": summary.unfinished}
+    bad = {
+        "rejected": summary.rejected,
+        "quarantined": summary.quarantined,
+        "cancelled": summary.cancelled,
+        "unfinished": summary.unfinished - summary.cancelled,
+    }
     text += "".join(f", {number:,} {state}" for state, number in bad.items() if number)
     if summary.ignored:
         text += f"; {count(summary.ignored, 'other file')} ignored"
@@ -277,6 +297,8 @@ class Lines:
                 return ending(event, self._nothing)
             case RunStarted():
                 return self._start(event)
+            case RunStopping(jobs=0):
+                return None
             case RunStopping():
                 return stopping(event, event.jobs, event.grace_s)
         line = self._watched(event) if self._watching else self._progress(event)

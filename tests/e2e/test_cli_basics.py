@@ -94,7 +94,7 @@ def test_an_empty_folder_is_nothing_to_do(mediactl: CommandLine, arguments: list
     assert (result.code, result.err) == (0, "")
     if "--json" in arguments:
         assert result.summary["sources"] == result.summary["exit_code"] == 0
-        assert [event["event"] for event in result.events] == ["run.started", "plan", "summary"]
+        assert [event["event"] for event in result.events] == ["run.started", "source.left_out", "plan", "summary"]
     else:
         assert ("nothing to do" in result.out) == ("--quiet" not in arguments)
     assert (mediactl.folder / "derived").exists() == ("--dry-run" not in arguments)

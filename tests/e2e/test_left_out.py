@@ -58,10 +58,10 @@ def test_leftovers_of_a_nas_are_not_entered(line: CommandLine) -> None:
     run = line("process", "photo", "--recipe", "small.toml", "-v")
     assert (run.code, done(line)) == (0, ["trip/0.jpg", "trip/1.jpg"])
     assert "left out: trip/@eaDir/: default rule @eaDir/\n" in run.out
-    assert "; 7 left out by default (--no-default-excludes) in" in run.out
+    assert "; 7 left out by default (--no-default-excludes); 2 hidden left out in" in run.out
     everything = line("process", "photo", "--recipe", "small.toml", "--no-default-excludes")
     assert (everything.code, len(done(line))) == (0, 2 + len(NAS) - 2)  # hidden ones are never taken
-    assert "left out" not in everything.out
+    assert "left out by default" not in everything.out
 
 
 def test_downloads_that_are_not_finished_and_backups_are_not_taken(line: CommandLine) -> None:
@@ -69,7 +69,7 @@ def test_downloads_that_are_not_finished_and_backups_are_not_taken(line: Command
     pictures(line.folder / "in", "done.jpg", *DOWNLOADS)
     run = line("process", "in", "--recipe", "small.toml")
     assert (run.code, done(line)) == (0, ["done.jpg"])
-    assert "; 11 left out by default (--no-default-excludes) in" in run.out
+    assert "; 11 left out by default (--no-default-excludes); 1 hidden left out in" in run.out
     (line.folder / "in/film.mkv.part").rename(line.folder / "in/film.jpg")
     assert line("process", "in", "--recipe", "small.toml").code == 0
     assert done(line) == ["done.jpg", "film.jpg"]
@@ -99,12 +99,12 @@ def test_links_are_reported_when_they_are_left_out(line: CommandLine) -> None:
     (line.folder / "in/up").symlink_to("..")
     run = line("process", "in", "--recipe", "small.toml", "-v")
     assert run.code == 0
-    assert "found; 6 links left out (--follow-symlinks) in" in run.out
+    assert "found; 6 links left out (--follow-symlinks); 1 hidden left out in" in run.out
     assert "left out: 0.jpg: " in run.out
     dry = line("process", "in", "--recipe", "small.toml", "--dry-run")
-    assert dry.out == "nothing to do: 0 sources up to date; 6 links left out (--follow-symlinks)\n"
+    assert dry.out == "nothing to do: 0 sources up to date; 6 links left out (--follow-symlinks); 1 hidden left out\n"
     summary = line("process", "in", "--recipe", "small.toml", "--json").events[-1]
-    assert summary["left_out"] == {"symbolic link": 6}
+    assert summary["left_out"] == {"symbolic link": 6, "hidden": 1}
     (line.folder / "in/up").unlink()
     followed = line("process", "in", "--recipe", "small.toml", "--follow-symlinks", "--json")
     assert done(line) == ["0.jpg", "1.jpg", "2.jpg"]

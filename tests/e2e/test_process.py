@@ -393,10 +393,10 @@ def test_a_stopped_job_can_be_shown_retried_and_cancelled(mediactl: CommandLine,
     job = json.loads(listed.out)
     assert (job["path"], job["state"]) == ("bad.jpg", "rejected")
     assert "rejected: is not an image" in mediactl("show", "bad.jpg").out
-    assert mediactl("retry", job["key"][:12]).out == "1 job ready\n"
-    assert mediactl("cancel", "bad.jpg").out == "1 job cancelled\n"
+    assert "\n1 job ready; " in mediactl("retry", job["key"][:12]).out
+    assert "\n1 job cancelled; " in mediactl("cancel", "bad.jpg").out
     assert mediactl("cancel", "bad.jpg").out == "nothing to cancel\n"
-    assert mediactl("retry", "bad.jpg").out == "1 job ready\n"
+    assert mediactl("retry", "bad.jpg").code == 0
     assert mediactl("process", "in", "--recipe", small, "--json").summary["rejected"] == 1
     assert "1 rejected" in mediactl("status").out
     assert json.loads(mediactl("status", "--json").out)["sources"] == {"rejected": 1}

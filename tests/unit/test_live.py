@@ -99,7 +99,7 @@ def test_nothing_of_the_view_is_left_when_the_run_is_suspended() -> None:
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.lists(
-        st.tuples(st.integers(20, 120), st.lists(st.integers(0, 130), max_size=6), st.booleans()),
+        st.tuples(st.integers(20, 120), st.lists(st.integers(0, 130), max_size=4), st.booleans()),
         min_size=1, max_size=6,
     ),
     st.booleans(),

@@ -245,6 +245,7 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         priority=Priority[flags["priority"].upper()],
         jobs=flags["jobs"] or available_cores(),
         strict=flags.get("strict", False),
+        list_ignored=flags["verbose"] or flags["as_json"] or flags["log"] is not None,
         keep_root=flags["keep_root"],
         **walk_settings(flags),
         allow_outside=flags.get("allow_outside", False),

@@ -28,6 +28,7 @@ from mediactl.model.events import (
     ScanTrouble,
     SourceIgnored,
     SourcePlanned,
+    SourceSettled,
 )
 from mediactl.model.media import Kind, Source
 from mediactl.pipeline.intake import source_files
@@ -227,12 +228,24 @@ class Intake:
         elif (row.state == "rejected" or row.kind == "none") and row.decoders != decoders.digest(row.format):
             needs.reading[entry] = Reason.DECODER_CHANGED
         elif row.state != "pending":
-            self.settled[row.state] += 1
+            self._settled(row, row.state)
             needs.nothing.append(row.id)
         elif not self._journal.sources.has_live_job(row.id):
             needs.reading[entry] = Reason.UNFINISHED
         elif self._journal.sources.mark_mine([row.id]):
             self._planned(source_planned(row.path, Kind(row.kind), row.size, Reason.UNFINISHED))
+
+    def _settled(self, row: Known, state: str) -> None:
+        """Count a source that ended before this run, and report it; a watch, which may meet it many times, does not."""
+        self.settled[state] += 1
+        if self._watch is not None or (state == "ignored" and not self._settings.list_ignored):
+            return
+        path, reason = shown(row.path), self._journal.sources.reason(row.id)
+        if state == "ignored":
+            self._emit(SourceIgnored(path=path, reason=reason))
+        else:
+            fails = self._settings.strict and state != "cancelled"
+            self._emit(SourceSettled(path=path, state=state, reason=reason, fails=fails))
 
     def _judge_done(self, row: Known, batch: scan.Batch, entry: scan.Entry, needs: _Needs) -> None:
         """The same for a source that is done: up to date, unless its outputs or uploads are found missing."""
@@ -251,7 +264,7 @@ class Intake:
         if state == "conflict" and self._publisher.replaces:
             state = ""
         if state in ("conflict", "failed"):
-            self.settled["rejected" if state == "conflict" else "quarantined"] += 1
+            self._settled(row, "rejected" if state == "conflict" else "quarantined")
         elif state != "done":
             self._unchecked.add(row.id)
             with self._journal.transaction(durable=False):

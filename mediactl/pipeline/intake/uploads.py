@@ -21,7 +21,7 @@ from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import About, UploadTask
 from mediactl.pipeline.intake.source_files import left_out_events
 from mediactl.pipeline.publish import planned, upload_job
-from mediactl.sources.filters import LINK, Filter, Rule, UnusableRules
+from mediactl.sources.filters import LINK, SPECIAL, Filter, Rule, UnusableRules
 from mediactl.sources.scan import LeftOut
 from mediactl.upload.keys import object_key
 
@@ -153,6 +153,11 @@ class Sending:
                 elif entry.is_file():
                     file = os.path.realpath(entry.path) if link else entry.path
                     yield file, path, fingerprint(entry.stat())
+                else:
+                    if link:
+                        entry.stat()  # raises where it dangles
+                    if os.path.lexists(entry.path):  # else: removed just now
+                        left_out.append((entry.name, SPECIAL))
             except OSError as error:
                 self._trouble(entry.path, error.strerror or str(error))
         self.left_out.update(rule.by for _, rule in left_out)
