@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_subtitles import film, rendered
+
+from mediactl.media.video import charsets
 
 STARTS = ("00:00.500", "00:02.000", "00:03.000")
 TEXTS = [
@@ -13,6 +17,12 @@ TEXTS = [
     ("cp1252", "und", ("Où est la clé ?", "À bientôt, garçon.", "plain words")),
     ("cp1251", "rus", ("Привет, как дела?", "plain words", "Где ключ?")),
     ("cp1251", "und", ("Привет, как дела?", "Я не знаю, спроси его.", "Где мой ключ от дома?")),
+    ("cp1251", "ger", ("Девочка в кафе", "привет всем", "Где ключ?")),
+    ("cp1251", "und", ("Да.", "Нет!", "Кто там?")),
+    ("koi8_r", "und", ("Где ключ?", "Я не знаю, спроси его.", "plain words")),
+    ("cp1255", "und", ("שלום, מה שלומך?", "איפה המפתח?", "plain words")),
+    ("cp1252", "rus", ("Das Mädchen im Café", "plain words", "schöne Grüße")),
+    ("euc_jp", "und", ("こんにちは、元気ですか。", "鍵はどこですか。", "plain words")),
     ("koi8_r", "rus", ("Привет, как дела?", "Я не знаю, спроси его.", "Где мой ключ от дома?")),
     ("cp1250", "cze", ("Příliš žluťoučký kůň", "úpěl ďábelské ódy", "plain words")),
     ("cp1253", "gre", ("Γεια σου, τι κάνεις;", "Πού είναι το κλειδί;", "plain words")),
@@ -73,3 +83,34 @@ def test_one_bad_byte_among_utf8_becomes_a_replacement(bad: bytes, tmp_path: Pat
     path = subtitled(tmp_path / "a.mkv", "ger", texts, "subrip")
     warnings = check(path, ("Das Mädchen", "ein M\ufffddchen", "plain words"))
     assert warnings == ["subtitle stream 1: 1 entries have bytes that are not UTF-8, which became U+FFFD"]
+
+
+@pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    ("name", "codec", "words"),
+    [
+        ("a.mkv", "subrip", ("Das Mädchen im Café", "plain words", "schöne Grüße")),
+        ("a.mkv", "webvtt", ("Где ключ?", "Нет", "plain words")),
+        ("a.mp4", "mov_text", ("你好，你怎么样？", "钥匙 1 2", "Hello")),
+        ("a.mkv", "subrip", ("こんにちは、元気ですか。", "鍵はどこですか。", "\ufeffplain words")),
+    ],
+)
+def test_utf16_is_read_whole(charset: str, name: str, codec: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    path = subtitled(tmp_path / name, "und", tuple(each.encode(charset) for each in words), codec)
+    warnings = check(path, tuple(each.strip("\ufeff") for each in words))
+    assert warnings == [f"subtitle stream 1 is not UTF-8: 3 entries were read as {charset}"]
+
+
+def test_zeros_neither_end_a_text_nor_are_they_reported(tmp_path: Path) -> None:
+    path = subtitled(tmp_path / "a.mkv", "ger", (b"one\0two", "Mädchen\0\0".encode(), b"plain\1 words"), "subrip")
+    assert check(path, ("onetwo", "Mädchen", "plain words")) == []
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(
+    st.sampled_from(["Das Mädchen im Café, {}", "Где {}? Не знаю.", "Πού είναι {};", "איפה {}?", "鍵は{}どこですか。"]),
+    st.integers(0, 999),
+    st.sampled_from(["utf-16-le", "utf-16-be"]),
+)
+def test_utf16_is_recognised_in_either_order(words: str, number: int, charset: str) -> None:
+    assert charsets.wide([words.format(number).encode(charset)]) == charset

@@ -43,7 +43,7 @@ _INVISIBLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u
 
 
 class _Unread(msgspec.Struct, frozen=True):
-    """A packet whose text is not UTF-8, which libav's decoders refuse."""
+    """A packet whose text is not UTF-8, which libav's decoders refuse, or has zeros, at which they end."""
 
     packet: Any
     """PyAV's."""
@@ -53,18 +53,13 @@ class _Unread(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> bytes:
-        """What it says, without the length that begins a packet of MP4."""
-        content = bytes(self.packet)
-        return content[2 : 2 + int.from_bytes(content[:2])] if self._is_of_mp4 else content
-
-    @property
-    def _is_of_mp4(self) -> bool:
-        return str(self.packet.stream.codec_context.name) == "mov_text"
+        """What it says."""
+        return _said(self.packet)
 
     def decoded(self, charset: str) -> str:
         """Return the markup. Raises FFmpegError."""
-        text = self.text.decode(charset, "replace").encode()
-        stream, content = self.packet.stream, len(text).to_bytes(2) + text if self._is_of_mp4 else text
+        text = self.text.decode(charset, "replace").replace("\0", "").encode()
+        stream, content = self.packet.stream, len(text).to_bytes(2) + text if _is_of_mp4(self.packet) else text
         again = av.Packet(content)
         again.stream, again.time_base = stream, self.packet.time_base
         again.pts, again.dts, again.duration = self.packet.pts, self.packet.dts, self.packet.duration
@@ -215,8 +210,10 @@ class _Collected:
     def _read(self, ordinal: int, packet: Any, begin: float) -> None:
         length = float((packet.duration or 0) * packet.time_base)
         try:
-            text = _text(packet.decode())
+            text = None if charsets.has_controls(_said(packet)) else _text(packet.decode())
         except (av.FFmpegError, ValueError):
+            text = None
+        if text is None:
             if self._room < packet.size:
                 self.cut.add(ordinal)
             else:
@@ -232,20 +229,29 @@ class _Collected:
         ordinal, unread = text.ordinal, self._unread[text.ordinal]
         if not unread:
             return
-        known = ordinal in self._is_utf8 or any(charsets.is_utf8(each.text) for each in unread)
-        sample = b"\n".join(each.text for each in unread)[:_SAMPLE]
-        charset = "" if known else charsets.detected(sample, text.stream.language)
+        charset = self._charset(text, [each.text for each in unread])
         count = 0
         for each in unread:
             try:
                 self._add(ordinal, each.begin, each.length, each.decoded(charset or "utf-8"))
-                count += 1
+                count += bool(charset) or not _is_valid(each.text)
             except (av.FFmpegError, ValueError):
                 self.broken[ordinal] += 1
         if count and charset:
             self.remarks[ordinal].append(f" is not UTF-8: {count} entries were read as {charset}")
         elif count:
             self.remarks[ordinal].append(f": {count} entries have bytes that are not UTF-8, which became U+FFFD")
+
+    def _charset(self, text: InputSubtitle, unread: Sequence[bytes]) -> str:
+        """Return the charset of what is unread of a stream; "" for UTF-8."""
+        if text.ordinal in self._is_utf8:
+            return ""
+        if charset := charsets.wide(unread):
+            return charset
+        invalid = [each for each in unread if not _is_valid(each)]
+        if not invalid or any(charsets.is_utf8(each) for each in unread):
+            return ""
+        return charsets.detected(b"\n".join(invalid)[:_SAMPLE], text.stream.language)
 
     def _add(self, ordinal: int, begin: float, length: float, text: str) -> None:
         end = begin + length if length > 0 else -1.0
@@ -254,6 +260,24 @@ class _Collected:
         elif text and (end < 0 or end > 0) and begin < self._limits.duration:
             self._room -= len(text)
             self.cues[ordinal].append(Cue(max(0.0, begin), end, text))
+
+
+def _said(packet: Any) -> bytes:
+    """Return the text of a packet, without the length that begins one of MP4."""
+    content = bytes(packet)
+    return content[2 : 2 + int.from_bytes(content[:2])] if _is_of_mp4(packet) else content
+
+
+def _is_of_mp4(packet: Any) -> bool:
+    return str(packet.stream.codec_context.name) == "mov_text"
+
+
+def _is_valid(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _text(decoded: Sequence[object]) -> str:
