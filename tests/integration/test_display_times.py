@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import timed
-from support.films import inspected
+from support.films import inspected, make
 
 from mediactl.media.hls import playlists
 from mediactl.media.mp4 import fragments, package
@@ -96,28 +97,65 @@ SLOW = {
     "stills among B-frames": [33] * 8 + [700, 33, 800, 33, 33],
     "a longer last one": [33] * 9 + [5000],
     "a still at the end": [40] * 30 + [3000, 40],
+    "even, a longer last one": [40] * 10 + [9000],
     "1000 a second": [1] * 100,
 }
 
 
-@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def source_of(folder: Path, durations: list[int], container: str) -> Path:
+    """A video of frames that are shown for so many milliseconds; "remuxed": in an MP4, by ffmpeg, of a Matroska."""
+    starts = list(itertools.accumulate(durations, initial=0))
+    suffix = "mkv" if container == "remuxed" else container
+    source = timed.write(folder / f"source.{suffix}", starts[:-1], durations[-1], options=timed.REORDERED)
+    return make(folder / "remuxed.mp4", "-i", str(source), "-c", "copy") if container == "remuxed" else source
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(durations=DURATIONS, container=st.sampled_from(["mp4", "remuxed", "mkv"]))
+def test_a_source_lasts_as_long_as_its_frames_are_shown(
+    tmp_path_factory: pytest.TempPathFactory, durations: list[int], container: str
+) -> None:
+    source = source_of(tmp_path_factory.mktemp("video"), durations, container)
+    assert inspected(source).info.duration == pytest.approx(sum(durations) / 1000, abs=0.05)
+
+
+@pytest.mark.parametrize("container", ["mp4", "remuxed", "mkv"])
 @pytest.mark.parametrize("durations", SLOW.values(), ids=SLOW.keys())
 def test_a_source_and_its_renditions_last_equally_long(tmp_path: Path, durations: list[int], container: str) -> None:
-    starts = list(itertools.accumulate(durations, initial=0))
-    source = timed.write(tmp_path / f"source.{container}", starts[:-1], durations[-1], options=timed.REORDERED)
-    found = inspected(source)
+    source = source_of(tmp_path, durations, container)
+    assert_rendered(source, durations)
+
+
+@pytest.mark.parametrize("seconds", [2, 1440, 14_400])
+def test_a_last_sample_longer_than_the_edit_list_does_not_lengthen_a_video(tmp_path: Path, seconds: int) -> None:
+    durations = [40] * 24 + [41]
+    starts = list(itertools.accumulate(durations[:-1], initial=0))
+    source = timed.write(tmp_path / "source.mp4", starts, 41, options={"bf": "0"})
+    content = bytearray(source.read_bytes())
+    rows = content.index(b"stts") + 12
+    scale = struct.unpack_from(">I", content, content.index(b"mdhd") + 16)[0]
+    assert struct.unpack_from(">IIII", content, rows) == (24, 40 * scale // 1000, 1, 41 * scale // 1000)
+    struct.pack_into(">I", content, rows + 12, seconds * scale)
+    source.write_bytes(content)
+    assert_rendered(source, durations)
+
+
+def assert_rendered(source: Path, durations: list[int]) -> None:
+    """What is encoded of a video, muxed in both ways, shows every frame at its time, and for as long."""
+    folder, found = source.parent, inspected(source)
+    assert found.video
     assert found.info.video
+    assert found.info.duration == pytest.approx(sum(durations) / 1000, abs=0.002)
     stream = encode.Stream("h264", 64, 64, crf=20)
-    encoded, file = tmp_path / "encoded.mp4", tmp_path / "video.mp4"
+    encoded, file = folder / "encoded.mp4", folder / "video.mp4"
     with source.open("rb") as opened:
         encode.encode(
             opened.fileno(), found, [stream], None, [bytes(encoded)], threads=1, limits=Limits(),
-            folder=bytes(tmp_path), report=lambda _: None,
+            folder=bytes(folder), report=lambda _: None,
         )  # fmt: skip
     rate = Fraction(found.info.video.rate) if found.info.video.even else None
-    assert found.video
     extent = Extent(found.info.video.frames, found.video.end)
     package.mp4([bytes(encoded)], [], bytes(file), rate=rate, source=extent)
     assert_shown(file, durations)
-    package.video_track([bytes(encoded)], bytes(tmp_path / "track.mp4"), segment=6, rate=rate, source=extent)
-    assert timed.shown(tmp_path / "track.mp4") == timed.shown(file)
+    package.video_track([bytes(encoded)], bytes(folder / "track.mp4"), segment=6, rate=rate, source=extent)
+    assert timed.shown(folder / "track.mp4") == timed.shown(file)

@@ -10,11 +10,13 @@ from pathlib import Path
 import av
 import pytest
 from support import hls_check, hls_films
+from support.films import inspected
 
 from mediactl.core.errors import JobFailed, MachineBlocked
 from mediactl.media.hls import playlists
 from mediactl.media.inspect import isobmff
 from mediactl.media.mp4 import fragments, languages, package
+from mediactl.media.mp4.joined import Extent
 from mediactl.media.mp4.package import AudioFile
 from mediactl.model.media import Chapter, SubtitleStream
 
@@ -72,6 +74,17 @@ def test_a_track_of_pieces_has_every_frame_at_its_time(clips: Path, tmp_path: Pa
     assert [each.start for each in track.fragments] == [5005 * 48 * number for number in range(4)]
     assert [each.duration for each in track.segments] == [Fraction(96 * 1001, 24000), Fraction(73 * 1001, 24000)]
     assert (track.width, track.height, track.rate) == (64, 36, FILM)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 9.0])
+def test_the_last_frame_of_pieces_lasts_until_the_source_ends(clips: Path, tmp_path: Path, seconds: float) -> None:
+    film, track, end = tmp_path / "film.mp4", tmp_path / "track.mp4", float(168 / FILM) + seconds
+    package.mp4(pieces(clips), [], bytes(film), rate=FILM, source=Extent(169, end))
+    package.video_track(pieces(clips), bytes(track), segment=4, rate=FILM, source=Extent(169, end))
+    for file in (film, track):
+        assert stamps(file) == [5005 * number for number in range(169)]
+        assert inspected(file).info.duration == pytest.approx(end, abs=0.002)
+    assert float(fragments.read(bytes(track)).duration) == pytest.approx(end, abs=0.002)
 
 
 def test_sound_is_in_sync_to_the_sample_in_both(clips: Path, tmp_path: Path) -> None:

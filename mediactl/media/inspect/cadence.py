@@ -46,6 +46,10 @@ class Cadence(msgspec.Struct, frozen=True):
     """Seconds from one frame to the next, at most, where they do not come evenly."""
     shapes: tuple[FrameShape, ...] = ()
     """Those of the frames, the first one's first, where they change."""
+    last: float = 0.0
+    """When the frame that is shown last begins, in the container's seconds."""
+    length: float = 0.0
+    """Seconds that the last packet lasts."""
 
 
 def measure(container: InputContainer, stream: Any) -> Cadence:
@@ -68,6 +72,7 @@ class Counter:
         self._stream = stream
         self._stamps = array("q")
         self._sizes = FrameSizes(stream)
+        self._last: Any = None
         self.complete = True
         """Whether all frames have a time and can be decoded."""
 
@@ -87,11 +92,16 @@ class Counter:
         elif not self._stamps:
             self.complete = False
         self._stamps.append(stamp)
+        self._last = packet
 
     def measured(self, container: InputContainer) -> Cadence:
         """Return the cadence of what was counted, in this container."""
         found = self._measured(container)
-        return msgspec.structs.replace(found, shapes=self._sizes.shapes)
+        unit = self._stream.time_base
+        if not self._stamps or not unit:
+            return found
+        last, length = float(max(self._stamps) * unit), float((self._last.duration or 0) * unit)
+        return msgspec.structs.replace(found, shapes=self._sizes.shapes, last=last, length=length)
 
     def _measured(self, container: InputContainer) -> Cadence:
         stream, count = self._stream, len(self._stamps)

@@ -17,7 +17,7 @@ import msgspec
 from av.container import InputContainer
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.inspect import isobmff, ogg, timeline, truncation
+from mediactl.media.inspect import cadence, isobmff, ogg, timeline, truncation
 from mediactl.media.inspect.cadence import Cadence, Counter
 from mediactl.media.inspect.gaps import Packets
 from mediactl.media.inspect.timeline import Timeline
@@ -51,7 +51,7 @@ class Timing(msgspec.Struct, frozen=True):
     discontinuities: tuple[Discontinuity, ...] = ()
     warnings: tuple[str, ...] = ()
     cadence: Cadence | None = None
-    """Of the video; None where its packets were not read."""
+    """Of the video; None where it is known."""
 
 
 def measure(
@@ -79,8 +79,15 @@ def measure(
         for stream in streams:
             truncation.check_index(fd, stream)
         ends = {stream.index: _indexed_end(stream) - start for stream in streams}
+        if video and known:
+            if known.ends[video.index] > ends[video.index] + TOLERANCE:
+                ends[video.index] = known.ends[video.index]
+            return Timing(ends, start)
+        counted = count(video, reopen) if video else None
+        if counted:
+            ends[video.index] = _shown_end(fd, video, counted) - start
         _check_limit(max(ends.values()), longest)
-        return Timing(ends, start)
+        return Timing(ends, start, cadence=counted)
     if known:
         return msgspec.structs.replace(known, start=start)
     chained = False
@@ -116,6 +123,15 @@ def measure(
         (*([warning] if warning else []), *_remarks(found, start), *_unmet(fd, formats, found, start)),
         counter.measured(container) if counter else None,
     )
+
+
+def count(video: Any, reopen: Reopen) -> Cadence:
+    """Return the cadence of a video by its packets, from the first one in its index on."""
+    if len(video.index_entries):
+        video.container.seek(video.index_entries[0].timestamp, stream=video, any_frame=True)
+        return cadence.measure(video.container, video)
+    with reopen() as again:
+        return cadence.measure(again, again.streams[video.index])
 
 
 def compare(what: str, source: float, output: float, frame: float, damaged: bool) -> str:
@@ -168,6 +184,18 @@ def _is_fragmented(fd: int) -> bool:
 
 def _indexed_end(stream: Any) -> float:
     return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
+
+
+def _shown_end(fd: int, video: Any, counted: Cadence) -> float:
+    """Return when the last frame of an indexed video ends, in the container's seconds.
+
+    What the samples last does not always add up to what is shown: libavformat (62) writes durations between decoding
+    times. The edit list has the end of the frame that is shown last, then.
+    """
+    indexed, ends = _indexed_end(video), counted.last + counted.length
+    presented = isobmff.presented(fd, video.id) or 0.0
+    shown = presented if presented > counted.last else ends
+    return shown if shown > indexed + TOLERANCE else indexed
 
 
 def _joined(fd: int, streams: list[Any], longest: float) -> Timing | None:

@@ -14,12 +14,10 @@ from typing import Any
 
 import msgspec
 
-from mediactl.media.inspect.isobmff import boxes
+from mediactl.media.inspect import isobmff
 
 _ENTRY = 8 + 78
 """Bytes of a visual sample entry before its boxes, header included (ISO/IEC 14496-12, 12.1.3)."""
-_TRACK_ID = {0: 12, 1: 20}
-"""Offset of the track's id in tkhd, by version."""
 _DOVI = (b"dvcC", b"dvvC", b"dvwC")
 """Boxes, and types of block additions, of Dolby's configuration record."""
 _SEGMENT, _TRACKS, _TRACK, _VIDEO, _ADDITION = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0x41E4
@@ -88,34 +86,16 @@ def _edges(side: int, shown: Fraction, offset: Fraction) -> tuple[int, int]:
 
 def _of_mp4(fd: int, stream: Any) -> SideData:
     """Return what the sample entry of a track says; libav's stream id is the track's."""
-    for moov in _found(fd, 0, os.fstat(fd).st_size, b"moov"):
-        for start, end in _found(fd, *moov, b"trak"):
-            if _track_id(fd, start, end) == stream.id:
-                return _of_entry(fd, start, end)
-    return SideData()
-
-
-def _found(fd: int, start: int, end: int, *path: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the content of each box at this path begins and ends."""
-    for kind, _, content, close in boxes(fd, start, end):
-        if kind == path[0]:
-            close = min(close, end)
-            yield from _found(fd, content, close, *path[1:]) if path[1:] else ((content, close),)
-
-
-def _track_id(fd: int, start: int, end: int) -> int:
-    for content, _ in _found(fd, start, end, b"tkhd"):
-        head = os.pread(fd, 24, content)
-        return int(struct.unpack_from(">I", head, _TRACK_ID[min(head[0], 1)])[0])
-    return 0
+    where = isobmff.track(fd, stream.id)
+    return _of_entry(fd, *where[1:]) if where else SideData()
 
 
 def _of_entry(fd: int, start: int, end: int) -> SideData:
     """Return what the first sample entry of a trak says; its width and height are 32 bytes behind its beginning."""
     crop, dolby_vision = Crop(), None
-    for stsd, close in _found(fd, start, end, b"mdia", b"minf", b"stbl", b"stsd"):
+    for stsd, close in isobmff.found(fd, start, end, b"mdia", b"minf", b"stbl", b"stsd"):
         size, width, height = struct.unpack_from(">I28xHH", os.pread(fd, 36, stsd + 8))
-        for kind, _, content, _ in boxes(fd, stsd + 8 + _ENTRY, min(close, stsd + 8 + size)):
+        for kind, _, content, _ in isobmff.boxes(fd, stsd + 8 + _ENTRY, min(close, stsd + 8 + size)):
             if kind == b"clap":
                 crop = clean_aperture(os.pread(fd, 32, content), width, height)
             elif kind in _DOVI:

@@ -16,7 +16,6 @@ from av.stream import Discard, Disposition
 from mediactl.core.errors import RejectedInput
 from mediactl.media.inspect import (
     appearance,
-    cadence,
     covers,
     demux,
     describe,
@@ -393,16 +392,7 @@ def _video_stream(
             video, fps=known.fps, rate=known.rate, frames=known.frames, even=known.even, longest=known.longest,
             shapes=known.shapes, treatment=treatment,
         )  # fmt: skip
-    return _with_cadence(video, timing.cadence or _cadence(fd, stream, limits))
-
-
-def _cadence(fd: int, stream: Any, limits: Limits) -> Cadence:
-    """Return the cadence of a video by its packets, from the first one in its index on."""
-    if len(stream.index_entries):
-        stream.container.seek(stream.index_entries[0].timestamp, stream=stream, any_frame=True)
-        return cadence.measure(stream.container, stream)
-    with demux.opened(fd, limits) as again:
-        return cadence.measure(again, again.streams[stream.index])
+    return _with_cadence(video, timing.cadence or durations.count(stream, lambda: demux.opened(fd, limits)))
 
 
 def _start(stream: Any, timing: Timing) -> float:

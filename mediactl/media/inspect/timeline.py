@@ -68,8 +68,10 @@ class Track(Position):
         "end",
         "first",
         "jumps",
+        "latest",
         "length",
         "persists",
+        "reordered",
         "runs",
         "skipped",
         "unit",
@@ -81,12 +83,17 @@ class Track(Position):
         self.video: bool = stream.type == "video"
         self.persists = self.video and "mov" not in format_
         """Whether a frame is presented until the next one comes, so that nothing is a gap."""
+        self.reordered = self.video and not self.persists
+        """Whether durations are those between decoding times, as in MP4: the last packet, whichever it is, has that of
+        the frame that is shown last."""
         self.unit = float(stream.time_base or 0)
         self.length = 0.0
         """Duration of the latest packet."""
         self.first: float | None = None
         """Beginning and end of what came since the latest jump."""
         self.end = 0.0
+        self.latest = 0.0
+        """When the packet that is presented last begins."""
         self.jumps: list[tuple[float, float]] = []
         """(where the stamps were expected to continue, by how much they did not)"""
         self.skipped = 0.0
@@ -204,11 +211,14 @@ class Reader:
         begin = pts * track.unit + track.offset
         end = begin + length
         if track.first is None:
-            track.first, track.end = begin, end
+            track.first, track.end, track.latest = begin, end, begin
         elif begin < track.first:
             track.first = begin
-        if end > track.end:
-            track.end = end
+        if track.video and begin <= track.latest:
+            # A frame is shown until the next one, whatever its packet says.
+            track.end = track.latest + length if track.reordered else track.end
+        elif end > track.end or track.video:
+            track.end, track.latest = end, begin
             if end - self.start - track.skipped > self._longest:
                 self._too_long(track)
         track.length = length

@@ -45,7 +45,7 @@ class Joined:
     """The pieces of a video, concatenated."""
 
     def __init__(self, files: Sequence[bytes], rate: Fraction | None, source: Extent | None = None) -> None:
-        """``rate`` (frames a second) is needed for several pieces; ``source`` is used where it is unknown."""
+        """``rate`` (frames a second) is needed for several pieces; ``source`` says when the last frame ends."""
         self._files = files
         self._rate = rate
         self._source = source
@@ -80,16 +80,15 @@ class Joined:
 
     def frames(self) -> Iterator[Timed]:
         """Yield all frames in decoding order."""
-        if len(self._files) > 1:
-            return self._even_frames()
-        return self._as_encoded() if self._rate else self._uneven_frames()
+        return self._whole_frames() if len(self._files) == 1 else self._joined_frames()
 
     def _as_encoded(self) -> Iterator[Timed]:
         """Yield the frames of the only file, at its own times."""
-        for packet in self._first.packets():
-            yield Timed(packet, packet.pts, packet.dts, packet.duration or 0)
+        with closing(_Piece(self._files[0])) as piece:
+            for packet in piece.packets():
+                yield Timed(packet, packet.pts, packet.dts, packet.duration or 0)
 
-    def _uneven_frames(self) -> Iterator[Timed]:
+    def _whole_frames(self) -> Iterator[Timed]:
         """Yield the frames of the only file, decoded one after another as they are shown one after another.
 
         An encoder decodes the first frames at times that it makes up, so the durations of an MP4, which are those
@@ -100,7 +99,7 @@ class Joined:
         if not order:
             return
         end = self._end(order, times)
-        if _add_up(times, order[0], end, _ROUNDED / self.tick):
+        if _add_up(times, order[0], end, (_CLOSE if self._rate else _ROUNDED) / self.tick):
             yield from self._as_encoded()
             return
         ends = dict(zip(order, [*order[1:], end], strict=True))
@@ -125,11 +124,12 @@ class Joined:
                 end = last if source.frames == len(order) else min(end, last)
         return max(end, order[-1] + 1)
 
-    def _even_frames(self) -> Iterator[Timed]:
+    def _joined_frames(self) -> Iterator[Timed]:
         """Yield the frames of all files, each 1 / rate after the previous one."""
         if not self._rate:
             raise JobFailed("pieces of a video of unknown frame rate cannot be concatenated")
         frame, done, delay = 1 / (self._rate * self.tick), 0, self._delay_frames()
+        last_frame, lasting = self._last_frame(frame)
         for file in self._files:
             with closing(_Piece(file)) as piece:
                 count, last = 0, -1
@@ -137,11 +137,21 @@ class Joined:
                     number = round(packet.pts / frame)
                     at = round((done + number) * frame)
                     decoded = round((done + count - delay) * frame)
-                    yield Timed(packet, at, decoded, round((done + number + 1) * frame) - at)
+                    length = round((done + number + 1) * frame) - at
+                    yield Timed(packet, at, decoded, lasting if last_frame in (done + number, done + count) else length)
                     count, last = count + 1, max(last, number)
                 if last != count - 1:
                     raise JobFailed(f"{shown(os.path.basename(file))}: its {count} frames are numbered up to {last}")
                 done += count
+
+    def _last_frame(self, frame: Fraction) -> tuple[int, int]:
+        """Return the number of the last frame, and how many ticks it lasts; (-1, 0) where it is none that lasts longer
+        than the others, of ``frame`` ticks."""
+        source = self._source
+        if not source or not source.frames:
+            return -1, 0
+        lasting = round(Fraction(source.end) / self.tick) - round((source.frames - 1) * frame)
+        return (source.frames - 1, lasting) if (lasting - frame) * self.tick > _CLOSE else (-1, 0)
 
     def _check(self, piece: _Piece, file: bytes) -> None:
         if _parameters(piece.stream) != self._alike:

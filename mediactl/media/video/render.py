@@ -262,7 +262,7 @@ class _Video:
         path, stream = self._temporary(target.name), encode.stream_of(params)
         package.video_track(
             encoded.videos[stream], path, segment=params.segment, start=encoded.start, rate=self._rate,
-            source=self._extent, gop=stream.gop,
+            source=self._extent(encoded), gop=stream.gop,
         )  # fmt: skip
         fragments.read(path)
         return self._verified(target, params, path, None, encoded)
@@ -274,7 +274,7 @@ class _Video:
         audio_files = [self._audio_file(requested, encoded)] if requested else []
         package.mp4(
             encoded.videos[encode.stream_of(params)], audio_files, path, start=encoded.start, rate=self._rate,
-            source=self._extent, chapters=self._found.info.chapters,
+            source=self._extent(encoded), chapters=self._found.info.chapters,
         )  # fmt: skip
         draft = self._verified(target, params, path, requested, encoded)
         codecs = ",".join(fragments.codecs(path))
@@ -286,11 +286,10 @@ class _Video:
         video = self._found.info.video
         return Fraction(video.rate) if video and video.even else None
 
-    @property
-    def _extent(self) -> Extent | None:
+    def _extent(self, encoded: Encoded) -> Extent | None:
         """How much there is of the video."""
         original, video = self._found.video, self._found.info.video
-        return Extent(video.frames, original.end) if original and video else None
+        return Extent(video.frames, original.end - encoded.start) if original and video else None
 
     def _audio_file(self, requested: AudioRequest, encoded: Encoded) -> package.AudioFile:
         track = self._found.info.audio[requested.ordinal]
