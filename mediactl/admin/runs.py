@@ -44,7 +44,7 @@ def last_json(report: Report) -> dict[str, object] | None:
 def as_json(run: RunRow) -> dict[str, object]:
     """Return a run as JSON; times in seconds since 1970."""
     fields = msgspec.structs.asdict(run)
-    del fields["active"]
+    del fields["active"], fields["boot"]
     took = None if run.ended_at is None else round(run.ended_at - run.started_at, 3)
     return {
         "run": fields.pop("id"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 from functools import cache
 from importlib import resources
 from urllib.parse import quote
@@ -93,6 +95,8 @@ UNUSABLE = (
     apsw.CantOpenError, apsw.ReadOnlyError,
 )  # fmt: skip
 """What SQLite raises when the journal cannot be used, whatever is asked of it."""
+COPIES = 5
+"""Attempts at a copy of a journal that is being written."""
 SUSPECT = ".suspect"
 """Appended to its name: an empty file that asks for a check of the whole journal."""
 
@@ -211,31 +215,95 @@ def _create(connection: apsw.Connection) -> None:
     connection.pragma("user_version", VERSION)
 
 
-def copy_into(memory: apsw.Connection, path: str) -> bool:
-    """Fill an in-memory database with the journal at ``path``, or with an empty one; False: there is none to copy.
+def open_to_read(path: str) -> apsw.Connection:
+    """Return the journal at ``path``, which this process cannot or must not change; of today's version.
 
-    The file is read without leaving a trace beside it. Raises Damaged and TooNew.
+    No file is made or changed beside it (docs/decisions/0013-reading-journals.md). Raises Damaged and TooNew.
     """
-    found = os.path.exists(path)
-    if found:
-        # Without a log there is nobody writing, and SQLite need not make its shared memory file.
-        mode = "mode=ro" if os.path.exists(path + "-wal") else "mode=ro&immutable=1"
-        uri = "file:" + quote(os.fsencode(os.path.abspath(path))) + "?" + mode
-        try:
-            source = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-            try:
-                with memory.backup("main", source, "main") as backup:
-                    backup.step()
-            finally:
-                source.close()
-        except apsw.Error as error:
-            raise Damaged(f"journal {shown(path)} is damaged: {error}") from None
-        if memory.pragma("user_version") > VERSION:
-            raise TooNew(f"journal {shown(path)} was written by a newer mediactl: upgrade, or use another --state")
-        _migrate(memory)
-    else:
-        _create(memory)
-    return found
+    try:
+        connection = _opened_readonly(path)
+        if connection.pragma("user_version") != VERSION:
+            connection = _in_memory(connection)
+            _bring_up_to_date(connection, path)
+    except apsw.Error as error:
+        raise Damaged(f"journal {shown(path)} is damaged: {error}") from None
+    return connection
+
+
+def copied(path: str) -> apsw.Connection:
+    """Return a copy in memory of the journal at ``path``, or an empty one where there is none.
+
+    Raises as ``open_to_read``.
+    """
+    if not os.path.exists(path):
+        empty = apsw.Connection(":memory:")
+        _create(empty)
+        return empty
+    try:
+        memory = _in_memory(_opened_readonly(path))
+    except apsw.Error as error:
+        raise Damaged(f"journal {shown(path)} is damaged: {error}") from None
+    _bring_up_to_date(memory, path)
+    return memory
+
+
+def _bring_up_to_date(memory: apsw.Connection, path: str) -> None:
+    if not memory.execute("SELECT count(*) FROM sqlite_schema").get:
+        _create(memory)  # an empty file, which the next run makes a journal of
+        return
+    if memory.pragma("application_id") != APPLICATION_ID:
+        raise Damaged(f"journal {shown(path)} is damaged: it is not a mediactl journal")
+    if memory.pragma("user_version") > VERSION:
+        raise TooNew(f"journal {shown(path)} was written by a newer mediactl: upgrade, or use another --state")
+    _migrate(memory)
+
+
+def _opened_readonly(path: str) -> apsw.Connection:
+    """Return a connection that was read from, and that leaves no trace beside the file."""
+    if not os.path.exists(path + "-wal"):
+        # Nobody has it open, and SQLite need not make its shared memory file.
+        return _readonly(path, "immutable=1")
+    try:
+        return _readonly(path)
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError):
+        # Its shared memory file is not there, or has no room for a reader that cannot write to it.
+        return _copy_with_log(path)
+
+
+def _copy_with_log(path: str) -> apsw.Connection:
+    """Return a copy in memory, by way of temporary files; meanwhile no checkpoint may move pages from log to file."""
+    with tempfile.TemporaryDirectory(prefix="mediactl-") as folder:
+        for _ in range(COPIES):
+            before = os.stat(path)
+            for suffix in ("", "-wal"):
+                shutil.copyfile(path + suffix, os.path.join(folder, "copy" + suffix))
+            after = os.stat(path)
+            if (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size):
+                return _in_memory(apsw.Connection(os.path.join(folder, "copy")))
+    raise MachineBlocked(f"journal {shown(path)}: changes faster than it can be copied; try again")
+
+
+def _readonly(path: str, *parameters: str) -> apsw.Connection:
+    uri = "file:" + quote(os.fsencode(os.path.abspath(path))) + "?" + "&".join(("mode=ro", *parameters))
+    connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    try:
+        connection.set_busy_timeout(BUSY_MILLISECONDS)
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _in_memory(source: apsw.Connection) -> apsw.Connection:
+    """Return a copy of a database, which is closed."""
+    memory = apsw.Connection(":memory:")
+    try:
+        with memory.backup("main", source, "main") as backup:
+            backup.step()
+    finally:
+        source.close()
+    return memory
 
 
 def set_aside(path: str) -> str:

@@ -146,8 +146,8 @@ class Journal:
         cls, state: str, *, clock: Callable[[], float], random: Callable[[], float], version: str
     ) -> Iterator[Journal]:
         """A copy of the journal in memory (empty where there is none): do anything with it, nothing is touched."""
-        connection = apsw.Connection(":memory:")
-        fresh = not database.copy_into(connection, os.path.join(state, FILE))
+        path = os.path.join(state, FILE)
+        fresh, connection = not os.path.exists(path), database.copied(path)
         journal = cls(connection, state, None, clock, random, version, PATIENCE)
         journal.fresh = fresh
         with journal.transaction():

@@ -19,6 +19,7 @@ class RunLock:
 
     def __init__(self, state: str) -> None:
         self.id = uuid.uuid4().hex
+        # No other user may hold a lock, or a dead run would seem alive.
         os.makedirs(_folder(state), mode=0o700, exist_ok=True)
         self._path = _lock_file(state, self.id)
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -44,6 +45,26 @@ def is_alive(state: str, run: str) -> bool:
         return True
     except FileNotFoundError:
         return False
+    finally:
+        os.close(fd)
+    return False
+
+
+def seems_alive(state: str, run: str, pid: int, boot: str) -> bool:
+    """Return the same without changing anything, also for users who may not test the lock.
+
+    Then the kernel is asked for its process, which may be another one by now.
+    """
+    try:
+        fd = os.open(_lock_file(state, run), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return boot == boot_id() and os.path.exists(f"/proc/{pid}")
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
     finally:
         os.close(fd)
     return False

@@ -137,7 +137,7 @@ class Report:
         """Yield the last runs (-1: all of them), the last started first; with ``unended``, of those without an end."""
         for row in self._run("runs", limit, int(unended)).fetchall():
             run = RunRow(*row)
-            active = run.ended_at is None and owners.is_alive(self._state, run.id)
+            active = run.ended_at is None and owners.seems_alive(self._state, run.id, run.pid, run.boot)
             yield msgspec.structs.replace(run, active=True) if active else run
 
     def earlier_runs(self) -> Earlier:
@@ -251,11 +251,23 @@ class Report:
 
 @contextmanager
 def read(state: str, *, write: bool = False) -> Iterator[Report]:
-    """The journal in the folder ``state``. Raises UsageError when there is none, Damaged or TooNew."""
+    """The journal in the folder ``state``. Raises UsageError when there is none, or no permission, Damaged or TooNew.
+
+    Where it cannot be written, it is read all the same, unless ``write``.
+    """
     path = os.path.join(state, FILE)
-    if not os.path.exists(path):
-        raise UsageError(f"no journal in {shown(state)}; name the output folder with --out, or process something first")
-    connection = database.open_database(path, check=False)
+    try:
+        os.stat(path)
+    except PermissionError:
+        raise UsageError(f"journal in {shown(state)}: permission denied; its folder admits its owner alone") from None
+    except OSError:
+        raise UsageError(
+            f"no journal in {shown(state)}; name the output folder with --out, or process something first"
+        ) from None
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"journal {shown(path)}: permission denied; ask its owner for permission to read it")
+    writable = os.access(path, os.W_OK) and os.access(state, os.W_OK | os.X_OK)
+    connection = database.open_database(path, check=False) if write or writable else database.open_to_read(path)
     try:
         if not write:
             connection.pragma("query_only", True)

@@ -16,7 +16,7 @@ WHERE state = 'ready' GROUP BY lane, priority ORDER BY lane, priority;
 
 -- name: runs
 -- The newest (at most ?1) but for edits, or (?2) all without an end.
-SELECT id, pid, version, command, started_at, ended_at, exit_code, done, rejected, quarantined, unfinished
+SELECT id, pid, boot, version, command, started_at, ended_at, exit_code, done, rejected, quarantined, unfinished
 FROM runs WHERE iif(?2, ended_at IS NULL, command <> 'edit') ORDER BY started_at DESC LIMIT ?1;
 
 -- name: earlier_runs

@@ -28,6 +28,7 @@ class RunRow(msgspec.Struct, frozen=True):
 
     id: str
     pid: int
+    boot: str
     version: str
     command: str
     """process, watch, upload or resume; "" of an older mediactl."""
