@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from support.events import check, parsed
+from support.forkserver import ForkServer
 
 pytest_plugins = ["support.servers"]
 
@@ -69,7 +70,11 @@ class Result(NamedTuple):
 
 
 class CommandLine:
-    """Runs mediactl in a folder, in a process of its own, with an environment of its own."""
+    """Runs mediactl in a folder, in a process of its own, with an environment of its own.
+
+    Those that are run to their end are forked by a server; those that are started begin with a new interpreter, as a
+    user's do.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -94,18 +99,26 @@ class CommandLine:
         limit: float = 170,
     ) -> Result:
         """Run to the end, which must come within ``limit`` seconds. Every event that it prints must be valid."""
-        done = subprocess.run(
-            self.argv(*arguments),
-            cwd=self.folder,
-            input=stdin,
-            capture_output=True,
-            env={**self.environment, **(environment or {})},
-            timeout=limit,
-        )
-        for line in done.stdout.splitlines():
+        code, out, err = self._run(arguments, stdin, {**self.environment, **(environment or {})}, limit)
+        for line in out.splitlines():
             if line.startswith(b'{"event":'):
                 check(line)
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Result(code, out.decode(), err.decode())
+
+    def _run(
+        self,
+        arguments: tuple[str | bytes | os.PathLike[str], ...],
+        stdin: bytes,
+        environment: Mapping[str, str],
+        limit: float,
+    ) -> tuple[int, bytes, bytes]:
+        if _SERVER.serves(environment):
+            words = [os.fsdecode(each) for each in arguments]
+            return _SERVER.run(words, cwd=str(self.folder), env=environment, stdin=stdin, timeout=limit)
+        done = subprocess.run(
+            self.argv(*arguments), cwd=self.folder, input=stdin, capture_output=True, env=environment, timeout=limit
+        )
+        return done.returncode, done.stdout, done.stderr
 
     def start(self, *arguments: str | bytes | os.PathLike[str]) -> subprocess.Popen[bytes]:
         """Start it, with pipes for its output."""
@@ -117,6 +130,14 @@ class CommandLine:
             stderr=subprocess.PIPE,
             env=self.environment,
         )
+
+
+_SERVER = ForkServer(CommandLine(ROOT).environment)
+
+
+def pytest_unconfigure() -> None:
+    """End what command lines were forked from."""
+    _SERVER.close()
 
 
 @pytest.fixture
