@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import av
 import msgspec
 from av.container import InputContainer
-from av.stream import Discard, Disposition
+from av.stream import Discard
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.inspect import (
@@ -29,16 +28,11 @@ from mediactl.media.inspect.appearance import Appearance
 from mediactl.media.inspect.cadence import Cadence
 from mediactl.media.inspect.durations import Timing
 from mediactl.media.inspect.gaps import Gaps
+from mediactl.media.inspect.playable import Playable, find_playable, media_streams
 from mediactl.model.media import AudioStream, Limits, MediaInfo, SubtitleStream, Treatment, VideoStream
 
 LOCATION_KEYS = ("com.apple.quicktime.location.iso6709", "location", "location-eng")
 """Apple's item, and libav's names for the atoms "©xyz" (Android) and "loci" (3GPP)."""
-
-_PEEKED = 1_000
-"""Packets within which a stream that is met must have yielded a frame."""
-_USUAL_CHANNELS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24})
-"""Numbers of channels that av_channel_layout_default (libavutil/channel_layout.c) has a layout for."""
-_NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 class InputVideo(msgspec.Struct, frozen=True):
@@ -105,31 +99,6 @@ class Streams(msgspec.Struct, frozen=True):
     """Options of ffmpeg's input with which it follows the time stamps as probing does."""
 
 
-class _Playable(msgspec.Struct, frozen=True):
-    """PyAV's streams that can be decoded, in the file's order, and the first frame of each by its index."""
-
-    videos: list[Any]
-    audios: list[Any]
-    frames: dict[int, Any]
-    covers: tuple[int, ...] = ()
-    """Indexes of streams that are cover art, though they are not marked as such."""
-
-    @property
-    def video(self) -> Any:
-        """The chosen video stream; None if there is none."""
-        return _default(self.videos)
-
-    @property
-    def audio(self) -> Any:
-        """The audio stream that is played unless another is asked for; None if there is none."""
-        return _default(self.audios)
-
-    @property
-    def rate(self) -> float | None:
-        """Frames a second of the chosen video stream."""
-        return _rate(self.video) if self.video else None
-
-
 def probe(fd: int, format: str, limits: Limits, *, location: bool = False) -> MediaInfo:
     """Return streams, dimensions, duration and tags of a file. Raises RejectedInput with a one-line reason.
 
@@ -149,7 +118,7 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
     ``probed`` is what probing the same file has found: its frames are not counted again.
     """
     with demux.opened(fd, limits) as container:
-        playable = _playable(fd, container, limits)
+        playable = find_playable(fd, container, limits)
         gaps = Gaps(container, playable.audios)
         timing = _timing(fd, container, playable, limits, probed, gaps)
         ends = timing.ends
@@ -181,7 +150,7 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
             info=info,
             video=_input_video(playable, look, video, ends),
             audio=next((each for each in audios if each.index == playable.audio.index), None),
-            covers=(*(each.index for each in _media(container) if covers.is_marked(each)), *playable.covers),
+            covers=(*(each.index for each in media_streams(container) if covers.is_marked(each)), *playable.covers),
             data_count=sum(
                 stream.type == "data" and not (info.chapters and stream.discard == Discard.all)
                 for stream in container.streams
@@ -193,118 +162,8 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
         )
 
 
-def _media(container: InputContainer) -> list[Any]:
-    return [stream for stream in container.streams if stream.type in ("video", "audio")]
-
-
-def _playable(fd: int, container: InputContainer, limits: Limits) -> _Playable:
-    """Decode the first frame of every stream. Raises RejectedInput when nothing can be played, or a frame is too large.
-
-    A file whose video cannot be decoded is no audio file: it is rejected, unless its video has no frames.
-    """
-    known = [stream for stream in _media(container) if stream.codec_context]
-    videos = [stream for stream in known if stream.type == "video" and not stream.disposition & _NO_VIDEO]
-    audios = [stream for stream in known if stream.type == "audio"]
-    for stream in videos:
-        _check_pixels(stream.codec_context.width, stream.codec_context.height, limits)
-    frames = _first_frames(container, [*videos, *audios])
-    for stream in videos:
-        if frame := frames.get(stream.index):
-            _check_pixels(frame.width, frame.height, limits)  # Of a stream that begins late, no size was known before.
-    mixable = [stream for stream in audios if stream.index in frames and _is_mixable(frames[stream.index])]
-    single = covers.unmarked(container, lambda: demux.opened(fd, limits), videos, frames) if mixable else []
-    videos = [stream for stream in videos if stream not in single]
-    playable = _Playable(
-        [stream for stream in videos if stream.index in frames],
-        mixable,
-        frames,
-        tuple(stream.index for stream in single),
-    )
-    if not playable.videos and (not playable.audios or any(stream.frames != 0 for stream in videos)):
-        raise RejectedInput(_unplayable(_media(container)))
-    return playable
-
-
-def _first_frames(container: InputContainer, streams: list[Any]) -> dict[int, Any]:
-    """Return the first frame of each stream that has one and can be decoded, by stream index.
-
-    Streams may begin late: they are looked for until all that have packets were met.
-    """
-    frames: dict[int, Any] = {}
-    if not streams:
-        return frames
-    met = _decoded(container, streams, frames)
-    late = [stream for stream in streams if stream.index not in met]
-    while late:
-        # An index says where they begin, without it all is read; those that are in no index have no packets.
-        first = _first_indexed(late)
-        if first is not None:
-            container.seek(first.index_entries[0].timestamp, stream=first)
-        elif "mov" in container.format.name:
-            break
-        met = _decoded(container, late, frames)
-        if not met:
-            break
-        late = [stream for stream in late if stream.index not in met]
-    return frames
-
-
-def _decoded(container: InputContainer, streams: list[Any], frames: dict[int, Any]) -> set[int]:
-    """Decode the next packets of these streams until each has a frame, which is added to ``frames``.
-
-    Return the indexes of the streams that packets came of.
-    """
-    met: set[int] = set()
-    missing = {stream.index for stream in streams}
-    for number, packet in enumerate(demux.packets(container, *streams)):
-        index = packet.stream.index  # Flushing ones have this alone.
-        if packet.size:
-            met.add(index)
-        if index in missing:
-            try:
-                decoded = packet.decode()
-            except av.FFmpegError:
-                decoded = []  # A broken packet; the next key frame may be better.
-            if decoded:
-                frames[index] = decoded[0]
-                missing.discard(index)
-        if not missing or number >= _PEEKED:
-            break
-    return met
-
-
-def _first_indexed(streams: list[Any]) -> Any:
-    """Return the stream that begins first by its index; None where none has one."""
-    listed = [stream for stream in streams if len(stream.index_entries)]
-    return min(listed, key=lambda stream: stream.index_entries[0].timestamp * stream.time_base, default=None)
-
-
-def _is_mixable(frame: Any) -> bool:
-    """Return whether libav can mix this audio down: its layout is named, or its number of channels has a usual one."""
-    unnamed = frame.layout.name == f"{frame.layout.nb_channels} channels"
-    return not unnamed or frame.layout.nb_channels in _USUAL_CHANNELS
-
-
-def _default(streams: list[Any]) -> Any:
-    """Return the stream marked as the default one by the file's author, else the first; None if there is none."""
-    return min(streams, key=lambda stream: (not stream.disposition & Disposition.default, stream.index), default=None)
-
-
-def _check_pixels(width: int, height: int, limits: Limits) -> None:
-    if width * height > limits.pixels:
-        raise RejectedInput(f"{width}x{height} pixels are more than the limit of {limits.pixels} (limits.pixels)")
-
-
-def _rate(stream: Any) -> float | None:
-    """Return frames a second: the average over the stream, unless a broken header makes nonsense of it."""
-    for rate in (stream.average_rate, stream.guessed_rate):
-        if rate and 0.1 <= rate <= 300:
-            return float(rate)
-    return None
-
-
 def _timing(
-    fd: int, container: InputContainer, playable: _Playable, limits: Limits, probed: MediaInfo | None, gaps: Gaps
+    fd: int, container: InputContainer, playable: Playable, limits: Limits, probed: MediaInfo | None, gaps: Gaps
 ) -> Timing:
     """Return when the chosen video and the playable audio streams begin and end, in seconds from the file's start.
 
@@ -324,9 +183,9 @@ def _timing(
     )
 
 
-def _known_timing(container: InputContainer, playable: _Playable, probed: MediaInfo) -> Timing | None:
+def _known_timing(container: InputContainer, playable: Playable, probed: MediaInfo) -> Timing | None:
     """Return the timing that probing has found; None where it is of other streams."""
-    audios = [stream for stream in _media(container) if stream.type == "audio"]
+    audios = [stream for stream in media_streams(container) if stream.type == "audio"]
     ends = {
         stream.index: audio.duration
         for stream, audio in zip(audios, probed.audio, strict=False)
@@ -344,7 +203,7 @@ def _known_timing(container: InputContainer, playable: _Playable, probed: MediaI
 
 
 def _appearance(
-    fd: int, container: InputContainer, playable: _Playable, ends: dict[int, float], limits: Limits
+    fd: int, container: InputContainer, playable: Playable, ends: dict[int, float], limits: Limits
 ) -> Appearance | None:
     stream = playable.video
     if not stream:
@@ -353,7 +212,7 @@ def _appearance(
 
 
 def _input_video(
-    playable: _Playable, look: Appearance | None, shown: VideoStream | None, ends: dict[int, float]
+    playable: Playable, look: Appearance | None, shown: VideoStream | None, ends: dict[int, float]
 ) -> InputVideo | None:
     stream = playable.video
     if not stream or not look or not shown:
@@ -375,7 +234,7 @@ def _input_video(
 
 def _video_stream(
     fd: int,
-    playable: _Playable,
+    playable: Playable,
     look: Appearance | None,
     timing: Timing,
     limits: Limits,
@@ -414,11 +273,11 @@ def _with_cadence(video: VideoStream, found: Cadence) -> VideoStream:
     )  # fmt: skip
 
 
-def _audio_streams(container: InputContainer, playable: _Playable, ends: dict[int, float]) -> tuple[AudioStream, ...]:
+def _audio_streams(container: InputContainer, playable: Playable, ends: dict[int, float]) -> tuple[AudioStream, ...]:
     """Return all audio streams, those that cannot be played included."""
     return tuple(
         describe.audio(stream, playable.frames.get(stream.index), ends.get(stream.index), stream in playable.audios)
-        for stream in _media(container)
+        for stream in media_streams(container)
         if stream.type == "audio"
     )
 
@@ -426,7 +285,7 @@ def _audio_streams(container: InputContainer, playable: _Playable, ends: dict[in
 def _with_gaps(
     described: tuple[AudioStream, ...],
     container: InputContainer,
-    playable: _Playable,
+    playable: Playable,
     probed: MediaInfo | None,
     gaps: Gaps,
 ) -> tuple[AudioStream, ...]:
@@ -434,7 +293,7 @@ def _with_gaps(
     if probed:
         found = [(each.gap_threshold, each.first_gap) for each in probed.audio]
     else:
-        audios = [stream for stream in _media(container) if stream.type == "audio"]
+        audios = [stream for stream in media_streams(container) if stream.type == "audio"]
         found = [gaps.measured(stream.index) if stream in playable.audios else (0.0, 0.0) for stream in audios]
     return tuple(
         msgspec.structs.replace(stream, gap_threshold=threshold, first_gap=first)
@@ -444,12 +303,12 @@ def _with_gaps(
 
 def _input_audios(
     container: InputContainer,
-    playable: _Playable,
+    playable: Playable,
     described: tuple[AudioStream, ...],
     ends: dict[int, float],
     options: dict[str, int],
 ) -> tuple[InputAudio, ...]:
-    audios = [stream for stream in _media(container) if stream.type == "audio"]
+    audios = [stream for stream in media_streams(container) if stream.type == "audio"]
     return tuple(
         InputAudio(
             stream.index,
@@ -474,13 +333,3 @@ def _input_subtitles(container: InputContainer) -> tuple[InputSubtitle, ...]:
 def _gps_position(container: InputContainer) -> str:
     found = {key.lower(): value for key, value in container.metadata.items()}
     return next((position for key in LOCATION_KEYS if (position := metadata.gps_position(found.get(key, "")))), "")
-
-
-def _unplayable(streams: list[Any]) -> str:
-    codecs = sorted({describe.codec(stream) for stream in streams})
-    if not codecs:
-        return "has no playable stream: it contains neither video nor audio"
-    channels = {stream.codec_context.channels for stream in streams if stream.type == "audio" and stream.codec_context}
-    if len(streams) == 1 and channels and not channels & _USUAL_CHANNELS:
-        return f"has {channels.pop()} audio channels without a layout: they cannot be mixed"
-    return f"has no playable stream: cannot decode {', '.join(codecs)}"
