@@ -45,17 +45,23 @@ def overwritten(folder: Path) -> None:
     (folder / "cache.db").write_bytes(b"no database" * 1000)
 
 
-def damaged_inside(folder: Path) -> None:
+def without_log(folder: Path) -> Path:
+    """Return the database, into which what is in its log was written: nothing can be restored from that."""
     file = folder / "cache.db"
     with sqlite3.connect(file) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
+    return file
+
+
+def damaged_inside(folder: Path) -> None:
+    file = without_log(folder)
     content = file.read_bytes()
     file.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
 
 
 def cut_short(folder: Path) -> None:
-    os.truncate(folder / "cache.db", 5000)
+    os.truncate(without_log(folder), 5000)
 
 
 def other_tables(folder: Path) -> None:
