@@ -140,6 +140,12 @@ def pytest_unconfigure() -> None:
     _SERVER.close()
 
 
+@pytest.fixture(scope="session")
+def fork_server() -> ForkServer:
+    """What command lines are forked from; it calls functions, too."""
+    return _SERVER
+
+
 @pytest.fixture
 def mediactl(tmp_path: Path) -> CommandLine:
     """The command line, in an empty folder."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import apsw
 import pytest
+from support.forkserver import ForkServer
 from support.journals import a_source, new_job, opened
 from support.pictures import photo
 
@@ -197,8 +198,13 @@ def killed(inbox: Path) -> None:
 
 @pytest.mark.parametrize("before", [nothing, another_recipe, changed_files])
 def test_whatever_raises_for_one_source_ends_that_source_and_no_other(
-    inbox: Path, before: Callable[[Path], None]
+    inbox: Path, before: Callable[[Path], None], fork_server: ForkServer
 ) -> None:
+    fork_server.call(every_function_raises, inbox, before)
+
+
+def every_function_raises(inbox: Path, before: Callable[[Path], None]) -> None:
+    """Process once for each function that is called for the bad source."""
     before(inbox)
     start_from_before(inbox, "whole")
     with observed() as calls:
@@ -336,8 +342,15 @@ def concerning(bindings: object, source: int, job: int) -> bool:
     )
 
 
-def test_a_statement_that_fails_for_one_source_ends_that_source_and_no_other(inbox: Path) -> None:
+def test_a_statement_that_fails_for_one_source_ends_that_source_and_no_other(
+    inbox: Path, fork_server: ForkServer
+) -> None:
     """Also those that are about many sources at once: they are run for one at a time then."""
+    fork_server.call(every_statement_fails, inbox)
+
+
+def every_statement_fails(inbox: Path) -> None:
+    """Process once for each statement that is run for the bad source."""
     source, job = 700_001, 900_001
     statements = {text: name for name, text in database.statements().items()}
 

@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import pickle
 import pkgutil
 import selectors
 import signal
@@ -30,6 +31,8 @@ from typing import Any, NamedTuple, NoReturn
 
 AT_START = ("PYTHON", "LD_", "LC_", "LANG", "VIPS_", "G_", "GLIBC_", "MALLOC_")
 """Beginnings of variables that are read as a process starts, or a library is loaded: with others, none is forked."""
+CALL = "call"
+"""In place of the name of a program: the arguments are a path of imports and a pickled call."""
 MESSAGE = 1 << 17
 """Bytes of arguments and environment, at most: the system's default buffer of a socket holds more."""
 _ended_streams: list[Any] = []
@@ -56,18 +59,30 @@ class ForkServer:
         """Return whether a process with this environment would start like the server did."""
         return _at_start(environment) == _at_start(self._environment)
 
+    def call(self, function: Callable[..., None], *arguments: Any, timeout: float = 170) -> None:
+        """Call a function of a module in a process of its own, whose workers are forked.
+
+        Raises AssertionError where it raises anything.
+        """
+        argv = [CALL, json.dumps(sys.path), pickle.dumps((function, arguments)).hex()]
+        done = self._done(argv, cwd=os.getcwd(), env=os.environ, stdin=b"", timeout=timeout)
+        assert done.code == 0, done.err.decode()
+
     def run(self, arguments: Sequence[str], *, cwd: str, env: Mapping[str, str], stdin: bytes, timeout: float) -> Done:
         """Run a command line to its end. Raises subprocess.TimeoutExpired."""
+        return self._done(["-c", *arguments], cwd=cwd, env=env, stdin=stdin, timeout=timeout)
+
+    def _done(self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdin: bytes, timeout: float) -> Done:
         with tempfile.TemporaryFile() as fed, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             fed.write(stdin)
             fed.seek(0)
             ours, theirs = socket.socketpair()
             with ours:
                 with theirs:
-                    request = json.dumps([list(arguments), cwd, dict(env)]).encode()
+                    request = json.dumps([list(argv), cwd, dict(env)]).encode()
                     fds = [fed.fileno(), out.fileno(), err.fileno(), theirs.fileno()]
                     socket.send_fds(self._started(), [request], fds)
-                code = _ended(ours, timeout, arguments)
+                code = _ended(ours, timeout, argv)
             return Done(code, _read(out), _read(err))
 
     def close(self) -> None:
@@ -92,7 +107,7 @@ def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(AT_START)}
 
 
-def _ended(connection: socket.socket, timeout: float, arguments: Sequence[str]) -> int:
+def _ended(connection: socket.socket, timeout: float, argv: Sequence[str]) -> int:
     """Return the exit code that the server sends after the process id."""
     connection.settimeout(timeout)
     with connection.makefile("rb") as lines:
@@ -101,7 +116,7 @@ def _ended(connection: socket.socket, timeout: float, arguments: Sequence[str]) 
             return int(lines.readline())
         except TimeoutError:
             os.kill(pid, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(list(arguments), timeout) from None
+            raise subprocess.TimeoutExpired(list(argv), timeout) from None
 
 
 def _read(file: Any) -> bytes:
@@ -151,13 +166,12 @@ def _send(fd: int, number: int) -> None:
 
 def _become(request: tuple[list[str], str, dict[str, str]], fds: list[int]) -> None:
     """Have this process look as if it was started with these arguments, folder, environment and streams."""
-    arguments, cwd, environment = request
+    sys.argv, cwd, environment = request
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _streams(fds[:3])
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     os.chdir(cwd)
     _environment(environment)
-    sys.argv = ["-c", *arguments]
 
 
 def _streams(fds: Sequence[int]) -> None:
@@ -262,6 +276,13 @@ def _to_the_end(program: Callable[[], None]) -> NoReturn:
         os._exit(code)
 
 
+def _call() -> None:
+    path, call = sys.argv[1:]
+    sys.path[:] = json.loads(path)
+    function, arguments = pickle.loads(bytes.fromhex(call))
+    function(*arguments)
+
+
 def _import_everything() -> None:
     import mediactl
 
@@ -280,6 +301,9 @@ def _import_everything() -> None:
 if __name__ == "__main__":
     _import_everything()
     _serve(socket.socket(fileno=int(sys.argv[1])))
-    from mediactl.cli import main
+    if sys.argv[0] == CALL:
+        _to_the_end(_call)
+    else:
+        from mediactl.cli import main
 
-    _to_the_end(main)
+        _to_the_end(main)
