@@ -69,15 +69,24 @@ class Result(NamedTuple):
         return last
 
 
+ENVIRONMENT = {
+    **{key: value for key, value in os.environ.items() if not key.startswith("MEDIACTL_")},
+    "PYTHONPATH": str(ROOT),
+}
+"""What command lines are given of the environment."""
+_SERVER = ForkServer(ENVIRONMENT)
+
+
 class CommandLine:
     """Runs mediactl in a folder, in a process of its own, with an environment of its own.
 
-    Those that are run to their end are forked by a server; those that are started begin with a new interpreter, as a
-    user's do.
+    Those that are run to their end are forked by one of ``servers``, if one has the environment; those that are started
+    begin with a new interpreter, as a user's do.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.servers = [_SERVER]
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("MEDIACTL_")},
             "MEDIACTL_CACHE": str(folder / "cache"),
@@ -112,9 +121,10 @@ class CommandLine:
         environment: Mapping[str, str],
         limit: float,
     ) -> tuple[int, bytes, bytes]:
-        if _SERVER.serves(environment):
-            words = [os.fsdecode(each) for each in arguments]
-            return _SERVER.run(words, cwd=str(self.folder), env=environment, stdin=stdin, timeout=limit)
+        for server in self.servers:
+            if server.serves(environment):
+                words = [os.fsdecode(each) for each in arguments]
+                return server.run(words, cwd=str(self.folder), env=environment, stdin=stdin, timeout=limit)
         done = subprocess.run(
             self.argv(*arguments), cwd=self.folder, input=stdin, capture_output=True, env=environment, timeout=limit
         )
@@ -130,9 +140,6 @@ class CommandLine:
             stderr=subprocess.PIPE,
             env=self.environment,
         )
-
-
-_SERVER = ForkServer(CommandLine(ROOT).environment)
 
 
 def pytest_unconfigure() -> None:

@@ -6,12 +6,14 @@ import errno
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import pyvips
-from conftest import ROOT, CommandLine
+from conftest import ENVIRONMENT, ROOT, CommandLine
 from support import films
+from support.forkserver import ForkServer
 
 HEAD = 8192
 """Reads of up to so many bytes do not fail: what the scan looks at."""
@@ -67,9 +69,18 @@ class Disk:
         return result.code, result.summary, left
 
 
+@pytest.fixture(scope="module")
+def preloaded(shim: Path) -> Iterator[ForkServer]:
+    """What has the library loaded, which looks at the environment in each read."""
+    server = ForkServer({**ENVIRONMENT, "LD_PRELOAD": str(shim)})
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def disk(mediactl: CommandLine, shim: Path) -> Disk:
+def disk(mediactl: CommandLine, shim: Path, preloaded: ForkServer) -> Disk:
     """A disk with three pictures."""
+    mediactl.servers.append(preloaded)
     return Disk(mediactl, shim)
 
 
