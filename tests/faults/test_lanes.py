@@ -271,7 +271,7 @@ def test_why_and_bump_and_lanes_speak_of_what_waits(mediactl: CommandLine, still
     if "is pending in lane" in waits:
         assert "priority backfill" in waits
         assert "no run is active" in waits
-        assert mediactl("bump", "pines.jpg", "--priority", "urgent").out == "1 job now urgent\n"
+        assert "\n1 job now urgent\n" in mediactl("bump", "pines.jpg", "--priority", "urgent").out
         assert "next in the queue (priority urgent)" in mediactl("why", "pines.jpg").out
     assert mediactl("process", stills).code == 1
     assert "is done in" in mediactl("why", "pines.jpg").out
