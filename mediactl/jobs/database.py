@@ -18,6 +18,7 @@ import apsw
 
 from mediactl.core.errors import MachineBlocked, MediactlError, UsageError
 from mediactl.core.files import shown
+from mediactl.core.mounts import MOUNTS, mount_of
 from mediactl.jobs import owners
 
 VERSION = 4
@@ -318,32 +319,14 @@ def set_aside(path: str) -> str:
     return aside
 
 
-def refuse_network_filesystem(folder: str, mounts: str = "/proc/self/mountinfo") -> None:
+def refuse_network_filesystem(folder: str, mounts: str = MOUNTS) -> None:
     """Raise MachineBlocked when the folder lies on a network file system, as far as the kernel reports it."""
-    kind = filesystem_of(folder, mounts)
+    kind = mount_of(folder, mounts).kind
     if kind in NETWORK_FILESYSTEMS:
         raise MachineBlocked(
             f"journal folder {shown(folder)} is on a network file system ({kind}), where a journal is not safe;"
             " put it on a local disk with --state DIR"
         )
-
-
-def filesystem_of(folder: str, mounts: str = "/proc/self/mountinfo") -> str:
-    """Type of the file system that a folder lies on; "" where the kernel does not report it."""
-    try:
-        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return ""
-    real = os.path.realpath(folder)
-    best, kind = "", ""
-    for line in lines:
-        # "36 35 98:0 / /mnt/point rw,noatime shared:1 - ext4 /dev/root rw": proc(5)
-        left, _, right = line.partition(" - ")
-        point = re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), left.split()[4])
-        if (real == point or real.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
-            best, kind = point, right.split()[0]
-    return kind
 
 
 def make_state_folder(state: str) -> None:

@@ -256,6 +256,16 @@ SELECT EXISTS (SELECT 1 FROM runs);
 -- name: end_run
 UPDATE runs SET ended_at = ?2, exit_code = ?3, done = ?4, rejected = ?5, quarantined = ?6, unfinished = ?7 WHERE id = ?1;
 
+-- name: root
+-- Mount point that a directory was on, and how many sources were found in it.
+SELECT (SELECT mount FROM roots WHERE root = ?1), (SELECT count(*) FROM sources WHERE root = ?1 AND state <> 'ignored');
+
+-- name: mount_of_root
+SELECT mount FROM roots WHERE root = ?;
+
+-- name: put_root
+INSERT OR REPLACE INTO roots (root, mount) VALUES (?, ?);
+
 -- name: put_recipe
 INSERT OR IGNORE INTO recipes (digest, content) VALUES (?, ?);
 

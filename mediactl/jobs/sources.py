@@ -294,6 +294,20 @@ class Sources:
         objects, size, later = self._run("uploads_waiting", (destination,)).fetchone()
         return objects + later, size
 
+    def found_in(self, root: bytes) -> tuple[bytes, int]:
+        """Return the mount point that a directory was on (b"" if unknown), and how many sources were found in it."""
+        mount, number = self._run("root", (root,)).fetchone()
+        return mount or b"", number
+
+    def mount_of(self, root: bytes) -> bytes | None:
+        """Return the mount point that a directory was on; None: it was never found."""
+        mount: bytes | None = self._run("mount_of_root", (root,)).get
+        return mount
+
+    def put_mount(self, root: bytes, mount: bytes) -> None:
+        """Remember the mount point that a directory is on."""
+        self._run("put_root", (root, mount))
+
     def put_recipe(self, digest: str, content: str) -> None:
         """Keep a recipe's content, so that whoever settles a job can plan its successors."""
         self._run("put_recipe", (digest, content))

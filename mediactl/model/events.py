@@ -287,6 +287,17 @@ class SourceLeftOut(Event, frozen=True, kw_only=True, tag="source.left_out"):
     """The rule; of a .mediactlignore, after its path and the line number."""
 
 
+class SourceEmptied(Event, frozen=True, kw_only=True, tag="source.emptied"):
+    """Nothing is in a SOURCE directory in which earlier runs found sources."""
+
+    path: str
+    """Path of the directory."""
+    sources: int
+    """Number of sources that the journal has of it."""
+    unmounted: str | None = None
+    """Mount point that it was on and is not on now: its file system is not mounted. The run ends with 75."""
+
+
 class SourcePlanned(Event, frozen=True, kw_only=True, tag="source.planned"):
     """A source has something to be done."""
 
@@ -575,7 +586,7 @@ class UploadStopped(Event, frozen=True, kw_only=True, tag="upload.stopped"):
 AnyEvent = (
     JournalDamaged | JournalRebuilt | CacheUnusable | RunStarted | ScanTrouble | SourceIgnored | SourceSettled
     | SourceLeftOut
-    | SourcePlanned | Plan
+    | SourceEmptied | SourcePlanned | Plan
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone
     | UploadStopped | ExtraRequired | RunStopping | RunStopped | Summary | Selftest

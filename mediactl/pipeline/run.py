@@ -107,7 +107,7 @@ def sum_up(
         code = ExitCode.OURS
     elif in_order and dispatcher.refused is not None:
         code = ExitCode.USAGE if dispatcher.refused[0] is Verdict.REFUSED else ExitCode.STOPPED_EARLY
-    elif not in_order or mine.get("pending", 0):
+    elif not in_order or mine.get("pending", 0) or intake.unmounted:
         code = ExitCode.STOPPED_EARLY
     elif intake.watched:
         code = ExitCode.COMPLETE

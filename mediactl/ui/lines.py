@@ -25,6 +25,7 @@ from mediactl.model.events import (
     RunStopped,
     RunStopping,
     ScanTrouble,
+    SourceEmptied,
     SourceIgnored,
     SourceLeftOut,
     SourceSettled,
@@ -112,6 +113,8 @@ def problem(event: Event, *, watching: bool = False) -> str | None:
             return settled(event)
         case ScanTrouble() | WatchTrouble():
             return f"{event.path}: {event.reason}"
+        case SourceEmptied(unmounted=str()):
+            return emptied(event)
         case CacheUnusable():
             return f"cache: cannot be used: {event.reason}; continuing without it; remove it, or set MEDIACTL_CACHE"
         case JournalDamaged():
@@ -162,6 +165,17 @@ def beginning(event: RunStarted) -> str:
     if not event.recipe:
         return f"mediactl {event.version}: uploads" + (f" to {event.out}" if event.out else "")
     return f"mediactl {event.version}: recipe {event.recipe}, {count(event.workers, 'worker')}, to {event.out}"
+
+
+def emptied(event: SourceEmptied) -> str:
+    """Return the line of a directory in which nothing is left."""
+    sources = count(event.sources, "source")
+    if event.unmounted is not None:
+        return (
+            f"{event.path}: empty, but had {sources} on {event.unmounted}, which is not mounted; mount it and run again"
+        )
+    gone = f"{sources} of earlier runs {'is' if event.sources == 1 else 'are'} gone"
+    return f"{event.path}: empty; {gone}, `mediactl prune` lists the outputs"
 
 
 def stopping(event: RunStopping, jobs: int, left: float) -> str:
@@ -295,6 +309,8 @@ class Lines:
         match event:
             case Summary():
                 return ending(event, self._nothing)
+            case SourceEmptied():
+                return emptied(event)
             case RunStarted():
                 return self._start(event)
             case RunStopping(jobs=0):

@@ -9,13 +9,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mediactl.model.events import Event, RunStarted, RunStopping, Summary, Suspending, Tick
+from mediactl.model.events import Event, RunStarted, RunStopping, SourceEmptied, Summary, Suspending, Tick
 from mediactl.ui.lines import (
     NO_MEDIA,
     NO_UPLOADS,
     beginning,
     count,
     detail,
+    emptied,
     ending,
     problem,
     remaining,
@@ -74,6 +75,8 @@ class LiveView:
                     self._printed.append(Text(self._where, "dim"))
                 self.close()
                 return
+            case SourceEmptied(unmounted=None):
+                self._printed.append(Text(emptied(event)))
             case _:
                 self._report(event)
         if self._clock() >= self._next:

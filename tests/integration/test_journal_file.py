@@ -12,8 +12,9 @@ import pytest
 from support.journals import Rows, a_source, claim_one, new_job, opened, put
 
 from mediactl.core.errors import MachineBlocked
+from mediactl.core.mounts import mount_of
 from mediactl.jobs import database
-from mediactl.jobs.database import Damaged, TooNew, filesystem_of, refuse_network_filesystem
+from mediactl.jobs.database import Damaged, TooNew, refuse_network_filesystem
 from mediactl.jobs.journal import FILE, Journal
 
 
@@ -230,7 +231,7 @@ MOUNTS = """\
 def test_a_journal_on_a_network_file_system_is_refused(tmp_path: Path, folder: str, kind: str) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTS)
-    assert filesystem_of(folder, str(mounts)) == kind
+    assert mount_of(folder, str(mounts)).kind == kind
     if kind in ("ext4", "xfs"):
         refuse_network_filesystem(folder, str(mounts))
     else:
@@ -239,7 +240,7 @@ def test_a_journal_on_a_network_file_system_is_refused(tmp_path: Path, folder: s
 
 
 def test_a_kernel_that_tells_no_mounts_is_no_hindrance(tmp_path: Path) -> None:
-    assert filesystem_of(str(tmp_path), str(tmp_path / "none")) == ""
+    assert mount_of(str(tmp_path), str(tmp_path / "none")) == ("", "")
     refuse_network_filesystem(str(tmp_path), str(tmp_path / "none"))
 
 

@@ -33,6 +33,7 @@ from mediactl.model.events import (
 from mediactl.model.media import Kind, Source
 from mediactl.pipeline.intake import source_files
 from mediactl.pipeline.intake.enrolment import Candidate, Enrolment, Entered, source_planned
+from mediactl.pipeline.intake.roots import Roots
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.recipe.loader import Recipe
@@ -84,12 +85,15 @@ class Intake:
         self._watch = watch
         self._publisher = shipping
         self._enrolment = Enrolment(journal, planner)
+        self._roots = Roots(journal, settings.sources)
         self._unchecked: set[int] = set()
         """Sources with outputs to be uploaded, whose outputs were not checked yet."""
         self.wakeup: socket.socket | None = None if watch is None else watch.wakeup
         self.found = 0
         self.up_to_date = 0
         self.troubles = 0
+        self.unmounted = 0
+        """SOURCE directories that are empty because their file system is not mounted."""
         self.left_out: Counter[LeftOutBy] = Counter()
         self.settled: Counter[str] = Counter()
         journal.confined = True
@@ -102,7 +106,12 @@ class Intake:
         self._journal.confined = batch is not None if self._watch is None else not self._watch.surveyed
         if batch is None:
             self._remake(self._check.finish())
-            return False if self._watch is None else None
+            if self._watch is not None:
+                return None
+            for emptied in self._roots.emptied():
+                self.unmounted += emptied.unmounted is not None
+                self._emit(emptied)
+            return False
         if isinstance(batch, scan.Trouble):
             self._trouble(batch)
             return True
@@ -110,6 +119,8 @@ class Intake:
             self._leave_out(batch)
             return True
         self.found += len(batch.files)
+        if batch.files:
+            self._roots.met(batch.root)
         self._take(batch)
         self._remake(self._check.stale())
         return True
