@@ -82,11 +82,7 @@ def options(
     if codec == "hevc":
         common["tag:v"] = "hvc1"  # Apple's players do not support hev1.
     make = {"software": _software, "nvenc": _nvenc, "qsv": _qsv, "vaapi": _vaapi, "videotoolbox": _videotoolbox}
-    made = common | make[coder.kind](codec, crf, preset, hdr, group, threads)
-    if maxrate and coder.name == "libx264":
-        # With a limit, x264's frame threads depend on each other's progress: the output differs from run to run.
-        made["threads"] = 1
-    return made
+    return common | make[coder.kind](codec, crf, preset, hdr, group, threads)
 
 
 _NEVER = 100_000
@@ -97,7 +93,9 @@ def _software(codec: str, crf: float, preset: str, hdr: bool, group: int | None,
     if codec == "h264":
         return {
             "profile:v": "high", "preset": preset, "crf": crf, "keyint_min": group or 1, "sc_threshold": 0,
-            "forced-idr": 1, "threads": threads,
+            "forced-idr": 1,
+            # x264's output depends on the number of its threads and, with a maximum bit rate, on their progress.
+            "threads": 1,
         }  # fmt: skip
     if codec == "hevc":
         params: dict[str, Any] = {

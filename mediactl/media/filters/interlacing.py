@@ -79,7 +79,7 @@ def _classified(
         node = node.filter("idet").filter("trim", end_frame=frames)
         key, file = "lavfi.idet.multiple.current_frame", os.fsdecode(os.path.basename(path))
         node = node.filter("metadata", mode="print", key=key, file=file)
-        process.run(
+        process.run_repeatably(
             command.arguments(command.output([node], b"-", "null", limits), threads=threads),
             input_fd=fd,
             folder=folder,

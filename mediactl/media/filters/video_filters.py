@@ -105,15 +105,21 @@ def scaled(stream: Any, video: InputVideo, width: int, height: int, *, hdr: bool
         matrix = {"out_color_matrix": "bt2020"} if video.rgb else {}
         stream = stream.filter("scale", **size, **matrix).filter("format", "yuv420p10le")
         if video.transfer in HDR:
-            stream = stream.filter("zscale", transfer="linear", npl=_PEAK).filter("format", "gbrpf32le")
-            stream = stream.filter("zscale", primaries="bt709").filter("tonemap", tonemap="hable", desat=0)
-        stream = stream.filter("zscale", primaries="bt709", transfer="bt709", matrix="bt709", range="limited")
+            stream = _converted(stream, transfer="linear", npl=_PEAK).filter("format", "gbrpf32le")
+            stream = _converted(stream, primaries="bt709").filter("tonemap", tonemap="hable", desat=0)
+        stream = _converted(stream, primaries="bt709", transfer="bt709", matrix="bt709", range="limited")
         # Mastering display and Dolby Vision data describe the HDR frames that these no longer are.
         stream = stream.filter("sidedata", "delete")
     else:
         matrix = {"out_color_matrix": "bt709"} if video.rgb else {}
         stream = stream.filter("scale", **size, out_range="limited", **matrix)
     return stream.filter("format", "yuv420p").filter("setsar", 1)
+
+
+def _converted(stream: Any, **to: str | int) -> Any:
+    """Return a stream in other colours. One thread: zscale converts a slice a thread, and the lines where slices meet
+    differ (by up to 6 of 255, ffmpeg 7.0), so that the bytes of a rendition would depend on the number of workers."""
+    return stream.filter("zscale", threads=1, **to)
 
 
 def is_wide(video: InputVideo) -> bool:

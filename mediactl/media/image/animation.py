@@ -170,8 +170,8 @@ def _output(pipe: int, params: AnimationParams, delays: list[int], path: bytes, 
     frames = frames.filter("scale", flags=SCALER, out_color_matrix="bt709", out_range="limited")
     frames = frames.filter("format", "yuv420p").filter("setsar", 1)
     frames = frames.filter("setparams", color_primaries=_BT709, color_trc=_BT709, colorspace=_BT709, range="limited")
-    options = {
-        "c:v": "libx264", "profile:v": "high", "preset": _PRESET, "crf": params.crf, "threads": threads,
+    options = {  # x264 writes the number of its threads into the stream.
+        "c:v": "libx264", "profile:v": "high", "preset": _PRESET, "crf": params.crf, "threads": 1,
         "fps_mode": "vfr", "enc_time_base": "1:1000", "video_track_timescale": TICKS, "flags:v": "+bitexact",
     }  # fmt: skip
     if len(set(delays)) > 1:

@@ -324,7 +324,7 @@ def _extract(
         report(part)
 
     try:
-        complaints = process.run(
+        complaints = process.run_repeatably(
             [*_TOLERANT, *command.arguments(*nodes, threads=video.threads)],
             input_fd=video.fd,
             folder=os.path.dirname(outputs[0][1]),

@@ -149,7 +149,7 @@ def encode(
         for each, branch, path in zip(coded, branches, paths, strict=True)
     ]
     more = also(source) if also else []
-    complaints = process.run(
+    complaints = process.run_repeatably(
         [*_global_options(coded, cut, also is not None), *command.arguments(*outputs, *more, threads=threads)],
         input_fd=fd,
         folder=folder,
