@@ -18,8 +18,10 @@ from mediactl.core.threads import in_order
 from mediactl.jobs import report as journal_report
 from mediactl.jobs.report import Published
 from mediactl.jobs.uploads import Remembered
+from mediactl.model.media import Kind
 from mediactl.model.uploads import Location, UploadStatus
 from mediactl.pipeline.publish import object_digest
+from mediactl.planning.keys import effective_kind
 from mediactl.upload.store import StoreError
 
 Marks = tuple[int, int]
@@ -161,8 +163,9 @@ def _matches(content: bytes, source: Published) -> bool:
         document.look_of(found), found.warnings, found.srcset, found.picture, found.video,
     )  # fmt: skip
     info, look = document.with_named_tags(source.info, source.metadata), document.Appearance.parse(source.placeholder)
+    kind = effective_kind(Kind(source.kind), source.info).value  # a container of videos may hold audio alone
     expected = (
-        source.digest, source.kind, source.path, source.artefacts, info, look, source.warnings,
+        source.digest, kind, source.path, source.artefacts, info, look, source.warnings,
         *document.markup_of(source.artefacts, info, look),
     )  # fmt: skip
     return written == expected and document.encode(found) == content

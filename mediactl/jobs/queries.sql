@@ -234,7 +234,8 @@ FROM jobs WHERE kind = 'upload' AND state = 'ready' AND destination = ?;
 
 -- name: twins
 -- Artefacts made from the same content elsewhere in OUT, one a key: any will do, and there may be thousands.
-SELECT a.name, a.role, a.media_type, a.bytes, a.sha256, a.key, a.width, a.height, a.duration, s.folder, s.name
+SELECT a.name, a.role, a.media_type, a.bytes, a.sha256, a.key, a.width, a.height, a.duration, s.folder, s.name,
+    s.warnings
 FROM sources AS s JOIN artefacts AS a ON a.source = s.id
 WHERE s.digest = ?1 AND s.id <> ?2 AND a.mtime_ns <> 0
 GROUP BY a.key;
@@ -321,8 +322,8 @@ SELECT EXISTS (SELECT 1 FROM temp.mine AS m JOIN sources AS s ON s.id = m.source
 
 -- name: adopt_source
 INSERT OR IGNORE INTO sources (folder, name, root, path, size, mtime_ns, ctime_ns, inode, kind, format, recipe, plan, state,
-    digest, info, placeholder)
-VALUES (?1, ?2, x'', ?3, ?4, 0, 0, 0, ?5, '', '', '', 'pending', ?6, ?7, ?8)
+    digest, info, placeholder, warnings)
+VALUES (?1, ?2, x'', ?3, ?4, 0, 0, 0, ?5, '', '', '', 'pending', ?6, ?7, ?8, ?9)
 RETURNING id;
 
 -- name: upload

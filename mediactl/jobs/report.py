@@ -16,6 +16,7 @@ from mediactl.jobs import database, owners
 from mediactl.jobs.journal import FILE
 from mediactl.jobs.prediction import Class
 from mediactl.jobs.runs import Earlier, RunRow
+from mediactl.jobs.sources import warnings_of
 from mediactl.jobs.uploads import Remembered, remembered
 from mediactl.model.assets import Artefact
 from mediactl.model.jobs import Priority
@@ -236,7 +237,7 @@ class Report:
                     digest,
                     msgspec.json.decode(info, type=MediaInfo),
                     placeholder,
-                    msgspec.json.decode(warnings, type=tuple[str, ...]),
+                    tuple(each.text for each in warnings_of(warnings)),
                     tuple(Artefact(*row) for row in self._run("published", last).fetchall()),
                     None if metadata is None else msgspec.json.decode(metadata, type=tuple[str, ...]),
                 )

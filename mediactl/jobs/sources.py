@@ -13,7 +13,7 @@ import msgspec
 
 from mediactl.assets import document
 from mediactl.jobs import database
-from mediactl.model.assets import Artefact, OutputFile, PriorArtefact, Reuse
+from mediactl.model.assets import Artefact, AssetWarning, OutputFile, PriorArtefact, Reuse
 from mediactl.model.jobs import JobResult
 from mediactl.model.media import Fingerprint, Kind, MediaInfo, Source
 
@@ -70,7 +70,7 @@ class SourceRow(msgspec.Struct, frozen=True):
     digest: str | None
     info: MediaInfo | None
     placeholder: str
-    warnings: tuple[str, ...]
+    warnings: tuple[AssetWarning, ...]
 
 
 class Sources:
@@ -140,7 +140,7 @@ class Sources:
             digest=digest,
             info=None if info is None else msgspec.json.decode(info, type=MediaInfo),
             placeholder=placeholder,
-            warnings=msgspec.json.decode(warnings, type=tuple[str, ...]),
+            warnings=warnings_of(warnings),
         )
 
     def reason(self, source: int) -> str:
@@ -202,7 +202,12 @@ class Sources:
     def twins(self, source: int, digest: str, out: bytes) -> tuple[Reuse, ...]:
         """Artefacts of other sources with the same content."""
         return tuple(
-            Reuse(row[5], os.path.join(out, row[9], row[10], row[0].encode()), _artefact(row[:9]))
+            Reuse(
+                row[5],
+                os.path.join(out, row[9], row[10], row[0].encode()),
+                _artefact(row[:9]),
+                tuple(each.text for each in warnings_of(row[11]) if each.keys is None or row[5] in each.keys),
+            )
             for row in self._run("twins", (digest, source)).fetchall()
         )
 
@@ -216,7 +221,8 @@ class Sources:
         row = self._run(
             "adopt_source",
             (folder, name, document.path_of(adopted), source.bytes, source.kind.value, source.digest,
-             msgspec.json.encode(info), document.look_of(adopted).text()),
+             msgspec.json.encode(info), document.look_of(adopted).text(),
+             msgspec.json.encode(adopted.warnings).decode()),
         ).fetchone()  # fmt: skip
         if row is not None:
             self.put_artefacts(row[0], (OutputFile(artefact, 0, 0) for artefact in adopted.artefacts))
@@ -328,6 +334,13 @@ def quick_check(files: Iterable[OutputFile]) -> Outputs:
     for file in files:
         seen.setdefault(file.inode, (file.artefact.name.encode(), file.artefact.bytes, file.mtime_ns))
     return tuple(seen.values())
+
+
+def warnings_of(column: str) -> tuple[AssetWarning, ...]:
+    """Return the warnings of a row; a mere text, of which it is not known what it is about, came from an asset.json or
+    an earlier version."""
+    found = msgspec.json.decode(column, type=tuple[AssetWarning | str, ...])
+    return tuple(AssetWarning(each, None) if isinstance(each, str) else each for each in found)
 
 
 def _artefact(row: tuple[Any, ...]) -> Artefact:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -47,6 +47,25 @@ class Draft(msgspec.Struct, frozen=True):
     width: int | None = None
     height: int | None = None
     duration: float | None = None
+    warnings: tuple[str, ...] = ()
+    """Those about this file, which asset.json has for as long as it has the file."""
+
+
+class About:
+    """What is noticed of targets while they are made."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, dict[str, None]] = {}
+        """By name of the target."""
+
+    def warn(self, targets: Iterable[Target[Operation]], *texts: str) -> None:
+        """Keep these warnings about all of these targets; "" is none."""
+        for target in targets:
+            self._texts.setdefault(target.name, {}).update(dict.fromkeys(filter(None, texts)))
+
+    def added(self, draft: Draft) -> Draft:
+        """Return a draft with the warnings about its target."""
+        return msgspec.structs.replace(draft, warnings=tuple(self._texts.get(draft.target.name, ())))
 
 
 class Drafts(msgspec.Struct, frozen=True):
@@ -56,6 +75,18 @@ class Drafts(msgspec.Struct, frozen=True):
     placeholder: str = ""
     """What the source looks like, as text (``asset.Appearance``); "" when nobody asked, or nothing can be seen."""
     warnings: tuple[str, ...] = ()
-    """One sentence each: what was lost or is odd ("left out: 2 audio streams")."""
+    """One sentence each: what was lost or is odd ("left out: 2 audio streams"). Those that none of ``files`` has are
+    about the asset as a whole: the same whichever of its files are made, and so when none is."""
     left_out: tuple[str, ...] = ()
     """Names of targets that cannot be made of this source, though others can; a warning says why."""
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Return the warnings about the asset as a whole."""
+        theirs = {text for draft in self.files for text in draft.warnings}
+        return tuple(text for text in self.warnings if text not in theirs)
+
+
+def every(whole: Iterable[str], files: Iterable[Draft]) -> tuple[str, ...]:
+    """Return the warnings about an asset as a whole and those about its files, each once."""
+    return tuple(dict.fromkeys((*whole, *(text for draft in files for text in draft.warnings))))

@@ -16,7 +16,7 @@ from importlib import import_module
 
 import msgspec
 
-from mediactl.assets import document
+from mediactl.assets import document, warnings
 from mediactl.core import files
 from mediactl.core.errors import JobFailed
 from mediactl.core.files import shown
@@ -45,40 +45,44 @@ def make(task: MakeTask, reuse: tuple[Reuse, ...], token: bytes, report: Report)
 def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, report: Report) -> JobResult:
     there = _check_kept(task, folder)
     kept = len(there)
-    placeholder, warnings, written = task.placeholder, task.info.warnings, 0
-    left_out: set[str] = set()
+    about = {file.artefact.key: warnings.about(file.artefact.key, task.warnings) for file in there.values()}
     for target in task.targets:
         if target.name not in there:
-            _link(target, there, reuse, folder)
+            _link(target, there, reuse, folder, about)
     todo = [target for target in task.targets if target.name not in there]
-    if todo or not task.placeholder:
-        # A placeholder that is missing is made even when nothing else is.
-        # Distinct keys once: targets of equal parameters are one file under several names.
-        distinct = {target.key: target for target in reversed(todo)}
-        drafts = _render(fd, task, tuple(distinct.values())[::-1], folder, there, report)
-        check_unchanged(fd, task.source)
-        for draft in drafts.files:
-            there[draft.target.name] = folder.stage(draft.file, _artefact(draft))
-            written += there[draft.target.name].artefact.bytes
-        for target in todo:
-            if target.name not in there:
-                _link(target, there, (), folder)  # its twin by key was just made
-        left_out = {target.key for target in todo if target.name in drafts.left_out}
-        placeholder = drafts.placeholder or placeholder or _look_of_poster(there, task, folder)
-        warnings = (*warnings, *(each for each in drafts.warnings if each not in warnings))
+    # Distinct keys once: targets of equal parameters are one file under several names.
+    distinct = {target.key: target for target in reversed(todo)}
+    drafts = _render(fd, task, tuple(distinct.values())[::-1], folder, there, report)
+    check_unchanged(fd, task.source)
+    written = 0
+    for draft in drafts.files:
+        there[draft.target.name] = folder.stage(draft.file, _artefact(draft))
+        about[draft.target.key] = draft.warnings
+        written += there[draft.target.name].artefact.bytes
+    for target in todo:
+        if target.name not in there:
+            _link(target, there, (), folder, about)  # its twin by key was just made
+    left_out = {target.key for target in todo if target.name in drafts.left_out}
+    placeholder = drafts.placeholder or task.placeholder or _look_of_poster(there, task, folder)
     files_ = tuple(there[target.name] for target in task.targets if target.key not in left_out)
     look = document.Appearance.parse(placeholder)
     if not task.thumbhash:
         look = msgspec.structs.replace(look, placeholder="")
-    warnings = (*warnings, *_not_smaller(task, files_))
-    whole = document.build(task, tuple(file.artefact for file in files_), look, warnings)
+    found = warnings.collected(
+        task.info.warnings,
+        drafts.whole,
+        {file.artefact.key: about[file.artefact.key] for file in files_},
+        _not_smaller(task, files_),
+    )
+    texts = tuple(each.text for each in found)
+    whole = document.build(task, tuple(file.artefact for file in files_), look, texts)
     folder.stage_asset(document.encode(whole))
     return JobResult(
         files=files_,
         made=len(files_) - kept,
         bytes_made=written,
         placeholder=look.text(),
-        warnings=warnings,
+        warnings=found,
         folder_mtime_ns=folder.publish(),
     )
 
@@ -94,16 +98,14 @@ def _render(
     """Have the missing targets made, those with the same maker in one call: an image is decoded once for all sizes, a
     video once for all renditions.
 
-    Makers without a missing target are called as well, for every run says what the asset as a whole lost.
+    Makers without a missing target are called as well, for every run reports what the asset as a whole lost.
     """
     makers: dict[str, list[Target[Operation]]] = {target.params.maker: [] for target in task.targets}
     if task.source.kind is Kind.IMAGE:
         makers.setdefault(IMAGE_MAKER, [])  # what the image looks like comes from there, too
-    elif not targets:
-        return Drafts(())
     for target in targets:
         makers[target.params.maker].append(target)
-    if not task.info.discontinuities:
+    if not (targets and task.info.discontinuities):
         return _made(fd, fd, task, makers, folder, there, report)
     from mediactl.media import timestamps  # Here: see ``_maker``.
 
@@ -200,8 +202,17 @@ def _check_kept(task: MakeTask, folder: _Folder) -> dict[str, OutputFile]:
     return there
 
 
-def _link(target: Target[Operation], there: dict[str, OutputFile], reuse: tuple[Reuse, ...], folder: _Folder) -> None:
-    """Put the target there as a link of a file with the same key: of this asset, or of a twin, hashed first."""
+def _link(
+    target: Target[Operation],
+    there: dict[str, OutputFile],
+    reuse: tuple[Reuse, ...],
+    folder: _Folder,
+    about: dict[str, tuple[str, ...]],
+) -> None:
+    """Put the target there as a link of a file with the same key: of this asset, or of a twin, hashed first.
+
+    A twin's warnings about it (``about``, by key) come with it.
+    """
     for file in there.values():
         if file.artefact.key == target.key:
             there[target.name] = folder.stage_link(folder.current(file.artefact.name), file.artefact, target)
@@ -210,6 +221,7 @@ def _link(target: Target[Operation], there: dict[str, OutputFile], reuse: tuple[
         try:
             if other.key == target.key and files.digest_file(other.file) == other.artefact.sha256:
                 there[target.name] = folder.stage_link(other.file, other.artefact, target)
+                about[target.key] = tuple(each.replace(other.artefact.name, target.name) for each in other.warnings)
                 return
         except OSError:
             continue  # gone or unreadable: made here instead

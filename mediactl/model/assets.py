@@ -89,6 +89,15 @@ class Artefact(msgspec.Struct, frozen=True, omit_defaults=True):
     duration: float | None = None
 
 
+class AssetWarning(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A warning of an asset, and what it is about."""
+
+    text: str
+    keys: tuple[str, ...] | None = ()
+    """Keys of the artefacts that it is about, and lasts as long as; (): the source or the asset as a whole; None:
+    unknown, since only asset.json or an earlier version knew it."""
+
+
 class PriorArtefact(NamedTuple):
     """An artefact that a source has, as far as the outputs of another recipe are estimated from it."""
 
@@ -141,3 +150,5 @@ class Reuse(msgspec.Struct, frozen=True):
     key: str
     file: bytes
     artefact: Artefact
+    warnings: tuple[str, ...] = ()
+    """Those about it."""

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import msgspec
 
-from mediactl.model.assets import Operation, OutputFile, Target
+from mediactl.model.assets import AssetWarning, Operation, OutputFile, Target
 from mediactl.model.media import Limits, MediaInfo, Source
 
 
@@ -118,6 +118,8 @@ class MakeTask(msgspec.Struct, frozen=True):
     """Folder of the pieces of long videos, absolute; b"": none are kept."""
     long: bool = False
     """Whether a video of this length is cut into pieces where it can be."""
+    warnings: tuple[AssetWarning, ...] = ()
+    """Those of the asset as it was left: the ones about artefacts that are kept stay."""
 
 
 class PieceTask(msgspec.Struct, frozen=True):
@@ -155,7 +157,8 @@ class JobResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """Bytes of those, links counted once."""
     placeholder: str = ""
     """What the source looks like, as text (``asset.Appearance``)."""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[AssetWarning, ...] = ()
+    """All that asset.json has, in its order."""
     folder_mtime_ns: int = 0
     """Of the asset's folder, after its last rename."""
     cache_trouble: str = ""

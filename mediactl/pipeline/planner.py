@@ -109,7 +109,7 @@ class Planner:
         kept = self._journal.sources.artefacts(row.id)
         cut = any(target.params.piece for target in made_by(wanted, EncodedParams))
         task = jobs.make_task(
-            jobs.Subject(row.source, row.digest, row.info, row.placeholder, kept), recipe, wanted,
+            jobs.Subject(row.source, row.digest, row.info, row.placeholder, kept, row.warnings), recipe, wanted,
             out=self._settings.out, threads=min(MAX_THREADS, self._settings.jobs),
             work=work_folder(self._settings.state, row.digest) if cut else b"",
         )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from mediactl.assets.document import Appearance
-from mediactl.model.assets import Operation, OutputFile, Target, made_by
+from mediactl.model.assets import AssetWarning, Operation, OutputFile, Target, made_by
 from mediactl.model.jobs import JOIN, MakeTask, NewJob, PieceTask, Priority, ProbeTask
 from mediactl.model.media import Fingerprint, Kind, Limits, MediaInfo, Source
 from mediactl.outputs import registry
@@ -96,6 +96,8 @@ class Subject(msgspec.Struct, frozen=True):
     """As in ``MakeTask``; "" when it has to be made."""
     kept: tuple[OutputFile, ...] = ()
     """Artefacts believed to be there."""
+    warnings: tuple[AssetWarning, ...] = ()
+    """Those of the asset as it was left."""
 
 
 def make_task(
@@ -126,6 +128,7 @@ def make_task(
         threads=threads,
         work=work,
         long=kind is Kind.VIDEO and is_long(subject.info, recipe.cutting),
+        warnings=tuple(each for each in subject.warnings if each.keys != ()),
     )
 
 

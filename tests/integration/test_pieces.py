@@ -323,7 +323,7 @@ def test_a_film_that_cannot_be_cut_exactly_is_encoded_whole_and_that_is_told(
         workshop.piece(task)
     made = workshop.publish()
     assert tried == [0], "nobody tries it again"
-    assert made.warnings == ("encoded in one piece: it cannot be cut exactly",)
+    assert [each.text for each in made.warnings] == ["encoded in one piece: it cannot be cut exactly"]
     assert workshop.frames("film.mp4") == FRAMES
     assert workshop.folder.exists(), "until the journal has it that the film is done"
 
@@ -332,7 +332,9 @@ def test_a_long_film_of_uneven_frames_is_encoded_whole_and_that_is_told(tmp_path
     source = filmed(tmp_path / "a.mp4", "-vf", "select='not(eq(n,50))'", "-fps_mode", "vfr")
     workshop = Workshop(source, tmp_path)
     assert workshop.piece_tasks() == []
-    assert workshop.publish().warnings == ("encoded in one piece: its frames do not come at even times",)
+    assert [each.text for each in workshop.publish().warnings] == [
+        "encoded in one piece: its frames do not come at even times"
+    ]
     assert workshop.frames("film.mp4") == FRAMES - 1
 
 

@@ -18,7 +18,7 @@ from mediactl.media import timestamps
 from mediactl.media.audio import cover, finite, loudness, mixdown, resync, statistics, waveform
 from mediactl.media.audio.cover import Cover
 from mediactl.media.audio.loudness import Change, Loudness
-from mediactl.media.drafts import Draft, Drafts, Report, Request
+from mediactl.media.drafts import About, Draft, Drafts, Report, Request, every
 from mediactl.media.ffmpeg import command, process
 from mediactl.media.inspect import diagnosis, durations, isobmff, verify
 from mediactl.media.inspect.streams import InputAudio, Streams
@@ -85,7 +85,7 @@ class _Work:
         self._first = next(iter(paths.values()))
         self._also: list[tuple[str, bytes]] = []
         """Files of ours that ffmpeg reads: its inputs from number 1 on."""
-        self._warnings = left_out(found, task.targets)
+        self._about = About()
         self._cover: Cover | None = None
 
     def done(self, targets: tuple[Target[Operation], ...], report: Report) -> Drafts:
@@ -104,7 +104,7 @@ class _Work:
             stream = mixdown.mixed(
                 source.filter("aresample", **{"async": 1}), "aac", min(8, self._audio.stream.channels)
             )
-            self._warnings.append("the audio changes its channels or its sample rate: it was made uniform")
+            self._about.warn(files, "the audio changes its channels or its sample rate: it was made uniform")
             with resync.uniform(self._fd, stream, self._audio, self._first, self._task.threads, self._task.limits) as (
                 other,
                 index,
@@ -162,23 +162,23 @@ class _Work:
     ) -> Drafts:
         audio, drafts = self._audio, dict[str, Draft]()
         if damaged:
-            self._warnings.append("parts of the audio are damaged and may be distorted")
-        self._warnings.append(finite.remark(self._first, "the audio"))
+            self._about.warn(targets, "parts of the audio are damaged and may be distorted")
+        self._about.warn(targets, finite.remark(self._first, "the audio"))
         measured = statistics.measured(self._first, audio.stream.sample_rate, audio.stream.channels)
         if measured:
             durations.compare("the audio", audio.end, measured.end, 0.0, damaged)
-            self._warnings += statistics.remarks(measured, "the audio")
+            self._about.warn(targets, *statistics.remarks(measured, "the audio"))
         for drawn in made_by(targets, WaveformParams):
             drafts[drawn.name] = waveform.written(drawn, audio, self._paths[drawn.name])
             report(_ENCODED + (1 - _ENCODED) * len(drafts) / len(targets))
         for target in made_by(targets, AudioParams):
             if fit := mixdown.fit_of(target.params, audio.stream):
-                self._warnings += [f"the audio {each}" for each in remarks(target.params.format, audio.stream, fit)]
+                lost = remarks(target.params.format, audio.stream, fit)
+                self._about.warn((target,), *(f"the audio {each}" for each in lost))
             drafts[target.name] = self._verified(target, damaged, changes.get(_mix(target.params)))
             report(_ENCODED + (1 - _ENCODED) * len(drafts) / len(targets))
-        return Drafts(
-            tuple(drafts[target.name] for target in targets), "", tuple(dict.fromkeys(filter(None, self._warnings)))
-        )
+        warned = tuple(self._about.added(drafts[target.name]) for target in targets)
+        return Drafts(warned, warnings=every(left_out(self._found, self._task.targets), warned))
 
     def _verified(self, target: Target[AudioParams], damaged: bool, change: Change | None) -> Draft:
         """Return the draft of an audio file, verified: codec, channels, duration, some frames, loudness."""
@@ -198,10 +198,10 @@ class _Work:
                 as_it_is = msgspec.structs.replace(target.params, layout="")
                 reached = self._measured(fd, made.audio, as_it_is, lambda _: None)
                 if remark := loudness.shortfall(reached, target.params.loudness or 0.0):
-                    self._warnings.append(f"{target.name} {remark}")
+                    self._about.warn((target,), f"{target.name} {remark}")
         finally:
             os.close(fd)
-        self._warnings.append(durations.compare("the audio", self._audio.end, made.audio.end, 0.0, damaged))
+        self._about.warn((target,), durations.compare("the audio", self._audio.end, made.audio.end, 0.0, damaged))
         return Draft(target, path, media_type, duration=made.info.duration)
 
     def _changes(self, files: Sequence[Target[AudioParams]], report: Report) -> dict[_Mix, Change]:
@@ -215,7 +215,8 @@ class _Work:
 
             made[mix] = how = loudness.change(self._measured(self._fd, self._audio, params, part), mix.target)
             if how.remark:
-                self._warnings.append(f"the audio {how.remark}")
+                alike = (file for file in files if file.params.loudness is not None and _mix(file.params) == mix)
+                self._about.warn(alike, f"the audio {how.remark}")
         return made
 
     def _measured(self, fd: int, audio: InputAudio, params: AudioParams, report: Report) -> Loudness:
@@ -228,7 +229,8 @@ class _Work:
         if self._found.covers and any(file.params.cover for file in files):
             self._cover = cover.extracted(self._original, self._found.covers, self._task.limits)
             if not self._cover:
-                self._warnings.append("left out: the cover art, which cannot be decoded")
+                having = (file for file in files if file.params.cover)
+                self._about.warn(having, "left out: the cover art, which cannot be decoded")
 
     def _output(self, stream: Any, audio: InputAudio, params: AudioParams, path: bytes, change: Change | None) -> Any:
         encoder, _, muxer, _ = FORMATS[params.format]

@@ -11,7 +11,7 @@ import os
 import msgspec
 
 from mediactl.core.errors import JobFailed
-from mediactl.media.drafts import Draft, Drafts, Request
+from mediactl.media.drafts import Draft, Drafts, Request, every
 from mediactl.media.image import cicp, crop, fingerprint, load
 from mediactl.media.image.container import damage, parts
 from mediactl.media.image.load import Warn
@@ -66,22 +66,19 @@ def render(request: Request) -> Drafts:
     file cannot be read or written.
     """
     task, temporary, report = request.task, request.temporary, request.report
-    warnings: dict[str, None] = {}
-
-    def warn(text: str) -> None:
-        warnings.setdefault(text)
-
-    source = _Source(request.fd, task, warn)
+    source = _Source(request.fd, task)
     todo = {target.key: target for target in reversed(request.targets)}
     stills = made_by(task.targets, ImageParams)
     ladder = {target.key: target for target in reversed(stills)}
     drafts: list[Draft] = []
+    decoded: list[Draft] = []
+    """Stills, which have one decode in common."""
     for video in made_by(todo.values(), AnimationParams):
         drafts.append(_save_video(source, video, temporary(video.name), task))
         report(len(drafts) / len(todo))
     for target in sorted(ladder.values(), key=source.rank):
         params = target.params
-        if len(drafts) == len(todo) and task.placeholder:
+        if len(drafts) + len(decoded) == len(todo) and task.placeholder:
             break  # A placeholder is always that of the smallest of all.
         if params.animated and source.moves:
             if target.key in todo:
@@ -92,13 +89,18 @@ def render(request: Request) -> Drafts:
             image = source.at(*_covering(params, source.width, source.height))
             if target.key in todo:
                 named = msgspec.structs.replace(target, name=todo[target.key].name)
-                drafts.append(save(_encoded(image, params), named, params, temporary(named.name)))
-        report(len(drafts) / max(1, len(todo)))
-    # Warnings are about the whole asset, not only about what this run made.
-    if source.moves and (left := [target.name for target in stills if not target.params.animated]):
-        warn(f"animation left out of {', '.join(left)}: only its first frame is used")
+                decoded.append(save(_encoded(image, params), named, params, temporary(named.name)))
+        report((len(drafts) + len(decoded)) / max(1, len(todo)))
+    drafts += [_warned(draft, source.noticed) for draft in decoded]
     placeholder = "" if task.placeholder else fingerprint.text_of(source.smallest())
-    return Drafts(tuple(drafts), placeholder, tuple(warnings))
+    left = [target.name for target in stills if source.moves and not target.params.animated]
+    warnings = [f"animation left out of {', '.join(left)}: only its first frame is used"] if left else []
+    return Drafts(tuple(drafts), placeholder, every(warnings, drafts))
+
+
+def _warned(draft: Draft, noticed: list[str]) -> Draft:
+    """Return a draft with what was noticed while it was decoded."""
+    return msgspec.structs.replace(draft, warnings=tuple(dict.fromkeys(noticed)))
 
 
 def encode_still(frame: bytes, target: Target[PosterParams], destination: bytes) -> Draft:
@@ -131,11 +133,12 @@ def placeholder_at(file: bytes, format: str) -> str:
 class _Source:
     """One file's pixels at decreasing sizes, decoded when the first is requested."""
 
-    def __init__(self, fd: int, task: MakeTask, warn: Warn) -> None:
+    def __init__(self, fd: int, task: MakeTask) -> None:
         self.format = load.true_format(fd, task.source.format)
         self.content = load.content_of(fd)
         self.limits = task.limits
-        self.warn = warn
+        self.noticed: list[str] = []
+        """Warnings while stills were decoded."""
         self.width, self.height = task.info.width or 1, task.info.height or 1
         self.moves = task.info.frames > 1 and self.format in load.ANIMATED
         self._anamorphic = task.info.anamorphic
@@ -150,7 +153,7 @@ class _Source:
     def at(self, width: int, height: int) -> VipsImage:
         """Return the still image at this size; sizes must not grow from call to call."""
         if self._last is None:
-            self._last = load.still(self.content, self.format, width, height, self.limits, self.warn)
+            self._last = load.still(self.content, self.format, width, height, self.limits, self.noticed.append)
             if self._anamorphic:  # or variants would have square pixels, and a density that says otherwise
                 self._last = self._last.copy(xres=1.0, yres=1.0)
         elif (self._last.width, self._last.height) != (width, height):
@@ -163,16 +166,16 @@ class _Source:
             self.at(*fingerprint.fit(self.width, self.height, fingerprint.ENOUGH)) if self._last is None else self._last
         )
 
-    def animation(self, params: ImageParams) -> tuple[VipsImage, VipsImage]:
+    def animation(self, params: ImageParams, warn: Warn) -> tuple[VipsImage, VipsImage]:
         """Return all frames for these parameters, and the first alone.
 
         Decoded again each time, since all frames may be gigabytes.
         """
         size = _covering(params, self.width, self.height) if params.fit == "cover" else (params.width, params.height)
-        strip = load.animation(self.content, self.format, *size, self.limits, self.warn)
+        strip = load.animation(self.content, self.format, *size, self.limits, warn)
         if params.fit == "inside" and params.quality != "auto":
             return strip, None
-        first = load.still(self.content, self.format, *size, self.limits, self.warn)
+        first = load.still(self.content, self.format, *size, self.limits, warn)
         if params.fit == "cover":
             # All frames are cropped like the first one.
             offset = crop.offset(first, params.width, params.height, params.position)
@@ -184,28 +187,31 @@ class _Source:
 def _save_animation(source: _Source, target: Target[ImageParams], file: bytes) -> Draft:
     """Return the draft, with a duration, by which pages recognise animations."""
     params = target.params
+    noticed: list[str] = []
     try:
         # Frames are decoded while they are encoded, so errors are most likely the source's.
-        strip, first = source.animation(params)
+        strip, first = source.animation(params, noticed.append)
         data = encode(strip, params, like=first)
     except FAILURES as error:
         raise damage.rejection(error, source.content, source.format) from None
     delays = field(strip, "delay")
     times = played(delays or [], strip.height // params.height)
-    return msgspec.structs.replace(save(data, target, params, file, delays), duration=sum(times) / 1000)
+    draft = msgspec.structs.replace(save(data, target, params, file, delays), duration=sum(times) / 1000)
+    return _warned(draft, noticed)
 
 
 def _save_video(source: _Source, target: Target[AnimationParams], file: bytes, task: MakeTask) -> Draft:
     from mediactl.media.image import animation  # Here: PyAV and ffmpeg are for the few images that become videos.
 
     size = target.params.width, target.params.height
-    strip = load.animation(source.content, source.format, *size, source.limits, source.warn)
+    noticed: list[str] = []
+    strip = load.animation(source.content, source.format, *size, source.limits, noticed.append)
     if strip.hasalpha():
         # In GIFs, transparency may only mean that pixels of the previous frame stay; the first one has none.
-        first = load.still(source.content, source.format, *size, source.limits, source.warn)
+        first = load.still(source.content, source.format, *size, source.limits, noticed.append)
         if first.hasalpha() and first[first.bands - 1].min() < 255:
-            source.warn(f"transparency was flattened onto white in {target.name}")
-    return animation.animation(strip, target, file, threads=task.threads, limits=source.limits)
+            noticed.append(f"transparency was flattened onto white in {target.name}")
+    return _warned(animation.animation(strip, target, file, threads=task.threads, limits=source.limits), noticed)
 
 
 def _encoded(image: VipsImage, params: StillParams) -> bytes:

@@ -19,7 +19,7 @@ from mediactl.media import timestamps
 from mediactl.media.audio import mixdown
 from mediactl.media.audio import render as audio
 from mediactl.media.audio.mixdown import AudioRequest
-from mediactl.media.drafts import Draft, Drafts, Present, Report, Request, Temporary
+from mediactl.media.drafts import About, Draft, Drafts, Present, Report, Request, Temporary, every
 from mediactl.media.ffmpeg import binary, process
 from mediactl.media.hls import ladder
 from mediactl.media.inspect import diagnosis, durations, frame_sizes, isobmff, verify
@@ -94,7 +94,7 @@ class _Video:
         self._temporary = temporary
         self._unchanged = unchanged
         self._scratch: list[bytes] = []
-        self._warnings: list[str] = []
+        self._about = About()
 
     def render(self, targets: tuple[Target[Operation], ...], present: Present, report: Report) -> Drafts:
         """Make all of it; see the function of this name."""
@@ -107,6 +107,9 @@ class _Video:
         encoded = self._encode(held, lambda part: report(part * share)) if held else None
         drafts: dict[str, Draft] = {}
         if encoded:
+            self._about.warn(held, *encoded.remarks.warnings)
+            if encoded.remarks.damaged:
+                self._about.warn(held, "parts of the video are damaged and may be distorted")
             for draft in self._held(held, encoded):
                 drafts[draft.target.name] = draft
                 report(share + (0.95 - share) / 2 * len(drafts) / len(held))
@@ -128,12 +131,10 @@ class _Video:
         for master in masters:
             drafts[master.name] = playlists.master(master, self._temporary(master.name))
         report(1.0)
-        self._remark(encoded)
         last = {master.name for master in masters}
         order = [target.name for target in sorted(targets, key=lambda target: target.name in last)]
-        warnings = tuple(dict.fromkeys(filter(None, (*self._warnings, *made.warnings))))
-        files = tuple(drafts[name] for name in order if name not in made.left_out)
-        return Drafts(files, made.placeholder, warnings, made.left_out)
+        files = tuple(self._about.added(drafts[name]) for name in order if name not in made.left_out)
+        return Drafts(files, made.placeholder, every((*self._losses(), *made.warnings), files), made.left_out)
 
     def clean(self) -> None:
         """Remove what no artefact is."""
@@ -146,16 +147,22 @@ class _Video:
         streams = encode.streams_of(held)
         requested = mixdown.requests(self._found, held)
         if any(target.params.piece for target in made_by(self._task.targets, EncodedParams)) and self._task.work:
-            cut = self._cut(streams, requested, report)
+            cut = self._cut(held, streams, requested, report)
             if cut is not None:
                 return cut
         elif self._task.long and streams:
             even = self._task.source.format in _INDEXED
             why = "its frames do not come at even times" if even else "its container cannot be entered at exact times"
-            self._warnings.append(f"encoded in one piece: {why}")
-        return self._whole(streams, requested, report)
+            self._about.warn(made_by(held, EncodedParams), f"encoded in one piece: {why}")
+        return self._whole(held, streams, requested, report)
 
-    def _cut(self, streams: tuple[Stream, ...], requested: tuple[AudioRequest, ...], report: Report) -> Encoded | None:
+    def _cut(
+        self,
+        held: tuple[Target[Operation], ...],
+        streams: tuple[Stream, ...],
+        requested: tuple[AudioRequest, ...],
+        report: Report,
+    ) -> Encoded | None:
         """From pieces: those that lie there, and those that are missing. None: it cannot be cut exactly."""
         task, video = self._task, self._found.info.video
         assert video is not None
@@ -178,7 +185,7 @@ class _Video:
                 part(1.0)
         except PieceNotExact as error:
             work.refuse(str(error))
-            self._warnings.append("encoded in one piece: it cannot be cut exactly")
+            self._about.warn(made_by(held, EncodedParams), "encoded in one piece: it cannot be cut exactly")
             return None
         parts = number
         made = work.audio(requested, part) if requested else {}
@@ -189,11 +196,17 @@ class _Video:
             video.start,
         )
 
-    def _whole(self, streams: tuple[Stream, ...], requested: tuple[AudioRequest, ...], report: Report) -> Encoded:
+    def _whole(
+        self,
+        held: tuple[Target[Operation], ...],
+        streams: tuple[Stream, ...],
+        requested: tuple[AudioRequest, ...],
+        report: Report,
+    ) -> Encoded:
         """In one run of ffmpeg."""
         task, found = self._task, self._found
         resolved = {
-            stream: stream if stream.crf is not None else encode.resolved(stream, self._search(stream, report))
+            stream: stream if stream.crf is not None else encode.resolved(stream, self._search(held, stream, report))
             for stream in streams
         }
         videos = {stream: self._aside(f"{stream.name}.track.mp4") for stream in dict.fromkeys(resolved.values())}
@@ -227,10 +240,12 @@ class _Video:
         remarks = Remarks(damaged, (*notes, *warnings))
         return Encoded({asked: (videos[stream],) for asked, stream in resolved.items()}, paths, remarks)
 
-    def _search(self, stream: Stream, report: Report) -> float:
+    def _search(self, held: tuple[Target[Operation], ...], stream: Stream, report: Report) -> float:
         folder = os.path.dirname(self._temporary("x"))
         crf, note = pieces.search(self._fd, self._found, stream, self._task.threads, self._task.limits, folder, report)
-        self._warnings.append(note)
+        self._about.warn(
+            (each for each in made_by(held, EncodedParams) if encode.stream_of(each.params) == stream), note
+        )
         return crf
 
     # -- artefacts -------------------------------------------------------------------------------------------------
@@ -298,7 +313,7 @@ class _Video:
     def _texts(self, targets: tuple[Target[TextParams], ...]) -> dict[str, Draft]:
         paths = {target.name: self._temporary(target.name) for target in targets}
         made, warnings = subtitles.rendered(self._fd, self._found, targets, paths, self._task.limits)
-        self._warnings += warnings
+        self._about.warn(targets, *warnings)
         return {draft.target.name: draft for draft in made}
 
     def _aside(self, name: str) -> bytes:
@@ -344,9 +359,9 @@ class _Video:
             counts = f"{video.frames} of {source.frames} frames"
             if any(len(files) > 1 for files in encoded.videos.values()):
                 raise JobFailed(f"{target.name}: invalid output: {counts}")
-            self._warnings.append("" if damaged else f"the video has {counts} in its outputs")
+            self._about.warn((target,), "" if damaged else f"the video has {counts} in its outputs")
         frame = 1 / original.rate if original.rate else 0.0
-        self._warnings.append(durations.compare("the video", original.end, made.video.end, frame, damaged))
+        self._about.warn((target,), durations.compare("the video", original.end, made.video.end, frame, damaged))
         return Draft(target, path, "video/mp4", video.width, video.height, made.info.duration)
 
     def _audio_verified(self, target: Target[Operation], path: bytes, requested: AudioRequest) -> Draft:
@@ -363,26 +378,20 @@ class _Video:
         finally:
             os.close(fd)
 
-    def _remark(self, encoded: Encoded | None) -> None:
-        """What the whole asset lost, whatever of it is made in this run."""
+    def _losses(self) -> Iterator[str]:
+        """Yield what the whole asset lost, whatever of it is made in this run."""
         renditions = made_by(self._task.targets, EncodedParams)
         video, shown = self._found.video, self._found.info.video
         if video and video.transfer in HDR and not (renditions and all(each.params.hdr for each in renditions)):
             name = HDR[video.transfer]
             if "zscale" in binary.filters():
-                self._warnings.append(f"high dynamic range ({name}) was mapped to standard range")
+                yield f"high dynamic range ({name}) was mapped to standard range"
             else:
-                self._warnings.append(
-                    f"high dynamic range ({name}) is not tone-mapped: this ffmpeg has no zscale filter"
-                )
-        self._warnings += _treated(video) if video else ()
+                yield f"high dynamic range ({name}) is not tone-mapped: this ffmpeg has no zscale filter"
+        yield from _treated(video) if video else ()
         if shown and frame_sizes.are_ambiguous(shown.shapes):
-            self._warnings.append("the aspect ratio changes midway, the size does not: the first is kept")
-        self._warnings += audio.left_out(self._found, self._task.targets)
-        if encoded:
-            self._warnings += encoded.remarks.warnings
-            if encoded.remarks.damaged:
-                self._warnings.append("parts of the video are damaged and may be distorted")
+            yield "the aspect ratio changes midway, the size does not: the first is kept"
+        yield from audio.left_out(self._found, self._task.targets)
 
 
 def _treated(video: InputVideo) -> Iterator[str]:

@@ -57,7 +57,7 @@ class MakeHandler(SourceHandler):
                 **self.head(claim), seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
                 peak_memory=end.usage.peak_memory, made=result.made, bytes_in=row.source.fingerprint.size,
                 bytes_out=result.bytes_made, outputs=tuple(file.artefact.name for file in result.files),
-                warnings=result.warnings, size=claim.size,
+                warnings=tuple(each.text for each in result.warnings), size=claim.size,
             )
         )  # fmt: skip
 
