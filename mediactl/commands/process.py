@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @work_options("normal")
 @option(SOURCES, "--allow-outside", is_flag=True, trusted=True,
-        help="Allow manifests to name files outside their own directory.")  # fmt: skip
+        help="Allow manifest files to name files outside their own directory.")  # fmt: skip
 @option(SOURCES, "--strict", is_flag=True,
         help="Reject manifests with malformed rows; exit 1 also for sources rejected in earlier runs.")  # fmt: skip
 @option(
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 def process(**flags: Any) -> int:
     """Derive the missing and outdated outputs of every SOURCE.
 
-    SOURCE is a directory, a file, a manifest (.jsonl, .csv, .txt), or - for a manifest on standard input.
+    SOURCE is a directory, a file, a manifest (.jsonl, .csv, .txt) of files and directories, or - for a manifest on
+    standard input, such as the output of find: its paths are absolute or relative to the current directory.
     """
     settings = settings_of(flags)
     if flags["dry_run"]:

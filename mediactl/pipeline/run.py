@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mediactl import __version__
@@ -148,7 +149,7 @@ def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[sc
     listed = [_open_source(settings, source, stdin) for source in settings.sources]
     if len(listed) == 1 and os.path.isdir(settings.sources[0]):
         return listed[0]
-    found = [_outside_out(each, settings.out) for batches in listed for each in batches]
+    found = [each for batches in listed for each in batches]
     if settings.strict:
         for each in found:
             if isinstance(each, scan.Trouble):
@@ -171,20 +172,27 @@ def open_watch(settings: Settings, report: Emit) -> Watch:
 
 
 def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) -> Iterator[scan.Found]:
+    rules = filters.of(settings)
     if source == b"-":
-        return manifest.read(stdin(), b"-", os.getcwdb(), allow_outside=settings.allow_outside)
+        # Whoever writes to standard input could name the same files as SOURCE; only manifest files may be others'.
+        walk = partial(_listed_folder, settings, rules)
+        rows = manifest.read(stdin(), b"-", os.getcwdb(), allow_outside=True, walk=walk)
+        return map(partial(_without_outputs, _Outputs(settings.out)), rows)
     path = os.path.abspath(source)
     _refuse_inside_out(path, source, settings)
     if os.path.isdir(path):
         prefix = os.path.basename(path) if settings.keep_root else b""
-        return _walk(path, prefix, settings, filters.of(settings))
+        return _walk(path, prefix, settings, rules)
     if path.endswith(manifest.EXTENSIONS) and os.path.isfile(path):
         try:
             with open(path, "rb") as file:
                 content = file.read()
         except OSError as error:
             raise UsageError(f"manifest {shown(source)}: cannot be read: {error.strerror}") from None
-        return manifest.read(content, source, os.path.dirname(path), allow_outside=settings.allow_outside)
+        walk = partial(_listed_folder, settings, rules)
+        folder = os.path.dirname(path)
+        rows = manifest.read(content, source, folder, allow_outside=settings.allow_outside, walk=walk)
+        return map(partial(_outside_out, settings.out), rows)
     prefix = os.path.basename(os.path.dirname(path)) if settings.keep_root else b""
     return iter([scan.single(path, prefix=prefix)])
 
@@ -196,7 +204,38 @@ def _walk(path: bytes, prefix: bytes, settings: Settings, rules: Filter) -> Iter
     yield from scan.folder(path, prefix=prefix, never=never, follow=settings.follow_symlinks, rules=rules)
 
 
-def _outside_out(found: scan.Found, out: bytes) -> scan.Found:
+def _listed_folder(settings: Settings, rules: Filter, path: bytes, prefix: bytes) -> Iterator[scan.Found]:
+    """Walk a directory that a row names, unless it is, or is in, an output directory."""
+    if _Outputs(settings.out).contain(path):
+        above, name = os.path.split(path)
+        return iter([scan.LeftOut(above, b"", [(name + b"/", filters.OUTPUTS)])])
+    return _walk(path, prefix, settings, rules)
+
+
+class _Outputs:
+    """Output directories: OUT, and those of other runs, which hold a journal."""
+
+    def __init__(self, out: bytes) -> None:
+        self._known = {os.path.realpath(out): True, b"/": False}
+
+    def contain(self, path: bytes) -> bool:
+        """Return whether a directory is one, or is in one; by its real path."""
+        known = self._known.get(path)
+        if known is None:
+            here = os.path.lexists(os.path.join(path, b".mediactl"))
+            known = self._known[path] = here or self.contain(os.path.dirname(path))
+        return known
+
+
+def _without_outputs(outputs: _Outputs, found: scan.Found) -> scan.Found:
+    """Leave out a file in an output directory: `find` lists them with all others, and outputs are never sources."""
+    match found:
+        case scan.Batch(files=[file]) if outputs.contain(found.root):
+            return scan.LeftOut(found.root, found.folder, [(file.name, filters.OUTPUTS)])
+    return found
+
+
+def _outside_out(out: bytes, found: scan.Found) -> scan.Found:
     """A manifest's row may name a file in OUT; outputs are never sources."""
     if isinstance(found, scan.Batch) and len(found.files) == 1:
         file = found.path_of(found.files[0])

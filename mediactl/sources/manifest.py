@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -28,10 +28,15 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str | None = None
 
 
-def read(content: bytes, origin: bytes, root: bytes, *, allow_outside: bool) -> Iterator[scan.Batch | scan.Trouble]:
-    """Batches of one file each, in the order of rows; a bad row is a Trouble that names its line.
+Walk = Callable[[bytes, bytes], Iterator[scan.Found]]
+"""Yields what is in a directory, given its absolute path and the directory under OUT of its outputs."""
 
-    Paths are relative to ``root``, the manifest's own folder; those that lie outside of it are refused unless
+
+def read(content: bytes, origin: bytes, root: bytes, *, allow_outside: bool, walk: Walk) -> Iterator[scan.Found]:
+    """Batches of one file each, or of a directory that a row names, in the order of rows; a bad row is a Trouble that
+    names its line.
+
+    Paths are relative to ``root``, the manifest's own directory; those that lie outside of it are refused unless
     ``allow_outside``.
     """
     real_root = os.path.realpath(root)
@@ -45,20 +50,22 @@ def read(content: bytes, origin: bytes, root: bytes, *, allow_outside: bool) -> 
             if row.recipe is not None and row.recipe not in recipes:
                 loader.load(row.recipe)
                 recipes.add(row.recipe)
-            yield _batch(row, root, real_root, allow_outside)
+            yield from _found(row, root, real_root, allow_outside, walk)
         except UsageError as error:
             yield scan.Trouble(label, str(error))
         except Exception as error:  # noqa: BLE001 - the other rows are none of its business
             yield scan.Trouble(label, internal_error(error))
 
 
-def _batch(row: Row, root: bytes, real_root: bytes, allow_outside: bool) -> scan.Batch:
+def _found(row: Row, root: bytes, real_root: bytes, allow_outside: bool, walk: Walk) -> Iterator[scan.Found]:
     path = _name(row.path)
+    if not path:
+        raise UsageError("path: must not be empty")
     absolute = os.path.normpath(os.path.join(root, path))
     real = os.path.realpath(absolute)
     inside = real == real_root or real.startswith(real_root.rstrip(b"/") + b"/")
     if not inside and not allow_outside:
-        raise UsageError(f"{shown(path)}: outside the manifest's folder; --allow-outside lets it in")
+        raise UsageError(f"{shown(path)}: outside the manifest's directory; --allow-outside lets it in")
     if row.name is not None:
         output = _name(row.name)
         if output.startswith(b"/") or not _safe(output):
@@ -74,7 +81,15 @@ def _batch(row: Row, root: bytes, real_root: bytes, allow_outside: bool) -> scan
         except KeyError:
             known = ", ".join(each.name.lower() for each in Priority)
             raise UsageError(f"unknown priority {shown(row.priority)!r}; known: {known}") from None
-    return scan.explicit(absolute, output, priority=priority, recipe=row.recipe)
+    if not os.path.isdir(real):
+        yield scan.explicit(absolute, output, priority=priority, recipe=row.recipe)
+        return
+    for found in walk(real, b"" if output == b"." else output):
+        match found:
+            case scan.Batch():
+                yield msgspec.structs.replace(found, priority=priority, recipe=row.recipe)
+            case _:
+                yield found
 
 
 def _name(text: str) -> bytes:

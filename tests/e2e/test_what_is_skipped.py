@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 
 import pytest
-from conftest import CommandLine
+from conftest import CommandLine, Result
 from test_process import picture
 
 RECIPE = """
@@ -81,3 +82,35 @@ def test_a_cancelled_source_is_counted_as_cancelled(line: CommandLine) -> None:
     assert "still cancelled: bad.jpg: " in run.out
     summary = line("process", "in", "--json", "--strict").summary
     assert (summary["exit_code"], summary["cancelled"], summary["unfinished"]) == (0, 1, 1)
+
+
+def test_the_output_of_find_can_be_processed_again_and_again(line: CommandLine) -> None:
+    source = line.folder / "in"
+    for name in ("bad.jpg", "notes.txt", "fifo.jpg", ".DS_Store", ".mediactlignore"):
+        (source / name).unlink()
+    shutil.rmtree(source / ".hidden")
+    picture(source / "trip/c.jpg", 5)
+    picture(line.folder / "beside.jpg", 6)
+    (source / "mine").symlink_to(line.folder / "linked")
+    picture(line.folder / "linked/d.jpg", 7)
+
+    def found(arguments: str, *options: str) -> Result:
+        listed = subprocess.run(["find", *arguments.split()], cwd=source, capture_output=True, check=True).stdout
+        return Inside(line)("process", "-", "-o", "out", *options, stdin=listed)
+
+    whole = found(f". {line.folder}/beside.jpg", "--json")
+    made = sorted(str(each.parent.relative_to(source / "out")) for each in source.glob("out/**/asset.json"))
+    beside = f"{line.folder}/beside.jpg".lstrip("/")
+    assert (whole.code, made) == (0, sorted(["a.jpg", "b.jpg", beside, "mine/d.jpg", "trip/c.jpg"])), whole
+    assert whole.summary["left_out"]["output directory"] == 5, "other/, what is in it, and again in the walk of ."
+    again = found(f". {line.folder}/beside.jpg", "-v")
+    assert (again.code, "nothing to do: 5 sources, 5 up to date" in again.out) == (0, True), again
+    assert "left out: other/: an output directory" in again.out
+    assert found(f"{source} -type d", "--json").summary["up_to_date"] == 3
+
+
+class Inside(CommandLine):
+    """Another command line, started in the folder of sources."""
+
+    def __init__(self, line: CommandLine) -> None:
+        self.folder, self.environment = line.folder / "in", {**line.environment, "MEDIACTL_RECIPE": "../small.toml"}

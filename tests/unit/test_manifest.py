@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,23 +26,28 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+def walk(path: bytes, prefix: bytes) -> Iterator[scan.Found]:
+    """Walk a directory that a row names, as runs do."""
+    return scan.folder(path, prefix=prefix, never=frozenset(), follow=False)
+
+
 def rows(folder: Path, content: bytes | str, name: str = "m.jsonl", *, outside: bool = False) -> list[str]:
     """What a manifest gives: "place" of each file, "!line: message" of each bad row."""
     content = content.encode() if isinstance(content, str) else content
     told = []
-    for each in manifest.read(content, name.encode(), os.fsencode(folder), allow_outside=outside):
+    for each in manifest.read(content, name.encode(), os.fsencode(folder), allow_outside=outside, walk=walk):
         if isinstance(each, scan.Trouble):
             assert "\n" not in each.message
             told.append(f"!{os.fsdecode(each.name).removeprefix(name)}: {each.message}")
         else:
-            last = each.output_name(each.files[0])
-            told.append(os.fsdecode(os.path.join(each.directory, last)))
+            assert isinstance(each, scan.Batch)
+            told += [os.fsdecode(each.output_of(file)) for file in each.files]
     return told
 
 
 def first(folder: Path, **fields: object) -> scan.Batch:
     """The batch of a manifest of one good row."""
-    (each,) = manifest.read(json.dumps(fields).encode(), b"-", os.fsencode(folder), allow_outside=True)
+    (each,) = manifest.read(json.dumps(fields).encode(), b"-", os.fsencode(folder), allow_outside=True, walk=walk)
     assert isinstance(each, scan.Batch), each
     return each
 
@@ -49,6 +55,13 @@ def first(folder: Path, **fields: object) -> scan.Batch:
 def test_lines_of_json_name_files_relative_to_their_folder(folder: Path) -> None:
     content = '{"path": "a.jpg"}\n\n  \n{"path": "./sub/../sub/b c.jpg"}\r\n'
     assert rows(folder, content) == ["a.jpg", "sub/b c.jpg"]
+
+
+def test_a_row_that_names_a_directory_stands_for_what_is_in_it(folder: Path) -> None:
+    assert rows(folder, ".\nsub\nsub/\n./sub/b c.jpg\n", "m.txt") == ["a.jpg", *["sub/b c.jpg"] * 4]
+    assert rows(folder, '{"path": "sub", "name": "x/y"}') == ["x/y/b c.jpg"]
+    found = first(folder, path="sub", priority="urgent", recipe="thumbnails")
+    assert (found.priority, found.recipe) == (Priority.URGENT, "thumbnails")
 
 
 def test_csv_names_its_columns_and_may_leave_cells_empty(folder: Path) -> None:
@@ -88,11 +101,10 @@ def test_an_empty_manifest_names_nothing(folder: Path, content: bytes, name: str
         ('{"path": "a.jpg", "recipe": "wbe"}', ["'wbe'", "did you mean 'web'?"]),
         ('{"path": "a.jpg", "recipe": "a\\u0000"}', ["cannot be read"]),
         ('{"path": "none.jpg"}', ["none.jpg: no such file"]),
-        ('{"path": "sub"}', ["not a regular file"]),
-        ('{"path": ""}', ["not a regular file"]),
-        ('{"path": "../outside.jpg"}', ["outside the manifest's folder", "--allow-outside"]),
-        ('{"path": "/etc/passwd"}', ["outside the manifest's folder"]),
-        ('{"path": "link.jpg"}', ["outside the manifest's folder"]),
+        ('{"path": ""}', ["must not be empty"]),
+        ('{"path": "../outside.jpg"}', ["outside the manifest's directory", "--allow-outside"]),
+        ('{"path": "/etc/passwd"}', ["outside the manifest's directory"]),
+        ('{"path": "link.jpg"}', ["outside the manifest's directory"]),
         ('{"path": "a.jpg", "name": "../x"}', ["relative path without '..'"]),
         ('{"path": "a.jpg", "name": "/x"}', ["relative path"]),
         ('{"path": "a.jpg", "name": "x//y"}', ["relative path"]),
