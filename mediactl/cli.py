@@ -49,13 +49,11 @@ def _main() -> NoReturn:
         error.show()
         sys.exit(ExitCode.USAGE)
     except click.ClickException as error:
-        _print(usage.line(error))
-        sys.exit(ExitCode.USAGE)
+        _fail(usage.line(error), ExitCode.USAGE)
     except click.Abort:
         sys.exit(130)
     except MediactlError as error:
-        _print(f"mediactl: {error}")
-        sys.exit(error.exit_code)
+        _fail(f"mediactl: {error}", error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -66,8 +64,24 @@ def _main() -> NoReturn:
         if os.environ.get("MEDIACTL_DEBUG"):
             raise
         text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        _print(f"mediactl: internal error: {text}; set MEDIACTL_DEBUG=1 for a traceback, and please report it")
-        sys.exit(ExitCode.OURS)
+        _fail(
+            f"mediactl: internal error: {text}; set MEDIACTL_DEBUG=1 for a traceback, and please report it",
+            ExitCode.OURS,
+        )
+
+
+def _fail(line: str, code: int) -> NoReturn:
+    """Print an error, "COMMAND: what is wrong", on standard error, and as an event where events are asked for; exit."""
+    _print(line)
+    if cli.prints_events(sys.argv[1:]):
+        import time
+
+        from mediactl.model.events import RunFailed
+        from mediactl.ui.ndjson import NdJson
+
+        with suppress(OSError):
+            NdJson(sys.stdout.buffer, time.time).take(RunFailed(reason=line.partition(": ")[2], exit_code=code))
+    sys.exit(code)
 
 
 def _print(line: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     cls=Command,
     section=RUN,
     exits=EXITS,
+    events=True,
     examples=(
         "process ./uploads",
         "process ./photos --recipe gallery.toml --dry-run",
@@ -56,6 +57,7 @@ def process(**flags: Any) -> int:
     cls=Command,
     section=RUN,
     exits=EXITS,
+    events=True,
     examples=(
         "watch ./incoming",
         "watch ./incoming -o /srv/derived --settle 5s",

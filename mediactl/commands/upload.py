@@ -27,6 +27,7 @@ from mediactl.commands.shared.types import Path
     cls=Command,
     section=UPLOAD,
     exits=EXITS,
+    events=True,
     examples=(
         "upload ./videos --to s3://bucket/videos",
         "upload big.mov --to s3://bucket --bandwidth 20M",

@@ -65,7 +65,9 @@ def list_(out: bytes, state: str | None, everything: bool, bucket: str | None, a
 
 
 @uploads.command(
-    exits=EXITS, examples=("uploads resume", "uploads resume -o /srv/derived", "uploads resume --bandwidth 20M")
+    exits=EXITS,
+    events=True,
+    examples=("uploads resume", "uploads resume -o /srv/derived", "uploads resume --bandwidth 20M"),
 )
 @journal_options
 @apply_options([*RUN_OPTIONS, *TUNING_OPTIONS])

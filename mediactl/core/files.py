@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -9,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mediactl.core.errors import MachineBlocked, UsageError
 from mediactl.model.media import Fingerprint
 
 SCRATCH = b".mediactl-scratch-"
@@ -142,6 +144,28 @@ def sweep_temporaries(folder: bytes, token: bytes | None = None) -> int:
     for path in folders:
         shutil.rmtree(path, ignore_errors=True)
     return sum(map(remove_if_there, found))
+
+
+def make_writable(folder: bytes | str, what: str, option: str, *, mode: int = 0o777) -> None:
+    """Create the directory that an option names, unless it is there.
+
+    Raises UsageError where permissions forbid to create it or to write to it, which running again does not help;
+    MachineBlocked where the file system does.
+    """
+    hint = f"; change owner or permissions, or use another {option}"
+    try:
+        os.makedirs(folder, mode=mode, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"{option} {shown(folder)}: not a directory") from None
+    except PermissionError as error:
+        raise UsageError(f"{what} {shown(folder)}: cannot be created: {error.strerror}{hint}") from None
+    except OSError as error:
+        raise MachineBlocked(f"{what} {shown(folder)}: cannot be created: {error.strerror}") from None
+    if os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        return
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise MachineBlocked(f"{what} {shown(folder)}: {os.strerror(errno.EROFS)}")
+    raise UsageError(f"{what} {shown(folder)}: not writable by user {os.geteuid()}{hint}")
 
 
 def shown(path: bytes | str) -> str:

@@ -40,6 +40,8 @@ class StopCause(StrEnum):
     TIME_LIMIT = "time limit"
     BLOCKED = "blocked"
     """The machine cannot go on, e.g. since a disk is full."""
+    FORBIDDEN = "forbidden"
+    """Permissions forbid writing outputs."""
 
 
 class LeftOutBy(StrEnum):
@@ -64,7 +66,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     """Something that a person, cron or CI may act on."""
 
     time: float | None = None
-    """Seconds since 1970 when it was written; absent in a dry run."""
+    """Seconds since 1970 when it was written."""
 
     @property
     def name(self) -> str:
@@ -263,6 +265,16 @@ class SourceIgnored(Event, frozen=True, kw_only=True, tag="source.ignored"):
     """Why, in words."""
 
 
+class RunFailed(Event, frozen=True, kw_only=True, tag="run.failed"):
+    """The command failed (usage error, invalid settings or recipe, output directory that cannot be written, ...): the
+    last event, no `summary` follows."""
+
+    reason: str
+    """Why, in words; the same is printed on standard error."""
+    exit_code: int
+    """Exit code of the program."""
+
+
 class SourceSettled(Event, frozen=True, kw_only=True, tag="source.settled"):
     """A source that was rejected, quarantined or cancelled before this run: unchanged since, it is not retried."""
 
@@ -454,7 +466,9 @@ class JobProgress(JobEvent, frozen=True, kw_only=True, tag="job.progress"):
     bytes_sent: int | None = None
     """Of an upload: bytes of request bodies sent."""
     size: int | None = None
-    """Of an upload: size of the object in bytes."""
+    """Of an upload: the same as `size_bytes`, its older name."""
+    size_bytes: int | None = None
+    """Of an upload: size of the object."""
     seconds: float | None = None
     """Of a video, or a piece of one: its duration."""
     speed: float | None = None
@@ -471,7 +485,9 @@ class JobDone(JobEvent, frozen=True, kw_only=True, tag="job.done"):
     cpu_seconds: float | None = None
     """CPU time, child processes included."""
     peak_memory: int | None = None
-    """Bytes, of the worker or its largest child process."""
+    """The same as `peak_memory_bytes`, its older name."""
+    peak_memory_bytes: int | None = None
+    """Peak memory of the worker or its largest child process."""
     made: int | None = None
     """Number of artefacts that were encoded or linked."""
     bytes_in: int | None = None
@@ -565,7 +581,9 @@ class UploadDone(JobEvent, frozen=True, kw_only=True, tag="upload.done"):
     status: SentStatus
     """Sent by this job; found complete; or found complete with our metadata, but not recorded in the journal."""
     size: int
-    """Size of the object in bytes."""
+    """The same as `size_bytes`, its older name."""
+    size_bytes: int | None = None
+    """Size of the object."""
     bytes_sent: int
     """Bytes of request bodies sent by this attempt, retries included."""
     parts_sent: int
@@ -589,6 +607,6 @@ AnyEvent = (
     | SourceEmptied | SourcePlanned | Plan
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone
-    | UploadStopped | ExtraRequired | RunStopping | RunStopped | Summary | Selftest
+    | UploadStopped | ExtraRequired | RunStopping | RunStopped | RunFailed | Summary | Selftest
 )  # fmt: skip
 """Every event on the wire, in the order of docs/events.md."""

@@ -28,6 +28,8 @@ class Verdict(StrEnum):
     """Stopped from outside (signal, owner died); costs nothing."""
     BLOCKED = "blocked"
     """The machine cannot go on (disk full); costs nothing, ends the run."""
+    FORBIDDEN = "forbidden"
+    """Permissions forbid writing outputs; costs nothing, ends the run, and the next one does not fare better."""
     REFUSED = "refused"
     """Misconfigured (no such bucket, access denied); costs nothing, ends this lane's work in this run."""
     AWAY = "away"

@@ -34,6 +34,7 @@ CAUSES = {
     Stopped.DRAIN: StopCause.DRAIN,
     Stopped.TIME_UP: StopCause.TIME_LIMIT,
     Stopped.BLOCKED: StopCause.BLOCKED,
+    Stopped.FORBIDDEN: StopCause.FORBIDDEN,
 }
 RECLAIM_INTERVAL = 0.5
 """Seconds between two looks for runs that died."""

@@ -139,7 +139,7 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool, verb
 
 
 def _json(event: Event) -> str:
-    return msgspec.json.encode(event).decode()
+    return msgspec.json.encode(msgspec.structs.replace(event, time=round(time.time(), 3))).decode()
 
 
 def _line(event: Event, *, verbose: bool) -> str | None:

@@ -13,7 +13,7 @@ import msgspec
 from mediactl import __version__
 from mediactl.core.errors import ExitCode, MachineBlocked
 from mediactl.core.faults import internal_error
-from mediactl.core.files import shown
+from mediactl.core.files import make_writable, shown
 from mediactl.core.settings import Destination, Settings
 from mediactl.jobs.barrier import ENDS_THE_RUN, barrier
 from mediactl.jobs.journal import Journal
@@ -35,6 +35,8 @@ EXECUTE = "mediactl.media.execute:execute"
 """What workers call for each job."""
 UPLOAD = "mediactl.upload.service:service"
 """What makes the service of the network lane."""
+REPORTED = (ExitCode.STOPPED_EARLY, ExitCode.USAGE, ExitCode.OURS)
+"""Exit codes of runs that stopped early; others ended in order."""
 
 Emit = Callable[[Event], None]
 
@@ -101,7 +103,7 @@ def run_pool(
         except MachineBlocked as error:  # the journal's own disk: what runs was given up, the next run takes it over
             stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
         summary = sum_up(stopped)
-        if stopped is not Stopped.COMPLETE and summary.exit_code in (ExitCode.STOPPED_EARLY, ExitCode.OURS):
+        if stopped is not Stopped.COMPLETE and summary.exit_code in REPORTED:
             report(RunStopped(reason=pool.blocked_by or stopped.value, cause=CAUSES.get(stopped)))
         try:
             counts = Counts(summary.done, summary.rejected, summary.quarantined, summary.unfinished)
@@ -137,6 +139,7 @@ def open_journal(settings: Settings, report: Emit, command: str) -> Iterator[Jou
 
     It is rebuilt from OUT where it was lost, and the jobs of dead runs are pending again.
     """
+    make_writable(settings.state, "journal directory", "--state", mode=0o700)
     adopted = 0
 
     def rebuild(journal: Journal) -> None:

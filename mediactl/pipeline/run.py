@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from mediactl import __version__
 from mediactl.assets.check import OutputCheck
-from mediactl.core.errors import ExitCode, MachineBlocked, UsageError
-from mediactl.core.files import LONGEST_OUTPUT_FOLDER, LONGEST_PATH, shown
+from mediactl.core.errors import ExitCode, UsageError
+from mediactl.core.files import LONGEST_OUTPUT_FOLDER, LONGEST_PATH, make_writable, shown
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.media import decoders
@@ -103,11 +103,13 @@ def sum_up(
     bad = mine.get("rejected", 0) + mine.get("quarantined", 0)
     if settings.strict or tally.rejected + tally.quarantined:  # else: earlier runs have reported theirs (decision 6)
         bad = rejected + quarantined
-    in_order = stopped is Stopped.COMPLETE or (intake.watched and stopped is not Stopped.BLOCKED)
+    in_order = stopped is Stopped.COMPLETE or (intake.watched and stopped not in (Stopped.BLOCKED, Stopped.FORBIDDEN))
     if tally.internal_errors:
         code = ExitCode.OURS
     elif in_order and dispatcher.refused is not None:
         code = ExitCode.USAGE if dispatcher.refused[0] is Verdict.REFUSED else ExitCode.STOPPED_EARLY
+    elif stopped is Stopped.FORBIDDEN:
+        code = ExitCode.USAGE
     elif not in_order or mine.get("pending", 0) or intake.unmounted:
         code = ExitCode.STOPPED_EARLY
     elif intake.watched:
@@ -260,14 +262,7 @@ def make_out(out: bytes) -> None:
             f"--out {shown(out[:60])}...: its path has {len(out):,} bytes; at most {LONGEST_OUTPUT_FOLDER:,} leave room"
             f" for file names, since Linux limits paths to {LONGEST_PATH:,}: use a shorter one"
         )
-    try:
-        os.makedirs(out, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UsageError(f"--out {shown(out)}: not a directory") from None
-    except OSError as error:
-        raise MachineBlocked(f"output directory {shown(out)}: cannot be created: {error.strerror}") from None
-    if not os.access(out, os.W_OK | os.X_OK):
-        raise MachineBlocked(f"output directory {shown(out)}: not writable; fix its permissions or use another --out")
+    make_writable(out, "output directory", "--out")
 
 
 def _mark(folder: bytes | str) -> tuple[int, int]:

@@ -130,3 +130,4 @@ class Stopped(Enum):
     DRAIN = "this machine is being drained"
     TIME_UP = "the time of --max-duration is up"
     BLOCKED = "blocked"
+    FORBIDDEN = "forbidden"

@@ -36,6 +36,9 @@ WEIGHING_INTERVAL = 0.25
 CLOSE_TIMEOUT = 2.0
 """Seconds that an idle worker gets to end by itself."""
 
+ENDING = {Verdict.BLOCKED: Stopped.BLOCKED, Verdict.FORBIDDEN: Stopped.FORBIDDEN}
+"""Verdicts that end the run."""
+
 
 class Supervisor:
     """Runs the jobs of a queue in worker processes.
@@ -163,9 +166,9 @@ class Supervisor:
         ended, self._ended = self._ended, []
         notes, self._notes = self._notes, []
         for end in ended:
-            if end.verdict is Verdict.BLOCKED:
+            if end.verdict in ENDING:
                 self.blocked_by = end.reason
-                self._stop(Stopped.BLOCKED)
+                self._stop(ENDING[end.verdict])
             elif end.verdict in (Verdict.REFUSED, Verdict.AWAY) and not self._network.closed:
                 self._network.closed = (end.verdict, end.reason)
                 self._queue.closed(NETWORK, end.verdict, end.reason)

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from mediactl.core.errors import MediactlError
+from mediactl.core.files import shown
 from mediactl.core.processes import die_with
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import Usage
@@ -31,8 +32,8 @@ from mediactl.pool.messages import Answer, Hello, Progress, Recall, Run, frame, 
 Call = Callable[[str, bytes, tuple[Reuse, ...], bytes, Callable[[float], None]], Any]
 """(kind, payload, reuse, token, report) -> a value that msgpack can hold."""
 
-BLOCKING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
-"""Write errors that every other job would get, too."""
+BLOCKING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Write errors that every other job would get, too, until the machine is in order again."""
 INTERNAL = (
     TypeError, AttributeError, NameError, ImportError, AssertionError, LookupError, NotImplementedError, SyntaxError
 )  # fmt: skip
@@ -205,8 +206,10 @@ def judge(error: Exception, *, log: bool = True) -> tuple[Verdict, str]:
     if isinstance(error, MediactlError):
         return error.verdict, str(error)
     if isinstance(error, OSError) and error.errno in BLOCKING:
-        reason = f"cannot write outputs: {error.strerror}; free some space or fix permissions, then run again"
-        return Verdict.BLOCKED, reason
+        return Verdict.BLOCKED, f"cannot write outputs: {error.strerror}; free some space, then run again"
+    if isinstance(error, PermissionError):
+        where = "" if error.filename is None else f"{shown(error.filename)}: "
+        return Verdict.FORBIDDEN, f"cannot write outputs: {where}{error.strerror}; fix owner or permissions"
     if log:
         traceback.print_exception(error)  # into the run's log
     if isinstance(error, MemoryError):

@@ -209,6 +209,15 @@ def test_workers_that_cannot_start_end_the_run_and_cost_no_job_anything(tmp_path
         assert sum(rows.job(f"empty {number}").interruptions for number in range(5)) >= MAX_STARTS - 1
 
 
+def test_a_run_that_must_not_write_its_outputs_is_stopped_for_that(tmp_path: Path) -> None:
+    stopped, pool = run_pool(tmp_path, odd("no", forbidden="/out/a.jpg"), workers=1)
+    assert stopped is Stopped.FORBIDDEN
+    assert pool.supervisor.blocked_by == (
+        "cannot write outputs: /out/a.jpg: Permission denied; fix owner or permissions"
+    )
+    assert (Rows(tmp_path).job("no").state, Rows(tmp_path).job("no").failures) == ("ready", 0)
+
+
 def test_a_machine_that_cannot_go_on_stops_the_run_and_gives_the_jobs_back(tmp_path: Path) -> None:
     stopped, pool = run_pool(tmp_path, *kinds("empty", 5), new_job("full", kind="block"), *kinds("sleep", 5), workers=1)
     assert stopped is Stopped.BLOCKED

@@ -230,7 +230,7 @@ class Machine(RuleBasedStateMachine):
             return journal.fail(job, attempt, "failed", given_up=State.CANCELLED)
         if verdict is Verdict.CRASHED:
             return journal.crash(job, attempt, "crashed")
-        if verdict in (Verdict.INTERRUPTED, Verdict.BLOCKED, Verdict.REFUSED, Verdict.AWAY):
+        if verdict in (Verdict.INTERRUPTED, Verdict.BLOCKED, Verdict.FORBIDDEN, Verdict.REFUSED, Verdict.AWAY):
             return journal.interrupt(job, attempt, "interrupted", begun=begun)
         final = {Verdict.DONE: State.DONE, Verdict.REJECTED: State.REJECTED}
         return journal.finish(job, attempt, final.get(verdict, State.CANCELLED))
@@ -249,7 +249,7 @@ class Machine(RuleBasedStateMachine):
                 each.end(State.QUARANTINED)
             elif each.crashes == PATIENCE.crashes - 1:
                 each.lane = "alone"
-        elif verdict in (Verdict.INTERRUPTED, Verdict.BLOCKED, Verdict.REFUSED, Verdict.AWAY):
+        elif verdict in (Verdict.INTERRUPTED, Verdict.BLOCKED, Verdict.FORBIDDEN, Verdict.REFUSED, Verdict.AWAY):
             if begun:
                 each.interrupted()
         elif verdict is Verdict.DONE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -23,9 +24,10 @@ def execute(
     """Do what the payload says, in this order; other kinds are synthetic's.
 
     {"note": file, "report": true, "child": file, "deaf": true, "seconds": some, "chatter": true, "wait": fifo,
-    "once": file, "garble": true, "echo": anything}: append start and end to a file; tell progress; leave a process
-    behind, its id in the file; hear no alarm; sleep; tell progress without end, as fast as it can; wait until the FIFO
-    was written to; hang unless this file is there, and make it; write nonsense into the pipe; give back.
+    "once": file, "forbidden": file, "garble": true, "echo": anything}: append start and end to a file; tell progress;
+    leave a process behind, its id in the file; hear no alarm; sleep; tell progress without end, as fast as it can; wait
+    until the FIFO was written to; hang unless this file is there, and make it; raise PermissionError; write nonsense
+    into the pipe; give back.
     """
     if kind != "odd":
         return synthetic.execute(kind, payload, reuse, token, report)
@@ -37,6 +39,8 @@ def execute(
             signal.pause()
         with open(what["child"], "a") as file:
             print(os.getpid(), child, file=file)
+    if "forbidden" in what:
+        raise PermissionError(errno.EACCES, "Permission denied", what["forbidden"])
     if "report" in what:
         report(0.5)
     if "deaf" in what:

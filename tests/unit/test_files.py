@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from support.repeatable import REPEATABLE
 
 from mediactl.core import files
+from mediactl.core.errors import MachineBlocked, UsageError
 from mediactl.core.files import TEMPORARY, fingerprint, shown, storable, sweep_temporaries
 
 
@@ -164,3 +168,39 @@ def test_every_inode_of_64_bits_has_a_fingerprint_of_its_own() -> None:
     assert len({of(inode, 3) for inode in inodes}) == len(inodes)
     assert of(1, 2**63 + 10**9) != of(1, 2**63 + 2 * 10**9)
     assert of(1 << 63, 2**64) == of(1 << 63, 2**64)
+
+
+@contextmanager
+def as_another_user() -> Iterator[None]:
+    """Have the effective user be one whom permissions hold back."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_directory_that_permissions_forbid_is_an_error_of_usage() -> None:
+    with tempfile.TemporaryDirectory() as above:
+        os.chmod(above, 0o755)
+        os.mkdir(closed := os.path.join(above, "closed"), 0o555)
+        os.mkdir(open_ := os.path.join(above, "open"))
+        os.chmod(open_, 0o777)
+        with as_another_user():
+            files.make_writable(os.path.join(open_, "new/out"), "output directory", "--out")
+            with pytest.raises(
+                UsageError, match=f"^output directory {closed}: not writable by user [0-9]+; change owner"
+            ):
+                files.make_writable(closed, "output directory", "--out")
+            with pytest.raises(
+                UsageError, match=f"^output directory {closed}/out: cannot be created: Permission denied; c"
+            ):
+                files.make_writable(os.path.join(closed, "out"), "output directory", "--out")
+        assert os.path.isdir(os.path.join(open_, "new/out"))
+
+
+def test_a_file_system_that_refuses_is_no_error_of_usage() -> None:
+    with pytest.raises(MachineBlocked, match="^journal directory /proc/mediactl/x: cannot be created: "):
+        files.make_writable("/proc/mediactl/x", "journal directory", "--state")

@@ -42,6 +42,7 @@ def test_an_error_of_ours_says_itself_what_it_means(error: Exception, verdict: V
 
 def test_a_full_disk_blocks_and_a_broken_one_fails() -> None:
     assert judge(OSError(errno.ENOSPC, "No space left on device"))[0] is Verdict.BLOCKED
+    assert judge(OSError(errno.EACCES, "Permission denied"))[0] is Verdict.FORBIDDEN
     assert judge(OSError(errno.EIO, "Input/output error"))[0] is Verdict.FAILED
 
 

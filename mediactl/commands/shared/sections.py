@@ -6,7 +6,7 @@ cloup does the same and more, but importing it takes 40 ms, half of what ``media
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -91,7 +91,7 @@ class Command(click.Command):
 
     A command of the program names its ``section`` of the help; there, commands come by ``order``, module, and line. A
     command without a section belongs to a group. ``examples`` are command lines without their first word; ``exits`` are
-    the exit codes that help lists, with their meaning.
+    the exit codes that help lists, with their meaning. ``events``: with --json it prints events.
     """
 
     def __init__(
@@ -101,10 +101,16 @@ class Command(click.Command):
         order: int = 0,
         examples: Iterable[str] = (),
         exits: Iterable[tuple[int, str]] = (),
+        events: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._events = events
         self.section, self.order, self.examples, self.exits = section, order, tuple(examples), tuple(exits)
+
+    def prints_events(self, arguments: Sequence[str]) -> bool:
+        """Return whether it prints events when it is called with these arguments."""
+        return self._events and "--json" in arguments
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples and exit codes."""
@@ -147,6 +153,14 @@ class Group(Command, click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands, first added first."""
         return list(self.commands)
+
+    def prints_events(self, arguments: Sequence[str]) -> bool:
+        """Return whether the command that these arguments call prints events."""
+        for number, name in enumerate(arguments):
+            match self.get_command(click.Context(self), name):
+                case Command() as command:
+                    return command.prints_events(arguments[number + 1 :])
+        return False
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -55,7 +55,8 @@ class MakeHandler(SourceHandler):
         self.report(
             JobDone(
                 **self.head(claim), seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
-                peak_memory=end.usage.peak_memory, made=result.made, bytes_in=row.source.fingerprint.size,
+                peak_memory=end.usage.peak_memory,
+                peak_memory_bytes=end.usage.peak_memory, made=result.made, bytes_in=row.source.fingerprint.size,
                 bytes_out=result.bytes_made, outputs=tuple(file.artefact.name for file in result.files),
                 warnings=tuple(each.text for each in result.warnings), size=claim.size,
             )

@@ -67,7 +67,7 @@ class PieceHandler(SourceHandler):
         self.report(
             JobDone(
                 **self.head(claim), seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
-                peak_memory=end.usage.peak_memory, size=claim.size,
+                peak_memory=end.usage.peak_memory, peak_memory_bytes=end.usage.peak_memory, size=claim.size,
             )
         )  # fmt: skip
         row = self._row(claim)

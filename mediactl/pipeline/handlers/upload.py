@@ -32,7 +32,9 @@ class UploadHandler(Handler):
 
     def progress(self, claim: Claim, pace: Pace | None, fraction: float, sent: int, now: float) -> JobProgress:
         """Return the event with the bytes that were sent, of how many."""
-        return JobProgress(**self.head(claim), fraction=round(fraction, 4), bytes_sent=sent, size=claim.size)
+        return JobProgress(
+            **self.head(claim), fraction=round(fraction, 4), bytes_sent=sent, size=claim.size, size_bytes=claim.size
+        )
 
     def done(self, claim: Claim, end: Ended) -> None:
         """The object is there; what is to be sent after it follows."""
@@ -41,7 +43,8 @@ class UploadHandler(Handler):
         self._follow(claim, task)
         self.report(
             UploadDone(
-                **self.head(claim), url=task.url, status=sent.status, size=sent.bytes, bytes_sent=end.usage.sent,
+                **self.head(claim), url=task.url, status=sent.status, size=sent.bytes, size_bytes=sent.bytes,
+                bytes_sent=end.usage.sent,
                 parts_sent=sent.parts_sent, parts_kept=sent.parts_kept, seconds=round(end.usage.wall, 3),
             )
         )  # fmt: skip
