@@ -30,6 +30,8 @@ Task = TypeVar("Task", MakeTask, PieceTask)
 
 _SAME = 0.05
 """Seconds by which a jump may differ from one that probing found."""
+_OWN = frozenset({"mov", "flv"})
+"""Containers that are copied into one of the same kind; FLV can have new headers of its codecs in the middle."""
 _LONGEST = 60.0
 """Seconds that no packet of audio lasts."""
 
@@ -90,7 +92,7 @@ def _copied(fd: int, discontinuities: Sequence[Discontinuity], path: bytes, limi
         if name == "ogg":
             return chained.decoded(fd, path)
         try:
-            with av.open(os.fsdecode(path), "w", format="mov" if name == "mov" else "matroska") as target:
+            with av.open(os.fsdecode(path), "w", format=name if name in _OWN else "matroska") as target:
                 copies = _streams(source, target)
                 if copies:
                     _describe(source, target)

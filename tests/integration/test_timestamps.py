@@ -110,6 +110,20 @@ def test_joined_transport_streams(lengths: Sequence[float], offsets: Sequence[fl
     check(source, lengths)
 
 
+@pytest.mark.parametrize("lengths", [(2.0, 1.0), (1.4, 1.6, 1.4)])
+def test_joined_flv(lengths: Sequence[float], tmp_path: Path) -> None:
+    parts = [
+        part(tmp_path / f"{number}.flv", number, length, "-bf", "0").read_bytes()
+        for number, length in enumerate(lengths)
+    ]
+    source = tmp_path / "a.flv"
+    source.write_bytes(parts[0] + b"".join(each[13:] for each in parts[1:]))  # Without the header and an empty trailer.
+    check(source, lengths)
+    with source.open("rb") as file:
+        info = streams.probe(file.fileno(), "flv", Limits())
+        assert streams.inspect(file.fileno(), "flv", Limits(), info).info.audio == info.audio
+
+
 @pytest.mark.parametrize("jump", [40.0, 36_000.0])
 @pytest.mark.parametrize("at", [0.9, 2.0])
 def test_a_clock_that_jumps_while_streams_are_interleaved(jump: float, at: float, tmp_path: Path) -> None:

@@ -290,7 +290,7 @@ def _with_gaps(
     gaps: Gaps,
 ) -> tuple[AudioStream, ...]:
     """Add from which deviation of its time stamps on each stream has a gap: measured, or as already known."""
-    if probed:
+    if probed and len(probed.audio) == len(described):
         found = [(each.gap_threshold, each.first_gap) for each in probed.audio]
     else:
         audios = [stream for stream in media_streams(container) if stream.type == "audio"]
