@@ -11,7 +11,7 @@ import av
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import tones
+from support import timed, tones
 from support.films import inspected, make
 from support.timestamps import joined_ts, movie_scale, with_cue_messages, with_durations, with_late_fragments
 
@@ -293,6 +293,23 @@ def test_a_header_of_flv_is_a_hint(factor: float, tmp_path: Path) -> None:
 
     found = claiming("a.flv", patch, tmp_path, *H264, "-c:a", "aac")
     assert found.info.duration == pytest.approx(3.0, abs=0.06)
+
+
+@pytest.mark.parametrize("codec", ["copy", "flv"])
+@pytest.mark.parametrize("last", [1_500, 9_000])
+def test_a_last_frame_that_lasts_is_not_missing_in_flv(codec: str, last: int, tmp_path: Path) -> None:
+    source = timed.write(tmp_path / "a.mkv", range(0, 1000, 40), last, options={"bf": "0"})
+    options = ("-c:v", codec, "-fps_mode", "passthrough") if codec != "copy" else ("-c", "copy")
+    path = make(tmp_path / "a.flv", "-i", str(source), *options)
+    content = path.read_bytes()
+    unsized = content.replace(b"\0\x08filesize", b"\0\x08unknown_")  # As other programs write it.
+    assert len(timed.shown(path)) == 25
+    for whole in (content, unsized):
+        found = of(whole, path)
+        assert found.info.duration == pytest.approx(1.0, abs=0.05)
+        assert any("its content ends after" in warning for warning in found.info.warnings)
+    with pytest.raises(RejectedInput, match="the end of the file is missing"):
+        of(unsized[:-30], path)
 
 
 @pytest.mark.parametrize("more", [2_000, 5_000])

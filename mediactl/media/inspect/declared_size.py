@@ -14,6 +14,8 @@ _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 """IDs of the first elements of a Matroska file (RFC 9559)."""
 _FLV_FILE_SIZE = b"\0\x08filesize\0"
 """The name with its length, and the type "number"."""
+_FLV_TAG = 11
+"""Bytes of the header of a tag."""
 _MP3_SYNC = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2")
 _MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _MP4_MEDIA = (b"mdat", b"moof", b"moov")
@@ -31,7 +33,7 @@ def declared_size(fd: int) -> int | None:
     if head[:4] == b"\x30\x26\xb2\x75":
         return _asf_size(head)
     if head[:3] == b"FLV":
-        return _flv_size(head)
+        return _flv_size(head) or _last_tag_end(fd)
     if head[:3] == b"ID3" or head[:2] in _MP3_SYNC:
         return _mp3_size(fd, head)
     if head[4:8] in _MP4_FIRST:
@@ -56,6 +58,15 @@ def _flv_size(head: bytes) -> int | None:
     value = head[at + len(_FLV_FILE_SIZE) :][:8]
     size = struct.unpack(">d", value)[0] if at > 0 and len(value) == 8 else 0.0
     return int(size) if 0 < size < 1 << 53 else None
+
+
+def _last_tag_end(fd: int) -> int | None:
+    """Return the size of an FLV that ends with a whole tag: 4 bytes behind each are its size (annex E.3)."""
+    size = os.fstat(fd).st_size
+    tag = int.from_bytes(os.pread(fd, 4, size - 4), "big")
+    head = os.pread(fd, 4, size - 4 - tag) if _FLV_TAG < tag < size - 4 else b""
+    whole = head[:1] in (b"\x08", b"\x09", b"\x12") and int.from_bytes(head[1:], "big") == tag - _FLV_TAG
+    return size if whole else None
 
 
 def _mp3_size(fd: int, head: bytes) -> int | None:
