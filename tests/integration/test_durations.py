@@ -6,6 +6,7 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import av
 import pytest
@@ -329,6 +330,24 @@ def test_a_file_whose_end_is_missing_is_refused(name: str, share: float, tmp_pat
     content = make(tmp_path / name, *video, *tone(440)).read_bytes()
     with pytest.raises(RejectedInput, match="the end of the file is missing"):
         of(content[: int(len(content) * share)], tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.wav", "a.aiff"])
+@pytest.mark.parametrize("lost", [1.0, 0.5])
+def test_what_is_missing_behind_the_media_is_not_missed(name: str, lost: float, tmp_path: Path) -> None:
+    video = VIDEO if name == "a.avi" else ()
+    content = make(tmp_path / name, *video, *tone(440)).read_bytes()
+    index = bytes(len(content) - content.rindex(b"idx1") if video else 5_000)
+    if not video:  # A chunk of tags, then.
+        order: Literal["little", "big"] = "little" if name == "a.wav" else "big"
+        size = len(content) + 8 + len(index) - 8
+        content = content[:4] + size.to_bytes(4, order) + content[8:] + b"junk" + len(index).to_bytes(4, order) + index
+    path = tmp_path / name
+    found = of(content[: len(content) - int(len(index) * lost)], path)
+    assert found.info.duration == pytest.approx(3.0, abs=0.05)
+    assert found.info.warnings == ()
+    with pytest.raises(RejectedInput, match="the end of the file is missing"):
+        of(content[: int((len(content) - len(index)) * 0.9)], path)
 
 
 def test_time_stamps_beyond_the_limit_are_named(mp4: bytes, tmp_path: Path) -> None:

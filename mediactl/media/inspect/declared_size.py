@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import struct
+from typing import Literal
 
 from mediactl.media.inspect.isobmff import top_level_boxes
 
 _UNKNOWN_SIZE = 0x7FFF_FF00
 """From here on a RIFF size is a placeholder of a writer that could not seek back."""
+_RIFF_MEDIA = (b"data", b"SSND")
+"""Chunks of WAV and AIFF that hold the samples; those of AVI are in a list."""
+_MOST_CHUNKS = 1_000
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 """IDs of the first elements of a Matroska file (RFC 9559)."""
@@ -25,7 +29,7 @@ def declared_size(fd: int) -> int | None:
     """Return the size in bytes that a container declares, None if it declares none."""
     head = os.pread(fd, 1 << 14, 0)
     if head[:4] in (b"RIFF", b"FORM"):
-        return _riff_size(head)
+        return _riff_size(fd, head)
     if head[:4] == b"riff":  # Sony Wave64
         return int.from_bytes(head[16:24], "little") or None
     if head[:4] == _EBML:
@@ -42,9 +46,23 @@ def declared_size(fd: int) -> int | None:
     return None
 
 
-def _riff_size(head: bytes) -> int | None:
-    size = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
-    return size + 8 if 0 < size < _UNKNOWN_SIZE else None
+def _riff_size(fd: int, head: bytes) -> int | None:
+    """Return where the media data ends, or else the file: an index, or tags, may follow."""
+    order: Literal["little", "big"] = "little" if head[:4] == b"RIFF" else "big"
+    size = int.from_bytes(head[4:8], order)
+    if not 0 < size < _UNKNOWN_SIZE:
+        return None
+    offset, end = 12, size + 8
+    for _ in range(_MOST_CHUNKS):
+        chunk = os.pread(fd, 12, offset)
+        length = int.from_bytes(chunk[4:8], order)
+        close = offset + 8 + length
+        if not chunk or close > end:
+            break
+        if chunk[:4] in _RIFF_MEDIA or chunk[:4] + chunk[8:] == b"LISTmovi":
+            return close
+        offset = close + length % 2
+    return end
 
 
 def _asf_size(head: bytes) -> int | None:
