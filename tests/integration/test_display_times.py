@@ -14,6 +14,7 @@ from support import timed
 from support.films import inspected, make
 
 from mediactl.media.hls import playlists
+from mediactl.media.inspect.streams import Streams
 from mediactl.media.mp4 import fragments, package
 from mediactl.media.mp4.joined import Extent
 from mediactl.media.video import encode
@@ -126,6 +127,26 @@ def test_a_source_and_its_renditions_last_equally_long(tmp_path: Path, durations
     assert_rendered(source, durations)
 
 
+STILLS = {
+    "one a 12 s": [12_000] * 8,
+    "some longer": [12_000, 15_000, 11_000, 40] * 2,
+    "a video, then stills": [40] * 15 + [12_000] * 5,
+}
+
+
+@pytest.mark.parametrize("durations", STILLS.values(), ids=STILLS.keys())
+def test_stills_in_mpeg_ts_are_no_jumps_of_its_clock(durations: list[int], tmp_path: Path) -> None:
+    starts = list(itertools.accumulate(durations[:-1], initial=0))
+    source = timed.write(tmp_path / "source.ts", starts, durations[-1], options={"bf": "0"})
+    found = inspected(source)
+    assert found.info.discontinuities == ()
+    assert found.info.duration == pytest.approx(starts[-1] / 1000, abs=13)
+    encoded(source, found)
+    assert timed.shown(tmp_path / "encoded.mp4") == [
+        (Fraction(start, 1000), number % timed.SHADES) for number, start in enumerate(starts)
+    ]
+
+
 @pytest.mark.parametrize("seconds", [2, 1440, 14_400])
 def test_a_last_sample_longer_than_the_edit_list_does_not_lengthen_a_video(tmp_path: Path, seconds: int) -> None:
     durations = [40] * 24 + [41]
@@ -140,22 +161,27 @@ def test_a_last_sample_longer_than_the_edit_list_does_not_lengthen_a_video(tmp_p
     assert_rendered(source, durations)
 
 
+def encoded(source: Path, found: Streams) -> bytes:
+    """Encode a video as for its renditions, into a file beside it."""
+    path = bytes(source.parent / "encoded.mp4")
+    with source.open("rb") as opened:
+        encode.encode(
+            opened.fileno(), found, [encode.Stream("h264", 64, 64, crf=20)], None, [path], threads=1, limits=Limits(),
+            folder=bytes(source.parent), report=lambda _: None,
+        )  # fmt: skip
+    return path
+
+
 def assert_rendered(source: Path, durations: list[int]) -> None:
     """What is encoded of a video, muxed in both ways, shows every frame at its time, and for as long."""
     folder, found = source.parent, inspected(source)
     assert found.video
     assert found.info.video
     assert found.info.duration == pytest.approx(sum(durations) / 1000, abs=0.002)
-    stream = encode.Stream("h264", 64, 64, crf=20)
-    encoded, file = folder / "encoded.mp4", folder / "video.mp4"
-    with source.open("rb") as opened:
-        encode.encode(
-            opened.fileno(), found, [stream], None, [bytes(encoded)], threads=1, limits=Limits(),
-            folder=bytes(folder), report=lambda _: None,
-        )  # fmt: skip
+    stream, file = encoded(source, found), folder / "video.mp4"
     rate = Fraction(found.info.video.rate) if found.info.video.even else None
     extent = Extent(found.info.video.frames, found.video.end)
-    package.mp4([bytes(encoded)], [], bytes(file), rate=rate, source=extent)
+    package.mp4([stream], [], bytes(file), rate=rate, source=extent)
     assert_shown(file, durations)
-    package.video_track([bytes(encoded)], bytes(folder / "track.mp4"), segment=6, rate=rate, source=extent)
+    package.video_track([stream], bytes(folder / "track.mp4"), segment=6, rate=rate, source=extent)
     assert timed.shown(folder / "track.mp4") == timed.shown(file)

@@ -76,6 +76,11 @@ class Counter:
         self.complete = True
         """Whether all frames have a time and can be decoded."""
 
+    @property
+    def count(self) -> int:
+        """How many frames were counted."""
+        return len(self._stamps)
+
     def add(self, packet: Any) -> None:
         """Count the frame of a packet."""
         stamp = packet.pts

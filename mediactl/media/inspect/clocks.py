@@ -44,7 +44,9 @@ class Position:
 class SharedClock:
     """The clocks of all streams of a file, in the order in which they appear."""
 
-    def __init__(self, positions: Iterable[Position]) -> None:
+    def __init__(self, positions: Iterable[Position], ahead: float = AHEAD) -> None:
+        """``ahead``: seconds that stamps may be ahead of what the packets before them last."""
+        self._ahead = ahead
         self.moved: list[Discontinuity] = []
         """Where the clock changed."""
         self._positions = tuple(positions)
@@ -64,7 +66,7 @@ class SharedClock:
         position.offset = self._offsets[position.part]
 
     def _jumped(self, position: Position, last: float, second: float) -> bool:
-        if second - position.expected <= AHEAD:
+        if second - position.expected <= self._ahead:
             return second + _BACK < last
         # Where another stream is there as well, it is a gap in this one.
         others = (other.last for other in self._positions if other is not position)

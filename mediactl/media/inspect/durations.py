@@ -33,6 +33,8 @@ _COUNTING = {"flac", "wv", "tta", "ape", "aiff", "w64", "wav", "au", "caf", "ogg
 
 _APPEARING = {"mpegts", "mpeg", "flv"}
 """Containers in which streams may begin anywhere."""
+_SPARSE = 5
+"""A video whose time stamps leap ahead at one frame in so many, or more often, is of frames that last long."""
 _SHARE, _LARGE = 0.1, 1 << 16
 """Share of a file, and bytes, behind the last packet from which on other streams are there."""
 
@@ -105,6 +107,10 @@ def measure(
             listed = [again.streams[stream.index] for stream in streams]
             counters: list[Counter | Packets] = [*([counter] if counter else []), *audios]
             found = timeline.follow(again, listed, start=start, rate=rate, longest=longest, counters=counters)
+        if counter and len(streams) == 1 and found.leaps * _SPARSE >= counter.count:
+            with reopen() as again:
+                only = again.streams[video.index]
+                found = timeline.follow(again, [only], start=start, rate=rate, longest=longest, ahead=longest)
         if counter and found.trouble:
             counter.complete = False
     ends = {stream.index: found.ends.get(stream.index, start) - start for stream in streams}

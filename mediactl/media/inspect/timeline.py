@@ -51,6 +51,8 @@ class Timeline(msgspec.Struct, frozen=True):
     """When the last one ends, without jumps."""
     discontinuities: tuple[Discontinuity, ...] = ()
     """With ``at`` in the container's seconds."""
+    leaps: int = 0
+    """How many of all discontinuities are ahead."""
     gaps: tuple[Discontinuity, ...] = ()
     """Gaps that were kept, though nothing else fills them."""
     last: float = 0.0
@@ -110,15 +112,17 @@ def follow(
     rate: float | None,
     longest: float,
     counters: Iterable[Counter | Packets] = (),
+    ahead: float = clocks.AHEAD,
 ) -> Timeline:
     """Read an open file from where it is to its end, and return when each of ``streams`` (PyAV's) begins and ends.
 
     ``start``: when the file starts. ``rate``: frames a second of the video, for containers without durations.
-    ``counters`` are given the packets of their streams. Raises RejectedInput when the content lasts more than
-    ``longest`` seconds, or a stream goes over to other parameters, which libav cannot follow.
+    ``counters`` are given the packets of their streams. ``ahead``: as for ``SharedClock``.
+    Raises RejectedInput when the content lasts more than ``longest`` seconds, or a stream goes over to other
+    parameters, which libav cannot follow.
     """
     tracks = {stream.index: Track(stream, container.format.name) for stream in streams}
-    clock = SharedClock(tracks.values()) if clocks.are_shared(container) else OwnClocks()
+    clock = SharedClock(tracks.values(), ahead) if clocks.are_shared(container) else OwnClocks()
     reader = Reader(clock, start, 1 / rate if rate else 0.0, longest)
     count = {each.index: each.add for each in counters}
     trouble = ""
@@ -255,8 +259,10 @@ def _resolved(tracks: list[Track], reader: Reader, trouble: str) -> Timeline:
             elif not track.persists and delta > clocks.AHEAD and not _filled(track, expected, delta, tracks):
                 kept.append(found)
             ends[track.index] = max(ends[track.index], end - offset)
-    last = max(reader.last, *ends.values())
-    return Timeline(starts, ends, tuple(moved[:_MOST]), tuple(kept[:_MOST]), last, reader.position, trouble)
+    return Timeline(
+        starts, ends, tuple(moved[:_MOST]), sum(each.jump > 0 for each in moved), tuple(kept[:_MOST]),
+        max(reader.last, *ends.values()), reader.position, trouble,
+    )  # fmt: skip
 
 
 def _is_of_stamps(track: Track, expected: float, delta: float, tracks: list[Track]) -> bool:

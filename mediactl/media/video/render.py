@@ -33,7 +33,7 @@ from mediactl.media.video.encode import PieceNotExact, Stream
 from mediactl.media.video.pieces import Remarks, Work
 from mediactl.model.assets import Operation, Target, made_by
 from mediactl.model.jobs import MakeTask
-from mediactl.model.media import Treatment
+from mediactl.model.media import Treatment, VideoStream
 from mediactl.outputs.encoding import EncodedParams
 from mediactl.outputs.hls import AudioTrackParams, MasterParams, PlaylistParams, StreamParams
 from mediactl.outputs.subtitles import TextParams
@@ -355,7 +355,8 @@ class _Video:
         if not streamable:
             raise JobFailed(f"{target.name}: invalid output: its index is at the end")
         damaged = encoded.remarks.damaged
-        if source.even and source.frames and video.frames != source.frames:
+        missing = (source.frames or 0) - (video.frames or 0)
+        if source.frames and (missing if source.even else missing > _few(source)):
             counts = f"{video.frames} of {source.frames} frames"
             if any(len(files) > 1 for files in encoded.videos.values()):
                 raise JobFailed(f"{target.name}: invalid output: {counts}")
@@ -392,6 +393,11 @@ class _Video:
         if shown and frame_sizes.are_ambiguous(shown.shapes):
             yield "the aspect ratio changes midway, the size does not: the first is kept"
         yield from audio.left_out(self._found, self._task.targets)
+
+
+def _few(video: VideoStream) -> int:
+    """Return the frames of an uneven video that may be missing: repeated ones, and those before the first key frame."""
+    return max(1, (video.frames or 0) // 100)
 
 
 def _treated(video: InputVideo) -> Iterator[str]:
