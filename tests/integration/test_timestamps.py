@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from support import tones
 from support.films import make
+from support.timestamps import with_late_fragments
 
 from mediactl.media import timestamps
 from mediactl.media.ffmpeg import binary
@@ -169,6 +170,16 @@ def test_fragments_that_come_hours_late(seconds: float, tracks: Sequence[int], t
         content = late(content, track, seconds, {1: 12_800, 2: 48_000}[track], 1)
     source = tmp_path / "a.mp4"
     source.write_bytes(content)
+    check(source, [4.0])
+
+
+@pytest.mark.parametrize("seconds", [30.0, 562.5])
+@pytest.mark.parametrize(("track", "first"), [(1, 1), (1, 2), (2, 1)])
+def test_a_fragment_in_the_middle_that_comes_late(seconds: float, track: int, first: int, tmp_path: Path) -> None:
+    fragmented = ("-movflags", "+frag_keyframe+empty_moov+default_base_moof", "-video_track_timescale", "12800")
+    whole = part(tmp_path / "whole.mp4", 0, 4.0, *fragmented, "-bf", "0").read_bytes()
+    ticks, source = round(seconds * {1: 12_800, 2: 48_000}[track]), tmp_path / "a.mp4"
+    source.write_bytes(with_late_fragments(whole, track, first, ticks, until=first + 1))
     check(source, [4.0])
 
 

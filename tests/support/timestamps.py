@@ -41,15 +41,16 @@ def movie_scale(content: bytes) -> int:
     return next(int.from_bytes(content[at + 20 : at + 24], "big") for kind, at, _ in boxes(content) if kind == b"mvhd")
 
 
-def with_late_fragments(content: bytes, track: int, first: int, ticks: int) -> bytes:
-    """Return a fragmented MP4 in which the fragments of a track come so many ticks late, from number ``first`` on."""
+def with_late_fragments(content: bytes, track: int, first: int, ticks: int, until: int = 1 << 31) -> bytes:
+    """Return a fragmented MP4 in which the fragments of a track come so many ticks late, from number ``first`` on and
+    before ``until``."""
     changed, number, current = bytearray(content), 0, 0
     for kind, at, _ in boxes(content):
         if kind == b"tfhd":
             current = int.from_bytes(content[at + 12 : at + 16], "big")
         if kind == b"tfdt" and current == track:
             assert content[at + 8] == 1, "64 bits"
-            if number >= first:
+            if first <= number < until:
                 value = int.from_bytes(content[at + 12 : at + 20], "big") + ticks
                 changed[at + 12 : at + 20] = value.to_bytes(8, "big")
             number += 1

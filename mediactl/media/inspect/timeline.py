@@ -204,14 +204,14 @@ class Reader:
             if dts is None:
                 return  # a flushing one, or without a time
             pts = dts
-        if packet.is_discard:
-            return  # outside the edit list
         self.position = max(self.position, packet.pos or 0)
         length = self._length(track, packet.duration or 0)
         if dts is not None:
             self.clock.follow(track, dts * track.unit)
             track.last = dts * track.unit + track.offset
             track.expected = track.last + length
+        if packet.is_discard and not track.jumps:
+            return  # Outside the edit list; behind a jump, of a fragment that is earlier than the previous one.
         begin = pts * track.unit + track.offset
         end = begin + length
         if track.first is None:
