@@ -65,6 +65,8 @@ _INTO |= dict.fromkeys(("TFC", "BFC", "LFE"), (("FC",), _FRONT))
 _INTO |= {"FC": (_FRONT,), "TC": (_FRONT,), "LFE2": (("LFE",), ("FC",), _FRONT)}
 _INTO |= {"BC": (_BACK, _SIDE, _FRONT), "TBC": (("BC",), _BACK, _SIDE, _FRONT)}
 """What a channel is mixed into: the first of these that a layout has."""
+_LIBAV_NEEDS = frozenset(("FL", "FR", "FC"))
+"""libswresample rejects a layout without any of these (sane_layout, libswresample/rematrix.c)."""
 _LIBAV_DROPS = frozenset(
     "TBL TBR TSL TSR TC TFC TBC BFC BFL BFR WL WR SDL SDR SSL SSR TTL TTR BIL BIR LFE2".split()  # libswresample
 )
@@ -154,6 +156,8 @@ def _is_kept_by_libav(format_: str, layout: tuple[str, ...], count: int) -> bool
 
 def _is_mixed_by_libav(layout: tuple[str, ...]) -> bool:
     """Return whether libav mixes these channels to two, and leaves out none but the LFE."""
+    if layout and not _LIBAV_NEEDS.intersection(layout):
+        return False
     paired = all((left in layout) == (_mirrored(left) in layout) for left in _LEFT)
     return paired and not _LIBAV_DROPS.intersection(layout) and "AMBI0" not in layout
 

@@ -136,6 +136,21 @@ def test_no_channel_is_lost_in_stereo(layout: str, tmp_path: Path) -> None:
             assert sides == (set() if "LFE" in name else {"FL"} if left else {"FR"} if right else {"FL", "FR"}), name
 
 
+@pytest.mark.parametrize("layout", ["BL+BR", "SL+SR", "FLC+FRC", "BL+BR+LFE", "BL+BR+SL+SR", "LFE+BC", "BC"])
+def test_channels_without_a_front_are_heard(layout: str, tmp_path: Path) -> None:
+    path = source(tmp_path / "a.wav", layout)
+    names = [channel.name for channel in av.AudioLayout(layout).channels]
+    usual = tuple(target(path, format_, most) for format_ in ("m4a", "opus") for most in (2, 8))
+    usual = tuple(
+        Target(f"{number}{each.name}", "audio", each.params, f"{number}") for number, each in enumerate(usual)
+    )
+    for file in render(path, *usual, Target("w.json", "waveform", WaveformParams("json", 50), "w")).files[:-1]:
+        found = heard(file)
+        for number, name in enumerate(names):
+            levels = [tones[tone(number, name)] for tones in found.values() if tone(number, name) in tones]
+            assert max(levels, default=1.0 if name == "LFE" else 0.0) > 0.1, name
+
+
 def test_ambisonic_audio_is_mixed_to_stereo(tmp_path: Path) -> None:
     """A source on the left has Y = W, one on the right -W, and one in front neither."""
     tones = "|".join(f"0.2*({left}*sin(400*PI*t)+{right}*sin(600*PI*t))" for left, right in ((1, 1), (1, -1), (0, 0)))
