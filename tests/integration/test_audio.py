@@ -339,7 +339,7 @@ def test_floating_point_sound_over_full_scale_is_told(tmp_path: Path) -> None:
     sound = "aevalsrc=2*sin(880*PI*t):d=1:s=48000"
     source = make(tmp_path / "a.wav", "-f", "lavfi", "-i", sound, "-c:a", "pcm_f32le")
     assert render(source, target("m4a", 1)).drafts.warnings == (
-        "the audio exceeds full scale by 6.0 dB: players may clip it",
+        "the audio exceeds full scale by 6.0 dB, its level is kept: players may clip it",
     )
 
 

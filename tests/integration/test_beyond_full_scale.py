@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 from pathlib import Path
 
@@ -46,6 +47,9 @@ def test_any_level_reaches_the_target(name: str, level: float, tmp_path: Path) -
         assert measured(file).integrated == pytest.approx(-16.0, abs=1.0)
         assert measured(file).peak <= loudness.PEAK + 1.0
     assert not any("louder" in each or "quieter" in each for each in made.drafts.warnings)
+    assert not any("full scale" in each for each in made.drafts.warnings)
+    loud = render(source, target("m4a", -16.0, 1), target("opus", None, 1)).drafts.warnings
+    assert any("exceeds full scale" in each and "its level is kept" in each for each in loud)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,11 @@ def test_what_is_no_number_is_silent_and_reported(name: str, codec: str, bad: li
     source = floats(tmp_path / name, samples, codec)
     made = render(source, target("m4a", -20.0, 1), target("opus", None, 1))
     count = sum(not math.isfinite(each) for each in bad)
-    assert made.drafts.warnings == (f"the audio has {count} samples that are not finite numbers: they are silent",)
+    beyond = "the audio has samples beyond measure, up to 600 dB over full scale: they are silent"
+    assert made.drafts.warnings == (
+        f"the audio has {count} samples that are not finite numbers: they are silent",
+        *([beyond] if 1e30 in bad else []),
+    )
     for file in made.files:
         found = decoded(file)
         assert len(found) / RATE == pytest.approx(5.0, abs=0.05)
@@ -87,3 +95,13 @@ def test_one_loud_moment_does_not_set_the_loudness_of_the_rest(tmp_path: Path) -
 def test_a_few_samples_are_done(samples: list[float], tmp_path: Path) -> None:
     made = render(floats(tmp_path / "a.wav", np.array(samples)), target("m4a", -16.0, 1), target("opus", -16.0, 1))
     assert all(np.isfinite(decoded(file)).all() for file in made.files)
+
+
+@pytest.mark.parametrize(("name", "level"), [("a.wav", 1e30), ("b.caf", 1e12)])
+def test_what_is_beyond_measure_is_reported_and_not_called_silent(name: str, level: float, tmp_path: Path) -> None:
+    source = floats(tmp_path / name, tone(2, level), "pcm_f64le")
+    made = render(source, target("m4a", None, 1))
+    peak = round(20 * math.log10(level))
+    (warning,) = made.drafts.warnings
+    assert re.fullmatch(rf"the audio has samples beyond measure, up to {peak}.*: they are silent", warning)
+    assert len(decoded(made.files[0])) / RATE == pytest.approx(2.0, abs=0.05)

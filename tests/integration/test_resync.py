@@ -32,7 +32,7 @@ def encoded(path: Path) -> tuple[Path, list[str]]:
             file.fileno(), found, [request], paths, threads=1, limits=Limits(), folder=os.fsencode(path.parent),
             report=lambda _: None,
         )  # fmt: skip
-        warnings = mixdown.checked(found, [request], paths, Limits(), False)
+        warnings = mixdown.checked(found, [request], paths, Limits())
     return target, warnings
 
 

@@ -17,7 +17,7 @@ from support.films import inspected, make
 from mediactl.media.audio import mixdown
 from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.ffmpeg import binary
-from mediactl.media.inspect import diagnosis, streams
+from mediactl.media.inspect import streams
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 from mediactl.outputs.hls import AudioTrackParams
@@ -43,8 +43,7 @@ def encoded(path: Path, *wanted: AudioRequest) -> tuple[list[Path], list[str]]:
             folder=os.fsencode(folder),
             report=lambda _: None,
         )
-        damaged = len(complaints) >= diagnosis.DAMAGED
-        warnings = mixdown.checked(found, wanted, places, Limits(), damaged, file.fileno())
+        warnings = mixdown.checked(found, wanted, places, Limits(), complaints, file.fileno())
     assert len(list(folder.iterdir())) == len(wanted)
     return [Path(os.fsdecode(place)) for place in places.values()], warnings
 

@@ -122,7 +122,7 @@ def checked(
     requested: Sequence[AudioRequest],
     paths: Mapping[AudioRequest, bytes],
     limits: Limits,
-    damaged: bool,
+    complaints: Sequence[str] = (),
     fd: int | None = None,
     threads: int = 1,
     report: Report = lambda _: None,
@@ -130,10 +130,11 @@ def checked(
     """Return warnings about the audio files of a video that were just written, after each was opened again.
 
     Audio that ends early does not make a video useless: it is a warning. Raises JobFailed when a file is invalid.
-    ``damaged``: whether ffmpeg reported errors in the source. ``fd``: the video, from which a stream that changes its
-    channels in the middle, as television does, is encoded again; without it such a stream is a failure.
+    ``complaints``: ffmpeg's error lines. ``fd``: the video, where those about audio are checked, and from which a
+    stream that changes its channels in the middle, as television does, is encoded again; without it, it is a failure.
     """
     warnings: list[str] = []
+    about_audio = diagnosis.about_audio(complaints)
     for ordinal, several in _by_track(requested).items():
         audio = _playable(found, ordinal)
         what = "the audio" if len(found.audios) == 1 else f"audio stream {ordinal + 1}"
@@ -145,10 +146,14 @@ def checked(
         if fd is not None and restarted and _jumps(several, paths):
             _resynced(fd, found, several, paths, threads, limits, report)
             warnings.append(f"{what} changes its channels or its sample rate: it was made uniform")
-        warnings += filter(None, [finite.remark(paths[several[0]], what)])
+        damaged = fd is not None and diagnosis.is_audio_damaged(about_audio, fd, audio.index, limits)
+        warnings += [f"parts of {what} are damaged and may be distorted"] if damaged else []
+        silenced = finite.remarks(paths[several[0]], what)
+        warnings += silenced
         measured = statistics.measured(paths[several[0]], audio.stream.sample_rate, audio.stream.channels)
         if measured:
-            warnings += statistics.remarks(measured, what)
+            warnings += statistics.remarks(measured, what, silenced=bool(silenced))
+            warnings += filter(None, [statistics.excess(measured, what)])
             missing = audio.end - measured.end
             if missing > durations.slack(audio.end, damaged):
                 warnings.append(

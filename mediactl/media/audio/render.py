@@ -163,11 +163,14 @@ class _Work:
         audio, drafts = self._audio, dict[str, Draft]()
         if damaged:
             self._about.warn(targets, "parts of the audio are damaged and may be distorted")
-        self._about.warn(targets, finite.remark(self._first, "the audio"))
+        silenced = finite.remarks(self._first, "the audio")
+        self._about.warn(targets, *silenced)
         measured = statistics.measured(self._first, audio.stream.sample_rate, audio.stream.channels)
         if measured:
             durations.compare("the audio", audio.end, measured.end, 0.0, damaged)
-            self._about.warn(targets, *statistics.remarks(measured, "the audio"))
+            self._about.warn(targets, *statistics.remarks(measured, "the audio", silenced=bool(silenced)))
+            as_loud = [file for file in made_by(targets, AudioParams) if file.params.loudness is None]
+            self._about.warn(as_loud, statistics.excess(measured, "the audio"))
         for drawn in made_by(targets, WaveformParams):
             drafts[drawn.name] = waveform.written(drawn, audio, self._paths[drawn.name])
             report(_ENCODED + (1 - _ENCODED) * len(drafts) / len(targets))

@@ -82,19 +82,27 @@ def forget(path: bytes) -> None:
     remove_if_there(path + _SUFFIX)
 
 
-def remarks(measured: AudioStatistics, what: str) -> list[str]:
-    """Return warnings about silence and clipping of ``what`` ("the audio")."""
+def remarks(measured: AudioStatistics, what: str, *, silenced: bool = False) -> list[str]:
+    """Return warnings about silence and clipping of ``what`` ("the audio").
+
+    ``silenced``: whether samples of it were replaced by silence.
+    """
     if not measured.loud_end:
-        return [f"{what} is silent throughout"]
+        return [] if silenced else [f"{what} is silent throughout"]
     found = []
     quiet = measured.end - measured.loud_end
     if quiet >= max(_LONG, measured.end / 10):
         found.append(f"{what} is silent from {measured.loud_end:.0f} s on, of {measured.end:.0f} s")
-    if measured.peak > _OVER:
-        found.append(f"{what} exceeds full scale by {measured.peak:.1f} dB: players may clip it")
-    elif measured.full >= _CLIPPING:
+    if measured.peak <= _OVER and measured.full >= _CLIPPING:
         found.append(f"{what} clips: {measured.full} samples at full scale")
     return found
+
+
+def excess(measured: AudioStatistics, what: str) -> str:
+    """Return a warning about an output that keeps the level of audio beyond full scale; "" where it is not."""
+    if measured.peak <= _OVER:
+        return ""
+    return f"{what} exceeds full scale by {measured.peak:.1f} dB, its level is kept: players may clip it"
 
 
 def _number(word: bytes) -> float:

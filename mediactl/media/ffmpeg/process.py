@@ -195,7 +195,9 @@ class _Bounded:
 
     def text(self) -> str:
         """Return lines safe to show, without the addresses that differ from run to run."""
-        whole = self._first + (b"\n[...]\n" if self._cut else b"") + self._last
+        whole = self._first + self._last
+        if self._cut:  # Without parts of lines, which would say something else.
+            whole = self._first.rpartition(b"\n")[0] + b"\n[...]\n" + self._last.partition(b"\n")[2]
         lines = whole.decode("utf-8", "replace").splitlines()
         return "\n".join(shown(re.sub(r" @ 0x[0-9a-f]+", "", line)) for line in lines if line.strip())
 

@@ -88,8 +88,7 @@ class Work:
                     if not _is_whole(temporary[stream], piece.frames):
                         raise JobFailed(f"piece {number} of the video: invalid output")
                 self._unchanged()
-                damaged = len(encoded.complaints) >= diagnosis.DAMAGED
-                self._note(str(number), Remarks(damaged, encoded.notes))
+                self._note(str(number), Remarks(diagnosis.is_video_damaged(encoded.complaints), encoded.notes))
                 for stream in missing:
                     _put(temporary[stream], paths[stream])
                 files.fsync_folder(self._folder)
@@ -116,12 +115,11 @@ class Work:
                     self._fd, self._found, missing, temporary, threads=self._threads, limits=self._limits,
                     folder=self._folder, report=report,
                 )  # fmt: skip
-                damaged = len(complaints) >= diagnosis.DAMAGED
                 warnings = mixdown.checked(
-                    self._found, missing, temporary, self._limits, damaged, self._fd, self._threads, report
+                    self._found, missing, temporary, self._limits, complaints, self._fd, self._threads, report
                 )
                 self._unchanged()
-                self._note("sound", Remarks(damaged, tuple(warnings)))
+                self._note("sound", Remarks(diagnosis.is_video_damaged(complaints), tuple(warnings)))
                 for each in missing:
                     _put(temporary[each], paths[each])
                 files.fsync_folder(self._folder)

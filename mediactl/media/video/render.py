@@ -233,11 +233,10 @@ class _Video:
                         report=report,
                     )
                 )  # fmt: skip
-            damaged = len(complaints) >= diagnosis.DAMAGED
-            warnings = mixdown.checked(found, requested, paths, task.limits, damaged, self._fd, task.threads, report)
+            warnings = mixdown.checked(found, requested, paths, task.limits, complaints, self._fd, task.threads, report)
         finally:
             mixdown.forget(paths)
-        remarks = Remarks(damaged, (*notes, *warnings))
+        remarks = Remarks(diagnosis.is_video_damaged(complaints), (*notes, *warnings))
         return Encoded({asked: (videos[stream],) for asked, stream in resolved.items()}, paths, remarks)
 
     def _search(self, held: tuple[Target[Operation], ...], stream: Stream, report: Report) -> float:
