@@ -94,6 +94,12 @@ def remote(state: str, report: Callable[[Finding], None], result: Verified) -> N
             result.unverified.append(error)
 
 
+def pending(state: str) -> int:
+    """Return the number of uploads that are still to be sent."""
+    with journal_report.read(state) as rows:
+        return sum(1 for _ in rows.upload_jobs())
+
+
 def repair(state: str, result: Verified) -> int:
     """Mark what is missing or invalid to be rebuilt by the next run; return the number of sources and objects."""
     if not (result.distrusted or result.lost):

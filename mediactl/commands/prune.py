@@ -38,17 +38,18 @@ def prune(out: bytes, state: str | None, yes: bool, force: bool, as_json: bool) 
 
     removed, unmounted, emptied = edit.removed_sources(state_folder(out, state))
     if yes and emptied and not force:
-        lost = ", ".join(f"{gone} of {known} sources of {shown(root)}" for root, gone, known in emptied)
-        raise UsageError(f"prune: {lost} are gone and nothing was removed; mount the file system, or add --force")
+        lost = ", ".join(f"{gone} of {count(known, 'source')} of {shown(root)}" for root, gone, known in emptied)
+        verb = "is" if sum(gone for _, gone, _ in emptied) == 1 else "are"
+        raise UsageError(f"prune: {lost} {verb} gone and nothing was removed; mount the file system, or add --force")
     for root, number in unmounted.items():
         click.echo(
-            f"{shown(root)}: no such directory; its {count(number, 'source')} are not pruned,"
+            f"{shown(root)}: no such directory; its {count(number, 'source is', 'sources are')} not pruned,"
             " the file system may not be mounted",
             err=True,
         )
     for _, file, directory, names in removed:
         fields = {"what": "source", "file": shown(file), "directory": shown(directory), "files": len(names) + 1}
-        text = f"{shown(file)}: source deleted; outputs: {shown(directory)} ({len(names) + 1} files)"
+        text = f"{shown(file)}: source deleted; outputs: {shown(directory)} ({count(len(names) + 1, 'file')})"
         click.echo(json.dumps(fields) if as_json else text)
     if as_json:
         number = edit.prune(state_folder(out, state), os.path.abspath(out), removed) if yes and removed else 0

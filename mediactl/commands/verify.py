@@ -52,14 +52,17 @@ def verify(out: bytes, state: str | None, repair: bool, local_only: bool, as_jso
 
     folder, result = state_folder(out, state), verify_.Verified()
     verify_.local(folder, os.path.abspath(out), available_cores(), report, result)
+    pending = 0
     if not local_only:
         verify_.remote(folder, report, result)
+        pending = verify_.pending(folder)
     for error in result.unverified:
         click.echo(f"not verified: {error}", err=True)
     again = verify_.repair(folder, result) if repair else 0
     if as_json:
         numbers = {"files": result.files, "objects": result.objects, "bad": result.findings, "repaired": again}
-        click.echo(json.dumps({"what": "summary", **numbers, "unverified": len(result.unverified)}))
+        totals = {"what": "summary", **numbers, "unverified": len(result.unverified)}
+        click.echo(json.dumps({**totals, "pending_uploads": pending}))
     else:
         bad = f"{result.findings:,} missing or invalid" if result.findings else "no problems"
         click.echo(f"{count(result.files, 'file')} and {count(result.objects, 'object')} checked: {bad}")
@@ -67,4 +70,8 @@ def verify(out: bytes, state: str | None, repair: bool, local_only: bool, as_jso
             click.echo("run `mediactl process` or `upload` again to rebuild and send them")
         elif result.findings and not repair:
             click.echo("--repair has the next run rebuild and send them")
+        if pending:
+            click.echo(
+                f"{count(pending, 'upload is', 'uploads are')} pending; `mediactl uploads resume` sends what is left"
+            )
     return verify_.exit_code(result, ExitCode.BAD_SOURCES)

@@ -408,7 +408,7 @@ def test_prune_leaves_a_folder_alone_that_is_gone_as_a_whole(mediactl: CommandLi
     (mediactl.folder / "in").rename(mediactl.folder / "elsewhere")
     run = mediactl("prune", "--yes")
     assert run.out == "nothing to prune\n"
-    assert "the file system may not be mounted" in run.err
+    assert "its 1 source is not pruned, the file system may not be mounted" in run.err
     assert (mediactl.folder / "derived/a.jpg/w50.webp").exists()
 
 

@@ -92,6 +92,7 @@ def test_an_upload_that_was_killed_is_listed_and_resumed(mediactl: CommandLine, 
     assert each["url"] == f"s3://{bucket.name}/p/big.bin"
     assert (each["status"], each["ours"], each["size"], each["file"]) == ("uploading", True, BIG, str(file))
     assert 0 < each["sent"] < BIG
+    assert mediactl("verify").out.endswith("\n1 upload is pending; `mediactl uploads resume` sends what is left\n")
     line = mediactl("uploads", "list").out
     assert line.startswith("uploading") and each["url"] in line and str(file) in line
     run = mediactl("uploads", "resume", "--json")

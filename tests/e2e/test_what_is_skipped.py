@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
@@ -94,9 +95,12 @@ def test_the_output_of_find_can_be_processed_again_and_again(line: CommandLine) 
     (source / "mine").symlink_to(line.folder / "linked")
     picture(line.folder / "linked/d.jpg", 7)
 
+    inside = copy.copy(line)
+    inside.folder = source
+
     def found(arguments: str, *options: str) -> Result:
         listed = subprocess.run(["find", *arguments.split()], cwd=source, capture_output=True, check=True).stdout
-        return Inside(line)("process", "-", "-o", "out", *options, stdin=listed)
+        return inside("process", "-", "-o", "out", "--recipe", "../small.toml", *options, stdin=listed)
 
     whole = found(f". {line.folder}/beside.jpg", "--json")
     made = sorted(str(each.parent.relative_to(source / "out")) for each in source.glob("out/**/asset.json"))
@@ -107,10 +111,3 @@ def test_the_output_of_find_can_be_processed_again_and_again(line: CommandLine) 
     assert (again.code, "nothing to do: 5 sources, 5 up to date" in again.out) == (0, True), again
     assert "left out: other/: an output directory" in again.out
     assert found(f"{source} -type d", "--json").summary["up_to_date"] == 3
-
-
-class Inside(CommandLine):
-    """Another command line, started in the folder of sources."""
-
-    def __init__(self, line: CommandLine) -> None:
-        self.folder, self.environment = line.folder / "in", {**line.environment, "MEDIACTL_RECIPE": "../small.toml"}
