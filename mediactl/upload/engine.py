@@ -41,7 +41,7 @@ class Tuning(msgspec.Struct, frozen=True):
 
     concurrency: int = 16
     """Requests in flight, at most."""
-    budget: int = 256 * MIB
+    budget: int = 64 * MIB
     """Bytes of bodies in memory."""
     bandwidth: float | None = None
     """Bytes a second; None: as fast as it goes."""

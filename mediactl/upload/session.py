@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -26,7 +25,8 @@ from mediactl.model.uploads import (
     apply,
 )
 from mediactl.upload import policy
-from mediactl.upload.capabilities import Capabilities, md5_of
+from mediactl.upload.body import Body
+from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Turn
 from mediactl.upload.fair_queue import Job
 from mediactl.upload.policy import Standing
@@ -144,9 +144,9 @@ class Session:
         self.capabilities.conditions = False
         return answer
 
-    def check(self, etag: str, body: memoryview) -> str:
+    def check(self, etag: str, body: Body) -> str:
         """Return the ETag. Raises Corrupted when it shows that the store has other bytes."""
-        if not self.capabilities.intact(etag, partial(md5_of, body)):
+        if not (body.confirmed or self.capabilities.intact(etag, lambda: body.md5)):
             raise Corrupted(f"{self.task.url}: the store got other bytes than were sent")
         return etag
 

@@ -6,10 +6,13 @@ import errno
 import hashlib
 import os
 import threading
-import zlib
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 import msgspec
+from isal import isal_zlib
 
 from mediactl.core.errors import RejectedInput, SourceChanged
 from mediactl.core.files import digest_fd, fingerprint, shown
@@ -18,8 +21,8 @@ from mediactl.upload.multipart.parts import MIB
 
 _BLOCK = MIB
 _KEPT_BUFFER = 16 * MIB
-"""A part's thread keeps its buffer for the next one, up to this size: fresh pages cost as much as reading does."""
-_buffers = threading.local()
+"""A part's buffer is kept for another one, up to this size: fresh pages cost as much as reading does."""
+_spare: deque[bytearray] = deque()
 _LOOKS = 3
 """How often a file may be touched again while it is hashed because it was touched."""
 
@@ -73,9 +76,8 @@ class Source:
             self.sha256 = found
         return self.sha256
 
-    def identify(self, whole: memoryview) -> None:
-        """The same, of a file that was read whole. Raises SourceChanged when it has changed."""
-        found = hashlib.sha256(whole).hexdigest()
+    def identify(self, found: str) -> None:
+        """Take the SHA-256 of a file that was read whole. Raises SourceChanged when it has changed."""
         if self.sha256 not in ("", found):
             raise SourceChanged(f"{shown(self._path)} does not have the content that it had")
         self.sha256 = found
@@ -95,12 +97,12 @@ class Source:
         finally:
             os.close(fd)
 
-    def read(self, offset: int, size: int, reuse: bool = False) -> memoryview:
-        """Return the bytes of the file; with ``reuse`` valid only until this thread reads so again.
+    def read(self, offset: int, size: int, buffer: memoryview | None = None) -> memoryview:
+        """Return the bytes of the file, in a new buffer or in this one of that size.
 
         Raises SourceChanged when the file changed before they were read.
         """
-        body = memoryview(_kept_buffer(size) if reuse else bytearray(size))[:size]
+        body = memoryview(bytearray(size)) if buffer is None else buffer
         at = 0
         while at < size:
             count = os.preadv(self._fd, [body[at:]], offset + at)
@@ -114,15 +116,15 @@ class Source:
         """CRC32 of a range, read in small blocks. Raises SourceChanged."""
         crc = 0
         for block_at in range(offset, offset + size, _BLOCK):
-            crc = zlib.crc32(self.read(block_at, min(_BLOCK, offset + size - block_at)), crc)
+            crc = isal_zlib.crc32(self.read(block_at, min(_BLOCK, offset + size - block_at)), crc)
         return crc
 
-    def md5(self, offset: int, size: int) -> str:
-        """MD5 of a range in hex, which is the ETag of a part in most stores. Raises SourceChanged."""
+    def md5(self, offset: int, size: int) -> bytes:
+        """MD5 of a range, which is the ETag of a part in most stores. Raises SourceChanged."""
         digest = hashlib.md5(usedforsecurity=False)
         for block_at in range(offset, offset + size, _BLOCK):
             digest.update(self.read(block_at, min(_BLOCK, offset + size - block_at)))
-        return digest.hexdigest()
+        return digest.digest()
 
     def _compare(self, fd: int) -> None:
         if fingerprint(os.fstat(fd)) == self.fingerprint:
@@ -140,10 +142,17 @@ class Source:
             raise SourceChanged(f"{shown(self._path)} changed since it was planned or while it was uploaded")
 
 
-def _kept_buffer(size: int) -> bytearray:
-    buffer: bytearray | None = getattr(_buffers, "kept", None)
-    if buffer is None or len(buffer) < size:
+@contextmanager
+def buffer_of(size: int) -> Iterator[memoryview]:
+    """Lend a buffer of so many bytes: the one given back last, which the processor's caches may still hold."""
+    try:
+        buffer = _spare.pop()
+    except IndexError:
+        buffer = bytearray()
+    if len(buffer) < size:
         buffer = bytearray(size)
-        if size <= _KEPT_BUFFER:
-            _buffers.kept = buffer
-    return buffer
+    try:
+        yield memoryview(buffer)[:size]
+    finally:
+        if len(buffer) <= _KEPT_BUFFER:
+            _spare.append(buffer)

@@ -10,6 +10,7 @@ import msgspec
 from mediactl.core.errors import ExitCode, LaneClosed, MediactlError
 from mediactl.model.uploads import About
 from mediactl.model.verdict import Verdict
+from mediactl.upload.body import Body
 from mediactl.upload.multipart.parts import MIN_PART
 
 
@@ -71,14 +72,14 @@ class Store(Protocol):
     def head(self, key: str) -> Stored | None:
         """Return what is there; None: nothing."""
 
-    def put(self, key: str, body: memoryview, crc32: int, about: About, condition: Condition) -> str:
-        """Store a small object whole; its ETag."""
+    def put(self, key: str, body: Body, about: About, condition: Condition) -> str:
+        """Store a small object whole; its ETag. Marks the body as confirmed where the store repeats its checksum."""
 
     def create(self, key: str, about: About) -> str:
         """Begin a multipart upload; its upload id."""
 
-    def put_part(self, key: str, upload_id: str, number: int, body: memoryview, crc32: int) -> str:
-        """Store one part; its ETag. Raises NoSuchUpload."""
+    def put_part(self, key: str, upload_id: str, number: int, body: Body) -> str:
+        """Store one part; its ETag. Marks the body as ``put`` does. Raises NoSuchUpload."""
 
     def stored_parts(self, key: str, upload_id: str) -> list[StoredPart]:
         """Return all parts that the store has, by number, all pages. Raises NoSuchUpload."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from functools import partial
 
 from mediactl.model.uploads import LIVE, IfExists, Sent, SentStatus, UploadState, UploadTask
-from mediactl.upload.capabilities import Capabilities, md5_of
+from mediactl.upload.body import Body
+from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Turn
 from mediactl.upload.multipart import begin, send
 from mediactl.upload.policy import Standing
@@ -74,9 +74,8 @@ def _small(session: Session) -> Sent:
     run finds the object by its digest, or sends the few bytes again."""
     task, source, state = session.task, session.source, session.state
     with session.engine.turn(session.job, task.size) as turn:
-        body = source.read(0, task.size)
-        source.identify(body)
-        crc32 = zlib.crc32(body)
+        body = Body(source.read(0, task.size))
+        source.identify(body.sha256)
         # An earlier upload that this job is to replace is not "this very upload".
         mine = "" if task.if_exists is IfExists.REPLACE else state.token
         hint = task.seen == ""
@@ -89,7 +88,7 @@ def _small(session: Session) -> Sent:
                     return judged
                 aim = judged
             try:
-                etag = session.conditional(aim, partial(_put, session, turn, body, crc32, token))
+                etag = session.conditional(aim, partial(_put, session, turn, body, token))
                 return session.done(SentStatus.SENT, etag, token)
             except Exists:
                 # Something is there: by our own request whose answer was lost, by another, or the LIST was older.
@@ -106,21 +105,19 @@ def _small(session: Session) -> Sent:
     raise AssertionError("every round ends or goes on")
 
 
-def _judged(session: Session, turn: Turn, body: memoryview, token: str) -> Sent | str:
+def _judged(session: Session, turn: Turn, body: Body, token: str) -> Sent | str:
     """Return the end, when what is there ends it; else the ETag of what may be overwritten ("": nothing is there)."""
     there = session.head(turn)
     ours = session.standing(there, token) in (Standing.MINE, Standing.SAME)
-    if there and ours and not session.capabilities.intact(there.etag, partial(md5_of, body)):
+    if there and ours and not session.capabilities.intact(there.etag, lambda: body.md5):
         return there.etag  # spoilt on its way, and we were killed before the next try
     return session.judged(there, token, SentStatus.ADOPTED)
 
 
-def _put(
-    session: Session, turn: Turn, body: memoryview, crc32: int, token: str, condition: Condition, fatal: bool
-) -> str:
+def _put(session: Session, turn: Turn, body: Body, token: str, condition: Condition, fatal: bool) -> str:
     def put() -> str:
         nonlocal condition
-        etag = session.store.put(session.task.key, body, crc32, session.about(token), condition)
+        etag = session.store.put(session.task.key, body, session.about(token), condition)
         if condition != Condition():
             condition = Condition(if_etag=etag)  # should these be the wrong bytes: they are what is to be overwritten
         return session.check(etag, body)

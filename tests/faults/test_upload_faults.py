@@ -180,3 +180,30 @@ def test_each_fault_in_each_kind_of_request(
     assert script.met == {Fault.FLIP: {"put", "part"}, Fault.DRESSED: {"complete"}}.get(fault, set(KINDS))
     assert fetch(server, bucket, tmp_path / "out") == {file.name: file.read_bytes() for file in files}
     assert open_uploads(server, bucket) == []
+
+
+@pytest.mark.parametrize("checksum", ["auto", "none"])
+@pytest.mark.parametrize("name", ["rclone", "ministack", "moto"])
+def test_a_flipped_bit_is_found_over_plain_http_whatever_the_store_checks(
+    request: pytest.FixtureRequest, tmp_path: Path, name: str, checksum: str
+) -> None:
+    """Of every server of the contract's tests that is reached without TLS; in each body of a size once."""
+    server: Server = request.getfixturevalue(f"{name}_server")
+    bucket, flipped = server.new_bucket(), set[int]()
+
+    def script(request: Request) -> Fault | None:
+        if request.method != "PUT" or request.size in flipped:
+            return None
+        flipped.add(request.size)
+        return Fault.FLIP
+
+    files = [noise(tmp_path / "small", 3000, 1), noise(tmp_path / "large", 5 * MIB + 1000, 2)]
+    with proxied(port_of(server), script) as proxy:
+        location = server.location(bucket, checksum=checksum)
+        location = msgspec.structs.replace(location, endpoint_url=proxy.url)
+        sent = upload([task_of(file, file.name, location) for file in files])
+    assert flipped == {3000, 5 * MIB, 1000}
+    assert [end.status for end in sent] == [SentStatus.SENT] * 2
+    for file, end in zip(files, sent, strict=True):
+        assert server.client().get_object(Bucket=bucket, Key=file.name)["Body"].read() == file.read_bytes()
+        assert end.bytes_sent > end.bytes

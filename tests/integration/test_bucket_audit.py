@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +10,7 @@ from support.uploads import LOCATION
 
 from mediactl.model.uploads import SHA256, TOKEN, About, Location
 from mediactl.upload import bucket_audit
+from mediactl.upload.body import Body
 from mediactl.upload.bucket_audit import Bucket, Expected
 from mediactl.upload.store import Condition, Listed, Refused, Store, Stored, Throttled
 
@@ -45,7 +45,7 @@ class Lists:
 
     def put(self, key: str, *, content: bytes = CONTENT, sha256: str = "s") -> Expected:
         about = About(metadata={TOKEN: "t", SHA256: sha256} if sha256 else {})
-        etag = self.memory.put(key, memoryview(content), zlib.crc32(content), about, Condition())
+        etag = self.memory.put(key, Body(content), about, Condition())
         return Expected(key, b"/file", len(content), etag, "t", "s")
 
 

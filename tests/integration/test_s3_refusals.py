@@ -7,7 +7,6 @@ import itertools
 import json
 import re
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +16,7 @@ import pytest
 from support.servers import CREDENTIALS, KEY, REGION, SECRET, Answering, Reply, Server, free_port, s3_error
 
 from mediactl.model.uploads import About, Location
+from mediactl.upload.body import Body
 from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import (
     Busy,
@@ -41,9 +41,9 @@ GOOD = Reply(200, b"", {"ETag": ETAG})
 HTML = Reply(200, b"<html><body>Welcome to nginx!</body></html>", {"Content-Type": "text/html"})
 BODY = memoryview(b"body")
 CALLS: dict[str, Callable[[S3Store], object]] = {
-    "put": lambda store: store.put("key", BODY, zlib.crc32(BODY), About(), Condition(if_absent=True)),
+    "put": lambda store: store.put("key", Body(BODY), About(), Condition(if_absent=True)),
     "create": lambda store: store.create("key", About()),
-    "put_part": lambda store: store.put_part("key", "upload", 1, BODY, zlib.crc32(BODY)),
+    "put_part": lambda store: store.put_part("key", "upload", 1, Body(BODY)),
     "stored_parts": lambda store: store.stored_parts("key", "upload"),
     "complete": lambda store: store.complete("key", "upload", [StoredPart(1, 4, ETAG, 1)], Condition(if_absent=True)),
     "listed": lambda store: list(store.listed("")),

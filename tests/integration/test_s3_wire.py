@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,10 +18,12 @@ import pytest
 from support.servers import KEY, Answering, Reply, Server, free_port
 
 from mediactl.model.uploads import About, Location
+from mediactl.upload.body import Body
 from mediactl.upload.s3.client import Address, address, client
+from mediactl.upload.s3.headers import CRC32, crc32_text
 from mediactl.upload.s3.http import SLICE, Wire
 from mediactl.upload.s3.store import S3Store
-from mediactl.upload.store import Condition, Expired, Refused, StoreError, Unavailable, Unreachable
+from mediactl.upload.store import Condition, Corrupted, Expired, Refused, StoreError, Unavailable, Unreachable
 
 pytestmark = pytest.mark.usefixtures("credentials")
 
@@ -32,7 +33,7 @@ LARGE = bytes(8 * 1024 * 1024)
 
 def put(store: S3Store, body: bytes = b"body") -> str:
     """Store some bytes."""
-    return store.put("key", memoryview(body), zlib.crc32(body), About(), Condition())
+    return store.put("key", Body(body), About(), Condition())
 
 
 @contextmanager
@@ -86,6 +87,25 @@ def test_requests_over_https_share_a_connection(ministack_https_server: Server) 
             put(store, LARGE)
             used.add(store._wire._idle[0])
         assert len(used) == 1
+
+
+def test_over_plain_http_a_body_has_the_one_digest_that_its_store_compares() -> None:
+    """The MD5 of the ETag, which takes none in the signature, until an answer has the CRC32."""
+    body = Body(b"body")
+    confirming = Reply(200, b"", {**GOOD.headers, CRC32: crc32_text(body.crc32)})
+    with Answering(GOOD, confirming, GOOD) as server:
+        with closing(S3Store(Location("bucket", endpoint_url=server.url), 1)) as store:
+            for _ in range(3):
+                put(store)
+    signed = [asked.headers["x-amz-content-sha256"] for asked in server.asked]
+    assert signed == ["UNSIGNED-PAYLOAD", "UNSIGNED-PAYLOAD", body.sha256]
+
+
+def test_another_checksum_in_the_answer_is_a_corrupted_body() -> None:
+    wrong = Reply(200, b"", {**GOOD.headers, CRC32: crc32_text(1)})
+    with Answering(wrong) as server, closing(S3Store(Location("bucket", endpoint_url=server.url), 1)) as store:
+        with pytest.raises(Corrupted):
+            put(store)
 
 
 def test_a_connection_that_the_store_closed_meanwhile_is_not_used_again() -> None:
@@ -409,7 +429,7 @@ def test_what_no_header_can_carry_is_not_sent() -> None:
     with Answering(GOOD) as server, closing(S3Store(Location("bucket", endpoint_url=server.url), 1)) as store:
         for about in (About(cache_control="a\r\nx: y"), About(metadata={"a": "é"}), About(metadata={"a": " b"})):
             with pytest.raises(ValueError, match="cannot be sent"):
-                store.put("key", memoryview(b""), 0, about, Condition())
+                store.put("key", Body(b""), about, Condition())
         assert server.asked == []
 
 

@@ -15,6 +15,7 @@ from botocore.model import OperationModel
 from support.servers import Server
 
 from mediactl.model.uploads import About
+from mediactl.upload.body import Body
 from mediactl.upload.multipart.parts import MIB
 from mediactl.upload.s3.store import S3Store
 from mediactl.upload.store import (
@@ -88,13 +89,20 @@ def deviates(server: Server, what: str) -> bool:
 
 def put(store: S3Store, key: str, body: bytes, condition: Condition = ALWAYS, about: About = ABOUT) -> str:
     """Store some bytes whole."""
-    return store.put(key, memoryview(body), zlib.crc32(body), about, condition)
+    return store.put(key, Body(body), about, condition)
 
 
 def put_part(store: S3Store, key: str, upload: str, number: int, body: bytes) -> StoredPart:
     """Store a part; what to tell Complete of it."""
     crc32 = zlib.crc32(body)
-    return StoredPart(number, len(body), store.put_part(key, upload, number, memoryview(body), crc32), crc32)
+    return StoredPart(number, len(body), store.put_part(key, upload, number, Body(body)), crc32)
+
+
+def flipped() -> Body:
+    """A body that is not what its checksum says."""
+    body = Body(b"bodi")
+    body.crc32 = zlib.crc32(b"body")
+    return body
 
 
 def pages_of(store: S3Store) -> list[int]:
@@ -379,13 +387,13 @@ def test_a_list_of_many_pages_has_every_part(paged: S3Store) -> None:
 def test_bytes_that_changed_on_their_way_are_not_kept(server: Server, store: S3Store) -> None:
     upload = store.create("key", ABOUT)
     if deviates(server, "looks at no checksum"):
-        store.put("key", memoryview(b"bodi"), zlib.crc32(b"body"), ABOUT, ALWAYS)
-        store.put_part("key", upload, 1, memoryview(b"bodi"), zlib.crc32(b"body"))
+        store.put("key", flipped(), ABOUT, ALWAYS)
+        store.put_part("key", upload, 1, flipped())
         return
     with pytest.raises(Corrupted):
-        store.put("key", memoryview(b"bodi"), zlib.crc32(b"body"), ABOUT, ALWAYS)
+        store.put("key", flipped(), ABOUT, ALWAYS)
     with pytest.raises(Corrupted):
-        store.put_part("key", upload, 1, memoryview(b"bodi"), zlib.crc32(b"body"))
+        store.put_part("key", upload, 1, flipped())
     assert store.head("key") is None
     assert store.stored_parts("key", upload) == []
 

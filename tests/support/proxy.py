@@ -184,7 +184,9 @@ class Proxy:
             for name, value in handler.headers.items():
                 if name.lower() not in ("expect", "connection"):
                     upstream.putheader(name, value)
-            upstream.endheaders(body or None)
+            upstream.endheaders()
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may answer before it has read all
+                upstream.send(body)
             answer = upstream.getresponse()
             return answer.status, answer.getheaders(), answer.read()
 

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 
 from mediactl.model.uploads import About
+from mediactl.upload.body import Body
 from mediactl.upload.store import Condition, Exists, InvalidPart, Listed, NoSuchUpload, OpenUpload, Stored, StoredPart
 
 
@@ -45,13 +46,14 @@ class MemoryStore:
             body, about, etag = self.objects[key]
             return Stored(key, len(body), etag, about.metadata)
 
-    def put(self, key: str, body: memoryview, crc32: int, about: About, condition: Condition) -> str:
+    def put(self, key: str, body: Body, about: About, condition: Condition) -> str:
         with self._lock:
             self.requests.append("put")
-            assert zlib.crc32(body) == crc32
+            data = bytes(body.data)
+            assert zlib.crc32(data) == body.crc32
             self._check(key, condition)
-            etag = f'"{hashlib.md5(body).hexdigest()}"'
-            self.objects[key] = bytes(body), about, etag
+            etag = f'"{hashlib.md5(data).hexdigest()}"'
+            self.objects[key] = data, about, etag
             return etag
 
     def create(self, key: str, about: About) -> str:
@@ -61,13 +63,14 @@ class MemoryStore:
             self.uploads[upload_id] = key, about, {}
             return upload_id
 
-    def put_part(self, key: str, upload_id: str, number: int, body: memoryview, crc32: int) -> str:
+    def put_part(self, key: str, upload_id: str, number: int, body: Body) -> str:
         with self._lock:
             self.requests.append(f"part {number}")
-            assert zlib.crc32(body) == crc32
+            data = bytes(body.data)
+            assert zlib.crc32(data) == body.crc32
             _, parts = self._upload(key, upload_id)
-            etag = f'"{hashlib.md5(body).hexdigest()}"'
-            parts[number] = bytes(body), StoredPart(number, len(body), etag, crc32 if self.checksums else None)
+            etag = f'"{hashlib.md5(data).hexdigest()}"'
+            parts[number] = data, StoredPart(number, len(body), etag, body.crc32 if self.checksums else None)
             return etag
 
     def stored_parts(self, key: str, upload_id: str) -> list[StoredPart]:

@@ -6,7 +6,6 @@ import hashlib
 import secrets
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +25,7 @@ from mediactl.model.uploads import (
     UploadTask,
     apply,
 )
+from mediactl.upload.body import Body
 from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Tuning
 from mediactl.upload.store import (
@@ -122,17 +122,17 @@ class MortalStore:
     def head(self, key: str) -> Stored | None:
         return self._do("head", key, lambda: self._store.head(key))
 
-    def put(self, key: str, body: memoryview, crc32: int, about: About, condition: Condition) -> str:
+    def put(self, key: str, body: Body, about: About, condition: Condition) -> str:
         self.bodies += len(body)
-        return self._do("put", key, lambda: self._store.put(key, body, crc32, about, condition))
+        return self._do("put", key, lambda: self._store.put(key, body, about, condition))
 
     def create(self, key: str, about: About) -> str:
         return self._do("create", key, lambda: self._store.create(key, about))
 
-    def put_part(self, key: str, upload_id: str, number: int, body: memoryview, crc32: int) -> str:
+    def put_part(self, key: str, upload_id: str, number: int, body: Body) -> str:
         self.parts.append(number)
         self.bodies += len(body)
-        return self._do("part", key, lambda: self._store.put_part(key, upload_id, number, body, crc32))
+        return self._do("part", key, lambda: self._store.put_part(key, upload_id, number, body))
 
     def stored_parts(self, key: str, upload_id: str) -> list[StoredPart]:
         return self._do("parts", key, lambda: self._store.stored_parts(key, upload_id))
@@ -198,7 +198,7 @@ SMALL, LARGE = 10 * KIB, 300 * KIB
 
 def foreign(store: MemoryStore, body: bytes = b"theirs") -> None:
     """Put an object that mediactl knows nothing of."""
-    store.put(KEY, memoryview(body), zlib.crc32(body), About(), Condition())
+    store.put(KEY, Body(body), About(), Condition())
 
 
 Event = BaseException | Callable[[], object] | None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import zlib
 from pathlib import Path
 
 import msgspec
@@ -32,6 +31,7 @@ from support.uploads import (
 
 from mediactl.core.errors import RejectedInput, SourceChanged
 from mediactl.model.uploads import About, IfExists, Location, SentStatus, UploadStatus
+from mediactl.upload.body import Body
 from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Stopped
 from mediactl.upload.execute import Transfers
@@ -80,7 +80,7 @@ def test_a_part_that_is_listed_but_not_saved_is_adopted_when_it_is_right(path: P
     body, upload_id = path.read_bytes(), journal.state.upload_id
     size = 64 * KIB
     for number, content in ((2, body[size : 2 * size]), (3, bytes(size)), (4, body[3 * size : 4 * size - 1])):
-        store.put_part(KEY, upload_id, number, memoryview(content), zlib.crc32(content))
+        store.put_part(KEY, upload_id, number, Body(content))
     assert resumed(path, store, journal) == ([3, 4, 5], SentStatus.SENT, 2)
 
 
@@ -145,7 +145,7 @@ def test_others_uploads_of_the_key_are_never_aborted(path: Path) -> None:
         except Killed:
             pass
         meanwhile = store.create(KEY, About())
-        store.put_part(KEY, meanwhile, 1, memoryview(b"theirs"), zlib.crc32(b"theirs"))
+        store.put_part(KEY, meanwhile, 1, Body(b"theirs"))
         run(task_of(path), store, journal)
         assert set(store.uploads) == {before, meanwhile}
         assert store.objects[KEY][0] == path.read_bytes()
@@ -347,17 +347,15 @@ def test_bytes_that_changed_on_the_way_are_noticed_by_their_etag(tmp_path: Path,
 
         bodies = 0
 
-        def _received(self, body: memoryview) -> memoryview:
+        def _received(self, body: Body) -> Body:
             self.bodies += 1
-            return memoryview(bytes(body[:-1]) + b"?") if self.bodies in (1, 2) else body
+            return Body(bytes(body.data[:-1]) + b"?") if self.bodies in (1, 2) else body
 
-        def put(self, key: str, body: memoryview, crc32: int, about: About, condition: Condition) -> str:
-            wrong = self._received(body)
-            return super().put(key, wrong, zlib.crc32(wrong), about, condition)
+        def put(self, key: str, body: Body, about: About, condition: Condition) -> str:
+            return super().put(key, self._received(body), about, condition)
 
-        def put_part(self, key: str, upload_id: str, number: int, body: memoryview, crc32: int) -> str:
-            wrong = self._received(body)
-            return super().put_part(key, upload_id, number, wrong, zlib.crc32(wrong))
+        def put_part(self, key: str, upload_id: str, number: int, body: Body) -> str:
+            return super().put_part(key, upload_id, number, self._received(body))
 
     path, store = noise(tmp_path / "f", size), Careless()
     assert run(task_of(path), store, Journal()).status is SentStatus.SENT
@@ -365,13 +363,13 @@ def test_bytes_that_changed_on_the_way_are_noticed_by_their_etag(tmp_path: Path,
 
 
 def test_etags_that_are_no_md5_are_learned_to_be_none() -> None:
-    capabilities, body = Capabilities(plain=True), "9dd4e461268c8034f5c8564e155c67a6"
+    capabilities, body = Capabilities(plain=True), bytes.fromhex("9dd4e461268c8034f5c8564e155c67a6")
     other = f'"{"0" * 32}"'
     assert capabilities.intact('"any-2"', lambda: body)
     assert [capabilities.intact(other, lambda: body) for _ in range(5)] == [False, False, False, True, True]
     assert Capabilities(plain=False).intact(other, lambda: body)
     capabilities = Capabilities(plain=True)
-    assert capabilities.intact(f'"{body}"', lambda: body)
+    assert capabilities.intact(f'"{body.hex()}"', lambda: body)
     assert not any(capabilities.intact(other, lambda: body) for _ in range(9))
 
 

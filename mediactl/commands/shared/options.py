@@ -102,7 +102,7 @@ BUCKET_OPTIONS = [
 TUNING_OPTIONS = [
     option(UPLOADS, "--upload-concurrency", type=click.IntRange(min=1), default=16, show_default=True, metavar="N",
            help="Maximum number of concurrent requests."),
-    option(UPLOADS, "--upload-memory", type=Size(), default="256M", show_default=True, metavar="SIZE",
+    option(UPLOADS, "--upload-memory", type=Size(), default="64M", show_default=True, metavar="SIZE",
            help="Maximum number of bytes in flight."),
     option(UPLOADS, "--bandwidth", type=Size(), default=None, metavar="SIZE",
            help="Maximum bytes per second, e.g. 20M."),

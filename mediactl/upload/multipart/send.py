@@ -10,7 +10,6 @@ What a kill leaves, and what the next run does:
 
 from __future__ import annotations
 
-import zlib
 from contextlib import closing
 from functools import partial
 
@@ -27,11 +26,13 @@ from mediactl.model.uploads import (
     UploadState,
     UploadStatus,
 )
+from mediactl.upload.body import Body
 from mediactl.upload.engine import Turn
 from mediactl.upload.multipart import begin
 from mediactl.upload.multipart.parts import Part, parts
 from mediactl.upload.policy import Standing
 from mediactl.upload.session import Session
+from mediactl.upload.source import buffer_of
 from mediactl.upload.store import (
     Busy,
     Condition,
@@ -138,7 +139,7 @@ def _adopted(session: Session, part: Part, there: StoredPart) -> SentPart | None
     crc32 = session.source.crc32(part.offset, part.size)
     md5 = partial(session.source.md5, part.offset, part.size)
     if there.crc32 is None:
-        same = there.etag.strip('"').lower() == md5()
+        same = there.etag.strip('"').lower() == md5().hex()
     else:  # over plain http it may be what was announced, not what arrived
         same = there.crc32 == crc32 and session.capabilities.intact(there.etag, md5)
     return SentPart(part.number, part.size, crc32, there.etag) if same else None
@@ -161,24 +162,23 @@ def _send_missing(session: Session) -> int:
 
 def _send_part(session: Session, state: UploadState, part: Part, turn: Turn) -> SentPart:
     """Runs in a thread of the engine."""
-    body = session.source.read(part.offset, part.size, reuse=True)
-    crc32 = zlib.crc32(body)
+    with buffer_of(part.size) as buffer:
+        body = Body(session.source.read(part.offset, part.size, buffer))
+        etag = session.send(turn, part.size, partial(_put_part, session, state, part.number, body))
+        return SentPart(part.number, part.size, body.crc32, etag)
 
-    def put() -> str:
-        try:
-            etag = session.store.put_part(session.task.key, state.upload_id, part.number, body, crc32)
-        except Refused as error:
-            if part.number not in session.spoilt:
-                raise
-            # rclone passes parts on as they come, and takes none twice: only another upload can be right.
-            raise NoSuchUpload(str(error)) from error
-        try:
-            return session.check(etag, body)
-        except Corrupted:
-            session.spoilt.add(part.number)
+
+def _put_part(session: Session, state: UploadState, number: int, body: Body) -> str:
+    try:
+        return session.check(session.store.put_part(session.task.key, state.upload_id, number, body), body)
+    except Refused as error:
+        if number not in session.spoilt:
             raise
-
-    return SentPart(part.number, part.size, crc32, session.send(turn, part.size, put))
+        # rclone passes parts on as they come, and takes none twice: only another upload can be right.
+        raise NoSuchUpload(str(error)) from error
+    except Corrupted:
+        session.spoilt.add(number)
+        raise
 
 
 def _finish(session: Session, looked: bool) -> Sent:

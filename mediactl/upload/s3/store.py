@@ -19,6 +19,7 @@ from botocore.parsers import ResponseParserError
 from mediactl import __version__
 from mediactl.core.files import shown
 from mediactl.model.uploads import About, Location
+from mediactl.upload.body import Body
 from mediactl.upload.s3.client import address, client
 from mediactl.upload.s3.headers import CRC32, META, crc32_number, crc32_text, described, fixed, quoted_etag
 from mediactl.upload.s3.http import READ_TIMEOUT, Answer, Wire
@@ -41,14 +42,15 @@ from mediactl.upload.store import (
 _BOTO = (BotoCoreError, ClientError, ResponseParserError, OSError)
 """What a call of boto3 raises."""
 _AGENT = f"mediactl/{__version__}"
+_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 class S3Store:
     """A bucket, as ``Store`` promises. Credentials come from wherever boto3 finds them, and are refreshed as it does.
 
     Over https the body is not hashed for the signature: TLS protects it and, unless the checksum is "none", its
-    CRC32. With "required", an answer to ``put`` or ``put_part`` that does not repeat the CRC32 is Refused; Complete's
-    is not checked, since each part's was.
+    CRC32. A CRC32 in the answer to ``put`` or ``put_part`` is compared; with "required", an answer without one is
+    Refused.
     """
 
     def __init__(
@@ -82,6 +84,8 @@ class S3Store:
         except OSError as error:
             raise coded(Refused, self._name, f"the certificates to trust cannot be read: {error}", error) from error
         self._secure = found.scheme == "https"
+        self._confirms = False
+        """Whether the last answer that could have a checksum had one."""
         self._path = found.path
         self._signer = Signer(found.region)
 
@@ -103,14 +107,14 @@ class S3Store:
         metadata = {name.removeprefix(META): value for name, value in answer.headers.items() if name.startswith(META)}
         return Stored(key, int(answer.headers.get("content-length", 0)), etag, metadata)
 
-    def put(self, key: str, body: memoryview, crc32: int, about: About, condition: Condition) -> str:
+    def put(self, key: str, body: Body, about: About, condition: Condition) -> str:
         """Store a small object whole; its ETag. Raises Exists, Busy."""
         headers = self._fixed | described(about)
         if condition.if_absent:
             headers["if-none-match"] = "*"
         if condition.if_etag is not None:
             headers["if-match"] = condition.if_etag
-        return self._put(key, "", headers, body, crc32)
+        return self._put(key, "", headers, body)
 
     def create(self, key: str, about: About) -> str:
         """Begin a multipart upload; its upload id."""
@@ -118,6 +122,7 @@ class S3Store:
         if self._location.checksum != "none":
             headers["x-amz-checksum-algorithm"] = "CRC32"
         answer = self._done(key, self._ask("POST", key, "uploads=", headers, None), headers)
+        self._confirms = "x-amz-checksum-algorithm" in answer.headers
         try:
             found = ElementTree.fromstring(answer.body).findtext("{*}UploadId")
         except ElementTree.ParseError:
@@ -126,9 +131,9 @@ class S3Store:
             raise refused(self._where(key), read(answer), headers, self._clock())
         return found
 
-    def put_part(self, key: str, upload_id: str, number: int, body: memoryview, crc32: int) -> str:
+    def put_part(self, key: str, upload_id: str, number: int, body: Body) -> str:
         """Store one part; its ETag. Raises NoSuchUpload."""
-        return self._put(key, f"partNumber={number}&uploadId={quoted(upload_id)}", {}, body, crc32)
+        return self._put(key, f"partNumber={number}&uploadId={quoted(upload_id)}", {}, body)
 
     def stored_parts(self, key: str, upload_id: str) -> list[StoredPart]:
         """Return all parts that the store has, by number, all pages. Raises NoSuchUpload."""
@@ -190,31 +195,46 @@ class S3Store:
             # What rclone says where there is none.
             return
 
-    def _put(self, key: str, query: str, headers: dict[str, str], body: memoryview, crc32: int) -> str:
+    def _put(self, key: str, query: str, headers: dict[str, str], body: Body) -> str:
         if self._location.checksum != "none":
-            headers[CRC32] = crc32_text(crc32)
+            headers[CRC32] = crc32_text(body.crc32)
         answer = self._done(key, self._ask("PUT", key, query, headers, body), headers)
         etag = self._etag(key, answer, headers)
-        if self._location.checksum == "required" and answer.headers.get(CRC32) != headers[CRC32]:
-            where = self._where(key)
-            if CRC32 in answer.headers:
-                raise coded(Corrupted, where, "the store's checksum is not that of what was sent", "checksum")
+        where = self._where(key)
+        stored = answer.headers.get(CRC32)
+        if stored is not None and headers.get(CRC32, stored) != stored:
+            raise coded(Corrupted, where, "the store's checksum is not that of what was sent", "checksum")
+        self._confirms = body.confirmed = stored is not None and CRC32 in headers
+        if self._location.checksum == "required" and not body.confirmed:
             raise coded(Refused, where, "the store does not keep checksums: try --s3-checksum auto", "no checksum")
         return etag
 
-    def _ask(self, method: str, key: str, query: str, headers: Mapping[str, str], body: memoryview | None) -> Answer:
+    def _ask(self, method: str, key: str, query: str, headers: Mapping[str, str], body: Body | None) -> Answer:
         """Send one signed request, and return its answer. Raises what the connection or the credentials raise."""
         path = f"{self._path}/{quoted(key, safe='/')}"
-        payload = UNSIGNED if self._secure and body is not None else hashlib.sha256(body or b"").hexdigest()
         named = {**headers, "host": self._wire.host}
+        payload = self._payload(body)
         signed = self._signer.sign(self._keys(key), method, path, query, named, payload, self._clock())
         signed["user-agent"] = _AGENT
         if method in ("PUT", "POST"):
             signed["content-length"] = str(len(body) if body is not None else 0)
         try:
-            return self._wire.send(method, f"{path}?{query}" if query else path, signed, body)
+            return self._wire.send(
+                method, f"{path}?{query}" if query else path, signed, None if body is None else body.data
+            )
         except (OSError, HTTPException) as error:
             raise broken(self._where(key) + self._at(), error) from error
+
+    def _payload(self, body: Body | None) -> str:
+        """Return what the signature has in the place of the body's digest.
+
+        Over plain http that is the SHA-256, as boto3 has it, where it is known already, or where nothing else need be
+        computed: a store that repeats CRC32s. Of others the ETag is compared, which takes an MD5; rclone's server
+        would not look at a SHA-256. No Content-MD5: rclone gives the whole upload up over a wrong one.
+        """
+        if body is None:
+            return _OF_NOTHING
+        return body.sha256 if not self._secure and (self._confirms or body.hashed) else UNSIGNED
 
     def _keys(self, key: str) -> tuple[str, str, str | None]:
         """Access key, secret key and session token, refreshed if need be. Raises Refused, Expired, Unavailable."""
