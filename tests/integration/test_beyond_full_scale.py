@@ -44,8 +44,9 @@ def test_any_level_reaches_the_target(name: str, level: float, tmp_path: Path) -
     source = floats(tmp_path / name, tone(6, level), codec)
     made = render(source, target("m4a", -16.0, 1), target("opus", -16.0, 1))
     for file in made.files:
-        assert measured(file).integrated == pytest.approx(-16.0, abs=1.0)
-        assert measured(file).peak <= loudness.PEAK + 1.0
+        found = measured(file)
+        assert found.integrated == pytest.approx(-16.0, abs=1.0)
+        assert found.peak <= loudness.PEAK + 1.0
     assert not any("louder" in each or "quieter" in each for each in made.drafts.warnings)
     assert not any("full scale" in each for each in made.drafts.warnings)
     loud = render(source, target("m4a", -16.0, 1), target("opus", None, 1)).drafts.warnings

@@ -23,7 +23,7 @@ from mediactl.media.stills.frames import Video
 from mediactl.media.stills.poster import read_png
 from mediactl.model.media import Limits, VideoStream
 
-SCENE = "testsrc2=s=160x120:r=25:d=4"
+SCENE = "testsrc2=s=160x120:r=25:d=3"
 DROPPED = "select='not(between(mod(n\\,10)\\,3\\,6))'"
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "50")
 SOURCES = {
@@ -57,7 +57,7 @@ def source(folder: Path, name: str) -> Path:
 def edited(folder: Path, name: str) -> Path:
     """A video whose edit list begins in the middle of a group, or with nothing."""
     whole = make(folder / "whole.mp4", "-f", "lavfi", "-i", SCENE, *X264)
-    before = {"middle.mp4": ("-ss", "0.7"), "later.mp4": ("-ss", "2.7"), "empty.mp4": ("-itsoffset", "1.5")}[name]
+    before = {"middle.mp4": ("-ss", "0.7"), "later.mp4": ("-ss", "2.3"), "empty.mp4": ("-itsoffset", "1.5")}[name]
     return make(folder / name, *before, "-i", str(whole), "-c", "copy")
 
 

@@ -18,9 +18,13 @@ UNTAGGED = "colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2"
 
 
 def plant(sources: Path, cases: Path, paths: Iterable[str]) -> None:
-    """Copy the given files below ``sources``, and write those below made/."""
+    """Copy the given files below ``sources``, and write those of them that are below made/."""
+    paths = set(paths)
     _make(sources / "made", cases)
-    for path in paths:
+    for made in (sources / "made").iterdir():
+        if f"made/{made.name}" not in paths:
+            made.unlink()
+    for path in sorted(paths):
         if not path.startswith("made/"):
             (sources / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(cases / path, sources / path)

@@ -93,8 +93,19 @@ HEAVY = (
 """Beginnings of the paths of files that take long, most of them guards: left out of the light form."""
 
 
+REFERENCES = {
+    "02-": ("02-avif-trailing-bytes/plain.avif",),
+    "08-": ("08-cmyk-with-rgb-profile/no-profile.jpg",),
+    "23-": ("made/23-untagged.mp4", "made/23-untagged.mov"),
+    "extra/colr/": ("made/23-untagged.mov",),
+}
+"""What files are compared with, by the beginnings of their paths."""
+
+
 def needed(wanted: Iterable[Case], light: bool = False) -> list[str]:
     """Return the files of cases, and those that they are compared with."""
-    compared = ("02-avif-trailing-bytes/plain.avif", "08-cmyk-with-rgb-profile/no-profile.jpg")
-    files = {*compared, *(path for case in wanted for path in case.files)}
-    return sorted(path for path in files if not (light and path.startswith(HEAVY)))
+    files = {path for case in wanted for path in case.files if not (light and path.startswith(HEAVY))}
+    compared = {
+        each for begin, paths in REFERENCES.items() if any(file.startswith(begin) for file in files) for each in paths
+    }
+    return sorted(files | compared)
