@@ -77,8 +77,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sparse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine seconds of few frames, for what looks at every one of them many times."""
-    return filmed(tmp_path_factory.mktemp("sparse") / "film.mp4", rate="10")
+    """Seven seconds of few frames, for what looks at every one of them many times."""
+    return filmed(tmp_path_factory.mktemp("sparse") / "film.mp4", rate="6", seconds=7)
 
 
 class Workshop:
