@@ -388,3 +388,17 @@ def test_stills_of_a_video_that_begins_late_are_of_its_frames(suffix: str, secon
     assert 25 <= time <= 27.1
     assert Path(os.fsdecode(still)).stat().st_size
     assert all(25 <= begin <= 26.1 for begin in begins)
+
+
+@pytest.mark.parametrize("total", [(1 << 36) - 1, 1 << 35, 480_000])
+@pytest.mark.parametrize("behind", [b"", b"TAG" + bytes(125), bytes(300)])
+def test_flac_of_whole_frames_is_complete_whatever_its_header_claims(total: int, behind: bytes, tmp_path: Path) -> None:
+    content = bytearray(make(tmp_path / "a.flac", *tone(440)).read_bytes())
+    at = content.index(b"fLaC") + 8 + 13  # 36 bits of STREAMINFO, the first four in the lower half of a byte.
+    content[at : at + 5] = bytes([content[at] & 0xF0 | total >> 32]) + (total & 0xFFFFFFFF).to_bytes(4)
+    found = of(bytes(content) + behind, tmp_path / "b.flac")
+    assert found.info.duration == pytest.approx(3.0, abs=0.05)
+    assert any("its header claims" in each for each in found.info.warnings)
+    for share in (0.3, 0.5, 0.95):
+        with pytest.raises(RejectedInput, match="the end of the file is missing"):
+            of(bytes(content)[: int(len(content) * share)] + behind, tmp_path / "c.flac")

@@ -11,6 +11,7 @@ from typing import Any
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.inspect.declared_size import declared_size
+from mediactl.media.inspect.flac import is_complete
 
 _FINE = 0.1
 """Seconds that content may end early by rounding."""
@@ -56,7 +57,11 @@ def check(fd: int, formats: frozenset[str], real: float, claimed: float) -> str:
     if missing <= _FINE or formats & _GUESSING:
         return ""
     # A header is wrong more often than a file that has the size which it declares is cut off.
-    if missing > slack(claimed) and (formats & _COUNTING or not declared):
+    if (
+        missing > slack(claimed)
+        and (formats & _COUNTING or not declared)
+        and not ("flac" in formats and is_complete(fd))
+    ):
         raise _cut_off(real, claimed, 1.0)
     return f"its header claims {claimed:.2f} s, but its content ends after {real:.2f} s"
 
