@@ -11,6 +11,8 @@ from test_audio import cover_of, decoded_length, kept, render
 AUDIO = ("-f", "lavfi", "-i", "sine=440:d=1:r=48000")
 RED = ("-f", "lavfi", "-i", "color=red:s=64x48:r=25:d=0.04")
 TWO = ("-f", "lavfi", "-i", "color=red:s=64x48:r=25:d=0.08")
+MOVING = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=1:d=2")
+SLIDES = ("-f", "lavfi", "-i", "color=red:s=64x48:r=1:d=4")
 VIDEO_LAST, VIDEO_FIRST = ("-map", "0", "-map", "1"), ("-map", "1", "-map", "0")
 H264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
 
@@ -24,11 +26,30 @@ H264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
         ("jpeg.mov", (*VIDEO_LAST, "-c:v", "mjpeg")),
         ("h264.mka", (*VIDEO_LAST, *H264)),
         ("jpeg.mka", (*VIDEO_FIRST, "-c:v", "mjpeg", "-c:a", "libmp3lame")),
+        ("theora.ogg", (*VIDEO_FIRST, "-c:v", "libtheora", "-q:v", "10", "-c:a", "libvorbis")),
+        ("ipod.m4a", (*VIDEO_LAST, *H264)),
         ("vp8.mkv", (*VIDEO_FIRST, "-c:v", "libvpx", "-c:a", "libopus")),
     ],
 )
 def test_one_frame_beside_audio_is_its_cover(name: str, options: tuple[str, ...], tmp_path: Path) -> None:
-    source = make(tmp_path / name, *AUDIO, *RED, *options)
+    check(make(tmp_path / name, *AUDIO, *RED, *options))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("h264.m4a", (*VIDEO_LAST, *H264)),
+        ("jpeg.mkv", (*VIDEO_FIRST, "-c:v", "mjpeg")),
+        ("theora.ogg", (*VIDEO_FIRST, "-c:v", "libtheora", "-q:v", "10", "-c:a", "libvorbis")),
+        ("png.mov", (*VIDEO_LAST, "-c:v", "png")),
+    ],
+)
+def test_frames_that_are_alike_are_a_cover(name: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    check(make(tmp_path / name, *AUDIO, *TWO, *options))
+
+
+def check(source: Path) -> None:
+    """The file is audio, with a red cover."""
     targets = [kept(Path(f"x.{format_}"), channels=1, cover=True) for format_ in ("m4a", "opus")]
     made = render(source, *targets, kept(Path("y.m4a"), channels=1, cover=False))
     assert made.info.video is None
@@ -48,8 +69,10 @@ def test_one_frame_beside_audio_is_its_cover(name: str, options: tuple[str, ...]
     [
         ("no audio.mkv", (*RED, "-map", "1", *H264), 1),
         ("no audio.mov", (*RED, "-map", "1", "-c:v", "mjpeg"), 1),
-        ("two.mkv", (*TWO, *VIDEO_LAST, "-c:v", "mjpeg"), 2),
-        ("two.avi", (*TWO, *VIDEO_FIRST, "-c:v", "mjpeg"), 2),
+        ("two.mkv", (*MOVING, *VIDEO_LAST, "-c:v", "mjpeg"), 2),
+        ("two.avi", (*MOVING, *VIDEO_FIRST, "-c:v", "mjpeg"), 2),
+        ("two.m4a", (*MOVING, *VIDEO_LAST, *H264), 2),
+        ("slides.mkv", (*SLIDES, *VIDEO_LAST, *H264), 4),
         ("camera.mp4", (*RED, *VIDEO_FIRST, *H264), 1),
     ],
 )
