@@ -303,3 +303,19 @@ PNG = CASES / "05-png-bad-crc-ancillary"
 def test_the_given_pngs_are_done_or_rejected_naming_the_crc(name: str) -> None:
     text = reason((PNG / name).read_bytes(), "png")
     assert "CRC of its chunk IDAT" in text if name == "idat-crc.png" else text == ""
+
+
+@pytest.mark.parametrize("format", ["AVIF", "HEIF"])
+@pytest.mark.parametrize("box", ["pitm", "iinf", "iloc", "ipma", "iprp"])
+def test_a_required_box_that_is_missing_is_named(format: str, box: str) -> None:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    content = saved(format)
+    assert content.count(box.encode()) == 1
+    found = reason(content.replace(box.encode(), b"free"), SUFFIXES.get(format, "avif"))
+    assert found == f"is damaged: its box '{box}' is missing"
+
+
+def test_an_avif_without_a_configuration_of_its_codec_is_named() -> None:
+    assert reason(saved("AVIF").replace(b"av1C", b"free"), "avif") == "is damaged: its box 'av1C' is missing"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import m3u8  # type: ignore[import-untyped]
 import pytest
-from support import hls_check, hls_films
+from support import hls_check, hls_films, timed
 from support.films import inspected
 
 from mediactl.core.errors import JobFailed, MachineBlocked
@@ -200,6 +202,19 @@ def test_a_presentation_passes_the_validator(clips: Path, tmp_path: Path) -> Non
     assert ',RESOLUTION=128x72,FRAME-RATE=23.976,VIDEO-RANGE=SDR,AUDIO="sound",SUBTITLES="text"' in lines[6]
 
 
+@pytest.mark.parametrize("still", [9_000, 27_000])
+def test_all_playlists_beside_a_long_still_have_its_target_duration(still: int, tmp_path: Path) -> None:
+    durations = [40] * 20 + [still] + [40] * 20
+    starts = [120 * each for each in itertools.accumulate(durations[:-1], initial=0)]
+    film = timed.write(tmp_path / "film.mp4", starts, 120 * durations[-1], base=Fraction(1, 120_000))
+    hls_films.sound(tmp_path / "sound.m4a", seconds=sum(durations) / 1000)
+    hls_films.presentation(tmp_path, [[film]], [(tmp_path / "sound.m4a", "")], rate=None)
+    made = [hls_check.media(tmp_path / name) for name in ("hls-0.m3u8", "hls-audio-0.m3u8")]
+    assert made[0].target == made[1].target >= still // 1000
+    [variant] = m3u8.loads((tmp_path / "hls.m3u8").read_text()).playlists
+    assert variant.stream_info.bandwidth == made[0].peak + made[1].peak
+
+
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
 def test_every_codec_makes_a_valid_presentation(codec: str, tmp_path: Path) -> None:
     tagged = "format=yuv420p10le,setparams=color_primaries=bt2020:color_trc=arib-std-b67:colorspace=bt2020nc"
@@ -284,7 +299,7 @@ def test_the_bit_rate_is_that_of_the_heaviest_second_and_sound() -> None:
         return fragments.Track(kind, "avc1.64001f", 1, 100, tuple(parts), width=1280, height=720)
 
     film, quiet, loud = made([6000, 12000, 6000]), made([600, 600, 600], "audio"), made([600, 1200, 600], "audio")
-    assert (playlists.peak(film), playlists.average(film)) == (16_000, 10_667)
+    assert (playlists.peak(film, 6), playlists.average(film)) == (16_000, 10_667)
     text = playlists.master(
         [playlists.VideoRendition("v.m3u8", film)],
         [playlists.AudioRendition("1.m3u8", quiet, "eng"), playlists.AudioRendition("2.m3u8", loud, "eng", 'A "B"')],

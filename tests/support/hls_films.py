@@ -112,12 +112,14 @@ def presentation(
         place = folder / f"hls-{number}.mp4"
         package.video_track([bytes(piece) for piece in pieces], bytes(place), segment=segment, rate=rate)
         shown.append(playlists.VideoRendition(f"hls-{number}.m3u8", fragments.read(bytes(place))))
-        _write(folder, shown[-1].name, playlists.media(shown[-1].track, place.name, segment=segment))
     for number, (file, language) in enumerate(sounds):
         place = folder / f"hls-audio-{number}.mp4"
         package.audio_track(bytes(file), bytes(place), segment=segment, language=language, rate=rate)
         heard.append(playlists.AudioRendition(f"hls-audio-{number}.m3u8", fragments.read(bytes(place)), language))
-        _write(folder, heard[-1].name, playlists.media(heard[-1].track, place.name, segment=segment))
+    tracks = {each.name: each.track for each in shown} | {each.name: each.track for each in heard}
+    for name, made in tracks.items():
+        file_name = name.replace(".m3u8", ".mp4")
+        _write(folder, name, playlists.media(made, file_name, segment=segment, others=tracks.values()))
     for number, (file, track, duration) in enumerate(texts):
         written.append(playlists.SubtitleRendition(f"hls-text-{number}.m3u8", track.language, track.title))
         _write(folder, written[-1].name, playlists.text(file.name, duration))

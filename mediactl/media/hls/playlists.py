@@ -45,13 +45,15 @@ class SubtitleRendition(msgspec.Struct, frozen=True):
     title: str = ""
 
 
-def media(track: Track, name: str, *, segment: float = 0.0) -> str:
+def media(track: Track, name: str, *, segment: float = 0.0, others: Iterable[Track] = ()) -> str:
     """Return the playlist of a CMAF track whose file has this name.
 
-    ``segment`` (seconds) is that of the recipe, so that short tracks have the same target duration as the others.
+    All playlists of a master have the same target duration (RFC 8216, 6.2.4): that of ``segment`` (seconds, of the
+    recipe) or of the longest one in this track or ``others``.
     """
     segments = track.segments
-    lines = [*_head(max(target(segments), _nearest(Fraction(segment)))), "#EXT-X-INDEPENDENT-SEGMENTS"]
+    longest = max(target(segments), *(target(each.segments) for each in others), _nearest(Fraction(segment)))
+    lines = [*_head(longest), "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines.append(f'#EXT-X-MAP:URI="{name}",BYTERANGE="{track.header}@0"')
     passed, written = Fraction(0), 0
     for each in segments:
@@ -97,12 +99,13 @@ def master(
             f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{_SUBTITLE_GROUP}",NAME="{name}"{_language(each.language)}{more}'
         )
     tracks = [audio.track for audio in audios]
+    seconds = max((target(track.segments) for track in (*tracks, *(video.track for video in videos))), default=1)
     groups = [f'AUDIO="{_AUDIO_GROUP}"'] * bool(audios) + [f'SUBTITLES="{_SUBTITLE_GROUP}"'] * bool(subtitles)
     for video in videos:
         codecs = dict.fromkeys([video.track.codec, *(each.codec for each in tracks)])
         rate = float(video.track.rate)
         described = [
-            *_bandwidth([video.track], tracks),
+            *_bandwidth([video.track], tracks, seconds),
             f'CODECS="{",".join(codecs)}"',
             f"RESOLUTION={video.track.width}x{video.track.height}",
             f"FRAME-RATE={rate:.3f}",
@@ -111,7 +114,7 @@ def master(
         ]
         lines += ["#EXT-X-STREAM-INF:" + ",".join(described), video.name]
     for audio in audios if not videos else ():
-        described = [*_bandwidth([], tracks), f'CODECS="{audio.track.codec}"', *groups]
+        described = [*_bandwidth([], tracks, seconds), f'CODECS="{audio.track.codec}"', *groups]
         lines += ["#EXT-X-STREAM-INF:" + ",".join(described), audio.name]
     return _joined(lines)
 
@@ -121,11 +124,11 @@ def target(segments: Sequence[Segment]) -> int:
     return max((_nearest(each.duration) for each in segments), default=1)
 
 
-def peak(track: Track) -> int:
-    """Return the largest bit rate of segments in a row that last between half and one and a half of the target duration
-    (RFC 8216, 4.1), in bit/s, rounded up."""
+def peak(track: Track, seconds: int) -> int:
+    """Return the largest bit rate of segments in a row that last between half and one and a half of the target
+    duration, which is ``seconds`` (RFC 8216, 4.1), in bit/s, rounded up."""
     segments = track.segments
-    shortest, longest = Fraction(target(segments), 2), Fraction(3 * target(segments), 2)
+    shortest, longest = Fraction(seconds, 2), Fraction(3 * seconds, 2)
     best = Fraction(0)
     for first in range(len(segments)):
         size, duration = 0, Fraction(0)
@@ -143,9 +146,9 @@ def average(track: Track) -> int:
     return -int(-8 * sum(each.size for each in track.segments) / (track.duration or 1) // 1)
 
 
-def _bandwidth(videos: list[Track], audios: list[Track]) -> list[str]:
-    """Return the bandwidth of a rendition with the audio rendition of the highest bit rate."""
-    peak_rate = sum(map(peak, videos)) + max(map(peak, audios), default=0)
+def _bandwidth(videos: list[Track], audios: list[Track], seconds: int) -> list[str]:
+    """Return the bandwidth of a rendition with the audio rendition of the highest bit rate, by the target duration."""
+    peak_rate = sum(peak(each, seconds) for each in videos) + max((peak(each, seconds) for each in audios), default=0)
     average_rate = sum(map(average, videos)) + max(map(average, audios), default=0)
     return [f"BANDWIDTH={peak_rate}", f"AVERAGE-BANDWIDTH={average_rate}"]
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import IO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.image.container import damage
@@ -69,7 +69,20 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
             raise RejectedInput(f"is too large: more than {limits.pixels:,} pixels (limits.pixels)") from None
         if format == "jxl":  # its decoder's messages are for its developers
             raise RejectedInput("is truncated or damaged: the JPEG XL decoder could not read it to its end") from None
-        raise damage.rejection(error, content, format) from None
+        cause = _of_libheif(content) if format == "heic" and isinstance(error, UnidentifiedImageError) else None
+        raise damage.rejection(cause or error, content, format) from None
+
+
+def _of_libheif(content: bytes | int) -> Exception | None:
+    """Return why libheif cannot open an image, which Pillow keeps to itself."""
+    import pi_heif
+
+    try:
+        with _file(content) as file:
+            pi_heif.open_heif(file)
+    except _FAILURES as error:
+        return error
+    return None
 
 
 def to_vips(image: Image.Image) -> VipsImage:

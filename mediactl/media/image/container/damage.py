@@ -42,7 +42,11 @@ _SAID: tuple[tuple[str, str], ...] = (
     ("outside of file bounds|insufficient input", _TRUNCATED + "the end of its data is missing"),
     ("unexpected end of file", _DAMAGED + "a box or its compressed pixels end early"),
     ("corrupt frame|bitstream not supported|decoder plugin", _DAMAGED + "its compressed pixels are invalid"),
-    ("no '?....'? box|no item|invalid box", _DAMAGED + "a required box is missing or invalid"),
+    ("no '?(.{4})'? (box|property)", _DAMAGED + r"its box '\1' is missing"),
+    ("no or invalid primary item", _DAMAGED + "its primary item is missing (boxes 'hdlr' and 'pitm')"),
+    ("'(.{4})' box references a non-existing property", _DAMAGED + r"its box '\1' refers to a missing property"),
+    ("bad dimensions", _DAMAGED + "its width or height is missing"),
+    ("no item|invalid box", _DAMAGED + "a required box is missing or invalid"),
     # Pillow, OpenJPEG
     ("truncated file read|only got \\d", _TRUNCATED + "it ends inside its header"),
     ("image file is truncated|not enough image data|image data.* ended", _TRUNCATED + "its pixels end early"),
@@ -50,7 +54,7 @@ _SAID: tuple[tuple[str, str], ...] = (
     ("maxval must", _DAMAGED + "the largest value in its header is invalid"),
     ("cannot identify", "is truncated or damaged: its header cannot be read"),
 )  # fmt: skip
-"""What libraries say, in lower case -> the reason."""
+"""What libraries say, in whatever case -> the reason."""
 
 _PNG_TYPES = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 """Colour type -> bit depths (PNG, 11.2.1)."""
@@ -69,7 +73,7 @@ def rejection(error: Exception, content: bytes | int = b"", format: str = "") ->
     """
     read = reader(content)
     said = reason(error)
-    known = next((found.expand(text) for pattern, text in _SAID if (found := re.search(pattern, said.lower()))), "")
+    known = next((found.expand(text) for pattern, text in _SAID if (found := re.search(pattern, said, re.I))), "")
     if format in ("png", "apng"):
         known = _png(read) or known
     elif format == "webp" and _riff_is_cut(read):
