@@ -148,7 +148,7 @@ def why(report: Report, job: JobRow, now: float) -> str:
         return f"is done{took}, at attempt {job.attempt}"
     again = "; `mediactl retry` makes it pending again"
     if job.state == "rejected":
-        return f"was rejected: {job.reason}{again}, and so does a change of the source"
+        return f"was rejected: {job.reason}{again}, and so does a change of the source or of its decoder"
     if job.state == "quarantined":
         counted = f"{count(job.failures, 'failure')} and {count(job.crashes, 'crash', 'crashes')}"
         return f"was quarantined after {counted}: {job.reason}{again}"

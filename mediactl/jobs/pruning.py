@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from typing import Any
+from typing import Any, Protocol
 
 import apsw
 
@@ -21,7 +21,7 @@ INTERVAL = 86_400.0
 """Seconds between two walks over the journal."""
 BUDGET = 0.5
 """Seconds that one run spends on a walk; the next one continues it."""
-STEP = 2_000
+STEP = 10_000
 """Jobs of one transaction: others wait for it no longer than for any other."""
 WASTE = 16 << 20
 """Bytes that have to be free for the file to be rewritten, and ..."""
@@ -32,13 +32,20 @@ LARGEST = 512 << 20
 pages again instead."""
 
 
+class Transaction(Protocol):
+    """What ``Journal.transaction`` is: lost work is done again, so none has to be durable."""
+
+    def __call__(self, *, durable: bool) -> AbstractContextManager[None]:
+        """Everything inside is committed as one."""
+
+
 class Pruning:
     """Prunes an open journal, in transactions of its own, on behalf of the run ``run``."""
 
     def __init__(
         self,
         connection: apsw.Connection,
-        transaction: Callable[[], AbstractContextManager[None]],
+        transaction: Transaction,
         state: str,
         run: str,
     ) -> None:
@@ -56,18 +63,20 @@ class Pruning:
         position, pruned_at = self._execute("where").fetchone()
         if not position and 0 <= now - pruned_at < min(INTERVAL, history):
             return True
+        if not position and not self._execute("any_old_run", now - history, self._run).get:
+            return True  # whatever is old is of an old run, and those are removed last
         end, last = clock() + BUDGET, self._execute("last").get or 0
         while position < last:
             if clock() >= end:
                 return False
-            with self._transaction():
+            with self._transaction(durable=False):
                 self._execute("attempts", position, position + STEP, now - history)
                 self._execute("jobs", position, position + STEP, now - history)
                 position += STEP
                 self._execute("at", position)
         self._forget_runs(now - history)
         self._forget_logs(now - history)
-        with self._transaction():
+        with self._transaction(durable=False):
             self._execute("over", now)
         return True
 
@@ -92,7 +101,7 @@ class Pruning:
         # Without it SQLite would look through all jobs for each run: the index of owners is one of running jobs only.
         self._connection.pragma("foreign_keys", False)
         try:
-            with self._transaction():
+            with self._transaction(durable=False):
                 old = (before, self._run, ",".join(alive))
                 self._execute("add_up", *old)
                 self._execute("runs", *old)

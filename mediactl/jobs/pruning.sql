@@ -3,6 +3,9 @@
 -- name: where
 SELECT position, pruned_at FROM pruning;
 
+-- name: any_old_run
+SELECT EXISTS (SELECT 1 FROM runs WHERE started_at < ?1 AND id <> ?2);
+
 -- name: last
 SELECT max(id) FROM jobs;
 

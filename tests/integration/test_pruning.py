@@ -228,6 +228,7 @@ def test_the_file_stays_as_it_is(wasteful: Path, why: str, monkeypatch: pytest.M
 
 def test_logs_of_workers_go_with_their_runs(tmp_path: Path) -> None:
     clock = Clock()
+    a_run(tmp_path, clock, until=100 * DAY)
     (tmp_path / "logs").mkdir()
     for name, age in (("old.log", 91), ("new.log", 89), ("other", 91)):
         (tmp_path / "logs" / name).write_text("libvips: warning")
