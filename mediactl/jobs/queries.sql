@@ -191,6 +191,9 @@ SELECT id, folder, name, root, path, size, mtime_ns, ctime_ns, inode, kind, form
     digest, info, placeholder, warnings
 FROM sources WHERE id = ?;
 
+-- name: source_digest
+SELECT digest FROM sources WHERE id = ?;
+
 -- name: source_state
 UPDATE sources SET state = ?2, reason = ?3, decoders = ?4, requires = ?5 WHERE id = ?1;
 

@@ -148,6 +148,11 @@ class Sources:
         row = self._run("reason", (source,)).fetchone()
         return "" if row is None else str(row[0])
 
+    def digest_of(self, source: int) -> str | None:
+        """Return the SHA-256 of the content that a source had when it was probed; None if it was not."""
+        row = self._run("source_digest", (source,)).fetchone()
+        return None if row is None or row[0] is None else str(row[0])
+
     def set_state(self, source: int, state: str, reason: str) -> None:
         """Set a source's state; "done" is set by ``done`` alone."""
         self._run("source_state", (source, state, reason, "", ""))

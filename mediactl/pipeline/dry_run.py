@@ -16,7 +16,9 @@ from mediactl.assets.check import OutputCheck
 from mediactl.core.settings import Settings
 from mediactl.jobs import history
 from mediactl.jobs.journal import Journal
+from mediactl.jobs.sources import Known, Outcome
 from mediactl.media.ffmpeg.versions import encoder_versions
+from mediactl.model.assets import Artefact, PriorArtefact
 from mediactl.model.events import (
     Event,
     OutputChange,
@@ -31,6 +33,7 @@ from mediactl.model.events import (
 )
 from mediactl.model.media import Kind
 from mediactl.pipeline.impact import Change, Effect, Measured
+from mediactl.pipeline.intake import source_files
 from mediactl.pipeline.intake.batches import Intake
 from mediactl.pipeline.intake.enrolment import source_planned
 from mediactl.pipeline.planner import MAX_THREADS, Planner
@@ -40,6 +43,7 @@ from mediactl.pipeline.run import found_sources
 from mediactl.planning.cost import SECONDS_A_BYTE
 from mediactl.recipe import loader
 from mediactl.recipe.loader import Recipe
+from mediactl.sources import scan
 from mediactl.ui.lines import count, detail, duration, left_out, size
 
 ENOUGH = 5
@@ -48,6 +52,8 @@ SECONDS_A_SOURCE = {"image": 0.05, "video": 1.0, "audio": 0.2}
 """Seconds of each source, whatever its size."""
 REPLANNED = (Reason.RECIPE_CHANGED, Reason.ENCODER_CHANGED)
 """Reasons for which a source is rebuilt without probing it again, unless it was rejected."""
+MOVED = (Reason.CHANGED, Reason.ADOPTED)
+"""Reasons for which a source is probed again, though its content may be the same."""
 NOUNS = {"image": "image", "video": "video", "audio": "audio file"}
 
 
@@ -56,6 +62,32 @@ class _Intake(Intake):
     time."""
 
     effect: Effect
+    same = 0
+    """Sources that a run would only read again: touched, moved or restored, with the same content."""
+
+    def _read(
+        self, batch: scan.Batch, recipe: Recipe, why: dict[scan.Entry, Reason], known: dict[bytes, Known]
+    ) -> None:
+        left = []
+        for entry in batch.files:
+            row = known.get(batch.output_name(entry))
+            if row is None or why[entry] not in MOVED or not self._is_same(row, batch, entry, recipe):
+                left.append(entry)
+        if left:
+            super()._read(msgspec.structs.replace(batch, files=left), recipe, why, known)
+
+    def _is_same(self, row: Known, batch: scan.Batch, entry: scan.Entry, recipe: Recipe) -> bool:
+        """Return whether a file has the content that all its outputs are there for."""
+        digest = self._journal.sources.digest_of(row.id)
+        if digest is None or not source_files.is_copy(digest, row, batch, entry):
+            return False
+        outcome = outcome_of(self._journal, row.id, os.path.join(self._settings.out, batch.output_of(entry)))
+        if not self.effect.is_complete(recipe, outcome):
+            return False
+        self.effect.take(recipe, outcome)
+        self.same += 1
+        self.up_to_date += 1
+        return True
 
     def _make(self, rows: Iterable[int], recipe: Recipe | None, reason: Reason) -> None:
         if recipe is None:
@@ -65,6 +97,24 @@ class _Intake(Intake):
             self._planner.require_encoders(outcome.kind, recipe)
             if self.effect.take(recipe, outcome):
                 self._planned(source_planned(outcome.path, outcome.kind, outcome.size, reason))
+
+
+def outcome_of(journal: Journal, row: int, folder: bytes) -> Outcome:
+    """Return a probed source with those of its artefacts that are in its output directory, by their sizes."""
+    source = journal.sources.get(row)
+    assert source.digest is not None and source.info is not None
+    there = [file.artefact for file in journal.sources.artefacts(row) if _is_there(folder, file.artefact)]
+    had = [PriorArtefact(a.name, a.role, a.key, a.bytes, a.width, a.height, a.duration) for a in there]
+    return Outcome(
+        source.source.path, source.source.fingerprint.size, source.source.kind, source.digest, source.info, had
+    )
+
+
+def _is_there(folder: bytes, artefact: Artefact) -> bool:
+    try:
+        return os.stat(os.path.join(folder, artefact.name.encode())).st_size == artefact.bytes
+    except OSError:
+        return False
 
 
 class _Found:
@@ -176,11 +226,15 @@ def _plan(found: _Found, intake: Intake, chosen: Recipe, uploads: tuple[int, int
 
 
 def _totals(
-    found: _Found, intake: Intake, chosen: Recipe, uploads: tuple[int, int] | None, workers: int
+    found: _Found, intake: _Intake, chosen: Recipe, uploads: tuple[int, int] | None, workers: int
 ) -> Iterator[str]:
     planned, unread = found.counts.total(), found.unread
-    if not planned:
+    if intake.same:
+        again = count(intake.same, "source")
+        yield f"would read {again} again, with the same content as before (touched, moved or restored): 0 files to make"
+    if not planned and not (intake.same and intake.same == intake.up_to_date):
         yield f"nothing to do: {count(intake.up_to_date, 'source')} up to date{left_out(intake.left_out)}"
+    if not planned:
         return
     for kind, number in sorted(unread.items()):
         if outputs := outputs_of(chosen, kind):

@@ -60,6 +60,12 @@ class Effect:
         order = ("new", "changed", "removed")
         return sorted(self._changes.values(), key=lambda each: order.index(each.change))
 
+    def is_complete(self, recipe: Recipe, outcome: Outcome) -> bool:
+        """Return whether a source has all artefacts that a recipe makes of it, and at least one."""
+        made = by_output(recipe, outcome.kind, outcome.info, outcome.digest, self._versions)
+        wanted = {(target.name, target.key) for _, targets in made for target in targets}
+        return bool(wanted) and wanted <= {(each.name, each.key) for each in outcome.had}
+
     def take(self, recipe: Recipe, outcome: Outcome) -> bool:
         """One source with the artefacts that it has; False: the recipe makes nothing of it."""
         kind, info, digest, had = outcome.kind, outcome.info, outcome.digest, outcome.had

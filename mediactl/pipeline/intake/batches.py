@@ -86,6 +86,8 @@ class Intake:
         self._publisher = shipping
         self._enrolment = Enrolment(journal, planner)
         self._roots = Roots(journal, settings.sources)
+        self._found_roots: set[bytes] = set()
+        """Of the files found so far."""
         self._unchecked: set[int] = set()
         """Sources with outputs to be uploaded, whose outputs were not checked yet."""
         self.wakeup: socket.socket | None = None if watch is None else watch.wakeup
@@ -179,6 +181,7 @@ class Intake:
 
     def _take(self, batch: scan.Batch) -> None:
         """Take in the files of a batch: each is read, has its outputs made, or needs nothing."""
+        self._found_roots.add(batch.root)
         try:
             recipe = self._planner.named(batch.recipe)
             plans, known = self._planner.plans(recipe), self._known(batch)
@@ -395,8 +398,15 @@ class Intake:
 
     def _is_taken(self, row: Known, batch: scan.Batch, entry: scan.Entry) -> bool:
         """Return whether a file would overwrite the outputs of another one. Raises UsageError, except in watch mode,
-        which reports it once and continues."""
+        which reports it once and continues.
+
+        A copy at another root takes the outputs over, unless this run has found the other one, too: of two checkouts,
+        the one that is processed last has them.
+        """
         message = source_files.collision(row, batch, entry)
+        if message is not None and row.root not in self._found_roots:
+            digest = self._journal.sources.digest_of(row.id)
+            message = None if source_files.is_copy(digest, row, batch, entry) else message
         if message is not None and self._watch is None:
             raise UsageError(message)
         if message is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mediactl.core.files import LONGEST_NAME, LONGEST_OUTPUT_FOLDER, LONGEST_PATH, shown
+from mediactl.core.files import LONGEST_NAME, LONGEST_OUTPUT_FOLDER, LONGEST_PATH, digest_file, shown
 from mediactl.jobs.sources import Known
 from mediactl.model.events import Reason, SourceLeftOut
 from mediactl.model.media import UNREADABLE, Kind, Source
@@ -56,6 +56,19 @@ def collision(row: Known, batch: scan.Batch, entry: scan.Entry) -> str | None:
         f"{shown(here)} and {shown(there)} would both be written to {shown(batch.output_of(entry))};"
         " give each an --out of its own, or use --keep-root to put each folder's own name in front"
     )
+
+
+def is_copy(digest: str | None, row: Known, batch: scan.Batch, entry: scan.Entry) -> bool:
+    """Return whether a file has the content that the outputs of another one are made from: its SHA-256, if it is known.
+
+    Reads the whole file when its size is the same.
+    """
+    if entry.fingerprint.size != row.size:
+        return False
+    try:
+        return digest_file(batch.path_of(entry)) == (digest or digest_file(os.path.join(row.root, row.path)))
+    except OSError:
+        return False
 
 
 def without_long_paths(batch: scan.Batch, out: bytes) -> tuple[list[scan.Entry], list[scan.Trouble]]:
