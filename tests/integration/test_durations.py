@@ -22,6 +22,7 @@ from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.inspect import streams, timeline
 from mediactl.media.inspect.streams import Streams
 from mediactl.media.stills import frames, poster, preview
+from mediactl.media.stills.source import open_video
 from mediactl.model.media import Limits
 
 VIDEO = ("-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=3")
@@ -379,7 +380,7 @@ def test_stills_of_a_video_that_begins_late_are_of_its_frames(suffix: str, secon
     found = inspected(path)
     assert found.video
     with path.open("rb") as file:
-        source = frames.open_video(file.fileno(), found, found.video, Limits(), 1, os.fsencode(tmp_path))
+        source = open_video(file.fileno(), found, found.video, Limits(), 1, os.fsencode(tmp_path))
         chosen = poster.best(source, os.fsencode(tmp_path / "sampled"))
         assert chosen
         time, key = chosen

@@ -19,8 +19,8 @@ from support.films import inspected, make
 from test_stills import levels, poster, preview, render, storyboard, unlike
 
 from mediactl.media.stills import frames
-from mediactl.media.stills.frames import Video
 from mediactl.media.stills.poster import read_png
+from mediactl.media.stills.source import Video, open_video
 from mediactl.model.media import Limits, VideoStream
 
 SCENE = "testsrc2=s=160x120:r=25:d=3"
@@ -67,7 +67,7 @@ def opened(path: Path) -> Iterator[Video]:
     assert found.video
     fd = os.open(path, os.O_RDONLY)
     try:
-        yield frames.open_video(fd, found, found.video, Limits(), 1, bytes(path.parent))
+        yield open_video(fd, found, found.video, Limits(), 1, bytes(path.parent))
     finally:
         os.close(fd)
 

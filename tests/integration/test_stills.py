@@ -18,6 +18,7 @@ from mediactl.media.drafts import Drafts
 from mediactl.media.ffmpeg import binary
 from mediactl.media.inspect import streams
 from mediactl.media.stills import stills
+from mediactl.media.stills.source import open_video
 from mediactl.model.assets import Operation, Target
 from mediactl.model.media import Limits
 from mediactl.outputs.poster import PosterParams
@@ -172,13 +173,12 @@ def test_key_frames_that_come_out_of_order_are_put_in_theirs(tmp_path: Path) -> 
 
 def stills_keys(source: Path) -> list[float]:
     """Times of the key frames of a film, as the storyboard sees them."""
-    from mediactl.media.stills import frames
 
     fd = os.open(source, os.O_RDONLY)
     try:
         found = streams.inspect(fd, "mp4", Limits())
         assert found.video
-        return list(frames.open_video(fd, found, found.video, Limits(), 1, os.fsencode(source.parent)).keys)
+        return list(open_video(fd, found, found.video, Limits(), 1, os.fsencode(source.parent)).keys)
     finally:
         os.close(fd)
 

@@ -6,22 +6,18 @@ frames of the requested span decoded.
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
-
-import msgspec
 
 from mediactl.core.errors import RejectedInput
 from mediactl.core.files import remove_if_there
 from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import binary, command, process
-from mediactl.media.filters import interlacing
-from mediactl.media.filters.video_filters import Weave, input_options, prepared, scaled
-from mediactl.media.inspect import clocks, demux, diagnosis
-from mediactl.media.inspect.streams import InputVideo, Streams
-from mediactl.model.media import Limits
+from mediactl.media.filters.video_filters import input_options, prepared, scaled
+from mediactl.media.inspect import diagnosis
+from mediactl.media.inspect.streams import InputVideo
+from mediactl.media.stills.source import Video
 
 _NEAR = 0.002
 """Seconds that a frame's time may differ from itself: rounded to milliseconds, counted from another start."""
@@ -29,8 +25,6 @@ _ROUNDED = 0.0005
 """Seconds that it may seem to come before the second that was sought, which is rounded to the video's time base."""
 _TOLERANT = ("-max_error_rate", "1")
 """However much of a video is damaged, one frame is enough; ffmpeg gives up at two thirds of the packets."""
-_SIGN = 5_000
-"""Packets between two reports of progress."""
 _BUDGET = 2e10
 """Pixels up to which a video is decoded from its start where a seek gave damaged images: about a minute."""
 _SMALL = 2e9
@@ -39,109 +33,6 @@ _HEAD = 1.0
 """Seconds from the start that are decoded rather than sought: seeking to the first frames of AVI skips one."""
 _INPUT_FILTERS = 7
 """Series of ffmpeg from which bitstream filters may precede a decoder (its changelog, 7.0)."""
-_INDEXED = ("mov", "matroska")
-"""Containers whose packets all have a presentation time."""
-_GUESSING = ("avi", "mpeg")
-"""Containers whose frames get other times after a seek, since AVI has none, and MPEG-PS not for each."""
-
-
-def _ignore() -> None:
-    """Report no progress."""
-
-
-_LATE = 1.0
-"""Seconds after the file's start from which on a video begins late."""
-
-
-class Video(msgspec.Struct, frozen=True):
-    """An open source that frames are taken from."""
-
-    fd: int
-    found: Streams
-    stream: InputVideo
-    limits: Limits
-    threads: int
-    keys: tuple[float, ...]
-    """Seconds from the file's start of key frames, ascending; approximate, since they are decoding times."""
-    indexed: bool
-    """Whether every packet has a presentation time."""
-    seekable: bool
-    """Whether frames have the same times wherever reading begins."""
-    weave: Weave | None
-    """How it is interlaced."""
-    alive: Callable[[], None] = _ignore
-    """Called while it is read, as a sign of progress."""
-    anchored: bool = False
-    """Whether ffmpeg, where it reads nothing else of the file, has it begin at 0 though it begins late."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height as shown."""
-        video = self.found.info.video
-        return (video.width, video.height) if video else (1, 1)
-
-    @property
-    def duration(self) -> float:
-        """Seconds until the end of the last frame."""
-        return self.stream.end
-
-    @property
-    def begin(self) -> float:
-        """Seconds before which nothing is shown, of a video that begins late; else 0."""
-        video = self.found.info.video
-        return video.start if video and video.start > _LATE else 0.0
-
-    @property
-    def count(self) -> int | None:
-        """Number of frames."""
-        video = self.found.info.video
-        return video.frames if video else None
-
-    @property
-    def work(self) -> float:
-        """Pixels of a second, which is what decoding costs."""
-        width, height = self.size
-        return width * height * (self.stream.rate or 30.0)
-
-    def gap(self) -> float:
-        """Return the longest time between two key frames, in seconds."""
-        times = (0.0, *self.keys, self.duration)
-        return max(after - before for before, after in itertools.pairwise(times))
-
-
-def open_video(
-    fd: int,
-    found: Streams,
-    stream: InputVideo,
-    limits: Limits,
-    threads: int,
-    folder: bytes,
-    alive: Callable[[], None] = _ignore,
-) -> Video:
-    """Return the video with its key frames, from the index where it is complete, else from all packets.
-
-    ``folder`` is for temporary files. Raises RejectedInput, MachineBlocked.
-    """
-    with demux.opened(fd, limits) as container:
-        start = (container.start_time or 0) / 1e6
-        listed: Any = container.streams[stream.index]
-        name = container.format.name.split(",")[0]
-        shares_clock = clocks.are_shared(container)
-        times = [float(each.timestamp * listed.time_base) for each in listed.index_entries if each.is_keyframe]
-        if name != "mov" and len(times) * 2 < stream.end:
-            read = []
-            for number, packet in enumerate(demux.packets(container, listed)):
-                if packet.is_keyframe:
-                    read.append(packet.pts if packet.pts is not None else packet.dts)
-                if number % _SIGN == 0:
-                    alive()
-            times = [float(each * listed.time_base) for each in read if each is not None]
-    keys = tuple(sorted({max(0.0, each - start) for each in times if each - start <= stream.end}))
-    weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder)
-    anchored = shares_clock and bool(found.info.video and found.info.video.start > _LATE)
-    return Video(
-        fd, found, stream, limits, threads, keys, name in _INDEXED, name not in _GUESSING, weave, alive, anchored
-    )
 
 
 def spread(

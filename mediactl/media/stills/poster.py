@@ -14,7 +14,7 @@ from mediactl.media.image import load
 from mediactl.media.image.render import encode_still, placeholder_of
 from mediactl.media.image.vips import VipsImage, pyvips
 from mediactl.media.stills import frames
-from mediactl.media.stills.frames import Video
+from mediactl.media.stills.source import Video
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 from mediactl.outputs.poster import PosterParams

@@ -7,8 +7,8 @@ from mediactl.media.drafts import Draft, Temporary
 from mediactl.media.image.save import encode_at, save
 from mediactl.media.image.vips import FAILURES, VipsImage, pyvips, reason, with_field
 from mediactl.media.stills import frames, poster
-from mediactl.media.stills.frames import Video
 from mediactl.media.stills.poster import FrameStatistics, read_png
+from mediactl.media.stills.source import Video
 from mediactl.model.assets import Target
 from mediactl.outputs.image import StillParams
 from mediactl.outputs.preview import PreviewParams

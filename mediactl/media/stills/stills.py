@@ -9,10 +9,9 @@ from functools import partial
 from mediactl.core.errors import RejectedInput
 from mediactl.media.drafts import Draft, Drafts, Report, Temporary
 from mediactl.media.inspect.streams import Streams
-from mediactl.media.stills import frames
-from mediactl.media.stills.frames import Video
 from mediactl.media.stills.poster import posters
 from mediactl.media.stills.preview import preview
+from mediactl.media.stills.source import Video, open_video
 from mediactl.media.stills.storyboard import storyboard, storyboard_map
 from mediactl.model.assets import Operation, Target, made_by
 from mediactl.model.media import Limits
@@ -52,7 +51,7 @@ def render(
     def alive() -> None:
         report(len(made) / len(targets))
 
-    video = frames.open_video(fd, found, found.video, limits, threads, folder, alive)
+    video = open_video(fd, found, found.video, limits, threads, folder, alive)
     thumbhash = ""
     for group, maker in _makers(video, targets, temporary, placeholder=placeholder):
         try:

@@ -17,8 +17,8 @@ from mediactl.media.drafts import Draft, Report, Temporary
 from mediactl.media.image.save import encode, save
 from mediactl.media.image.vips import FAILURES, VipsImage, pyvips, reason
 from mediactl.media.stills import frames
-from mediactl.media.stills.frames import Video
 from mediactl.media.stills.poster import read_png
+from mediactl.media.stills.source import Video
 from mediactl.model.assets import Target
 from mediactl.outputs.image import StillParams
 from mediactl.outputs.storyboard import StoryboardMapParams, StoryboardParams
