@@ -7,7 +7,8 @@ Previews and mattes of the same image are no loss, and not reported.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 from mediactl.media.image.container import moving
@@ -38,6 +39,13 @@ _ENTRIES, _ENTRY = 0xB002, 16
 """Field of the entries, bytes of one (CIPA DC-007, 5.2.3)."""
 
 
+_SCAN = 0xDA
+"""Marker of a scan (SOS)."""
+
+Segment = tuple[int, int, int]
+"""Marker, offset and size of a JPEG's segment."""
+
+
 class _Further(NamedTuple):
     """An image behind the first one of a JPEG, by the Multi-Picture index."""
 
@@ -54,12 +62,13 @@ def left_out(fd: int, format: str, xmp: bytes, images: int) -> list[str]:
     found: dict[str, None] = {}
     further = 0
     if format == "jpeg":
-        head = os.pread(fd, _FIRST_BYTES, 0)
-        if _marked(_GAIN_MAP_IN_JPEG, xmp, head):
+        read = partial(_read, fd)
+        segments = list(jpeg_segments(read))
+        if _marked(_GAIN_MAP_IN_JPEG, xmp, read(0, _pixels(segments))):
             found[GAIN_MAP] = None
         if _marked(_DEPTH_IN_XMP, xmp):
             found[DEPTH_MAP] = None
-        further = _further_images(fd, found)
+        further = _further_images(read, segments, found)
     elif format in ("heic", "avif"):
         head = os.pread(fd, _FIRST_BYTES, 0)
         described = head[: max(0, head.find(b"mdat"))] or head
@@ -79,14 +88,24 @@ def _marked(marks: tuple[bytes, ...], *parts: bytes) -> bool:
     return any(mark in part for mark in marks for part in parts)
 
 
-def _further_images(fd: int, found: dict[str, None]) -> int:
+def _read(fd: int, offset: int, size: int) -> bytes:
+    return os.pread(fd, size, offset)
+
+
+def _pixels(segments: Sequence[Segment]) -> int:
+    """Return where the pixels of a JPEG begin; where they are not found, how far is looked for marks."""
+    marker, at, _ = segments[-1] if segments else (0, 0, 0)
+    return min(at, _FIRST_BYTES) if marker == _SCAN else _FIRST_BYTES
+
+
+def _further_images(read: Read, segments: Sequence[Segment], found: dict[str, None]) -> int:
     """Return how many images the Multi-Picture index of a JPEG names that are no part of the first one.
 
     Gain and depth maps among them are added to ``found``.
     """
     types: list[int] = []
-    for each in _index(lambda offset, size: os.pread(fd, size, offset)):
-        content = os.pread(fd, _FIRST_OF_AN_IMAGE, each.offset)
+    for each in _index(read, segments):
+        content = read(each.offset, _FIRST_OF_AN_IMAGE)
         if not content or each.type >> 16 == 1:  # removed by a program that left the index; or a preview
             continue
         if _marked(_GAIN_MAP_IN_JPEG, content):
@@ -99,9 +118,9 @@ def _further_images(fd: int, found: dict[str, None]) -> int:
     return 0 if types == [0] and GAIN_MAP in found else len(types)
 
 
-def _index(read: Read) -> Iterator[_Further]:
+def _index(read: Read, segments: Sequence[Segment]) -> Iterator[_Further]:
     """Yield the images behind the first one, by the index of a Multi-Picture file (CIPA DC-007)."""
-    start = next((at + 4 for marker, at, _ in jpeg_segments(read) if marker == 0xE2 and read(at, 4) == b"MPF\0"), 0)
+    start = next((at + 4 for marker, at, _ in segments if marker == 0xE2 and read(at, 4) == b"MPF\0"), 0)
     if not start:
         return
     order: Literal["little", "big"] = "little" if read(start, 2) == b"II" else "big"
