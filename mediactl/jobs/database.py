@@ -127,9 +127,10 @@ def open_database(path: str, *, check: bool) -> apsw.Connection:
 
     ``check`` asks for SQLite's integrity check even when the file is large. Raises Damaged (the file is not a valid
     journal), TooNew, MachineBlocked (network file system, not writable, disk full), or
-    UsageError (its path is too long).
+    UsageError (its path is too long, or it is another user's).
     """
     refuse_network_filesystem(os.path.dirname(path))
+    _refuse_unwritable(path)
     try:
         connection = apsw.Connection(path)
         try:
@@ -149,6 +150,12 @@ def open_database(path: str, *, check: bool) -> apsw.Connection:
             f"journal {shown(path)} cannot be opened: {error}; make its folder writable or name another with --state"
         ) from None
     return connection
+
+
+def _refuse_unwritable(path: str) -> None:
+    """Raise UsageError for a journal of another user: SQLite would open it, and fail at the first change."""
+    if os.path.exists(path) and not os.access(path, os.W_OK) and not os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise UsageError(f"journal {shown(path)}: not writable by user {os.geteuid()}; change its owner")
 
 
 def _prepare(connection: apsw.Connection, path: str, check: bool) -> None:
@@ -327,16 +334,6 @@ def refuse_network_filesystem(folder: str, mounts: str = MOUNTS) -> None:
             f"journal folder {shown(folder)} is on a network file system ({kind}), where a journal is not safe;"
             " put it on a local disk with --state DIR"
         )
-
-
-def make_state_folder(state: str) -> None:
-    """Make the journal's folder, readable by its owner alone. Raises MachineBlocked."""
-    try:
-        os.makedirs(state, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise MachineBlocked(
-            f"journal folder {shown(state)} cannot be made: {error.strerror}; name another with --state"
-        ) from None
 
 
 def went_down(path: str) -> bool:

@@ -102,7 +102,7 @@ class Journal:
         called again at the next open. Raises MachineBlocked, database.TooNew and, without ``rebuild``,
         database.Damaged.
         """
-        database.make_state_folder(state)
+        files.make_writable(state, "journal directory", "--state", mode=0o700)
         path = os.path.join(state, FILE)
         with owners.opening(state):
             lock = owners.RunLock(state)

@@ -8,7 +8,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mediactl.core.files import remove_if_there
+from mediactl.core.errors import UsageError
+from mediactl.core.files import remove_if_there, shown
 
 
 class RunLock:
@@ -84,7 +85,11 @@ def dead_locks(state: str) -> list[str]:
 @contextmanager
 def opening(state: str) -> Iterator[None]:
     """Held while the journal is opened, made or rebuilt, so that two first runs do not both do it."""
-    fd = os.open(os.path.join(state, "open.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = os.path.join(state, "open.lock")
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except PermissionError:
+        raise UsageError(f"journal in {shown(state)}: in use by another user; change the owner of its files") from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

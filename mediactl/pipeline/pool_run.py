@@ -13,7 +13,7 @@ import msgspec
 from mediactl import __version__
 from mediactl.core.errors import ExitCode, MachineBlocked
 from mediactl.core.faults import internal_error
-from mediactl.core.files import make_writable, shown
+from mediactl.core.files import shown
 from mediactl.core.settings import Destination, Settings
 from mediactl.jobs.barrier import ENDS_THE_RUN, barrier
 from mediactl.jobs.journal import Journal
@@ -139,7 +139,6 @@ def open_journal(settings: Settings, report: Emit, command: str) -> Iterator[Jou
 
     It is rebuilt from OUT where it was lost, and the jobs of dead runs are pending again.
     """
-    make_writable(settings.state, "journal directory", "--state", mode=0o700)
     adopted = 0
 
     def rebuild(journal: Journal) -> None:

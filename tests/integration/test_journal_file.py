@@ -11,7 +11,7 @@ import apsw
 import pytest
 from support.journals import Rows, a_source, claim_one, new_job, opened, put
 
-from mediactl.core.errors import MachineBlocked
+from mediactl.core.errors import MachineBlocked, UsageError
 from mediactl.core.mounts import mount_of
 from mediactl.jobs import database
 from mediactl.jobs.database import Damaged, TooNew, refuse_network_filesystem
@@ -195,9 +195,13 @@ def test_damage_that_is_met_at_work_stops_the_run_and_is_mended_by_the_next(tmp_
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a file system that takes no files: /proc")
 def test_a_state_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for place in (tmp_path / "file" / "state", Path("/proc/self/state")):
-        with pytest.raises(MachineBlocked, match="cannot be made.*--state"), opened(place):
-            pass
+    with pytest.raises(UsageError, match="--state .*: not a directory"), opened(tmp_path / "file" / "state"):
+        pass
+    with (
+        pytest.raises(MachineBlocked, match="journal directory .*: cannot be created"),
+        opened(Path("/proc/self/state")),
+    ):
+        pass
 
 
 def test_a_file_system_without_a_write_ahead_log_is_refused() -> None:

@@ -19,7 +19,7 @@ from conftest import ROOT
 from support.journals import NOW, Clock, claim, new_job, opened, put
 from test_migration_3 import DUMP
 
-from mediactl.admin import runs, status
+from mediactl.admin import edit, runs, status
 from mediactl.core.errors import UsageError
 from mediactl.jobs import database, report
 from mediactl.jobs.journal import FILE
@@ -148,6 +148,21 @@ def test_without_permission_it_says_so(state: Path) -> None:
     )
 
 
+@needs_root
+def test_who_may_read_it_but_not_write_is_refused_an_edit(state: Path) -> None:
+    refused = (
+        f"journal directory {state}: not writable by user {NOBODY}; change owner or permissions, or use another --state"
+    )
+    assert as_nobody(lambda: edit.cancel(str(state), None, b"/out")) == refused
+    state.chmod(0o777)
+    refused = f"journal in {state}: in use by another user; change the owner of its files"
+    assert as_nobody(lambda: edit.cancel(str(state), None, b"/out")) == refused
+    (state / "open.lock").chmod(0o666)
+    (state / "runs").chmod(0o777)
+    refused = f"journal {state}/{FILE}: not writable by user {NOBODY}; change its owner"
+    assert as_nobody(lambda: edit.cancel(str(state), None, b"/out")) == refused
+
+
 def test_a_journal_of_a_newer_mediactl_is_refused(state: Path) -> None:
     with apsw.Connection(str(state / FILE)) as connection:
         connection.pragma("user_version", 99)
@@ -174,7 +189,7 @@ def test_an_empty_file_is_a_journal_without_anything(state: Path) -> None:
 
 COMMANDS = (
     "status", "jobs", "runs", "show a.jpg", "why a.jpg", "lanes", "prune", "verify --local-only", "duplicates",
-    "status --json", "process photos --dry-run",
+    "status --json", "process photos --dry-run", "retry --all", "cancel --all",
 )  # fmt: skip
 SCRIPT = """
 mount --bind . . && mount -o remount,bind,ro . && cd "$PWD" || exit 77
@@ -212,6 +227,8 @@ def test_every_command_that_looks_works_on_a_read_only_file_system(tmp_path: Pat
     answers = done.stdout.split("$ ")[1:]
     assert [answer.splitlines()[0] for answer in answers] == list(COMMANDS), done
     codes = {answer.splitlines()[0]: answer.splitlines()[-1] for answer in answers}
-    assert set(codes.values()) == {"exit 0"}, done
-    assert done.stderr == ""
+    edits = [codes.pop(command) for command in ("retry --all", "cancel --all")]
+    assert (set(codes.values()), edits) == ({"exit 0"}, ["exit 75", "exit 75"]), done
+    line = f"mediactl: journal directory {tmp_path}/derived/.mediactl: Read-only file system\n"
+    assert done.stderr == 2 * line
     assert "1 done" in answers[0] and "exit 0" in answers[2] and "no problems" in answers[7]
