@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.segment import Segment, SegmentLines
+from rich.text import Text
 
 WIDEST = 100
 """Columns that rows take at most: those of a wider terminal can be resized without wrapping them."""
@@ -24,15 +27,15 @@ class Region:
         self._widths: list[int] = []
         """Columns that each of the rows takes."""
 
-    def replace(self, above: Iterable[RenderableType] = (), rows: RenderableType | None = None) -> None:
+    def replace(self, above: Iterable[Text] = (), rows: RenderableType | None = None) -> None:
         """Replace the rows; what is printed ``above`` them stays. All is written at once, so that nothing flickers."""
         console, lines = self._console, list[list[Segment]]()
         if rows is not None:
             options = console.options.update(width=min(console.width, WIDEST))
             lines = console.render_lines(rows, options, pad=False)[: max(1, console.height - 1)]
         with console.capture() as captured:
-            for each in above:
-                console.print(each, soft_wrap=True)  # a path that is wrapped by the terminal can be copied
+            for line in (line for text in above for line in wrapped(text, console.width)):
+                console.print(line, soft_wrap=True)
             console.print(SegmentLines(lines, new_lines=True), end="")
         console.file.write(self._erasing() + captured.get())
         console.file.flush()
@@ -46,3 +49,20 @@ class Region:
         width = max(1, self._console.width)
         rows = sum(math.ceil(each / width) if self._reflows and each else 1 for each in self._widths)
         return f"\r\x1b[{rows}A\x1b[J"
+
+
+def wrapped(text: Text, width: int) -> Iterator[Text]:
+    """Yield the lines of a text, broken between words where they would take more columns than ``width``.
+
+    A word that is longer is left to the terminal, which wraps it so that it can be copied whole: most are paths.
+    """
+    for line in text.split():
+        breaks, used = list[int](), 0
+        for word in re.finditer(r"\S+\s*", line.plain):
+            if used and used + cell_len(word[0].rstrip()) > width:
+                breaks.append(word.start())
+                used = 0
+            used += cell_len(word[0])
+        for part in line.divide(breaks):
+            part.rstrip()
+            yield part

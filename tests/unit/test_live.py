@@ -14,7 +14,7 @@ from support.screens import Screen
 
 from mediactl.ui.lines import remaining
 from mediactl.ui.live import REFRESH, LiveView
-from mediactl.ui.region import Region
+from mediactl.ui.region import Region, wrapped
 
 
 class Shown:
@@ -119,6 +119,15 @@ def test_no_row_stays_behind_whatever_becomes_of_the_window(
         drawn = [each for each in shown.screen.lines if "x" in each]
         assert len(drawn) == sum(1 for width in widths if width), shown.screen.text
         assert [each for each in shown.screen.lines if "x" not in each] == printed
+
+
+def test_text_is_broken_between_words_and_paths_stay_whole() -> None:
+    path = "/srv/" + "x" * 40
+    lines = [each.plain for each in wrapped(Text(f"to {path}\nrejected: 画像.jpg: is truncated"), 20)]
+    assert lines == ["to", path, "rejected: 画像.jpg:", "is truncated"]
+    shown = Shown(20)
+    Region(shown.console).replace([Text(f"to {path}")])
+    assert "".join(shown.screen.lines) == f"to{path}"
 
 
 def test_rows_that_do_not_fit_are_not_drawn() -> None:
