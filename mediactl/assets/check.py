@@ -126,7 +126,9 @@ class OutputCheck:
 def _serve(pipe: socket.socket, out: bytes) -> None:
     status = 1
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):  # terminals and systemd send them to all: the parent's to heed
+        # Terminals and systemd send them to all: the parent's to heed. Were this process stopped (SIGTSTP) while the
+        # parent waits for an answer, neither would go on.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP):
             signal.signal(number, signal.SIG_IGN)
         while header := pipe.recv(_LENGTH.size, socket.MSG_WAITALL):
             body = pipe.recv(_LENGTH.unpack(header)[0], socket.MSG_WAITALL)

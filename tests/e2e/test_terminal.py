@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
 
 import psutil
 import pytest
@@ -72,7 +74,9 @@ def test_suspended_continued_resized_and_stopped(line: CommandLine) -> None:
         assert rows(terminal.text) == 0, terminal.text
         tree = psutil.Process(terminal.pid).children(recursive=True)
         assert len(tree) >= 4, "supervisor, workers and ffmpeg"
-        assert {each.status() for each in tree} == {psutil.STATUS_STOPPED}
+        helper = [each for each in tree[1:] if each.cmdline() == tree[0].cmdline()]  # has nothing to do by now
+        assert len(helper) == 1
+        assert {each.status() for each in tree if each not in helper} == {psutil.STATUS_STOPPED}
 
         terminal.type("fg\n")
         terminal.until(lambda text: rows(text) == 3)
@@ -100,3 +104,18 @@ def test_standard_input_of_a_terminal_is_asked_for(line: CommandLine) -> None:
         assert terminal.ended() == 0
         assert "1 source done, 1 file made" in terminal.text
         assert f"recipesmall,outputsin{line.folder}/derived" in "".join(terminal.text.split())
+
+
+def test_lines_for_journald_have_no_time_and_those_in_a_file_have(mediactl: CommandLine) -> None:
+    (mediactl.folder / "in").mkdir()
+    environment = {**mediactl.environment, "MEDIACTL_LOG_FORMAT": "auto"}
+    for journal in (False, True):
+        with open(mediactl.folder / "out", "w+b") as out:
+            status = os.fstat(out.fileno())
+            stream = f"{status.st_dev}:{status.st_ino + (not journal)}"
+            argv = mediactl.argv("process", "in")
+            subprocess.run(argv, cwd=mediactl.folder, stdout=out, check=True,
+                           env={**environment, "JOURNAL_STREAM": stream})  # fmt: skip
+            out.seek(0)
+            first = out.readline()
+        assert first.startswith(b"mediactl 0") == journal, first
