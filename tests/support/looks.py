@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -79,12 +80,18 @@ class Looks:
 
     def frames(self, name: str = "video.mp4") -> list[Image.Image]:
         """The frames of the MP4, or of the track of the ladder."""
+        return list(self._decoded(name))
+
+    def _decoded(self, name: str) -> Iterator[Image.Image]:
         with av.open(str(self.files[name]), format="mp4") as container:
-            return [frame.to_image() for frame in container.decode(video=0)]  # type: ignore[no-untyped-call]
+            for frame in container.decode(video=0):
+                yield frame.to_image()  # type: ignore[no-untyped-call]
 
     def of_all(self) -> dict[str, Image.Image]:
         """An image of each output: the first frame, tile or image."""
-        found = {name: self.frames(name)[0] for name in self.files if name.endswith(".mp4") and "audio" not in name}
+        found = {
+            name: next(self._decoded(name)) for name in self.files if name.endswith(".mp4") and "audio" not in name
+        }
         found["poster"] = Image.open(self.files["poster.png"]).convert("RGB")
         found["storyboard"] = self.tiles()[0]
         found["preview"] = self.previews()[0]
