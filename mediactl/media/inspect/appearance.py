@@ -50,7 +50,8 @@ def of(fd: int, container: Any, stream: Any, frame: Any, end: float, limits: Lim
             yield Treatment.FLATTENED
         if tags != reported:
             yield Treatment.RETAGGED
-        if tags.transfer not in colour_tags.HDR and _HDR_METADATA & {each.type for each in frame.side_data}:
+        # Looked up one by one: iterating side data yields itself in PyAV 18, and its types in PyAV 19.
+        if tags.transfer not in colour_tags.HDR and any(each in frame.side_data for each in _HDR_METADATA):
             yield Treatment.STRIPPED
 
     treated = tuple(treatment())
