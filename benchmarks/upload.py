@@ -87,7 +87,19 @@ def rclone_server(rclone: str, folder: Path, certificate: Path | None) -> Iterat
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     auth = f"{KEYS['AWS_ACCESS_KEY_ID']},{KEYS['AWS_SECRET_ACCESS_KEY']}"
-    command = [rclone, "serve", "s3", "--config", os.devnull, "--addr", f"127.0.0.1:{port}", "--auth-key", auth]
+    command = [
+        rclone,
+        "serve",
+        "s3",
+        "--config",
+        os.devnull,
+        "--addr",
+        f"127.0.0.1:{port}",
+        "--auth-key",
+        auth,
+        "--dir-cache-time",
+        "0s",
+    ]
     if certificate:
         command += ["--cert", str(certificate), "--key", str(certificate)]
     with open(folder / "server.log", "wb") as log:

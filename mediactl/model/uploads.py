@@ -20,6 +20,9 @@ TOKEN = "mediactl-token"
 """Metadata: the random token of the upload that made the object. With the size it proves whose upload it was."""
 SHA256 = "mediactl-sha256"
 """Metadata: SHA-256 of the object's content, hex."""
+PART_SIZE = "mediactl-part-size"
+"""Metadata: bytes of a part, where the content's SHA-256 was not known when the upload began. What the object is, its
+ETag says then: a digest of its parts' digests."""
 ARTEFACT = "mediactl-key"
 """Metadata: the artefact's key (``model.Artefact.key``), where the object is one."""
 

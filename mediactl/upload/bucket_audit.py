@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from mediactl.core.threads import in_order
 from mediactl.model.media import Fingerprint
-from mediactl.model.uploads import Location, UploadState, UploadTask
+from mediactl.model.uploads import SHA256, Location, UploadState, UploadTask
 from mediactl.upload.execute import s3_store
 from mediactl.upload.multipart.begin import left_open
 from mediactl.upload.policy import Standing, standing
@@ -91,7 +91,8 @@ class Bucket:
 
     def _look(self, sent: Expected) -> Standing:
         task = UploadTask(sent.file, Fingerprint(sent.size, 0, 0, 0), self._location, sent.key)
-        return standing(_asked(partial(self._head, sent.key)), task, sent.sha256, sent.token)
+        there = _asked(partial(self._head, sent.key))
+        return standing(there, task, lambda found: found.metadata.get(SHA256) == sent.sha256, sent.token)
 
     def _head(self, key: str) -> Stored | None:
         try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
-from mediactl.model.uploads import ARTEFACT, SHA256, TOKEN, IfExists, UploadTask
+from mediactl.model.uploads import ARTEFACT, PART_SIZE, SHA256, TOKEN, IfExists, UploadTask
 from mediactl.upload.store import Stored
 
 
@@ -22,16 +23,22 @@ class Standing(Enum):
     """It does not have our marks."""
 
 
-def standing(there: Stored | None, task: UploadTask, sha256: str, token: str) -> Standing:
-    """Return what HEAD's answer means for the upload of that content with that token ("" for none)."""
+def standing(there: Stored | None, task: UploadTask, same: Callable[[Stored], bool], token: str) -> Standing:
+    """Return what HEAD's answer means for an upload of the content with that token ("" for none).
+
+    ``same``: whether an object of ours has that content; asked only where nothing else decides.
+    """
     if there is None:
         return Standing.ABSENT
     marks = there.metadata
-    if TOKEN not in marks or SHA256 not in marks:
+    if TOKEN not in marks or not marks.keys() & {SHA256, PART_SIZE}:
         return Standing.FOREIGN
-    if marks[SHA256] != sha256 or there.size != task.size or (task.artefact and marks.get(ARTEFACT) != task.artefact):
+    if there.size != task.size or (task.artefact and marks.get(ARTEFACT) != task.artefact):
         return Standing.OLD
-    return Standing.MINE if token and marks[TOKEN] == token else Standing.SAME
+    mine = bool(token) and marks[TOKEN] == token
+    if not (mine and SHA256 not in marks) and not same(there):
+        return Standing.OLD
+    return Standing.MINE if mine else Standing.SAME
 
 
 def conflict(found: Standing, policy: IfExists) -> bool:

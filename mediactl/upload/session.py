@@ -10,6 +10,7 @@ import msgspec
 
 from mediactl.model.uploads import (
     ARTEFACT,
+    PART_SIZE,
     SHA256,
     TOKEN,
     About,
@@ -29,6 +30,7 @@ from mediactl.upload.body import Body
 from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Turn
 from mediactl.upload.fair_queue import Job
+from mediactl.upload.multipart.parts import composite
 from mediactl.upload.policy import Standing
 from mediactl.upload.source import Source
 from mediactl.upload.store import Condition, Corrupted, Exists, Limits, Refused, Store, Stored, Unreachable
@@ -89,7 +91,8 @@ class Session:
 
     def about(self, token: str) -> About:
         """Return what is kept with the object: the task's, with our marks."""
-        marks = {TOKEN: token, SHA256: self.source.sha256}
+        known = self.source.sha256
+        marks = {TOKEN: token, **({SHA256: known} if known else {PART_SIZE: str(self.state.part_size)})}
         if self.task.artefact:
             marks[ARTEFACT] = self.task.artefact
         return msgspec.structs.replace(self.task.about, metadata={**self.task.about.metadata, **marks})
@@ -153,11 +156,33 @@ class Session:
     def kept(self, parts: tuple[SentPart, ...]) -> None:
         """Count and report what an earlier run has sent."""
         self.parts_kept = len(parts)
+        self.source.remember(self.state.part_size, parts)
         self._left(0, sum(part.size for part in parts))
 
     def standing(self, there: Stored | None, token: str) -> Standing:
         """Return what is there, as this upload sees it."""
-        return policy.standing(there, self.task, self.source.sha256, token)
+        found = policy.standing(there, self.task, self._same, token)
+        return Standing.OLD if found is Standing.MINE and there and not self.whole(there) else found
+
+    def own_token(self) -> str:
+        """Return the token of the upload that is remembered, if it was of this content."""
+        state, source = self.state, self.source
+        same = state.source == source.fingerprint or (state.sha256 and state.sha256 == source.sha256)
+        return state.token if same else ""
+
+    def whole(self, there: Stored) -> bool:
+        """Return whether the store's checksum of the object that this upload made is that of the parts sent."""
+        state = self.state
+        if there.metadata.get(TOKEN) != state.token or not there.checksum.endswith(f"-{len(state.parts)}"):
+            return True  # of another, or a checksum of another kind, or none
+        return there.checksum == composite(part.crc32 for part in state.parts)
+
+    def _same(self, there: Stored) -> bool:
+        """Return whether an object of ours has the content of the file, which may be read for that."""
+        if known := there.metadata.get(SHA256):
+            return known == self.source.digest()
+        size = there.metadata[PART_SIZE]
+        return size.isdecimal() and self.source.has_etag(there.etag, int(size))
 
     def done(self, status: SentStatus, there: Stored | str, token: str) -> Sent:
         """Return the end, the object being there; ``there`` is it, or its ETag."""

@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -17,6 +17,8 @@ from isal import isal_zlib
 from mediactl.core.errors import RejectedInput, SourceChanged
 from mediactl.core.files import digest_fd, fingerprint, shown
 from mediactl.model.media import Fingerprint
+from mediactl.model.uploads import SentPart
+from mediactl.upload.body import Body
 from mediactl.upload.multipart.parts import MIB
 
 _BLOCK = MIB
@@ -31,7 +33,8 @@ class Source:
     """An open file, for ``with``. May be read by many threads at once.
 
     It counts as unchanged while size, times and inode stay; when only those other than the size differ (touched,
-    linked, copied back), its content decides, which costs reading it once.
+    linked, copied back), its content decides, which costs reading it once: by the SHA-256 where that is known, else by
+    the CRC32 of each part that was read to be sent, for whatever the rest is now is what will be sent.
     """
 
     def __init__(self, path: bytes, expected: Fingerprint, sha256: str = "") -> None:
@@ -51,6 +54,8 @@ class Source:
             raise
         self.sha256 = sha256
         """Of the content; empty until hashed."""
+        self._parts: dict[int, tuple[int, int]] = {}
+        """Offset -> size and CRC32 of what was read to be sent."""
         now = fingerprint(os.fstat(self._fd))
         self.fingerprint = msgspec.structs.replace(
             expected, ctime_ns=expected.ctime_ns or now.ctime_ns, inode=expected.inode or now.inode
@@ -112,12 +117,46 @@ class Source:
         self.check()
         return body
 
+    def part(self, offset: int, buffer: memoryview) -> Body:
+        """Return a part, read into its buffer: from now on the file is unchanged only while it has this there.
+
+        Raises SourceChanged.
+        """
+        while True:
+            before = self.fingerprint
+            body = Body(self.read(offset, len(buffer), buffer))
+            found = len(buffer), body.crc32
+            with self._lock:
+                if self.fingerprint == before:  # else it was touched meanwhile, and compared without this part
+                    self._parts[offset] = found
+                    return body
+
+    def remember(self, each: int, parts: Iterable[SentPart]) -> None:
+        """Take parts of ``each`` bytes that an earlier run has sent as ``part`` takes them."""
+        with self._lock:
+            self._parts |= {(part.number - 1) * each: (part.size, part.crc32) for part in parts}
+
+    def contains(self, each: int, parts: Sequence[SentPart]) -> bool:
+        """Return whether there are parts, and the file has all of them. Raises SourceChanged."""
+        return bool(parts) and all(self.crc32((part.number - 1) * each, part.size) == part.crc32 for part in parts)
+
+    def has_etag(self, etag: str, each: int) -> bool:
+        """Return whether an object of this content, sent in parts of ``each`` bytes, has that ETag: an MD5 of the
+        parts' MD5s, or of the whole (rclone's). Reads the file. Raises SourceChanged."""
+        size = self.fingerprint.size
+        digest, _, number = etag.strip('"').partition("-")
+        if not number:
+            return self.md5(0, size).hex() == digest
+        if each <= 0 or number != str(-(-size // each)):
+            return False
+        md5s = b"".join(self.md5(offset, min(each, size - offset)) for offset in range(0, size, each))
+        return hashlib.md5(md5s, usedforsecurity=False).hexdigest() == digest
+
     def crc32(self, offset: int, size: int) -> int:
-        """CRC32 of a range, read in small blocks. Raises SourceChanged."""
-        crc = 0
-        for block_at in range(offset, offset + size, _BLOCK):
-            crc = isal_zlib.crc32(self.read(block_at, min(_BLOCK, offset + size - block_at)), crc)
-        return crc
+        """CRC32 of a range. Raises SourceChanged."""
+        found = _crc32(self._fd, offset, size)
+        self.check()
+        return found
 
     def md5(self, offset: int, size: int) -> bytes:
         """MD5 of a range, which is the ETag of a part in most stores. Raises SourceChanged."""
@@ -125,6 +164,14 @@ class Source:
         for block_at in range(offset, offset + size, _BLOCK):
             digest.update(self.read(block_at, min(_BLOCK, offset + size - block_at)))
         return digest.digest()
+
+    def _unchanged(self, fd: int) -> bool:
+        """Return whether a file of the same size has the same content, as far as it is known."""
+        if self.sha256:
+            return digest_fd(fd) == self.sha256
+        return bool(self._parts) and all(
+            _crc32(fd, offset, size) == crc32 for offset, (size, crc32) in self._parts.items()
+        )
 
     def _compare(self, fd: int) -> None:
         if fingerprint(os.fstat(fd)) == self.fingerprint:
@@ -134,12 +181,21 @@ class Source:
                 now = fingerprint(os.fstat(fd))
                 if now == self.fingerprint:
                     return
-                if now.size != self.fingerprint.size or not self.sha256 or digest_fd(fd) != self.sha256:
+                if now.size != self.fingerprint.size or not self._unchanged(fd):
                     break
                 if fingerprint(os.fstat(fd)) == now:
                     self.fingerprint = now
                     return
             raise SourceChanged(f"{shown(self._path)} changed since it was planned or while it was uploaded")
+
+
+def _crc32(fd: int, offset: int, size: int) -> int:
+    """Return the CRC32 of a range, or of as much of it as there is, read in small blocks."""
+    crc, block, end = 0, memoryview(bytearray(min(_BLOCK, size))), offset + size
+    while offset < end and (count := os.preadv(fd, [block[: end - offset]], offset)):
+        crc = isal_zlib.crc32(block[:count], crc)
+        offset += count
+    return crc
 
 
 @contextmanager

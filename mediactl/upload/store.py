@@ -29,6 +29,8 @@ class Stored(msgspec.Struct, frozen=True):
     etag: str
     """With its quotes, as the store sent it."""
     metadata: Mapping[str, str]
+    checksum: str = ""
+    """CRC32 as S3 writes it, of an object of parts a digest of theirs (``composite``); empty: the store has none."""
 
 
 class Listed(msgspec.Struct, frozen=True):

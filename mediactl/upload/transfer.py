@@ -57,10 +57,6 @@ def transfer(
             new_token=new_token,
         )
         live = state.status in LIVE
-        if live or task.size >= max(1, limits.multipart_from):
-            # Hashed before it is sent, though that reads the file twice: its digest goes into the metadata, which S3
-            # takes at Create and never later; and only the digest shows whether there is anything to send at all.
-            source.digest()
         if live and not begin.resumable(session):
             begin.abandon(session)
             live = False
@@ -72,12 +68,12 @@ def transfer(
 def _small(session: Session) -> Sent:
     """Send one PutObject. Nothing is saved on the way: when the answer is lost together with this process, the next
     run finds the object by its digest, or sends the few bytes again."""
-    task, source, state = session.task, session.source, session.state
+    task, source = session.task, session.source
     with session.engine.turn(session.job, task.size) as turn:
         body = Body(source.read(0, task.size))
         source.identify(body.sha256)
         # An earlier upload that this job is to replace is not "this very upload".
-        mine = "" if task.if_exists is IfExists.REPLACE else state.token
+        mine = "" if task.if_exists is IfExists.REPLACE else session.own_token()
         hint = task.seen == ""
         token = session.new_token()
         for round_ in range(1, ROUNDS + 1):

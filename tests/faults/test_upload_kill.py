@@ -156,7 +156,9 @@ def arrived(bucket: Bucket, file: Path, key: str = KEY) -> None:
     """The object is the file, and nothing is left open."""
     digest = sha256(file)
     assert bucket.sha256(key) == digest
-    assert bucket.head(key)["Metadata"]["mediactl-sha256"] == digest
+    marks = bucket.head(key)["Metadata"]
+    assert marks.get("mediactl-sha256", digest) == digest
+    assert len(marks.keys() & {"mediactl-sha256", "mediactl-part-size"}) == 1
     assert bucket.open_uploads() == []
 
 

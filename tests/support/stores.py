@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from mediactl.model.uploads import About
 from mediactl.upload.body import Body
+from mediactl.upload.multipart.parts import composite
 from mediactl.upload.store import Condition, Exists, InvalidPart, Listed, NoSuchUpload, OpenUpload, Stored, StoredPart
 
 
@@ -23,6 +24,8 @@ class MemoryStore:
         self.objects: dict[str, tuple[bytes, About, str]] = {}
         self.uploads: dict[str, tuple[str, About, dict[int, tuple[bytes, StoredPart]]]] = {}
         self.requests: list[str] = []
+        self.composites: dict[str, str] = {}
+        """ETag -> checksum, of objects of parts."""
         self._lock = threading.Lock()
 
     def _check(self, key: str, condition: Condition) -> None:
@@ -44,7 +47,7 @@ class MemoryStore:
             if key not in self.objects:
                 return None
             body, about, etag = self.objects[key]
-            return Stored(key, len(body), etag, about.metadata)
+            return Stored(key, len(body), etag, about.metadata, self.composites.get(etag, ""))
 
     def put(self, key: str, body: Body, about: About, condition: Condition) -> str:
         with self._lock:
@@ -86,8 +89,11 @@ class MemoryStore:
                 raise InvalidPart(f"400 {upload_id}")
             self._check(key, condition)
             body = b"".join(have[part.number][0] for part in parts)
-            etag = f'"{hashlib.md5(body).hexdigest()}-{len(parts)}"'
+            md5s = b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts)
+            etag = f'"{hashlib.md5(md5s).hexdigest()}-{len(parts)}"'
             self.objects[key] = body, about, etag
+            if self.checksums:
+                self.composites[etag] = composite(zlib.crc32(have[part.number][0]) for part in parts)
             del self.uploads[upload_id]
             return etag
 

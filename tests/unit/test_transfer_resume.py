@@ -92,6 +92,39 @@ def test_a_saved_part_that_the_store_lost_or_changed_is_sent_again(path: Path, s
     assert resumed(path, store, journal) == ([1, 2, 5], SentStatus.SENT, 2)
 
 
+def test_a_touched_file_is_resumed_by_its_parts_and_a_changed_one_is_not(path: Path, store: MemoryStore) -> None:
+    """Its SHA-256 is not known: the CRC32 of what was sent decides."""
+    killed_at_part(store, journal := Journal(), path, 3)
+    assert journal.state.sha256 == "" and len(journal.parts) == 2
+    os.utime(path)
+    assert resumed(path, store, journal) == ([3, 4, 5], SentStatus.SENT, 2)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert resumed(path, store, journal) == ([1, 2, 3, 4, 5], SentStatus.SENT, 0)
+    store.objects.clear()
+    killed_at_part(store, journal, path, 3)
+    content = path.read_bytes()
+    path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    assert resumed(path, store, journal) == ([1, 2, 3, 4, 5], SentStatus.SENT, 0)
+
+
+def test_an_object_with_another_checksum_than_its_parts_is_replaced(path: Path) -> None:
+    class Forgetful(MemoryStore):
+        """Puts the first object together wrongly, and says so in its checksum only."""
+
+        def complete(self, key: str, upload_id: str, parts: list[StoredPart], condition: Condition) -> str:
+            etag = super().complete(key, upload_id, parts, condition)
+            if self.requests.count("complete") == 1:
+                body, about, _ = self.objects[key]
+                self.objects[key] = body[:-1] + b"?", about, etag[:-1] + '-x"'
+                self.composites[etag[:-1] + '-x"'] = "AAAAAA==-5"
+            return etag
+
+    store, journal = Forgetful(), Journal()
+    killed_at_part(store, journal, path, 3)
+    assert resumed(path, store, journal)[1] is SentStatus.SENT
+    assert store.requests.count("complete") == 2
+
+
 def test_a_vanished_upload_is_begun_again(path: Path, store: MemoryStore) -> None:
     killed_at_part(store, journal := Journal(), path, 3)
     store.uploads.clear()

@@ -14,13 +14,12 @@ from mediactl.upload.store import NoSuchUpload, Refused, Store
 
 def resumable(session: Session) -> bool:
     """Return whether the open upload is one of this content with these parameters."""
-    state = session.state
-    return (
-        state.sha256 == session.source.sha256
-        and state.source is not None
-        and state.source.size == session.task.size
-        and state.parameters == parameters(session.task)
-    )
+    state, source = session.state, session.source
+    if state.source is None or state.source.size != session.task.size or state.parameters != parameters(session.task):
+        return False
+    if state.sha256:
+        return state.sha256 == source.digest()
+    return state.source == source.fingerprint or source.contains(state.part_size, state.parts)
 
 
 def left_open(store: Store, key: str, state: UploadState, keep: str = "") -> list[str]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterable
+
 import msgspec
+from isal import isal_zlib
 
 MIB = 1 << 20
 MIN_PART = 8 * MIB
@@ -41,3 +45,9 @@ def parts(size: int, each: int) -> tuple[Part, ...]:
     return tuple(
         Part(number, offset, min(each, size - offset)) for number, offset in enumerate(range(0, size, each), 1)
     )
+
+
+def composite(crc32s: Iterable[int]) -> str:
+    """Return S3's checksum of an object of parts with those CRC32s: the CRC32 of them all, and how many they are."""
+    each = [crc32.to_bytes(4, "big") for crc32 in crc32s]
+    return f"{base64.b64encode(isal_zlib.crc32(b''.join(each)).to_bytes(4, 'big')).decode()}-{len(each)}"

@@ -81,7 +81,7 @@ def send(session: Session, live: bool, rounds: int) -> Sent:
 def _send(session: Session, live: bool, hinted: bool) -> Sent:
     task = session.task
     # Of an upload that is over only its object is of interest; and a job that replaces it needs another.
-    mine = session.state.token if live or task.if_exists is not IfExists.REPLACE else ""
+    mine = session.state.token if live else "" if task.if_exists is IfExists.REPLACE else session.own_token()
     aim: Sent | str = ""
     if not hinted:
         known = live or session.state.status is not UploadStatus.PLANNED
@@ -163,7 +163,7 @@ def _send_missing(session: Session) -> int:
 def _send_part(session: Session, state: UploadState, part: Part, turn: Turn) -> SentPart:
     """Runs in a thread of the engine."""
     with buffer_of(part.size) as buffer:
-        body = Body(session.source.read(part.offset, part.size, buffer))
+        body = session.source.part(part.offset, buffer)
         etag = session.send(turn, part.size, partial(_put_part, session, state, part.number, body))
         return SentPart(part.number, part.size, body.crc32, etag)
 
@@ -260,6 +260,8 @@ def _agreed(session: Session) -> Sent:
             raise Unavailable(f"{url} is not there after its upload was completed")
         if there.metadata.get(TOKEN) == session.state.token and there.size != session.task.size:
             raise StoreError(f"{url} has {there.size} bytes, {session.task.size} were sent")
+        if not session.whole(there):
+            raise _Again(Corrupted(f"{url}: the store's checksum is not that of the parts sent"))
         ended = session.raced(there, session.state.token)
         assert ended is not None
         return ended

@@ -96,7 +96,7 @@ class S3Store:
 
     def head(self, key: str) -> Stored | None:
         """Return what is there; None: nothing. A missing bucket looks like a missing object here."""
-        answer = self._ask("HEAD", key, "", {}, None)
+        answer = self._ask("HEAD", key, "", {"x-amz-checksum-mode": "ENABLED"}, None)
         if answer.status == 404:
             return None
         if answer.status >= 300:
@@ -105,7 +105,7 @@ class S3Store:
             raise coded(Unavailable, self._where(key), "HEAD and GET were answered differently", str(answer.status))
         etag = self._etag(key, answer, {})
         metadata = {name.removeprefix(META): value for name, value in answer.headers.items() if name.startswith(META)}
-        return Stored(key, int(answer.headers.get("content-length", 0)), etag, metadata)
+        return Stored(key, int(answer.headers.get("content-length", 0)), etag, metadata, answer.headers.get(CRC32, ""))
 
     def put(self, key: str, body: Body, about: About, condition: Condition) -> str:
         """Store a small object whole; its ETag. Raises Exists, Busy."""
