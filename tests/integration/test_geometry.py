@@ -218,7 +218,9 @@ def test_what_cannot_be_corrected_is_reported(tmp_path: Path) -> None:
 def test_frames_of_another_size_and_the_same_shape_are_scaled_in_silence(name: str, tmp_path: Path) -> None:
     looks = Looks(joined(tmp_path, name, "160x96", "80x48", "160x96"), only_video=True)
     assert looks.info.video
-    assert (len(looks.info.video.shapes), looks.info.treatment, looks.warnings) == (2, (), ())
+    assert (len(looks.info.video.shapes), looks.info.treatment) == (2, ())
+    # MPEG-2 loses what refers to frames before a joint, and that is reported.
+    assert set(looks.warnings) <= {"the video has 28 of 30 frames in its outputs"}
     frames = looks.frames()
     assert {frame.size for frame in frames} == {(160, 96)} and len(frames) >= 28
     assert all(box_of(frame, "bright")[0] >= 156 for frame in frames)
