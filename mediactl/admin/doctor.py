@@ -43,7 +43,8 @@ class Check(msgspec.Struct, frozen=True):
     """Result of one check."""
 
     name: str
-    ok: bool
+    ok: bool | None
+    """None: optional, and not there."""
     text: str
 
 
@@ -167,7 +168,8 @@ def _extras() -> Iterator[Check]:
         if each.extra and each.extra not in ("test", "dev") and each.name != "mediactl":
             version = distributions.version(each.name)
             text = f"not installed; install it with {distributions.install_command(each)}"
-            yield Check(f"extra {each.extra}", True, text if version is None else f"{each.name} {version}")
+            installed = version is not None
+            yield Check(f"extra {each.extra}", installed or None, f"{each.name} {version}" if installed else text)
 
 
 def _journal(state: str) -> Check:

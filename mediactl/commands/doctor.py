@@ -38,7 +38,7 @@ def doctor(out: bytes, state: str | None, ffmpeg: str | None, as_json: bool) -> 
     environment = {**os.environ, **({"MEDIACTL_FFMPEG": ffmpeg} if ffmpeg else {})}
     good = True
     for check in doctor_.checks(os.path.abspath(out), state_folder(out, state), environment):
-        good = good and check.ok
-        text = f"{'ok ' if check.ok else 'BAD'}  {check.name:<9}  {check.text}"
+        good = good and check.ok is not False
+        text = f"{'--' if check.ok is None else 'ok' if check.ok else 'BAD':<3}  {check.name:<9}  {check.text}"
         click.echo(json.dumps({"check": check.name, "ok": check.ok, "text": check.text}) if as_json else text)
     return ExitCode.COMPLETE if good else ExitCode.BAD_SOURCES

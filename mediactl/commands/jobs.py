@@ -49,9 +49,12 @@ def jobs(out: bytes, state: str | None, wanted: str | None, limit: int | None, a
 
     if state in JOB_STATES and wanted is None and not os.path.exists(state):
         state, wanted = None, state  # what --only is for: --state is the journal's directory everywhere
+    job = None
     with report.read(state_folder(out, state)) as rows:
         for job in rows.listed(wanted, limit or -1):
             click.echo(json.dumps(inspect.job_json(job)) if as_json else inspect.job_line(job))
+    if job is None and not as_json:
+        click.echo(f"no {wanted} jobs" if wanted else "no jobs")
 
 
 @click.command(cls=Command, section=LOOK, examples=("runs", "runs --limit 100", "runs -o /srv/derived --json"))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     examples=(
         "process ./uploads",
         "process ./photos --recipe gallery.toml --dry-run",
-        "process ./archive -o /srv/derived --priority backfill --max-duration 6h",
+        "process ./archive -o /srv/derived --max-duration 6h --quiet",
         "process ./assets --to s3://bucket/prefix",
         "process --json - < files.txt",
     ),

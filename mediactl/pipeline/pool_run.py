@@ -106,7 +106,7 @@ def run_pool(
         if stopped is not Stopped.COMPLETE and summary.exit_code in REPORTED:
             report(RunStopped(reason=pool.blocked_by or stopped.value, cause=CAUSES.get(stopped)))
         try:
-            counts = Counts(summary.done, summary.rejected, summary.quarantined, summary.unfinished)
+            counts = Counts(summary.done, tally.rejected, tally.quarantined, summary.unfinished)
             journal.end(summary.exit_code, counts)
             journal.prune(settings.history, compact=stopped is Stopped.COMPLETE)
         except MachineBlocked:

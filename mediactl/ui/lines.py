@@ -223,14 +223,18 @@ def ending(summary: Summary, nothing: str = NO_MEDIA) -> str:
     elif not summary.jobs and summary.unfinished == summary.cancelled:
         text = f"nothing to do: {count(summary.sources, 'source')}, {summary.up_to_date:,} up to date"
     else:
-        text = f"{count(summary.done, 'source')} done"
-        if summary.artefacts or not summary.uploaded:
-            made = f"{size(summary.bytes_in)} -> {size(summary.bytes_out)}"
-            text += f", {count(summary.artefacts, 'file')} made ({made})"
+        parts = []
+        if summary.done or not (summary.uploaded or summary.up_to_date):
+            parts.append(f"{count(summary.done, 'source')} done")
+        if summary.artefacts:
+            parts.append(made(summary.artefacts, summary.bytes_in, summary.bytes_out))
+        elif summary.done and not summary.uploaded:
+            parts.append("0 files made")
         if summary.uploaded or summary.bytes_sent:
-            text += f", {summary.uploaded:,} uploaded ({size(summary.bytes_sent)} sent)"
+            parts.append(f"{summary.uploaded:,} uploaded ({size(summary.bytes_sent)} sent)")
         if summary.up_to_date:
-            text += f", {summary.up_to_date:,} up to date"
+            parts.append(f"{summary.up_to_date:,} up to date")
+        text = ", ".join(parts)
     bad = {
         "rejected": summary.rejected,
         "quarantined": summary.quarantined,
@@ -248,6 +252,13 @@ def ending(summary: Summary, nothing: str = NO_MEDIA) -> str:
         more = f", and {summary.internal_errors - 1:,} more" if summary.internal_errors > 1 else ""
         text += f"\n{summary.internal_error}{more}\n{OURS}"
     return text
+
+
+def made(files: int, bytes_in: float, bytes_out: float) -> str:
+    """Return how many files were made of how many bytes; those of an equal key are hard links, which write none."""
+    if files and not bytes_out:
+        return f"{count(files, 'file')} linked"
+    return f"{count(files, 'file')} made ({size(bytes_in)} -> {size(bytes_out)})"
 
 
 class Lines:
@@ -298,6 +309,8 @@ class Lines:
             case RunStopped(cause=StopCause.TIME_LIMIT):
                 self._expected = True
                 return None
+            case JobRetry():
+                return None  # how it ends is reported
             case Summary() if event.exit_code and not (self._said or self._expected):
                 return ending(event, self._nothing)
         return self._problem(event)
@@ -362,15 +375,14 @@ class Lines:
         """What a watch has done since its last line, if anything."""
         tally = self._tally
         now = (tally.assets, tally.artefacts, tally.bytes_in, tally.bytes_out, tally.removed)
-        sources, made, bytes_in, bytes_out, removed = (new - old for new, old in zip(now, self._reported, strict=True))
+        sources, files, bytes_in, bytes_out, removed = (new - old for new, old in zip(now, self._reported, strict=True))
         if not (sources or removed):
             return None
         self._next = self._clock() + WATCH_LINES
         more = f" and {sources - len(self._names):,} more" if sources > len(self._names) else ""
         parts = []
         if sources:
-            what = f"{count(made, 'file')} made ({size(bytes_in)} -> {size(bytes_out)})"
-            parts.append(f"done: {', '.join(self._names)}{more}: {what}")
+            parts.append(f"done: {', '.join(self._names)}{more}: {made(files, bytes_in, bytes_out)}")
         if removed:
             parts.append(f"{count(removed, 'source')} removed before done")
         self._reported, self._names = now, []

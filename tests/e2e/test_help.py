@@ -38,6 +38,7 @@ WITHOUT_ARGUMENTS = {"events schema", "events docs", "recipe schema", "config sc
 def test_every_command_has_examples_that_it_accepts(words: str, command: Command) -> None:
     assert len(command.examples) >= (0 if words in WITHOUT_ARGUMENTS else 2)
     for example in command.examples:
+        assert len(f"  mediactl {example}") <= 80, "it would wrap"
         line = example.partition(" | ")[0].partition(" < ")[0].partition(" > ")[0].partition(" >> ")[0]
         assert line.startswith(words)
         context = click.Context(cli, info_name="mediactl")

@@ -65,8 +65,7 @@ def test_one_is_not_many() -> None:
         ),
         (
             {"sources": 3, "up_to_date": 1, "rejected": 1, "quarantined": 1, "jobs": 2, "ignored": 1, "troubles": 2},
-            "0 sources done, 0 files made (0 B -> 0 B), 1 up to date, 1 rejected, 1 quarantined; 1 other file ignored;"
-            " 2 things could not be read in 0.0 s",
+            "1 up to date, 1 rejected, 1 quarantined; 1 other file ignored; 2 things could not be read in 0.0 s",
         ),
     ],
 )
@@ -78,7 +77,6 @@ PROBLEMS: list[tuple[str, dict[str, Any], str]] = [
     ("job.rejected", {"job": "k", "path": "a.jpg", "reason": "is broken"}, "rejected: a.jpg: is broken\n"),
     ("job.quarantined", {"job": "k", "path": "a.jpg", "reason": "no luck"}, "quarantined: a.jpg: no luck\n"),
     ("job.rejected", {"job": "k", "reason": "is broken"}, "rejected: k: is broken\n"),
-    ("job.retry", {"job": "k", "path": "a.jpg", "reason": "x", "attempt": 1}, "will be retried: a.jpg: x\n"),
     ("job.internal_error", {"job": "k", "path": "a", "reason": "TypeError"}, "left unfinished: a: TypeError\n"),
     ("job.unreadable", {"job": "k", "path": "a", "reason": "EIO"}, "left for the next run: a: EIO\n"),
     ("scan.trouble", {"path": "x", "reason": "cannot be read"}, "x: cannot be read\n"),
@@ -92,6 +90,18 @@ def test_what_went_wrong_is_always_reported(name: str, fields: dict[str, object]
         if name.startswith("job."):
             fields = {**fields, "kind": "image"}
         assert drawn(name, **fields) == line
+
+
+def test_a_retry_is_reported_unless_quiet_for_its_end_will_be() -> None:
+    fields: dict[str, Any] = {"job": "k", "kind": "image", "path": "a.jpg", "reason": "x", "attempt": 1}
+    assert Drawn(quiet=False)("job.retry", **fields) == "will be retried: a.jpg: x\n"
+    assert Drawn(quiet=True)("job.retry", **fields) == ""
+
+
+def test_files_of_an_equal_key_are_linked() -> None:
+    fields: dict[str, int] = {"sources": 2, "done": 2, "jobs": 2, "artefacts": 6, "bytes_in": 9000}
+    assert ending(Summary(**{**SUMMARY, **fields})) == "2 sources done, 6 files linked in 0.0 s"
+    assert ending(Summary(**{**SUMMARY, **fields, "artefacts": 0})) == "2 sources done, 0 files made in 0.0 s"
 
 
 def test_quiet_reports_nothing_else_and_verbose_each_file() -> None:
