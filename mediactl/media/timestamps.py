@@ -20,9 +20,10 @@ from av.stream import Disposition
 from mediactl.core.files import remove_if_there
 from mediactl.media.audio import chained
 from mediactl.media.drafts import Request
-from mediactl.media.inspect import clocks, demux, streams
-from mediactl.media.inspect.clocks import Position, SharedClock
+from mediactl.media.inspect import demux, streams
 from mediactl.media.inspect.streams import Streams
+from mediactl.media.inspect.timing import clocks
+from mediactl.media.inspect.timing.clocks import Position, SharedClock
 from mediactl.model.jobs import MakeTask, PieceTask
 from mediactl.model.media import Discontinuity, Limits
 

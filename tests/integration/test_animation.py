@@ -15,7 +15,7 @@ from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import fingerprint
 from mediactl.media.drafts import Drafts, Request
 from mediactl.media.image import render as image
-from mediactl.media.inspect import isobmff
+from mediactl.media.inspect.containers import isobmff
 from mediactl.model.assets import Operation, Target
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, Source

@@ -24,7 +24,8 @@ from mediactl.core.files import fingerprint
 from mediactl.media.audio import render as audio
 from mediactl.media.drafts import Drafts, Request, Temporary
 from mediactl.media.ffmpeg import binary
-from mediactl.media.inspect import isobmff, streams
+from mediactl.media.inspect import streams
+from mediactl.media.inspect.containers import isobmff
 from mediactl.model.assets import Operation, Target
 from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, Limits, MediaInfo, Source

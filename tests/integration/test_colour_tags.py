@@ -15,7 +15,7 @@ from support.films import make
 from support.looks import Looks
 from support.sample_entries import put
 
-from mediactl.media.inspect.colour_tags import UNKNOWN, ColourTags, valid
+from mediactl.media.inspect.frames.colour_tags import UNKNOWN, ColourTags, valid
 from mediactl.model.media import Treatment
 
 PATTERN = ("-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=0.3,format=yuv420p")

@@ -19,8 +19,9 @@ from support.timestamps import joined_ts, movie_scale, with_cue_messages, with_d
 from mediactl.core.errors import RejectedInput
 from mediactl.media.audio import mixdown
 from mediactl.media.audio.mixdown import AudioRequest
-from mediactl.media.inspect import streams, timeline
+from mediactl.media.inspect import streams
 from mediactl.media.inspect.streams import Streams
+from mediactl.media.inspect.timing import timeline
 from mediactl.media.stills import frames, poster, preview
 from mediactl.media.stills.source import open_video
 from mediactl.model.media import Limits

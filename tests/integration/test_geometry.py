@@ -18,8 +18,8 @@ from support.looks import Looks
 from support.sample_entries import put
 
 from mediactl.media.ffmpeg import binary
-from mediactl.media.inspect import side_data
-from mediactl.media.inspect.side_data import Crop
+from mediactl.media.inspect.frames import side_data
+from mediactl.media.inspect.frames.side_data import Crop
 from mediactl.model.media import Treatment
 
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason=f"no cases at {CASES} (MEDIACTL_CASES)")

@@ -16,7 +16,7 @@ from support.films import inspected
 
 from mediactl.core.errors import JobFailed, MachineBlocked
 from mediactl.media.hls import playlists
-from mediactl.media.inspect import isobmff
+from mediactl.media.inspect.containers import isobmff
 from mediactl.media.mp4 import fragments, languages, package
 from mediactl.media.mp4.joined import Extent
 from mediactl.media.mp4.package import AudioFile

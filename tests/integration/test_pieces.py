@@ -20,7 +20,7 @@ from mediactl.media import make as making
 from mediactl.media.ffmpeg import process
 from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.media.inspect import streams
-from mediactl.media.inspect.cadence import Cadence, measure
+from mediactl.media.inspect.timing.cadence import Cadence, measure
 from mediactl.media.video import encode as video_encode
 from mediactl.media.video import pieces
 from mediactl.model.assets import Artefact, Operation, OutputFile, Reuse, Target

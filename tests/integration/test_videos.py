@@ -25,7 +25,8 @@ from mediactl.media.drafts import Drafts, Request, Temporary
 from mediactl.media.ffmpeg import binary, command, process
 from mediactl.media.ffmpeg.bundled import series
 from mediactl.media.ffmpeg.versions import encoder_versions
-from mediactl.media.inspect import isobmff, streams
+from mediactl.media.inspect import streams
+from mediactl.media.inspect.containers import isobmff
 from mediactl.media.video import render as video
 from mediactl.model.assets import Operation, Target
 from mediactl.model.jobs import MakeTask

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.repeatable import REPEATABLE
 
-from mediactl.media.inspect import gaps
-from mediactl.media.inspect.clocks import Position, SharedClock
+from mediactl.media.inspect.timing import gaps
+from mediactl.media.inspect.timing.clocks import Position, SharedClock
 
 FRAMES = st.sampled_from([960 / 48_000, 1_024 / 48_000, 1_024 / 44_100, 1_152 / 44_100, 1_536 / 48_000])
 

@@ -13,7 +13,7 @@ from typing import Any
 import av
 from av.container import OutputContainer
 
-from mediactl.media.inspect import ogg
+from mediactl.media.inspect.containers import ogg
 
 _DECODED = "s32"
 """Sample format of the copy: 24 bits of it are kept."""

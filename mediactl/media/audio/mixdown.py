@@ -16,8 +16,9 @@ from mediactl.core.errors import JobFailed
 from mediactl.media.audio import finite, resync, statistics
 from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import command, process
-from mediactl.media.inspect import diagnosis, durations, verify
+from mediactl.media.inspect import diagnosis, verify
 from mediactl.media.inspect.streams import InputAudio, Streams
+from mediactl.media.inspect.timing import durations
 from mediactl.model.assets import Operation, Target
 from mediactl.model.channels import USUAL, Fit, downmix, kept, stereo
 from mediactl.model.media import AudioStream, Limits

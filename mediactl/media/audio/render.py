@@ -20,8 +20,10 @@ from mediactl.media.audio.cover import Cover
 from mediactl.media.audio.loudness import Change, Loudness
 from mediactl.media.drafts import About, Draft, Drafts, Report, Request, every
 from mediactl.media.ffmpeg import command, process
-from mediactl.media.inspect import diagnosis, durations, isobmff, verify
+from mediactl.media.inspect import diagnosis, verify
+from mediactl.media.inspect.containers import isobmff
 from mediactl.media.inspect.streams import InputAudio, Streams
+from mediactl.media.inspect.timing import durations
 from mediactl.media.mp4 import labels
 from mediactl.model.assets import Operation, Target, made_by
 from mediactl.model.channels import remarks

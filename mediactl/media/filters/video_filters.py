@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from mediactl.media.ffmpeg import binary
-from mediactl.media.inspect import frame_sizes
-from mediactl.media.inspect.colour_tags import HDR, UNKNOWN
+from mediactl.media.inspect.frames import frame_sizes
+from mediactl.media.inspect.frames.colour_tags import HDR, UNKNOWN
 from mediactl.media.inspect.streams import InputVideo, Streams
 from mediactl.model.media import Treatment, VideoStream
 from mediactl.outputs.geometry import even

@@ -21,7 +21,9 @@ from mediactl.media.filters.video_filters import SCALER, TICKS
 from mediactl.media.image.container import damage
 from mediactl.media.image.save import played
 from mediactl.media.image.vips import FAILURES, VipsImage, field, pyvips
-from mediactl.media.inspect import durations, isobmff, verify
+from mediactl.media.inspect import verify
+from mediactl.media.inspect.containers import isobmff
+from mediactl.media.inspect.timing import durations
 from mediactl.model.assets import Target
 from mediactl.model.media import Limits
 from mediactl.outputs.animation import AnimationParams

@@ -15,7 +15,7 @@ from av.stream import Disposition
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.inspect import demux, describe
-from mediactl.media.inspect.durations import Reopen
+from mediactl.media.inspect.timing.durations import Reopen
 
 IMAGE_CODECS = {"mjpeg": "jpeg", "png": "png", "webp": "webp", "gif": "gif", "bmp": "bmp", "tiff": "tiff"}
 """libav's name of a codec of still images -> name of the format."""

@@ -13,8 +13,8 @@ from av.container import InputContainer
 
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.media.ffmpeg import command
-from mediactl.media.inspect import flv
-from mediactl.media.inspect.isobmff import top_level_boxes
+from mediactl.media.inspect.containers import flv
+from mediactl.media.inspect.containers.isobmff import top_level_boxes
 from mediactl.model.media import Limits
 
 _METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}

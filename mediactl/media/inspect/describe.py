@@ -9,8 +9,8 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from mediactl.media.inspect.appearance import Appearance
-from mediactl.media.inspect.side_data import Crop
+from mediactl.media.inspect.frames.appearance import Appearance
+from mediactl.media.inspect.frames.side_data import Crop
 from mediactl.model.media import AudioStream, Chapter, SubtitleStream, VideoStream
 
 TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"} | {

@@ -13,22 +13,15 @@ from av.container import InputContainer
 from av.stream import Discard
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.inspect import (
-    appearance,
-    covers,
-    demux,
-    describe,
-    durations,
-    flv,
-    frame_sizes,
-    metadata,
-    timeline,
-)
-from mediactl.media.inspect.appearance import Appearance
-from mediactl.media.inspect.cadence import Cadence
-from mediactl.media.inspect.durations import Timing
-from mediactl.media.inspect.gaps import Gaps
+from mediactl.media.inspect import covers, demux, describe, metadata
+from mediactl.media.inspect.containers import flv
+from mediactl.media.inspect.frames import appearance, frame_sizes
+from mediactl.media.inspect.frames.appearance import Appearance
 from mediactl.media.inspect.playable import Playable, find_playable, media_streams
+from mediactl.media.inspect.timing import durations, timeline
+from mediactl.media.inspect.timing.cadence import Cadence
+from mediactl.media.inspect.timing.durations import Timing
+from mediactl.media.inspect.timing.gaps import Gaps
 from mediactl.model.media import AudioStream, Limits, MediaInfo, SubtitleStream, Treatment, VideoStream
 
 LOCATION_KEYS = ("com.apple.quicktime.location.iso6709", "location", "location-eng")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mediactl.core.errors import JobFailed, RejectedInput
-from mediactl.media.inspect import demux, durations
+from mediactl.media.inspect import demux
 from mediactl.media.inspect.streams import LOCATION_KEYS, Streams, inspect
+from mediactl.media.inspect.timing import durations
 from mediactl.model.media import Limits
 
 _DELAYED, _PATIENCE = 30, 2.0

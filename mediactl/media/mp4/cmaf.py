@@ -13,7 +13,7 @@ import msgspec
 
 from mediactl.core.errors import JobFailed
 from mediactl.core.files import shown
-from mediactl.media.inspect import isobmff
+from mediactl.media.inspect.containers import isobmff
 from mediactl.media.mp4 import boxes
 
 _KEY, _NO_KEY = 0x0200_0000, 0x0101_0000

@@ -13,7 +13,7 @@ import msgspec
 
 from mediactl.core.errors import JobFailed
 from mediactl.core.files import shown
-from mediactl.media.inspect import isobmff
+from mediactl.media.inspect.containers import isobmff
 from mediactl.media.mp4 import boxes
 
 _NON_SYNC = 0x0001_0000

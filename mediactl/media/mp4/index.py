@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import msgspec
 
-from mediactl.media.inspect import isobmff
+from mediactl.media.inspect.containers import isobmff
 from mediactl.media.mp4 import boxes
 
 _PARENTS = (b"trak", b"edts", b"mdia", b"minf", b"stbl")

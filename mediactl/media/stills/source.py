@@ -10,8 +10,9 @@ import msgspec
 
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import Weave
-from mediactl.media.inspect import clocks, demux
+from mediactl.media.inspect import demux
 from mediactl.media.inspect.streams import InputVideo, Streams
+from mediactl.media.inspect.timing import clocks
 from mediactl.model.media import Limits
 
 _SIGN = 5_000

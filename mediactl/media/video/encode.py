@@ -20,7 +20,7 @@ from mediactl.media.ffmpeg import codecs, command, process
 from mediactl.media.filters import interlacing
 from mediactl.media.filters.video_filters import TICKS, Cut, input_options, prepared, scaled
 from mediactl.media.inspect import demux
-from mediactl.media.inspect.colour_tags import HDR
+from mediactl.media.inspect.frames.colour_tags import HDR
 from mediactl.media.inspect.streams import InputVideo, Streams
 from mediactl.media.mp4 import joined
 from mediactl.model.assets import Operation, Target, made_by

@@ -22,9 +22,12 @@ from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.drafts import About, Draft, Drafts, Present, Report, Request, Temporary, every
 from mediactl.media.ffmpeg import binary, process
 from mediactl.media.hls import ladder
-from mediactl.media.inspect import diagnosis, durations, frame_sizes, isobmff, verify
-from mediactl.media.inspect.colour_tags import HDR
+from mediactl.media.inspect import diagnosis, verify
+from mediactl.media.inspect.containers import isobmff
+from mediactl.media.inspect.frames import frame_sizes
+from mediactl.media.inspect.frames.colour_tags import HDR
 from mediactl.media.inspect.streams import InputVideo, Streams
+from mediactl.media.inspect.timing import durations
 from mediactl.media.mp4 import fragments, package
 from mediactl.media.mp4.joined import Extent
 from mediactl.media.opening import check_unchanged

@@ -10,8 +10,8 @@ import os
 from typing import Any
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.inspect.declared_size import declared_size
-from mediactl.media.inspect.flac import is_complete
+from mediactl.media.inspect.containers.declared_size import declared_size
+from mediactl.media.inspect.containers.flac import is_complete
 
 _FINE = 0.1
 """Seconds that content may end early by rounding."""

@@ -6,7 +6,7 @@ import os
 import struct
 from typing import Literal
 
-from mediactl.media.inspect.isobmff import top_level_boxes
+from mediactl.media.inspect.containers.isobmff import top_level_boxes
 
 _UNKNOWN_SIZE = 0x7FFF_FF00
 """From here on a RIFF size is a placeholder of a writer that could not seek back."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl.media.inspect import isobmff
+from mediactl.media.inspect.containers import isobmff
 
 _ENTRY = 8 + 78
 """Bytes of a visual sample entry before its boxes, header included (ISO/IEC 14496-12, 12.1.3)."""

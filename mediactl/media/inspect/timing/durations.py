@@ -17,10 +17,11 @@ import msgspec
 from av.container import InputContainer
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.inspect import cadence, isobmff, ogg, timeline, truncation
-from mediactl.media.inspect.cadence import Cadence, Counter
-from mediactl.media.inspect.gaps import Packets
-from mediactl.media.inspect.timeline import Timeline
+from mediactl.media.inspect.containers import isobmff, ogg
+from mediactl.media.inspect.timing import cadence, timeline, truncation
+from mediactl.media.inspect.timing.cadence import Cadence, Counter
+from mediactl.media.inspect.timing.gaps import Packets
+from mediactl.media.inspect.timing.timeline import Timeline
 from mediactl.model.media import Discontinuity
 
 TOLERANCE = 0.05

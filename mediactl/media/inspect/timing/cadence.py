@@ -16,7 +16,7 @@ import msgspec
 from av.container import InputContainer
 
 from mediactl.media.inspect import demux
-from mediactl.media.inspect.frame_sizes import FrameSizes
+from mediactl.media.inspect.frames.frame_sizes import FrameSizes
 from mediactl.model.media import FrameShape
 
 SEEKABLE = frozenset({"mov", "matroska"})

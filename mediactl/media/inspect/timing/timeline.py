@@ -16,10 +16,11 @@ import msgspec
 from av.container import InputContainer
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.inspect import clocks, demux
-from mediactl.media.inspect.cadence import Counter
-from mediactl.media.inspect.clocks import Position, SharedClock
-from mediactl.media.inspect.gaps import Packets
+from mediactl.media.inspect import demux
+from mediactl.media.inspect.timing import clocks
+from mediactl.media.inspect.timing.cadence import Counter
+from mediactl.media.inspect.timing.clocks import Position, SharedClock
+from mediactl.media.inspect.timing.gaps import Packets
 from mediactl.model.media import Discontinuity
 
 CHANGES = (

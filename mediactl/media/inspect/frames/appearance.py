@@ -9,9 +9,9 @@ import msgspec
 from av.sidedata.sidedata import Type
 
 from mediactl.core.errors import RejectedInput
-from mediactl.media.inspect import colour_tags, side_data, transparency
-from mediactl.media.inspect.colour_tags import ColourTags
-from mediactl.media.inspect.side_data import Crop
+from mediactl.media.inspect.frames import colour_tags, side_data, transparency
+from mediactl.media.inspect.frames.colour_tags import ColourTags
+from mediactl.media.inspect.frames.side_data import Crop
 from mediactl.model.media import Limits, Treatment
 
 _DOVI_ALONE = frozenset({5, 10, 20})

@@ -1,0 +1,1 @@
+"""Structures of containers that libav does not report."""

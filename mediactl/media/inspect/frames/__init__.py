@@ -1,0 +1,1 @@
+"""How the frames of a video are meant to look."""

@@ -1,0 +1,1 @@
+"""When streams begin and end, by their samples and time stamps."""
