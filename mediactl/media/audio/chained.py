@@ -6,6 +6,7 @@ and what it makes of the others is noise.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -58,8 +59,9 @@ def _frames(fd: int, span: tuple[int, int], rate: int, layout: str) -> Iterator[
                         yield from resampler.resample(frame)
                 except av.InvalidDataError:
                     continue
-    except av.FFmpegError:
-        pass
+    except av.FFmpegError as error:
+        if error.errno == errno.EIO:  # of the machine; what cannot be demuxed otherwise ends the link
+            raise
     yield from resampler.resample(None)
 
 

@@ -176,11 +176,11 @@ def _of_one_size(stream: Any, shown: VideoStream | None) -> Any:
     assert shown is not None
     width, height = even(shown.width), even(shown.height)
     aspect = _aspect(shown)
-    wider, alike = f"gt({aspect}*{height},{width})", f"lt(abs({aspect}*{height}/{width}-1),{frame_sizes.ALIKE})"
+    wider, same = f"gt({aspect}*{height},{width})", f"lt(abs({aspect}*{height}/{width}-1),{frame_sizes.SAME_SHAPE})"
     stream = stream.filter(
         "scale",
-        w=f"if({alike}+{wider},{width},2*round({height}*{aspect}/2))",
-        h=f"if({alike}+not({wider}),{height},2*round({width}/{aspect}/2))",
+        w=f"if({same}+{wider},{width},2*round({height}*{aspect}/2))",
+        h=f"if({same}+not({wider}),{height},2*round({width}/{aspect}/2))",
         eval="frame",
         flags=SCALER,
     ).filter("setsar", 1)

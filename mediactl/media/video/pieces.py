@@ -167,7 +167,7 @@ class Work:
         return Remarks(any(each.damaged for each in noted), tuple(dict.fromkeys(filter(None, warnings))))
 
     def _read(self, kind: type[T], *names: str) -> Iterator[T]:
-        """What these files say, those that are not there or not whole left out."""
+        """Return what is recorded in these files, without those that are missing or torn."""
         for name in names:
             try:
                 with open(self._path(name), "rb") as file:

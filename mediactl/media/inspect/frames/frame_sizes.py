@@ -15,7 +15,7 @@ import av
 
 from mediactl.model.media import FrameShape
 
-ALIKE = 0.03
+SAME_SHAPE = 0.03
 """Relative difference of two aspect ratios that look the same: encoders round sizes up, 640 x 360 to 640 x 368."""
 _HEAD = 4 << 10
 """Bytes of a key frame within which its parameters begin."""
@@ -45,7 +45,7 @@ def are_ambiguous(shapes: Sequence[FrameShape]) -> bool:
 
 
 def _unlike(shapes: Sequence[FrameShape]) -> list[FrameShape]:
-    return [each for each in shapes if abs(each.aspect / shapes[0].aspect - 1) >= ALIKE]
+    return [each for each in shapes if abs(each.aspect / shapes[0].aspect - 1) >= SAME_SHAPE]
 
 
 class FrameSizes:
