@@ -32,11 +32,11 @@ class Finding(msgspec.Struct, frozen=True):
     """A file or object that differs from the journal; the fields of a line of ``verify --json``."""
 
     what: str
-    """"file" or "object"."""
+    """"file", "object" or "journal"."""
     name: str
-    """Path in OUT, or URL."""
+    """Path in OUT, URL, or whatever violates an invariant."""
     problem: str
-    """"missing" or "wrong"."""
+    """"missing" or "wrong"; the invariant (``Rule``) of a journal."""
     reason: str
 
 
@@ -46,6 +46,8 @@ class Verified(msgspec.Struct):
     files: int = 0
     objects: int = 0
     findings: int = 0
+    violated: int = 0
+    """Invariants of the journal that do not hold; no repair helps there."""
     distrusted: dict[int, list[str]] = {}
     """Source -> names of its missing or invalid artefacts."""
     lost: list[Remembered] = []
@@ -185,4 +187,4 @@ def _reached(location: Location) -> Location:
 def exit_code(result: Verified, bad: int) -> int:
     """Return 0 without problems, ``bad`` with findings, else the exit code of a bucket that could not be checked."""
     codes: Iterable[int] = (error.exit_code for error in result.unverified)
-    return max(codes, default=bad if result.findings else 0)
+    return max(codes, default=bad if result.findings or result.violated else 0)

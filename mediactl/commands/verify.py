@@ -29,16 +29,19 @@ PROBLEMS = {"missing": "missing", "wrong": "invalid"}
         "verify",
         "verify -o /srv/derived --local-only",
         "verify --repair --json",
+        "verify --journal --local-only",
     ),
 )
 @journal_options
 @click.option("--repair", is_flag=True, help="Have the next `process` or `upload` rebuild and send them again.")
+@click.option("--journal", is_flag=True, help="Check the invariants of the journal, too, and what killed runs left.")
 @click.option("--local-only", is_flag=True, help="Check local files only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, the last one with totals.")
-def verify(out: bytes, state: str | None, repair: bool, local_only: bool, as_json: bool) -> int:
+def verify(out: bytes, state: str | None, repair: bool, journal: bool, local_only: bool, as_json: bool) -> int:
     """Check outputs and uploaded objects against the journal.
 
-    Reads every output, asks the buckets for every object, and reports what is missing or invalid.
+    Reads every output, asks the buckets for every object, and reports what is missing or invalid. --journal adds what
+    must hold whatever was killed: states, attempts, incomplete files; no temporary, lock or process left by dead runs.
     """
     import msgspec
 
@@ -47,11 +50,17 @@ def verify(out: bytes, state: str | None, repair: bool, local_only: bool, as_jso
     from mediactl.ui.lines import count
 
     def report(each: verify_.Finding) -> None:
-        text = f"{PROBLEMS[each.problem]}: {each.name}: {each.reason}"
+        text = f"{PROBLEMS.get(each.problem, each.problem)}: {each.name}: {each.reason}"
         click.echo(json.dumps(msgspec.structs.asdict(each)) if as_json else text)
 
     folder, result = state_folder(out, state), verify_.Verified()
     verify_.local(folder, os.path.abspath(out), available_cores(), report, result)
+    if journal:
+        from mediactl.admin.invariants import of_journal
+
+        for each in of_journal(folder, os.path.abspath(out)):
+            result.violated += 1
+            report(verify_.Finding("journal", each.name, each.rule, f"{each.reason}; {each.remedy}"))
     pending = 0
     if not local_only:
         verify_.remote(folder, report, result)
@@ -60,11 +69,18 @@ def verify(out: bytes, state: str | None, repair: bool, local_only: bool, as_jso
         click.echo(f"not verified: {error}", err=True)
     again = verify_.repair(folder, result) if repair else 0
     if as_json:
-        numbers = {"files": result.files, "objects": result.objects, "bad": result.findings, "repaired": again}
+        numbers = {
+            "files": result.files,
+            "objects": result.objects,
+            "bad": result.findings,
+            "violated": result.violated,
+            "repaired": again,
+        }
         totals = {"what": "summary", **numbers, "unverified": len(result.unverified)}
         click.echo(json.dumps({**totals, "pending_uploads": pending}))
     else:
         bad = f"{result.findings:,} missing or invalid" if result.findings else "no problems"
+        bad += f", {count(result.violated, 'invariant')} violated" if journal else ""
         click.echo(f"{count(result.files, 'file')} and {count(result.objects, 'object')} checked: {bad}")
         if again:
             click.echo("run `mediactl process` or `upload` again to rebuild and send them")

@@ -246,6 +246,10 @@ class Report:
         """SQLite's verdict on the whole file: "ok", or the problem."""
         return str(self._connection.execute("PRAGMA integrity_check(1)").get)
 
+    def rows_of(self, invariant: str, *bindings: int) -> list[Any]:
+        """Return the rows of a statement of ``invariants.sql``."""
+        return self._connection.execute(database.statements("invariants.sql")[invariant], bindings).fetchall()
+
     def _run(self, name: str, *bindings: Any) -> Any:
         return self._connection.execute(self._sql[name], bindings)
 
