@@ -18,6 +18,7 @@ import msgspec
 import psutil
 
 from mediactl import __version__
+from mediactl.admin import invariants
 from mediactl.core.settings import Settings
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal
@@ -129,10 +130,7 @@ def _violated(
         found.append(f"the run ended {stopped.value}, not complete")
     if left:
         found.append(f"{len(left)} processes left running")
-    if os.listdir(os.path.join(folder, "runs")):
-        found.append("a lock file left behind")
-    if rows.check() != "ok":
-        found.append("the journal is damaged")
+    found += [each.line for each in invariants.of_journal(folder, os.fsencode(folder))]
     stood = {job.key: job for job in rows.listed(None, -1)}
     if len(stood) != len(jobs):
         found.append(f"{len(jobs)} jobs added, {len(stood)} in the journal")

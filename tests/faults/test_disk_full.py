@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import pyvips
 from conftest import CommandLine
+from support.invariants import assert_holds
 
 
 @pytest.fixture
@@ -36,12 +36,13 @@ def test_a_full_disk_stops_the_run_and_space_lets_the_next_go_on(mediactl: Comma
     assert "space" in stopped[0]
     assert run.summary["rejected"] == run.summary["quarantined"] == 0
     assert run.summary["unfinished"] > 0
-    assert not [name for _, _, names in os.walk(small_disk) for name in names if name.startswith(".mediactl-")]
+    assert_holds(small_disk / "out", mediactl.folder / "state")
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     again = mediactl("process", "in", "--out", small_disk / "out", "--state", "state", "--json")
     assert again.code == 0, again
     assert again.summary["done"] + again.summary["up_to_date"] == 20
     assert again.summary["up_to_date"] == run.summary["done"]
+    assert_holds(small_disk / "out", mediactl.folder / "state")
 
 
 def test_a_journal_on_a_full_disk_stops_the_run_in_one_line(mediactl: CommandLine, small_disk: Path) -> None:
@@ -60,3 +61,4 @@ def test_a_journal_on_a_full_disk_stops_the_run_in_one_line(mediactl: CommandLin
     assert run.err.count("\n") == 1, run.err
     (small_disk / "ballast").unlink()
     assert mediactl("process", "in", "--out", "out", "--state", small_disk / "state").code == 0
+    assert_holds(mediactl.folder / "out", small_disk / "state")

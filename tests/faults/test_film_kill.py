@@ -16,6 +16,7 @@ import psutil
 import pytest
 from conftest import CommandLine
 from support.events import parsed
+from support.invariants import assert_holds
 
 from mediactl.jobs import report
 from mediactl.media.ffmpeg import binary
@@ -160,6 +161,7 @@ def goes_on(mediactl: CommandLine, source: Path, piece: float, kill_at: float, *
     kept = {path: path.stat().st_mtime_ns for path in (mediactl.folder / "out/.mediactl/work").rglob("*-0*.mp4")}
     done = recorded(mediactl.folder / "out/.mediactl")
     assert set(pieces(first, "job.done")) <= set(done), "nothing is told before it is recorded"
+    assert_holds(mediactl.folder / "out", ended=False)
     last = mediactl("process", *arguments, "--json", limit=3600)
     assert last.code == 0, last.err
 
@@ -170,6 +172,7 @@ def goes_on(mediactl: CommandLine, source: Path, piece: float, kill_at: float, *
     assert len(begun & set(redone)) <= 2, "more pieces were begun twice than run side by side"
     assert len(kept) >= 2 * len(done), "what was done lay there: two renditions a piece"
     assert last.summary["done"] == 1
+    assert_holds(mediactl.folder / "out")
     assert not list((mediactl.folder / "out/.mediactl/work").iterdir()), "and is gone with the film"
     print(
         f"{total} pieces, {len(done)} done before kill -9, {len(redone)} after, {len(begun & set(redone))} begun twice"

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from conftest import CommandLine
 from support.events import parsed
+from support.invariants import assert_holds
 
 SEED = 20_261_120
 RECIPE = """
@@ -92,6 +93,8 @@ def rounds(mediactl: CommandLine, sources: list[str], number: int) -> None:
         print(f"round {turn}: {victim} killed after {moment:.2f} s of {length:.2f} s")
         shutil.rmtree(mediactl.folder / "out", ignore_errors=True)
         first = killed_after(mediactl, moment, victim, *arguments, "out")
+        if (mediactl.folder / "out/.mediactl/journal.db").exists():
+            assert_holds(mediactl.folder / "out", ended=False)
         last = mediactl("process", *arguments, "out", "--json", limit=600)
         assert last.code in (0, 1), last.err
         assert last.summary["unfinished"] == last.summary["quarantined"] == 0
@@ -99,6 +102,7 @@ def rounds(mediactl: CommandLine, sources: list[str], number: int) -> None:
         assert tree(mediactl.folder / "out") == reference
         again = mediactl("process", *arguments, "out", "--json", limit=600)
         assert (again.code, again.summary["jobs"]) == (0, 0)
+        assert_holds(mediactl.folder / "out")
 
 
 @pytest.mark.long

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from support.invariants import assert_holds
 from support.journals import Rows, new_job, opened, put
 from support.pools import HERE, PATHS, has_died, odd
 
@@ -52,6 +53,8 @@ class Running:
         """Why it stopped, once it has."""
         why: str = self.event("stopped")["why"]
         assert self.process.wait() == 0
+        if why == "COMPLETE":
+            assert_holds(self.folder / "out", self.folder, ended=True)
         return why
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CommandLine
+from support.invariants import assert_holds
 from support.pools import has_died
 from support.proxy import Fault, Proxy, Request, proxied
 from support.servers import Server, free_port
@@ -160,6 +161,7 @@ def arrived(bucket: Bucket, file: Path, key: str = KEY) -> None:
     assert marks.get("mediactl-sha256", digest) == digest
     assert len(marks.keys() & {"mediactl-sha256", "mediactl-part-size"}) == 1
     assert bucket.open_uploads() == []
+    assert_holds(next(out for each in file.parents if (out := each / "derived").is_dir()))
 
 
 def all_but(door: Door, count: int) -> Step:
