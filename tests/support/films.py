@@ -19,12 +19,13 @@ def make(path: Path, *arguments: str) -> Path:
     if any(map(os.path.exists, arguments)):
         _run(path, arguments)
     else:
-        path.write_bytes(_made(path.suffix, arguments))
+        path.write_bytes(made(path.suffix, *arguments))
     return path
 
 
 @functools.lru_cache(100)
-def _made(suffix: str, arguments: tuple[str, ...]) -> bytes:
+def made(suffix: str, *arguments: str) -> bytes:
+    """The same as bytes, made of nothing."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder, f"made{suffix}")
         _run(place, arguments)
