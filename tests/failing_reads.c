@@ -1,6 +1,6 @@
 // Makes reads of one file fail, as a broken disk does: LD_PRELOAD this.
-// FAILING_FILE: how its path ends. FAILING_ERRNO: the error. FAILING_FROM: reads that reach beyond so many bytes fail.
-// FAILING_ONCE: a file that stands for one failure: it is removed by it.
+// LD_FAILING_FILE: how its path ends. LD_FAILING_ERRNO: the error. LD_FAILING_FROM: reads that reach beyond so many bytes fail.
+// LD_FAILING_ONCE: a file that stands for one failure: it is removed by it.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -11,15 +11,15 @@
 
 static int fails(int fd, long long end)
 {
-    const char *file = getenv("FAILING_FILE"), *once = getenv("FAILING_ONCE");
+    const char *file = getenv("LD_FAILING_FILE"), *once = getenv("LD_FAILING_ONCE");
     char link[64], path[4096];
-    if (!file || end <= atoll(getenv("FAILING_FROM")))
+    if (!file || end <= atoll(getenv("LD_FAILING_FROM")))
         return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof path), wanted = strlen(file);
     if (length < wanted || memcmp(path + length - wanted, file, wanted) || (once && unlink(once)))
         return 0;
-    errno = atoi(getenv("FAILING_ERRNO"));
+    errno = atoi(getenv("LD_FAILING_ERRNO"));
     return 1;
 }
 

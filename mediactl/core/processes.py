@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
 
 
 def die_with(parent: int) -> Callable[[], bool]:
@@ -27,3 +27,12 @@ def die_with(parent: int) -> Callable[[], bool]:
         return os.getppid() == parent  # it may have died before the call above
 
     return tie
+
+
+def gain_no_privileges() -> bool:
+    """Have no program that this process or its children start gain privileges (setuid); return whether that worked."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    return bool(ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)

@@ -27,7 +27,7 @@ from mediactl.pipeline.rebuild import adopt
 from mediactl.pipeline.recovery import sweep_work, take_over
 from mediactl.pool.contract import Stopped
 from mediactl.pool.network import Service
-from mediactl.pool.process import worker_environment
+from mediactl.pool.process import network_environment, worker_environment
 from mediactl.pool.supervisor import Supervisor
 from mediactl.ui.tally import Tally
 
@@ -92,7 +92,8 @@ def run_pool(
     with worker_log(settings.state, journal.run) as log:
         pool = Supervisor(
             EXECUTE, dispatcher, workers=workers, token=journal.run,
-            environment=worker_environment(settings.environment), log=log,
+            environment=worker_environment(settings.environment),
+            network_environment=network_environment(settings.environment), log=log,
             grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
             memory=settings.memory, network=network, drain=lambda: bool(tally.unheard) or draining(),
         )  # fmt: skip

@@ -250,6 +250,37 @@ class Worker:
             self._process.wait()
 
 
+_INHERITED = frozenset({"PATH", "TMPDIR", "TZ", "MEDIACTL_FFMPEG"})
+_INHERITED_GROUPS = (
+    "PYTHON",
+    "LD_",
+    "LC_",
+    "LANG",
+    "VIPS_",
+    "G_",
+    "GLIBC_",
+    "MALLOC_",
+    "FONTCONFIG_",
+    "OMP_",
+    "LIBVA_",
+)
+"""What decides how Python and native libraries start; ffmpeg is given less (``media.ffmpeg.binary``)."""
+
+
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what workers inherit: the parent's variables, with native libraries kept to one thread each."""
-    return {**environment, "VIPS_CONCURRENCY": "1", "PYTHONUNBUFFERED": "1"}
+    """Return what workers inherit of the parent's variables: no credentials, no home directory, nothing unknown.
+
+    Native libraries are kept to one thread each.
+    """
+    kept = {
+        name: value for name, value in environment.items() if name in _INHERITED or name.startswith(_INHERITED_GROUPS)
+    }
+    return {**kept, "VIPS_CONCURRENCY": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def network_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the worker of the network lane inherits: all of it, credentials, proxies and certificates included.
+
+    It decodes nothing.
+    """
+    return {**environment, "PYTHONUNBUFFERED": "1"}

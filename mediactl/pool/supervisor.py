@@ -46,7 +46,8 @@ class Supervisor:
     ``call`` names the workers' function ("module:function"); ``token`` marks their temporary files; ``log`` is a file
     descriptor for whatever they print. ``grace`` and ``max_duration`` are seconds. ``limits`` caps the jobs of a lane
     or kind that run at once, ``memory`` (bytes) what they are expected to take together; ``drain``, called many times a
-    second, returns whether the machine is being drained. Without ``network`` no job of that lane is taken.
+    second, returns whether the machine is being drained. Without ``network`` no job of that lane is taken; its worker
+    has ``network_environment``, where that is given.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Supervisor:
         workers: int,
         token: str,
         environment: Mapping[str, str],
+        network_environment: Mapping[str, str] | None = None,
         log: int,
         grace: float = 25.0,
         max_duration: float | None = None,
@@ -70,6 +72,7 @@ class Supervisor:
         self._drain = drain
         self._token = token
         self._environment = environment
+        self._network_environment = environment if network_environment is None else network_environment
         self._log = log
         self._grace = grace
         self._clock = LivedClock()
@@ -325,7 +328,7 @@ class Supervisor:
         return self._register(Worker(self._call, self._token, self._environment, self._log))
 
     def _start_network(self, service: Service) -> Worker:
-        return self._register(Worker(service.call, self._token, self._environment, self._log, service.options))
+        return self._register(Worker(service.call, self._token, self._network_environment, self._log, service.options))
 
     def _register(self, worker: Worker) -> Worker:
         self._selector.register(worker.pipe, selectors.EVENT_READ, worker)

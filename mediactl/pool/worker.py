@@ -22,7 +22,7 @@ import msgspec
 
 from mediactl.core.errors import MediactlError
 from mediactl.core.files import shown
-from mediactl.core.processes import die_with
+from mediactl.core.processes import die_with, gain_no_privileges
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
@@ -62,6 +62,8 @@ def settle_in(parent: int) -> None:
     """
     if not die_with(parent)():
         sys.exit(0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump holds sources, and credentials of the network lane
+    gain_no_privileges()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 

@@ -490,7 +490,7 @@ TELL = """
 import atexit, os, sys
 def tell():
     loaded = sorted(name for name in ("boto3", "botocore") if name in sys.modules)
-    with open(os.path.join(os.environ["TOLD"], str(os.getpid())), "w") as file:
+    with open(os.path.join(TOLD, str(os.getpid())), "w") as file:
         file.write(" ".join([*loaded, "worker" if "mediactl.pool" in str(sys.argv) + str(sys.orig_argv) else "main"]))
 atexit.register(tell)
 """
@@ -502,12 +502,10 @@ def told(mediactl: CommandLine, *more: str) -> list[list[str]]:
     shutil.rmtree(told_by, ignore_errors=True)
     told_by.mkdir()
     (mediactl.folder / "site").mkdir(exist_ok=True)
-    (mediactl.folder / "site/sitecustomize.py").write_text(TELL)
+    (mediactl.folder / "site/sitecustomize.py").write_text(f"TOLD = {str(told_by)!r}\n{TELL}")
     paths = f"{mediactl.folder / 'site'}{os.pathsep}{ROOT}"
     shutil.rmtree(mediactl.folder / "derived", ignore_errors=True)
-    run = mediactl(
-        "process", "in", "--recipe", "small.toml", *more, environment={"PYTHONPATH": paths, "TOLD": str(told_by)}
-    )
+    run = mediactl("process", "in", "--recipe", "small.toml", *more, environment={"PYTHONPATH": paths})
     assert run.code == 0, run
     return sorted((file.read_text().split() for file in told_by.iterdir()), key=lambda words: words[-1])
 

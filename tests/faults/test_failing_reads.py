@@ -57,8 +57,8 @@ class Disk:
     def failing(self, name: str, error: int, after: int = HEAD) -> dict[str, str]:
         """The environment in which reads of this file fail that reach beyond so many bytes."""
         return {
-            "LD_PRELOAD": str(self.shim), "FAILING_FILE": f"/in/{name}", "FAILING_ERRNO": str(error),
-            "FAILING_FROM": str(after),
+            "LD_PRELOAD": str(self.shim), "LD_FAILING_FILE": f"/in/{name}", "LD_FAILING_ERRNO": str(error),
+            "LD_FAILING_FROM": str(after),
         }  # fmt: skip
 
     def run(self, environment: dict[str, str], *more: str) -> tuple[int, dict[str, int], dict[str, str]]:
@@ -119,7 +119,7 @@ def test_one_failed_read_costs_nothing(disk: Disk, name: str, after: int) -> Non
     films.make(disk.mediactl.folder / "in/film.mp4", "-f", "lavfi", "-i", "testsrc2=s=320x240:d=4")
     once = disk.mediactl.folder / "once"
     once.touch()
-    code, summary, left = disk.run({**disk.failing(name, errno.EIO, after), "FAILING_ONCE": str(once)})
+    code, summary, left = disk.run({**disk.failing(name, errno.EIO, after), "LD_FAILING_ONCE": str(once)})
     assert not once.exists()
     assert (code, counts(summary), left) == (0, (4, 0, 0, 0), {})
 
@@ -128,7 +128,7 @@ def test_a_text_file_that_failed_once_is_ignored_as_ever(disk: Disk) -> None:
     (disk.mediactl.folder / "in/notes.txt").write_text("no picture")
     once = disk.mediactl.folder / "once"
     once.touch()
-    environment = {**disk.failing("notes.txt", errno.EIO, 0), "FAILING_ONCE": str(once)}
+    environment = {**disk.failing("notes.txt", errno.EIO, 0), "LD_FAILING_ONCE": str(once)}
     code, summary, left = disk.run(environment)
     assert not once.exists()
     assert (code, counts(summary), summary["ignored"], left) == (0, (3, 0, 0, 0), 1, {})

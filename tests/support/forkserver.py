@@ -29,7 +29,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple, NoReturn
 
-AT_START = ("PYTHON", "LD_", "LC_", "LANG", "VIPS_", "G_", "GLIBC_", "MALLOC_")
+AT_START = ("PYTHON", "LD_PRELOAD", "LD_LIBRARY", "LC_", "LANG", "VIPS_", "G_", "GLIBC_", "MALLOC_")
 """Beginnings of variables that are read as a process starts, or a library is loaded: with others, none is forked."""
 CALL = "call"
 """In place of the name of a program: the arguments are a path of imports and a pickled call."""
