@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -18,35 +18,53 @@ from mediactl.core.errors import MachineBlocked
 from mediactl.core.files import storable
 
 Question = tuple[int, bytes, int, bytes]
-"""(source id, output directory, folder_mtime_ns, msgpack of the outputs' (name, size, mtime_ns))."""
+"""(source id, name of its output directory, folder_mtime_ns, msgpack of the outputs' (name, size, mtime_ns))."""
+Group = tuple[bytes, Sequence[Question]]
+"""(directory that these output directories are in, relative to OUT; questions about them)."""
 
 BATCH = 512
 """Questions sent together."""
+AHEAD = 4
+"""Batches sent before the helper has answered the first of them; more are answered by whoever asks, meanwhile. So many
+fit into the pipe, as a rule."""
 _DIED = "the process that checks outputs was killed; run again"
 _LENGTH = struct.Struct("!I")
-_questions = msgspec.msgpack.Decoder(list[Question])
+_groups = msgspec.msgpack.Decoder(list[Group])
 _outputs = msgspec.msgpack.Decoder(tuple[tuple[bytes, int, int], ...])
 _answers = msgspec.msgpack.Decoder(list[int])
 
 
-def stale(out: bytes, questions: Iterable[Question]) -> list[int]:
+def stale(out: bytes, groups: Iterable[Group]) -> list[int]:
     """Ids of the sources of which an output is missing, was written to, or has new neighbours."""
     found: list[int] = []
-    stat, decode = os.stat, _outputs.decode
-    for source, directory, folder_mtime_ns, outputs in questions:
-        folder = out + b"/" + directory
+    for directory, questions in groups:
         try:
-            if storable(stat(folder).st_mtime_ns) != folder_mtime_ns:
-                found.append(source)
+            # Names are looked up from here: the kernel takes half as long as along the whole path.
+            above = os.open(os.path.join(out, directory), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            found.extend(source for source, *_ in questions)
+            continue
+        try:
+            found.extend(_stale(above, questions))
+        finally:
+            os.close(above)
+    return found
+
+
+def _stale(above: int, questions: Iterable[Question]) -> Iterator[int]:
+    stat, decode = os.stat, _outputs.decode
+    for source, folder, folder_mtime_ns, outputs in questions:
+        try:
+            if storable(stat(folder, dir_fd=above).st_mtime_ns) != folder_mtime_ns:
+                yield source
                 continue
             for name, size, mtime_ns in decode(outputs):
-                status = stat(folder + b"/" + name)
+                status = stat(folder + b"/" + name, dir_fd=above)
                 if status.st_size != size or storable(status.st_mtime_ns) != mtime_ns:
-                    found.append(source)
+                    yield source
                     break
         except OSError:
-            found.append(source)
-    return found
+            yield source
 
 
 class OutputCheck:
@@ -54,7 +72,9 @@ class OutputCheck:
 
     def __init__(self, out: bytes) -> None:
         self._out = out
-        self._pending: list[Question] = []
+        self._pending: list[Group] = []
+        self._asked = 0
+        """Questions in ``_pending``."""
         self._stale: list[int] = []
         self._unanswered = 0
         self._buffer = bytearray()
@@ -65,11 +85,14 @@ class OutputCheck:
             _serve(theirs, out)  # never returns
         theirs.close()
 
-    def ask(self, question: Question) -> None:
-        """Have one asset checked."""
-        self._pending.append(question)
-        if len(self._pending) >= BATCH:
-            self._send()
+    def ask(self, directory: bytes, questions: Sequence[Question]) -> None:
+        """Have assets checked whose output directories are all in one, relative to OUT."""
+        for start in range(0, len(questions), BATCH):
+            part = questions[start : start + BATCH]
+            self._pending.append((directory, part))
+            self._asked += len(part)
+            if self._asked >= BATCH:
+                self._send()
 
     def stale(self) -> list[int]:
         """Return the stale sources found since the last call. Does not wait."""
@@ -78,9 +101,8 @@ class OutputCheck:
         return found
 
     def finish(self) -> list[int]:
-        """The remaining stale sources; waits for all answers, and answers a part itself meanwhile."""
-        self._stale.extend(stale(self._out, self._pending))
-        self._pending.clear()
+        """Return the remaining stale sources; waits for all answers, and answers a part itself meanwhile."""
+        self._answer()
         while self._unanswered:
             self._receive(0)
         return self.stale()
@@ -93,13 +115,24 @@ class OutputCheck:
     def _send(self) -> None:
         # Answers are taken before each question, so that the two never wait for one another with full pipes.
         self._receive(socket.MSG_DONTWAIT)
+        if self._unanswered >= AHEAD:
+            self._answer()
+            return
         body = msgspec.msgpack.encode(self._pending)
         try:
             self._pipe.sendall(_LENGTH.pack(len(body)) + body)
         except OSError:
             raise MachineBlocked(_DIED) from None
         self._unanswered += 1
+        self._forget()
+
+    def _answer(self) -> None:
+        self._stale.extend(stale(self._out, self._pending))
+        self._forget()
+
+    def _forget(self) -> None:
         self._pending.clear()
+        self._asked = 0
 
     def _receive(self, flags: int) -> None:
         while self._unanswered:
@@ -132,7 +165,7 @@ def _serve(pipe: socket.socket, out: bytes) -> None:
             signal.signal(number, signal.SIG_IGN)
         while header := pipe.recv(_LENGTH.size, socket.MSG_WAITALL):
             body = pipe.recv(_LENGTH.unpack(header)[0], socket.MSG_WAITALL)
-            answer = msgspec.msgpack.encode(stale(out, _questions.decode(body)))
+            answer = msgspec.msgpack.encode(stale(out, _groups.decode(body)))
             pipe.sendall(_LENGTH.pack(len(answer)) + answer)
         status = 0
     finally:

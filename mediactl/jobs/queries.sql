@@ -181,6 +181,13 @@ SELECT id, name, root, path, size, mtime_ns, ctime_ns, inode, state, plan, folde
     upload_state, uploaded, format, decoders
 FROM sources WHERE folder = ?;
 
+-- name: complete
+-- What need not be judged if its file and its outputs are unchanged; plans of images, videos and audio.
+SELECT name, size, mtime_ns, ctime_ns, inode, id, folder_mtime_ns, outputs FROM sources
+WHERE folder = ?1 AND root = ?2 AND state = 'done'
+  AND plan = CASE kind WHEN 'image' THEN ?3 WHEN 'video' THEN ?4 WHEN 'audio' THEN ?5 END
+  AND (?6 IS NULL OR upload_state = 'done' AND uploaded = ?6);
+
 -- name: known_one
 SELECT id, name, root, path, size, mtime_ns, ctime_ns, inode, state, plan, folder_mtime_ns, outputs, kind,
     upload_state, uploaded, format, decoders

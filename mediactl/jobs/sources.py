@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, starmap
 from typing import Any, NamedTuple
 
@@ -33,6 +33,19 @@ class Outcome(NamedTuple):
     digest: str
     info: MediaInfo
     had: list[PriorArtefact]
+
+
+class Complete(msgspec.Struct, frozen=True, gc=False):
+    """A source that needs nothing if file and outputs are unchanged. Fields in the order of the query "complete"."""
+
+    name: bytes
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    id: int
+    folder_mtime_ns: int
+    outputs: bytes
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -83,6 +96,15 @@ class Sources:
     def known(self, folder: bytes) -> dict[bytes, Known]:
         """Return the sources whose outputs lie directly in this folder, by name."""
         return {row.name: row for row in starmap(Known, self._run("known", (folder,)))}
+
+    def complete(
+        self, folder: bytes, root: bytes, plans: Mapping[str, str], destination: str | None
+    ) -> dict[bytes, Complete]:
+        """Return those of them, by name, that are done for today's plan of their kind, from files in ``root``; with a
+        destination, they are uploaded there, too.
+        """
+        bindings = (folder, root, *(plans.get(kind.value) for kind in Kind), destination)
+        return {row.name: row for row in starmap(Complete, self._run("complete", bindings))}
 
     def known_one(self, folder: bytes, name: bytes) -> Known | None:
         """Return the one of them with this name, if there is one."""

@@ -179,6 +179,7 @@ class Filter:
         layers = ((base, patterns) for base, patterns in ((b"", exclude), *ignoring) if patterns)
         self._layers = [(self._folder[len(base) :], patterns) for base, patterns in layers]
         """Strongest first, each with the directory's path from where its patterns are relative to."""
+        self._by_default_alone = not self._layers and not include
 
     @classmethod
     def of(cls, include: Iterable[bytes] = (), exclude: Iterable[bytes] = (), *, defaults: bool = True) -> Filter:
@@ -199,6 +200,8 @@ class Filter:
 
     def excluding(self, name: bytes, *, directory: bool) -> Rule | None:
         """Return the rule by which a file or directory of this name is left out, if it is."""
+        if self._by_default_alone and not directory and name[-1] not in _LAST and name[0] not in _FIRST:
+            return None  # nearly every file of a scan
         for above, patterns in self._layers:
             pattern = patterns.decisive(above + name, directory=directory)
             if pattern is not None:
@@ -266,6 +269,9 @@ _DIRECTORIES = {os.fsencode(name.lower()): name for name in DIRECTORIES}
 _DIRECTORY_ENDS = tuple(os.fsencode(end.lower()) for end in DIRECTORY_ENDS)
 _ENDS = tuple(os.fsencode(end.lower()) for end in ENDS)
 _STARTS = tuple(os.fsencode(start.lower()) for start in STARTS)
+_LAST = frozenset(byte for end in ENDS for byte in (ord(end[-1].lower()), ord(end[-1].upper())))
+_FIRST = frozenset(ord(start[0]) for start in STARTS)
+"""Bytes that a file's name ends or starts with if a default rule is for it."""
 
 
 def _default(name: bytes, *, directory: bool) -> Rule | None:

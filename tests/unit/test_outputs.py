@@ -48,11 +48,11 @@ def check(tmp_path: Path) -> Iterator[OutputCheck]:
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_an_output_that_is_not_as_it_was_left_is_found(tmp_path: Path, change: Callable[[Path], object]) -> None:
     questions = [asset(tmp_path, number) for number in range(3)]
-    assert stale(os.fsencode(tmp_path), questions) == []
+    assert stale(os.fsencode(tmp_path), [(b"", questions)]) == []
     os.utime(tmp_path / "1.jpg", ns=(7, questions[1][2]))
-    assert stale(os.fsencode(tmp_path), questions) == []
+    assert stale(os.fsencode(tmp_path), [(b"", questions)]) == []
     change(tmp_path / "1.jpg")
-    assert stale(os.fsencode(tmp_path), questions) == [1]
+    assert stale(os.fsencode(tmp_path), [(b"", questions)]) == [1]
 
 
 def test_every_stale_source_is_told_once_however_many_there_are(tmp_path: Path, check: OutputCheck) -> None:
@@ -60,8 +60,8 @@ def test_every_stale_source_is_told_once_however_many_there_are(tmp_path: Path, 
     missing = 5 * BATCH + 7
     found: list[int] = []
     for number in range(1, missing + 1):
-        check.ask((number, b"missing", 0, b"\x90"))
-        check.ask(there)
+        check.ask(b"", [(number, b"missing", 0, b"\x90")])
+        check.ask(b"", [there])
         found += check.stale()
     found += check.finish()
     assert sorted(found) == list(range(1, missing + 1))
@@ -74,12 +74,12 @@ def test_nothing_asked_is_nothing_stale(check: OutputCheck) -> None:
 
 def test_the_signals_that_a_terminal_sends_to_all_do_not_end_the_check(check: OutputCheck) -> None:
     for number in range(BATCH):
-        check.ask((number, b"missing", 0, b"\x90"))
+        check.ask(b"", [(number, b"missing", 0, b"\x90")])
     assert len(check.finish()) == BATCH
     for stop in (signal.SIGINT, signal.SIGTERM):
         os.kill(check._pid, stop)
     for number in range(BATCH):
-        check.ask((number, b"missing", 0, b"\x90"))
+        check.ask(b"", [(number, b"missing", 0, b"\x90")])
     assert len(check.finish()) == BATCH
 
 
@@ -88,7 +88,7 @@ def test_a_check_that_is_killed_stops_the_run_to_be_run_again(check: OutputCheck
     assert has_died(check._pid)
     with pytest.raises(MachineBlocked, match="run again"):
         for number in range(3 * BATCH):
-            check.ask((number, b"missing", 0, b"\x90"))
+            check.ask(b"", [(number, b"missing", 0, b"\x90")])
         check.finish()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mediactl.assets.check import OutputCheck
+from mediactl.assets.check import OutputCheck, Question
 from mediactl.core.errors import UsageError
 from mediactl.core.faults import internal_error
 from mediactl.core.files import shown
@@ -183,9 +183,12 @@ class Intake:
         """Take in the files of a batch: each is read, has its outputs made, or needs nothing."""
         self._found_roots.add(batch.root)
         try:
-            recipe = self._planner.named(batch.recipe)
-            plans, known = self._planner.plans(recipe), self._known(batch)
+            recipe, needs = self._planner.named(batch.recipe), _Needs()
+            plans = self._planner.plans(recipe)
             files, too_long = source_files.without_long_paths(batch, self._settings.out)
+            others = self._incomplete(batch, files, plans, needs)
+            batch = msgspec.structs.replace(batch, files=others)
+            known = self._known(batch)
         except ENDS_THE_RUN:
             raise
         except Exception as error:  # noqa: BLE001 - as in ``barrier``
@@ -193,7 +196,7 @@ class Intake:
             return
         for trouble in too_long:
             self._report(trouble)
-        needs = self._needs(msgspec.structs.replace(batch, files=files), plans, known)
+        self._judge_all(batch, plans, known, needs)
         if self._watch is not None:
             together_or_singly(needs.nothing, self._journal.part, self._journal.sources.mark_met, self._fault_of)
         if self._watch is not None and batch.fresh:
@@ -213,9 +216,33 @@ class Intake:
         for entry in files:
             take(msgspec.structs.replace(batch, files=[entry]))
 
-    def _needs(self, batch: scan.Batch, plans: dict[str, str], known: dict[bytes, Known]) -> _Needs:
-        """Return what the files of a batch need, by the rows ``known``."""
-        needs = _Needs()
+    def _incomplete(
+        self, batch: scan.Batch, files: list[scan.Entry], plans: dict[str, str], needs: _Needs
+    ) -> list[scan.Entry]:
+        """Return those of a batch's files that may need something. Of the others, which are as they were when their
+        sources were done, nothing but that is looked up, and their outputs are checked: there may be very many."""
+        if len(files) <= (FEW if self._watch is not None and not batch.fresh else 1):
+            return files
+        destination = None if self._publisher is None else self._publisher.destination
+        complete = self._journal.sources.complete(batch.directory, batch.root, plans, destination)
+        if not complete:
+            return files
+        others: list[scan.Entry] = []
+        questions: list[Question] = []
+        for entry in files:
+            row = complete.get(entry.name)
+            if row is not None and source_files.has_fingerprint(row, entry):
+                questions.append((row.id, row.name, row.folder_mtime_ns, row.outputs))
+            else:
+                others.append(entry)
+        if not batch.fresh:
+            self._check.ask(batch.directory, questions)
+        self.up_to_date += len(questions)  # those that the check finds stale are taken back
+        needs.nothing.extend(source for source, *_ in questions)
+        return others
+
+    def _judge_all(self, batch: scan.Batch, plans: dict[str, str], known: dict[bytes, Known], needs: _Needs) -> None:
+        """Add the files of a batch to what is needed, by the rows ``known``."""
         for entry in batch.files:
             try:  # not ``barrier``, which takes as long as all the rest: there may be very many that need nothing
                 row = known.get(batch.output_name(entry))
@@ -229,7 +256,6 @@ class Intake:
                 raise
             except Exception as error:  # noqa: BLE001 - as in ``barrier``
                 self._fault(batch.path_of(entry), error)
-        return needs
 
     def _judge(self, row: Known, plan: str, batch: scan.Batch, entry: scan.Entry, needs: _Needs) -> None:
         """Add an unchanged file to what is needed, by the state of its source and the plan that it should have now."""
@@ -265,7 +291,8 @@ class Intake:
         """The same for a source that is done: up to date, unless its outputs or uploads are found missing."""
         assert row.outputs is not None  # CHECKed by the schema for done rows
         if not batch.fresh:
-            self._check.ask((row.id, batch.output_of(entry), row.folder_mtime_ns, row.outputs))
+            question = (row.id, batch.output_name(entry), row.folder_mtime_ns, row.outputs)
+            self._check.ask(batch.directory, [question])
         if self._is_uploaded(row):
             self.up_to_date += 1  # taken back should the check find it stale
             needs.nothing.append(row.id)
@@ -364,8 +391,7 @@ class Intake:
         """Return what the journal has of a batch's files, by the name of their output folder: of all in that folder,
         or of a few."""
         sources = self._journal.sources
-        few = self._watch is not None and not batch.fresh and len(batch.files) <= FEW
-        if len(batch.files) > 1 and not few:
+        if len(batch.files) > FEW:
             return sources.known(batch.directory)
         rows = (sources.known_one(batch.directory, batch.output_name(entry)) for entry in batch.files)
         return {row.name: row for row in rows if row is not None}
