@@ -21,8 +21,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from benchmarks import grown
 from benchmarks.measure import ROOT, Cost, absences, middle, ratio, run, stop_tidily, table, take_turns
-from benchmarks.rescan import plant
 
 QUEUE = "import json; from benchmarks.mediactl_queue import measure; print(json.dumps(measure({jobs}, 2, 1)))"
 RECIPE = """name = "bench"
@@ -46,6 +46,7 @@ class Checkout:
         self.root = root.resolve()
         self.work = work
         self._python = str(self.root / ".venv/bin/python")
+        self._program = [self._python, "-P", "-c", "from mediactl.cli import main; main()"]
         self._environment = {"PYTHONPATH": str(self.root), "MEDIACTL_CACHE": str(work / "cache")}
 
     def python(self, code: str, *arguments: str) -> Cost:
@@ -71,13 +72,19 @@ class Checkout:
         """Process photos into a new directory."""
         with tempfile.TemporaryDirectory(dir=self.work) as out:
             environment = {"MEDIACTL_CACHE": str(Path(out) / "cache")}
-            command = [self._python, "-P", "-c", "from mediactl.cli import main; main()", "process", str(source)]
+            command = [*self._program, "process", str(source)]
             command += ["--recipe", str(self.work / "bench.toml"), "--out", str(Path(out) / "out"), "--json"]
             return run(command, env={**self._environment, **environment}, good=(0, 1))
 
-    def rescan(self, source: Path) -> Cost:
-        """Process a tree that is complete."""
-        return self.mediactl("process", str(source), "--out", str(self.work / "out"), "--json")
+    def grow(self, count: int) -> None:
+        """Make a tree of which all is done."""
+        place = self.work / "large"
+        place.mkdir()
+        grown.grow(place, count, program=self._program, variables=self._environment)
+
+    def rescan(self) -> Cost:
+        """Process that tree."""
+        return self.mediactl("process", *grown.places(self.work / "large"), "--json")
 
 
 def main() -> None:
@@ -85,7 +92,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, required=True, help="the other checkout, with its .venv")
     parser.add_argument("--photos", type=Path, help="directory of photos (default: photos/ of MEDIACTL_CORPUS)")
-    parser.add_argument("--sources", type=int, default=30_000, help="sources of the rescan (default: 30000)")
+    parser.add_argument(
+        "--sources", type=int, default=30_000, help="sources of the rescan, in thousands (default: 30000)"
+    )
     parser.add_argument("--jobs", type=int, default=20_000, help="empty jobs a round (default: 20000)")
     parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default: 5)")
     options = parser.parse_args()
@@ -94,13 +103,12 @@ def main() -> None:
     stop_tidily()
     with tempfile.TemporaryDirectory(prefix="mediactl-bench-") as name:
         top = Path(name)
-        plant(top / "tree", options.sources)
         both = {}
         for label, root in (("before", options.before), ("now", ROOT)):
             (top / label).mkdir()
             (top / label / "bench.toml").write_text(RECIPE)
             both[label] = Checkout(root, top / label)
-            both[label].rescan(top / "tree")
+            both[label].grow(options.sources)
             both[label].mediactl("process", str(photos), "--out", str(top / label / "small"), "--recipe", "thumbnails")
         works: dict[str, Callable[[Checkout], Cost]] = {
             f"--version, {TILES} times": lambda each: each.many("--version"),
@@ -109,7 +117,7 @@ def main() -> None:
             ),
             f"queue, {options.jobs} empty jobs": lambda each: each.queue(options.jobs),
             "images, photos": lambda each: each.fresh(photos),
-            f"rescan, {options.sources} sources": lambda each: each.rescan(top / "tree"),
+            f"rescan, {options.sources} sources": lambda each: each.rescan(),
         }
         rows = []
         for work, measure in works.items():

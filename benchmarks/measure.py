@@ -17,7 +17,7 @@ from typing import IO, NamedTuple, TypeVar
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
-MEDIACTL = [sys.executable, "-c", "from mediactl.cli import main; main()"]
+MEDIACTL = [sys.executable, "-P", "-c", "from mediactl.cli import main; main()"]  # -P: as the installed script does
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
