@@ -21,7 +21,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import absences, middle, ratio, stop_tidily, table, take_turns
+from benchmarks.measure import (
+    Cost,
+    absences,
+    json_option,
+    keep,
+    middle,
+    ratio,
+    stop_tidily,
+    table,
+    take_turns,
+)
 from mediactl.sources import scan
 from mediactl.sources.filters import Filter
 
@@ -70,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=100_000, help="files in the tree (default: 100000)")
     parser.add_argument("--rounds", type=int, default=7, help="how many rounds (default: 7)")
+    json_option(parser)
     options = parser.parse_args()
     stop_tidily()
     with tempfile.TemporaryDirectory(prefix="mediactl-bench-") as name:
@@ -93,6 +104,9 @@ def main() -> None:
         taken = seconds["scan, all taken"]
         rows = [[way, f"{each:.3f}", ratio(each, taken)] for way, each in seconds.items()]
         print(table([f"{options.files:,} files", "CPU s", "x of a scan"], rows))
+        names = {"scan, all taken": "mediactl", "scandir and stat alone": "os.scandir"}
+        costs = {name: [Cost(each, 0.0, 0.0, "") for each in results[way]] for way, name in names.items()}
+        keep(options.json, f"scan of {options.files:,} files, CPU", costs, missing)
 
 
 if __name__ == "__main__":

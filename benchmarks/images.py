@@ -31,6 +31,8 @@ from benchmarks.measure import (
     ROOT,
     ContenderError,
     absences,
+    json_option,
+    keep,
     middle,
     ratio,
     run,
@@ -212,6 +214,7 @@ def main() -> None:
     parser.add_argument("--quality", type=int, default=80, help="quality of both formats (default: 80)")
     parser.add_argument("--effort", type=int, default=4, help="WebP's effort, 0 to 6 (default: 4)")
     parser.add_argument("--sharp-dir", default=os.environ.get("SHARP_DIR", "."), help="folder that holds node_modules")
+    json_option(parser)
     options = parser.parse_args()
     stop_tidily()
     with tempfile.TemporaryDirectory(prefix="mediactl-bench-") as name:
@@ -224,6 +227,7 @@ def main() -> None:
             ready, missing = contenders(task, work, options.sharp_dir)
             results, failures = take_turns(ready, options.rounds)
             print(report(task, options.photos, results, {**missing, **failures}), flush=True)
+            keep(options.json, f"{options.photos} photos, {format_}", results, {**missing, **failures})
 
 
 if __name__ == "__main__":

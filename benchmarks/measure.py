@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import ctypes
+import json
 import os
 import signal
 import statistics
@@ -12,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple, TypeVar
+from typing import IO, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -35,6 +37,15 @@ class Cost(NamedTuple):
     cpu: float
     peak_mib: float
     stdout: str
+
+
+class Timed(Protocol):
+    """Anything that took wall and CPU seconds."""
+
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def cpu(self) -> float: ...
 
 
 def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, good: Sequence[int] = (0,)) -> Cost:
@@ -101,6 +112,27 @@ def take_turns(contenders: Mapping[str, Callable[[], T]], rounds: int) -> tuple[
                 failures[name] = str(problem)
                 del results[name]
     return results, failures
+
+
+def json_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option by which benchmarks/all.py asks for figures."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="append the medians, a line of JSON a comparison")
+
+
+def keep(file: Path | None, name: str, results: Mapping[str, Sequence[Timed]], missing: Mapping[str, str]) -> None:
+    """Append one comparison to the file of ``--json``, if there is one: medians, and why contenders are missing.
+
+    CPU time is left out where it was not measured (0).
+    """
+    if file is None:
+        return
+    figures = {
+        contender: {"seconds": round(middle([each.seconds for each in rounds]), 6)}
+        | ({"cpu": round(middle([each.cpu for each in rounds]), 6)} if rounds[0].cpu else {})
+        for contender, rounds in results.items()
+    }
+    with file.open("a") as lines:
+        lines.write(json.dumps({"name": name, "figures": figures, "missing": dict(missing)}) + "\n")
 
 
 def middle(values: Sequence[float]) -> float:

@@ -29,7 +29,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import ROOT, ContenderError, absences, middle, ratio, stop_tidily, table, take_turns
+from benchmarks.measure import (
+    ROOT,
+    ContenderError,
+    Cost,
+    absences,
+    json_option,
+    keep,
+    middle,
+    ratio,
+    stop_tidily,
+    table,
+    take_turns,
+)
 from benchmarks.mediactl_queue import measure as mediactl
 
 PATIENCE = 120.0
@@ -143,6 +155,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=5000, help="empty jobs a round (default: 5000)")
     parser.add_argument("--workers", type=int, default=2, help="worker processes of each (default: 2)")
     parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default: 5)")
+    json_option(parser)
     options = parser.parse_args()
     stop_tidily()
     contenders: dict[str, Callable[[], dict[str, float]]] = {}
@@ -168,6 +181,11 @@ def main() -> None:
         table(["", "jobs/s", "x Celery", "idle p50 ms", "added/s", "supervisor us/job"], rows)
         + absences({**missing, **failures})
     )
+    drained = {
+        name: [Cost(options.jobs / result["rate"], 0.0, 0.0, "") for result in rounds]
+        for name, rounds in results.items()
+    }
+    keep(options.json, f"{options.jobs:,} empty jobs", drained, {**missing, **failures})
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ from benchmarks.measure import (
     ContenderError,
     Cost,
     absences,
+    json_option,
+    keep,
     middle,
     ratio,
     run,
@@ -97,6 +99,7 @@ def main() -> None:
     parser.add_argument("--sources", type=int, default=100_000, help="how many sources, in thousands (default: 100000)")
     parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default: 5)")
     parser.add_argument("--work", type=Path, help="folder to keep tree and outputs in (default: a temporary one)")
+    json_option(parser)
     options = parser.parse_args()
     stop_tidily()
     contenders: dict[str, Callable[[], Result]] = {}
@@ -113,6 +116,8 @@ def main() -> None:
         results, failures = take_turns(contenders, options.rounds)
         print(f"{options.sources} sources, nothing to do, medians of {options.rounds} rounds\n")
         print(report(options.sources, results, {**missing, **failures}))
+        costs = {name: [result.cost for result in rounds] for name, rounds in results.items()}
+        keep(options.json, f"{options.sources:,} sources, nothing to do", costs, {**missing, **failures})
 
 
 if __name__ == "__main__":

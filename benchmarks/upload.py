@@ -35,6 +35,8 @@ from benchmarks.measure import (
     ContenderError,
     Cost,
     absences,
+    json_option,
+    keep,
     middle,
     ratio,
     run,
@@ -256,6 +258,9 @@ def measure(work: Path, source: Path, url: str, options: argparse.Namespace, bun
         + absences({**missing, **failures})
         + "\n"
     )
+    transport = "https" if options.tls else "http"
+    name = f"upload of {len(files)} x {size // len(files):,} bytes, {transport}"
+    keep(options.json, name, results, {**missing, **failures})
 
 
 def main() -> None:
@@ -268,6 +273,7 @@ def main() -> None:
     parser.add_argument("--obstore", default="", metavar="PYTHON", help="a Python that has obstore")
     parser.add_argument("--tls", action="store_true", help="over https, with a certificate of its own")
     parser.add_argument("--only", choices=["large", "small"], default=None)
+    json_option(parser)
     options = parser.parse_args()
     stop_tidily()
     rclone = program("rclone")

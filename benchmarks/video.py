@@ -32,6 +32,8 @@ from benchmarks.measure import (
     ROOT,
     ContenderError,
     absences,
+    json_option,
+    keep,
     middle,
     ratio,
     run,
@@ -195,6 +197,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=120, help="length of the film, in steps of 30 (default: 120)")
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     parser.add_argument("--work", type=Path, help="folder to work in; the film made for it is kept there")
+    json_option(parser)
     chosen = parser.parse_args()
     corpus = Path(os.environ.get("MEDIACTL_CORPUS", ROOT.parent / "shared" / "media"))
     if not (corpus / FILM).exists():
@@ -215,6 +218,7 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     print(f"{chosen.seconds} s of 1080p at {RATE} frames a second, {cores} cores, medians of {chosen.rounds} rounds")
     print(report(results) + absences(failures))
+    keep(chosen.json, f"ladder of four, {chosen.seconds} s of 1080p", results, failures)
 
 
 if __name__ == "__main__":
