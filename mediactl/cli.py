@@ -61,6 +61,12 @@ def _main() -> NoReturn:
             if not isinstance(error, OutputLost):  # a reader that has gone wants to hear no more
                 _print(f"mediactl: standard output: {error.strerror}")
             sys.exit(ExitCode.STOPPED_EARLY)
+        from mediactl.core import machine
+
+        if trouble := machine.trouble(error) or ("out of memory" if isinstance(error, MemoryError) else ""):
+            _fail(
+                f"mediactl: stopped early: the machine failed: {trouble}; run again to continue", ExitCode.STOPPED_EARLY
+            )
         if os.environ.get("MEDIACTL_DEBUG"):
             raise
         text = f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -45,10 +45,18 @@ class SourceChanged(MediactlError):
     verdict = Verdict.CHANGED
 
 
-class SourceUnreadable(MediactlError):
-    """The machine failed to read a source (disk, network file system, open files): it may be fine, and others are."""
+class MachineTrouble(MediactlError):
+    """The machine failed under a job (disk, network file system, threads, memory, open files): its source may be fine.
+
+    Retried after a while, then left to the next run.
+    """
 
     verdict = Verdict.UNREADABLE
+    exit_code = ExitCode.STOPPED_EARLY
+
+
+class SourceUnreadable(MachineTrouble):
+    """The machine failed to read a source: it may be fine, and others are."""
 
 
 class MachineBlocked(MediactlError):

@@ -154,7 +154,11 @@ def open_database(path: str, *, check: bool) -> apsw.Connection:
 
 def _refuse_unwritable(path: str) -> None:
     """Raise UsageError for a journal of another user: SQLite would open it, and fail at the first change."""
-    if os.path.exists(path) and not os.access(path, os.W_OK) and not os.statvfs(path).f_flag & os.ST_RDONLY:
+    if (
+        os.path.exists(path)
+        and not os.access(path, os.W_OK, effective_ids=True)
+        and not os.statvfs(path).f_flag & os.ST_RDONLY
+    ):
         raise UsageError(f"journal {shown(path)}: not writable by user {os.geteuid()}; change its owner")
 
 

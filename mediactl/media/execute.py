@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from mediactl.core.errors import Interrupted, MachineBlocked, SourceChanged, SourceUnreadable
+from mediactl.core import machine
+from mediactl.core.errors import Interrupted, MachineBlocked, MachineTrouble, SourceChanged
 from mediactl.media import opening
 from mediactl.media.drafts import Report
 from mediactl.model.assets import Reuse
@@ -15,9 +16,19 @@ from mediactl.outputs import registry
 def execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> JobResult:
     """Do one job. ``token`` marks its temporary files with their owner.
 
-    Raises RejectedInput, SourceChanged, SourceUnreadable, JobFailed or MachineBlocked; anything else is a fault of
-    ours.
+    Raises RejectedInput, SourceChanged, MachineTrouble, JobFailed or MachineBlocked; anything else is an
+    internal error.
     """
+    try:
+        return _execute(kind, payload, reuse, token, report)
+    except (SourceChanged, MachineTrouble, MachineBlocked, Interrupted):
+        raise
+    except Exception as error:
+        machine.require(error)
+        raise
+
+
+def _execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> JobResult:
     # Imported here: a worker that only ever does images never loads PyAV.
     if kind == "probe":
         from mediactl.media.probe import probe
@@ -33,7 +44,7 @@ def execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, r
         from mediactl.media.make import make
 
         return make(task, reuse, token, report)
-    except (SourceChanged, SourceUnreadable, MachineBlocked, Interrupted):
+    except (SourceChanged, MachineTrouble, MachineBlocked, Interrupted):
         raise
     except Exception:
         opening.require_readable(task.source, whole=True)

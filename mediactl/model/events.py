@@ -543,7 +543,8 @@ class JobInternalError(JobStopped, frozen=True, kw_only=True, tag="job.internal_
 
 
 class JobUnreadable(JobStopped, frozen=True, kw_only=True, tag="job.unreadable"):
-    """Reading the source failed `--attempts` times (disk, network file system); it is left for the next run."""
+    """The machine failed `--attempts` times under a job (disk, network file system; too few threads, processes, open
+    files, too little memory): its source is left for the next run."""
 
 
 class JobInterrupted(JobStopped, frozen=True, kw_only=True, tag="job.interrupted"):

@@ -23,7 +23,8 @@ class Verdict(StrEnum):
     CHANGED = "changed"
     """The source changed while it was read; it is planned again."""
     UNREADABLE = "unreadable"
-    """The machine failed to read the source; retried, and after some failures left to the next run."""
+    """The machine failed: it could not read the source, or was short of threads, memory or open files. Says nothing
+    about the input. Retried, and after some failures left to the next run."""
     INTERRUPTED = "interrupted"
     """Stopped from outside (signal, owner died); costs nothing."""
     BLOCKED = "blocked"

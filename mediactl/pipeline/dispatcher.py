@@ -38,8 +38,8 @@ CAUSES = {
 }
 RECLAIM_INTERVAL = 0.5
 """Seconds between two looks for runs that died."""
-DEADLY = frozenset({Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED})
-"""Verdicts that end the worker, too."""
+DEADLY = frozenset({Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED, Verdict.UNREADABLE})
+"""Verdicts that end the worker, too, or may."""
 
 
 class Running(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 
 from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment
@@ -23,6 +24,8 @@ HELD_UP = 0.25
 """Seconds that a quick job may delay those behind it in the pipe; then they are recalled."""
 START_LIMIT = 120.0
 """Seconds that a worker may take to start: many times what imports take from a cold disk on a busy machine."""
+LAST_WORDS = 0.5
+"""Seconds from the end of a worker's pipe to its own, at most."""
 HARD_EXTRA = 2.0
 """Seconds that a worker gets, once a job's time is up, to end the job by itself; then it is killed."""
 
@@ -199,7 +202,7 @@ class Worker:
 
         try:
             return sum(psutil.Process(pid).memory_info().rss for pid in psutil.pids() if self._is_ours(pid))
-        except psutil.Error:
+        except (psutil.Error, OSError):  # OSError: no file can be opened; then it is not weighed this time
             return 0
 
     def _is_ours(self, pid: int) -> bool:
@@ -225,8 +228,11 @@ class Worker:
         except (ProcessLookupError, PermissionError):
             self._process.send_signal(number)
 
-    def bury(self) -> str:
-        """Reap a worker that is gone, kill its children, and return how it died."""
+    def bury(self, patience: float = 0.0) -> str:
+        """Reap a worker that is gone, kill its children, and return how it died; one that ends by itself gets up to
+        ``patience`` seconds for it."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience)
         self.kill()
         code = self._process.wait()
         self.pipe.close()

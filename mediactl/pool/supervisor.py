@@ -12,14 +12,15 @@ from types import MappingProxyType
 
 import msgspec
 
-from mediactl.core.errors import MediactlError
+from mediactl.core import machine
+from mediactl.core.errors import MachineBlocked, MediactlError
 from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pool.clock import LivedClock
 from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Queue, Room, Stopped
 from mediactl.pool.messages import Answer, Note, Noted, Progress
 from mediactl.pool.network import NETWORK, Network, Service
-from mediactl.pool.process import Worker
+from mediactl.pool.process import LAST_WORDS, Worker
 from mediactl.pool.scheduler import Scheduler
 from mediactl.pool.signals import Signals
 
@@ -237,9 +238,12 @@ class Supervisor:
         self._selector.unregister(worker.pipe)
         (self._network if worker.lane == NETWORK else self._scheduler).workers.pop(worker.pipe)
         self._notes = [(each, note) for each, note in self._notes if each is not worker]
-        how = worker.bury()
+        how = worker.bury(0.0 if worker.verdict else LAST_WORDS)
+        shortage = "" if worker.verdict else machine.shortage()
         if not worker.greeted and worker.verdict is None:
             self._failed_starts += 1
+            if self._failed_starts >= MAX_STARTS and shortage:
+                raise MachineBlocked(f"workers cannot start: {how}; {shortage}")
             if self._failed_starts >= MAX_STARTS:
                 raise MediactlError(f"workers cannot start: {how}; see the newest log in the journal's folder")
         if worker.lane == NETWORK:
@@ -248,7 +252,8 @@ class Supervisor:
         # Of its jobs the first ran, if it had started; those behind it only waited.
         begun, waited = list(worker.sent)[: int(worker.greeted)], list(worker.sent)[int(worker.greeted) :]
         for assignment in begun:
-            verdict, reason = worker.verdict or (Verdict.CRASHED, how)
+            crashed = (Verdict.UNREADABLE, f"{how}; {shortage}") if shortage else (Verdict.CRASHED, how)
+            verdict, reason = worker.verdict or crashed
             usage = Usage(wall=self._clock() - worker.started)
             self._ended.append(Ended(assignment, verdict, reason, usage=usage, worker=worker.pid))
         self._give_back(waited, "its worker died before it began")
@@ -325,12 +330,18 @@ class Supervisor:
             self._selector.modify(worker.pipe, selectors.EVENT_READ | selectors.EVENT_WRITE, worker)
 
     def _start(self) -> Worker:
-        return self._register(Worker(self._call, self._token, self._environment, self._log))
+        return self._started(self._call, self._environment)
 
     def _start_network(self, service: Service) -> Worker:
-        return self._register(Worker(service.call, self._token, self._network_environment, self._log, service.options))
+        return self._started(service.call, self._network_environment, service.options)
 
-    def _register(self, worker: Worker) -> Worker:
+    def _started(self, call: str, environment: Mapping[str, str], options: str | None = None) -> Worker:
+        try:
+            worker = Worker(call, self._token, environment, self._log, options)
+        except OSError as error:
+            if error.errno in machine.SHORTAGES:
+                raise MachineBlocked(f"workers cannot be started: {error.strerror}") from error
+            raise
         self._selector.register(worker.pipe, selectors.EVENT_READ, worker)
         return worker
 

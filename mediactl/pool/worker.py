@@ -20,7 +20,8 @@ from typing import Any
 
 import msgspec
 
-from mediactl.core.errors import MediactlError
+from mediactl.core import machine
+from mediactl.core.errors import ExitCode, MediactlError
 from mediactl.core.files import shown
 from mediactl.core.processes import die_with, gain_no_privileges
 from mediactl.model.assets import Reuse
@@ -47,12 +48,18 @@ PROGRESS_INTERVAL = 0.1
 
 
 def main(arguments: list[str]) -> None:
-    """Serve the pipe until it closes."""
+    """Serve the pipe until it closes. Exits with 75 where the machine is too short of anything to begin."""
     call_name, fd, token, parent = arguments
     settle_in(int(parent))
-    call: Call = named(call_name)
     with socket.socket(fileno=int(fd)) as pipe:
-        serve(pipe, call, token.encode())
+        try:
+            call: Call = named(call_name)
+            serve(pipe, call, token.encode())
+        except Exception as error:
+            if not (machine.trouble(error) or machine.shortage()):
+                raise
+            traceback.print_exception(error)
+            sys.exit(ExitCode.STOPPED_EARLY)
 
 
 def settle_in(parent: int) -> None:
@@ -80,8 +87,8 @@ def serve(pipe: socket.socket, call: Call, token: bytes) -> None:
     clock = LivedClock()
     alarm = Alarm(clock)
     encode = msgspec.msgpack.Encoder().encode
-    pipe.sendall(frame(Hello()))
     with clock.pulse():
+        pipe.sendall(frame(Hello()))
         run = inbox.wait()
         while run is not None:
             answer = _do(run, call, token, pipe, encode, alarm)
@@ -212,6 +219,8 @@ def judge(error: Exception, *, log: bool = True) -> tuple[Verdict, str]:
     if isinstance(error, PermissionError):
         where = "" if error.filename is None else f"{shown(error.filename)}: "
         return Verdict.FORBIDDEN, f"cannot write outputs: {where}{error.strerror}; fix owner or permissions"
+    if trouble := machine.trouble(error):
+        return Verdict.UNREADABLE, f"the machine failed: {trouble}"
     if log:
         traceback.print_exception(error)  # into the run's log
     if isinstance(error, MemoryError):

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import msgspec
 
+from mediactl.core import machine
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.media.inspect import demux, describe
 from mediactl.media.inspect.covers import IMAGE_CODECS
@@ -54,7 +55,8 @@ def extracted(fd: int, covers: Sequence[int], limits: Limits) -> Cover | None:
         image = still(content_of(memory), format, width, height, limits, lambda _: None)
         params = StillParams(format="jpeg", width=width, height=height, quality=_QUALITY, effort=1, animated=False)
         return Cover(encode(image, params), image.width, image.height)
-    except (RejectedInput, JobFailed, *FAILURES):
+    except (RejectedInput, JobFailed, *FAILURES) as error:
+        machine.pass_on(error)
         return None
     finally:
         os.close(memory)
@@ -83,7 +85,8 @@ def _decoded(packet: Any) -> tuple[str, bytes] | None:
     """Return the frame of a packet of video as a PNG; None: it has none, or not yet."""
     try:
         frames = packet.decode()
-    except av.FFmpegError:
+    except av.FFmpegError as error:
+        machine.pass_on(error)
         return None
     if not frames:
         return None

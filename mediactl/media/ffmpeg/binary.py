@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 
+from mediactl.core import machine
 from mediactl.core.errors import MachineBlocked, UsageError
 from mediactl.core.files import shown
 from mediactl.media.ffmpeg.bundled import bundled_ffmpeg, series
@@ -97,6 +98,8 @@ def _ask(binary: str, question: str) -> str:
         )
     except (OSError, subprocess.SubprocessError) as error:
         reason = shown(str(error))
+        if machine.trouble(error) or machine.shortage():
+            raise MachineBlocked(f"ffmpeg at {shown(binary)} cannot be started: {reason}") from error
         raise UsageError(f"ffmpeg at {shown(binary)} does not work: {reason}; correct {VARIABLE}") from error
     return answer.stdout.decode("utf-8", "replace")
 

@@ -12,7 +12,8 @@ import stat
 import subprocess
 from collections.abc import Callable
 
-from mediactl.core.errors import JobFailed, MachineBlocked, RejectedInput
+from mediactl.core import machine
+from mediactl.core.errors import JobFailed, MachineBlocked, MachineTrouble, RejectedInput
 from mediactl.core.files import shown
 from mediactl.core.processes import die_with
 from mediactl.media.drafts import Report
@@ -73,7 +74,8 @@ def run(
     second. ``pace`` gets the speed. The child is in this process's group, dies with this process, and is killed and
     reaped if anything is raised in here, by ``report`` too. Returns its error lines, bounded: none for a valid source.
 
-    Raises MachineBlocked (disk full, quota, read-only), FfmpegFailed for every other failure.
+    Raises MachineBlocked (disk full, quota, read-only), MachineTrouble (no process can be started), FfmpegFailed for
+    every other failure.
     """
     argv = [binary.find(), "-nostdin", "-hide_banner", "-loglevel", "level+error", "-progress", "pipe:1"]
     argv += ["-stats_period", "0.5", *arguments]
@@ -95,7 +97,8 @@ def run(
         if error.errno == errno.E2BIG:  # Because of the source: a chain of filters for each of very many streams.
             raise RejectedInput("has more streams than can be transcoded at once") from error
         culprit = shown(error.filename or argv[0])  # The binary, or its working directory.
-        raise MachineBlocked(f"ffmpeg cannot be started: {culprit}: {error.strerror}") from error
+        cannot = f"ffmpeg cannot be started: {culprit}: {error.strerror}"
+        raise (MachineTrouble if error.errno in machine.SHORTAGES else MachineBlocked)(cannot) from error
     with child, selectors.DefaultSelector() as selector:
         assert child.stdout is not None
         assert child.stderr is not None

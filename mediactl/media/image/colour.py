@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
+from mediactl.core import machine
 from mediactl.media.image.vips import FAILURES, VipsImage, field
 
 PROFILE_IGNORED = "its colour profile is invalid and was ignored"
@@ -46,7 +47,8 @@ def to_srgb(image: VipsImage, warn: Callable[[str], None]) -> VipsImage:
             return image.icc_transform(
                 "srgb", embedded=True, input_profile="cmyk" if cmyk else "srgb", intent="perceptual", depth=8
             )
-        except FAILURES:
+        except FAILURES as error:
+            machine.pass_on(error)
             warn(PROFILE_IGNORED)
     return image.colourspace("b-w" if image.bands < 3 else "srgb").cast("uchar")
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mediactl.core import distributions
+from mediactl.core import distributions, machine
 from mediactl.core.errors import RejectedInput
 from mediactl.media.image import cicp, colour
 from mediactl.media.image.container import damage, density
@@ -148,6 +148,7 @@ def still(content: bytes | int, format: str, width: int, height: int, limits: Li
         try:
             return _jpeg(content, width, height, limits, warn, "warning")
         except FAILURES as error:
+            machine.pass_on(error)
             # Most warnings of libjpeg are harmless (bytes between the markers); real errors are raised again here.
             made = _jpeg(content, width, height, limits, warn, "error")
             warn(f"may be partly damaged: {reason(error)}")

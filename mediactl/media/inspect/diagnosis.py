@@ -9,6 +9,7 @@ from functools import cache
 import av
 import av.codec
 
+from mediactl.core import machine
 from mediactl.core.errors import MediactlError, RejectedInput
 from mediactl.media.ffmpeg import process
 from mediactl.media.inspect import demux
@@ -72,7 +73,8 @@ def _lost(fd: int, index: int, limits: Limits) -> bool:
         for packet in demux.packets(container, container.streams[index]):
             try:
                 frames = packet.decode()
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                machine.pass_on(error)
                 tag = bytes(packet).startswith(_TAGS)
                 failed |= not tag
                 decoded += float((packet.duration or 0) * (packet.time_base or 0)) if tag else 0.0
@@ -111,7 +113,8 @@ def _is_damaged(fd: int, limits: Limits) -> bool:
         for number, packet in enumerate(demux.packets(container, *media)):
             try:
                 packet.decode()
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                machine.pass_on(error)
                 return True
             if number >= _JUDGED:
                 break

@@ -9,6 +9,7 @@ import msgspec
 from av.container import InputContainer
 from av.stream import Disposition
 
+from mediactl.core import machine
 from mediactl.core.errors import RejectedInput
 from mediactl.media.inspect import covers, demux, describe
 from mediactl.model.media import Limits
@@ -117,7 +118,8 @@ def _decoded(container: InputContainer, streams: list[Any], frames: dict[int, An
         if index in missing:
             try:
                 decoded = packet.decode()
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                machine.pass_on(error)
                 decoded = []  # A broken packet; the next key frame may be better.
             if decoded:
                 frames[index] = decoded[0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import zlib
 
-from mediactl.core.errors import RejectedInput
+from mediactl.core import machine
+from mediactl.core.errors import MachineTrouble, RejectedInput
 from mediactl.media.image.container import kinds
 from mediactl.media.image.container.structure import Read, reader
 from mediactl.media.image.vips import reason
@@ -66,11 +67,14 @@ _BLOCK = 1 << 20
 """Bytes of pixels that are decompressed at once."""
 
 
-def rejection(error: Exception, content: bytes | int = b"", format: str = "") -> RejectedInput:
+def rejection(error: Exception, content: bytes | int = b"", format: str = "") -> RejectedInput | MachineTrouble:
     """Return the error for a file (its bytes or its descriptor) that libvips or Pillow cannot decode completely.
 
-    A kind of a format that no decoder reads is rejected by its name, what is damaged by the cause.
+    A kind of a format that no decoder reads is rejected by its name, what is damaged by the cause. Where
+    the machine is to blame, the error says so.
     """
+    if trouble := machine.trouble(error):
+        return MachineTrouble(f"the machine failed: {trouble}")
     read = reader(content)
     said = reason(error)
     known = next((found.expand(text) for pattern, text in _SAID if (found := re.search(pattern, said, re.I))), "")

@@ -13,6 +13,7 @@ from typing import Any
 
 import av
 
+from mediactl.core import machine
 from mediactl.model.media import FrameShape
 
 SAME_SHAPE = 0.03
@@ -81,7 +82,8 @@ class FrameSizes:
         context.extradata = extradata or self._stream.codec_context.extradata
         try:
             frames = [*context.decode(packet), *context.decode(None)]
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            machine.pass_on(error)
             return  # Damaged: rendering will report it.
         aspect = (context.sample_aspect_ratio or Fraction(1)) if self._own_aspect else self._aspect
         self._shapes |= {self._shape(frame.width, frame.height, aspect): None for frame in frames}

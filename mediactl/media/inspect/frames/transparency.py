@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 
+from mediactl.core import machine
 from mediactl.media.inspect import demux
 from mediactl.model.media import Limits
 
@@ -57,7 +58,8 @@ def _sampled(fd: int, index: int, end: float, limits: Limits) -> Iterator[Any]:
                     container.seek(int(end * number / _SAMPLES * 1e6) + (container.start_time or 0))
                     context.flush_buffers()
                 yield from _first(container, stream, context)
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                machine.pass_on(error)
                 continue  # Damaged there, or its container cannot seek.
 
 

@@ -1,0 +1,135 @@
+"""A machine in trouble is never a verdict on a file: what it fails under is left for the next run, which does it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SAMPLES, CommandLine, Result
+from hypothesis import given
+from hypothesis import strategies as st
+from support import machines
+
+from mediactl.core import machine
+from mediactl.core.errors import JobFailed, MachineTrouble, RejectedInput
+
+RECIPE = """
+name = "small"
+[[image]]
+name = "w50"
+width = 50
+[[audio]]
+name = "a"
+[[video]]
+name = "v"
+height = 64
+preset = "ultrafast"
+"""
+FILES = ("chimes.wav", "harbour.jpg", "sailing.gif", "upright.mp4")
+FLAGS = ("process", "in", "--recipe", "small.toml", "-j", "2", "--retry-delay", "0.05", "--json")
+
+
+@pytest.fixture
+def files(mediactl: CommandLine) -> Path:
+    """A folder of one file of each kind, that everybody may write to."""
+    (mediactl.folder / "small.toml").write_text(RECIPE)
+    folder = mediactl.folder / "in"
+    folder.mkdir()
+    for name in FILES:
+        shutil.copy(SAMPLES / name, folder)
+    mediactl.folder.chmod(0o777)
+    return folder
+
+
+def blames_no_file(result: Result) -> bool:
+    """Whether a run under a machine in trouble ended as promised: 75, one line each, no file rejected; or all done."""
+    if result.code == 0:
+        return bool(result.summary["done"] == len(FILES))
+    if result.events and result.events[-1]["event"] == "summary":
+        summary = result.summary
+        assert (summary["rejected"], summary["quarantined"], summary["internal_errors"]) == (0, 0, 0), result
+        named = {event["path"] for event in result.events if event["event"] == "job.unreadable"}
+        assert named or [event for event in result.events if event["event"] == "run.stopped"], result
+    else:
+        assert result.err.count("\n") == 1, result.err
+    return result.code == 75
+
+
+@pytest.mark.parametrize("processes", [2, 5, 8, 12])
+def test_a_machine_out_of_threads_rejects_no_file(mediactl: CommandLine, files: Path, processes: int) -> None:
+    before = [*machines.as_nobody(), *machines.limited(f"--nproc={processes}")]
+    result = machines.run(mediactl, before, *FLAGS)
+    assert blames_no_file(result), result
+    if processes == 12:
+        shutil.rmtree(mediactl.environment["MEDIACTL_CACHE"], ignore_errors=True)  # root may not write to it, nor would
+        again = machines.run(mediactl, machines.as_nobody(), *FLAGS)
+        assert (again.code, again.summary["done"] + again.summary["up_to_date"]) == (0, len(FILES)), again
+
+
+@pytest.mark.parametrize("megabytes", [180, 320, 480])
+def test_a_machine_out_of_memory_rejects_no_file(mediactl: CommandLine, files: Path, megabytes: int) -> None:
+    result = machines.run(mediactl, machines.limited(f"--as={megabytes << 20}"), *FLAGS)
+    assert blames_no_file(result), result
+    again = mediactl(*FLAGS)
+    assert (again.code, again.summary["done"] + again.summary["up_to_date"]) == (0, len(FILES)), again
+
+
+@pytest.mark.parametrize(
+    ("calls", "error", "when"),
+    [("read", "EIO", "2+"), ("openat,openat2", "EMFILE", "1+")],
+)
+def test_a_source_whose_system_calls_fail_is_left_for_the_next_run(
+    mediactl: CommandLine, files: Path, calls: str, error: str, when: str
+) -> None:
+    for name in FILES:
+        if name != "harbour.jpg":
+            (files / name).unlink()
+    result = machines.run(mediactl, machines.failing(files / "harbour.jpg", calls, error, when), *FLAGS)
+    summary = result.summary
+    assert (result.code, summary["rejected"], summary["quarantined"], summary["unfinished"]) == (75, 0, 0, 1), result
+    assert [event["path"] for event in result.events if event["event"] == "job.unreadable"] == ["harbour.jpg"]
+    again = mediactl(*FLAGS)
+    assert (again.code, again.summary["done"]) == (0, 1), again
+
+
+@given(number=st.sampled_from(sorted(machine.PASSING)), hidden=st.integers(0, 4), cause=st.booleans())
+def test_an_error_of_the_machine_is_found_behind_whatever_was_raised_from_it(
+    number: int, hidden: int, cause: bool
+) -> None:
+    error: Exception = OSError(number, os.strerror(number))
+    for _ in range(hidden):
+        outer = RejectedInput("is truncated or damaged")
+        outer.__cause__, outer.__context__ = (error, None) if cause else (None, error)
+        outer.__suppress_context__ = True
+        error = outer
+    with pytest.raises(MachineTrouble, match="the machine failed"):
+        machine.require(error)
+
+
+def test_a_file_is_to_blame_for_other_errors() -> None:
+    for error in (RejectedInput("is damaged"), JobFailed("ffmpeg failed"), MemoryError(), ValueError("no such thing")):
+        machine.require(error)
+    for number in (errno.ENOENT, errno.EACCES, errno.EINVAL, errno.ENOSPC):
+        machine.require(OSError(number, os.strerror(number)))
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "said"),
+    [(resource.RLIMIT_NOFILE, 12, "almost no file can be opened"), (resource.RLIMIT_AS, 200 << 20, "")],
+)
+def test_what_is_short_is_named(limit: int, value: int, said: str) -> None:
+    code = (
+        "import resource; from mediactl.core import machine;"
+        f" resource.setrlimit({limit}, ({value}, {value})); print(machine.shortage())"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip()
+    assert said in done.stdout
+    assert not machine.shortage()
