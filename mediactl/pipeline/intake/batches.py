@@ -55,7 +55,7 @@ class _Needs:
         self.making: defaultdict[Reason, list[int]] = defaultdict(list)
         """Probed sources whose outputs are to be made, by the reason for it."""
         self.nothing: list[int] = []
-        """Sources that need nothing."""
+        """Sources that need nothing, for a watch."""
 
 
 class Intake:
@@ -231,14 +231,21 @@ class Intake:
         questions: list[Question] = []
         for entry in files:
             row = complete.get(entry.name)
-            if row is not None and source_files.has_fingerprint(row, entry):
+            if (  # not ``source_files.is_unchanged``: a call is a tenth of what a source takes here
+                row is not None
+                and row.mtime_ns == entry.mtime_ns
+                and row.size == entry.size
+                and row.ctime_ns == entry.ctime_ns
+                and row.inode == entry.inode
+            ):
                 questions.append((row.id, row.name, row.folder_mtime_ns, row.outputs))
             else:
                 others.append(entry)
         if not batch.fresh:
             self._check.ask(batch.directory, questions)
         self.up_to_date += len(questions)  # those that the check finds stale are taken back
-        needs.nothing.extend(source for source, *_ in questions)
+        if self._watch is not None:
+            needs.nothing.extend(source for source, *_ in questions)
         return others
 
     def _judge_all(self, batch: scan.Batch, plans: dict[str, str], known: dict[bytes, Known], needs: _Needs) -> None:

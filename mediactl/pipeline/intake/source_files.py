@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from mediactl.core.files import LONGEST_NAME, LONGEST_OUTPUT_FOLDER, LONGEST_PATH, digest_file, shown
-from mediactl.jobs.sources import Complete, Known
+from mediactl.jobs.sources import Known
 from mediactl.model.events import Reason, SourceLeftOut
 from mediactl.model.media import UNREADABLE, Kind, Source
 from mediactl.sources import scan, sniff
@@ -35,19 +35,15 @@ def read(batch: scan.Batch, entry: scan.Entry) -> tuple[Source, str | None]:
     return msgspec.structs.replace(source, kind=named[0], format=named[1]), None
 
 
-def has_fingerprint(row: Known | Complete, entry: scan.Entry) -> bool:
-    """Return whether a file's fingerprint is the one in the journal."""
+def is_unchanged(row: Known, root: bytes, entry: scan.Entry) -> bool:
+    """Return whether a file is the one in the journal, unchanged."""
     return (
         row.mtime_ns == entry.mtime_ns
         and row.size == entry.size
         and row.ctime_ns == entry.ctime_ns
         and row.inode == entry.inode
+        and row.root == root
     )
-
-
-def is_unchanged(row: Known, root: bytes, entry: scan.Entry) -> bool:
-    """Return whether a file is the one in the journal, unchanged."""
-    return has_fingerprint(row, entry) and row.root == root
 
 
 def collision(row: Known, batch: scan.Batch, entry: scan.Entry) -> str | None:
