@@ -64,9 +64,15 @@ class ForkServer:
 
         Raises AssertionError where it raises anything.
         """
-        argv = [CALL, json.dumps(sys.path), pickle.dumps((function, arguments)).hex()]
-        done = self._done(argv, cwd=os.getcwd(), env=os.environ, stdin=b"", timeout=timeout)
+        done = self.called(function, *arguments, cwd=os.getcwd(), env=os.environ, timeout=timeout)
         assert done.code == 0, done.err.decode()
+
+    def called(
+        self, function: Callable[..., None], *arguments: Any, cwd: str, env: Mapping[str, str], timeout: float = 170
+    ) -> Done:
+        """Call it with another folder and environment; return how its process ended."""
+        argv = [CALL, json.dumps(sys.path), pickle.dumps((function, arguments)).hex()]
+        return self._done(argv, cwd=cwd, env=env, stdin=b"", timeout=timeout)
 
     def run(self, arguments: Sequence[str], *, cwd: str, env: Mapping[str, str], stdin: bytes, timeout: float) -> Done:
         """Run a command line to its end. Raises subprocess.TimeoutExpired."""
