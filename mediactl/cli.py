@@ -63,7 +63,7 @@ def _main() -> NoReturn:
             sys.exit(ExitCode.STOPPED_EARLY)
         from mediactl.core import machine
 
-        if trouble := machine.trouble(error) or ("out of memory" if isinstance(error, MemoryError) else ""):
+        if trouble := machine.blocked(error) or ("out of memory" if isinstance(error, MemoryError) else ""):
             _fail(
                 f"mediactl: stopped early: the machine failed: {trouble}; run again to continue", ExitCode.STOPPED_EARLY
             )

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 
 from mediactl.core.errors import MachineTrouble
+from mediactl.core.files import shown
 
 PASSING = frozenset({
     errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.EREMOTEIO, errno.ENOLINK, errno.ECOMM,
@@ -22,6 +23,8 @@ PASSING = frozenset({
     errno.EUCLEAN, errno.EKEYEXPIRED,
 })  # fmt: skip
 """What system calls fail with because of a disk, a file system, the network behind it, or a limit that is reached."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""... and with which nothing can be written."""
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 """Those of them with which a process, a thread, a pipe or an open file is refused."""
 
@@ -46,6 +49,15 @@ def trouble(error: BaseException) -> str:
         if _NO_THREAD.search(str(each)):
             return "no thread can be started"
     return ""
+
+
+def blocked(error: BaseException) -> str:
+    """Return in which way the machine is to blame for an error that nothing expected, and about which file; "" if it
+    is not."""
+    if isinstance(error, OSError) and error.errno in PASSING | FULL:
+        where = f"{shown(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+        return f"{where}{os.strerror(error.errno)}"
+    return trouble(error)
 
 
 def shortage() -> str:

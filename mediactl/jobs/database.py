@@ -10,6 +10,8 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from urllib.parse import quote
@@ -175,7 +177,7 @@ def _prepare(connection: apsw.Connection, path: str, check: bool) -> None:
     connection.pragma("foreign_keys", True)
     connection.pragma("cache_size", -16_000)  # KiB
     connection.pragma("temp_store", "memory")  # savepoints too: in a file they cost a tenth of all work
-    with connection:
+    with _transaction(connection):
         found = connection.pragma("user_version")
         if found == 0 and not connection.execute("SELECT count(*) FROM sqlite_schema").get:
             _create(connection)
@@ -196,6 +198,18 @@ def _prepare(connection: apsw.Connection, path: str, check: bool) -> None:
         _migrate(connection)
 
 
+@contextmanager
+def _transaction(connection: apsw.Connection, begin: str = "BEGIN") -> Iterator[None]:
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite has already rolled back where the disk failed
+            connection.execute("ROLLBACK")
+        raise
+
+
 def _refuse_living_runs(connection: apsw.Connection, path: str) -> None:
     """Raise MachineBlocked while a run of an older mediactl is going on: it would not understand what it wrote."""
     for run, pid in connection.execute("SELECT id, pid FROM runs WHERE ended_at IS NULL").fetchall():
@@ -207,18 +221,12 @@ def _refuse_living_runs(connection: apsw.Connection, path: str) -> None:
 
 def _migrate(connection: apsw.Connection) -> None:
     """Bring a journal to today's version, as one transaction; another process may be about to do the same."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with _transaction(connection, "BEGIN IMMEDIATE"):
         for version in range(connection.pragma("user_version"), VERSION):
             connection.execute(MIGRATIONS[version])
             if version in NEW_TABLES:
                 connection.execute(_text(NEW_TABLES[version]))
             connection.pragma("user_version", version + 1)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _create(connection: apsw.Connection) -> None:

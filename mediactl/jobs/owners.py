@@ -6,7 +6,7 @@ import fcntl
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mediactl.core.errors import UsageError
 from mediactl.core.files import remove_if_there, shown
@@ -27,8 +27,12 @@ class RunLock:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
 
     def close(self) -> None:
-        """Let go; the file is removed first, so that no dead lock is left to be tested."""
-        remove_if_there(os.fsencode(self._path))
+        """Let go; the file is removed first, so that no dead lock is left to be tested.
+
+        One that cannot be removed (a failing disk) is removed by the next run.
+        """
+        with suppress(OSError):
+            remove_if_there(os.fsencode(self._path))
         os.close(self._fd)
 
 

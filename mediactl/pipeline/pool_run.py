@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 
@@ -176,6 +176,7 @@ def worker_log(state: str, run: str) -> Iterator[int]:
     try:
         yield fd
     finally:
-        if not os.fstat(fd).st_size:
-            os.unlink(path)
+        with suppress(OSError):  # an empty log does no harm
+            if not os.fstat(fd).st_size:
+                os.unlink(path)
         os.close(fd)
