@@ -92,7 +92,7 @@ class Skipped(NamedTuple):
     why: str
 
 
-def figures(command: str, line: dict[str, Any]) -> Iterator[Figure | Skipped]:
+def figures_in(command: str, line: dict[str, Any]) -> Iterator[Figure | Skipped]:
     """Return the figures in a line of a script: one for each peer."""
     measured, name = dict(line["figures"]), line["name"]
     yield from (Skipped(f"{name}, {peer}", why) for peer, why in line["missing"].items())
@@ -105,11 +105,11 @@ def figures(command: str, line: dict[str, Any]) -> Iterator[Figure | Skipped]:
 
 def measured(each: Comparison, quick: bool, more: Sequence[str]) -> Iterator[Figure | Skipped]:
     """Run a script and return its figures; one that fails is skipped."""
-    words = [each.script, *shlex.split(each.quick if quick else each.full), *more]
+    words = [each.script, *shlex.split(each.quick if quick else each.full)]
     command = "python benchmarks/" + shlex.join(words)
     print(command, file=sys.stderr, flush=True)
     with tempfile.NamedTemporaryFile("r", suffix=".jsonl") as kept:
-        program = [sys.executable, str(ROOT / "benchmarks" / words[0]), *words[1:], "--json", kept.name]
+        program = [sys.executable, str(ROOT / "benchmarks" / words[0]), *words[1:], *more, "--json", kept.name]
         try:
             done = subprocess.run(
                 program, capture_output=True, text=True, timeout=PATIENCE if quick else 10 * PATIENCE, check=False
@@ -120,7 +120,7 @@ def measured(each: Comparison, quick: bool, more: Sequence[str]) -> Iterator[Fig
         if problem:
             yield Skipped(command, problem)
         for line in kept:
-            yield from figures(command, json.loads(line))
+            yield from figures_in(command, json.loads(line))
 
 
 def regressions(found: Iterable[Figure], baseline: dict[str, Any]) -> Iterator[str]:
@@ -203,8 +203,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small inputs and few rounds: 10 minutes")
     parser.add_argument("--only", action="append", metavar="SCRIPT", help="this script alone; may be repeated")
     parser.add_argument(
-        "--peers", action="append", default=[], metavar="SCRIPT:ARGUMENTS",
-        help="where a script's peers are, as in 'images.py:--sharp-dir DIR'; may be repeated",
+        "--with", dest="more", action="append", default=[], metavar="SCRIPT:ARGUMENTS",
+        help="more arguments of a script, as in 'images.py:--sharp-dir DIR'; may be repeated",
     )  # fmt: skip
     parser.add_argument("--log", type=Path, default=LOG, help=f"default: {LOG.relative_to(ROOT)}")
     parser.add_argument("--set-baseline", action="store_true", help="keep the figures as baseline")
@@ -216,7 +216,7 @@ def main() -> None:
         DOCUMENT.write_text(document(baseline))
         return
     more: dict[str, list[str]] = {}
-    for script, _, arguments in (each.partition(":") for each in options.peers):
+    for script, _, arguments in (each.partition(":") for each in options.more):
         more.setdefault(script, []).extend(shlex.split(arguments))
     found: list[Figure] = []
     skipped: list[Skipped] = []
@@ -224,10 +224,13 @@ def main() -> None:
     for each in COMPARISONS:
         if options.only and each.script not in options.only:
             continue
-        for result in measured(each, options.quick, more.get(each.script, ())):
-            (found if isinstance(result, Figure) else skipped).append(result)  # type: ignore[arg-type]
-    with options.log.open("a") as lines:
-        lines.writelines(json.dumps({**each._asdict(), **about}) + "\n" for each in found)
+        results = list(measured(each, options.quick, more.get(each.script, ())))
+        found += (figures := [result for result in results if isinstance(result, Figure)])
+        skipped += [result for result in results if isinstance(result, Skipped)]
+        with options.log.open("a") as lines:
+            lines.writelines(json.dumps({**figure._asdict(), **about}) + "\n" for figure in figures)
+        if options.set_baseline:
+            BASELINE.write_text(json.dumps(merged(baseline, found, skipped, about), indent=1) + "\n")
     rows = [
         [each.name, each.peer, f"{each.ratio:.2f}", "-" if each.cpu_ratio is None else f"{each.cpu_ratio:.2f}"]
         for each in found
@@ -235,10 +238,7 @@ def main() -> None:
     print(table(["", "peer", "x its time", "x its CPU"], rows))
     for name, why in skipped:
         print(f"skipped: {name} ({why})")
-    if options.set_baseline:
-        BASELINE.write_text(json.dumps(merged(baseline, found, skipped, about), indent=1) + "\n")
-        return
-    slower = list(regressions(found, baseline))
+    slower = [] if options.set_baseline else list(regressions(found, baseline))
     print("\n".join(slower))
     sys.exit(1 if slower else 0)
 
