@@ -92,6 +92,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str] = {}
     """What workers inherit."""
 
+    def for_workers(self) -> dict[str, str]:
+        """Return the variables by which workers learn what this run decides, whichever run has planned their jobs."""
+        cache = "none" if self.cache is None else os.fsdecode(self.cache)
+        return {"MEDIACTL_CACHE": cache, "MEDIACTL_FOLLOW_SYMLINKS": "1" if self.follow_symlinks else ""}
+
 
 def cache_folder(chosen: str | None, environment: Mapping[str, str]) -> bytes | None:
     """Return the cache directory: the one chosen, or else the user's (XDG Base Directory).

@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 import os
 
+from mediactl.core.beneath import open_beneath
 from mediactl.core.errors import RejectedInput, SourceChanged, SourceUnreadable
 from mediactl.core.files import fingerprint, shown
 from mediactl.model.media import Source
+
+FOLLOW = "MEDIACTL_FOLLOW_SYMLINKS"
+"""Variable of a worker's environment: not empty where the run follows links below its SOURCE directories."""
 
 BLOCK = 1 << 20
 BEGINNING, END = 1 << 30, 64 << 20
@@ -24,12 +28,16 @@ def open_source(source: Source) -> int:
 
     Raises RejectedInput, SourceChanged, SourceUnreadable.
     """
+    links = bool(os.environ.get(FOLLOW))
     try:
-        # O_NONBLOCK: opening a FIFO that has replaced the file must not block.
-        fd = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = open_beneath(source.root, source.path, links=links)
     except (FileNotFoundError, NotADirectoryError):
         raise SourceChanged("was removed after it was found") from None
     except OSError as error:
+        if error.errno == errno.ELOOP and not links:
+            raise SourceChanged(
+                f"{shown(source.path)} was replaced by a symbolic link, which is not followed"
+            ) from None
         raise unreadable(error) from None
     try:
         check_unchanged(fd, source)

@@ -19,7 +19,9 @@ COARSE_TICK = 2.0
 
 _CLAIMED = {Kind.IMAGE: "an image", Kind.VIDEO: "a video", Kind.AUDIO: "an audio file"}
 """What a file is by its name."""
-_caches: dict[bytes, ProbeCache] = {}
+CACHE = "MEDIACTL_CACHE"
+"""Variable of a worker's environment: the cache's directory, or none."""
+_caches: dict[str, ProbeCache] = {}
 
 
 def probe(task: ProbeTask) -> JobResult:
@@ -44,7 +46,7 @@ def _probe(task: ProbeTask) -> JobResult:
             raise RejectedInput("is empty (0 bytes)")
         _let_the_clock_pass(status)
         mark = source.fingerprint
-        cache = _cache(task.cache)
+        cache = _cache()
         known = cache.get(status.st_dev, mark, source.format, task.limits, position=task.position) if cache else None
         if known is None:
             # Header first: a file that is refused need not be read whole.
@@ -99,9 +101,11 @@ def _let_the_clock_pass(status: os.stat_result) -> None:
         time.sleep(tick - age)
 
 
-def _cache(folder: bytes | None) -> ProbeCache | None:
-    if folder is None:
+def _cache() -> ProbeCache | None:
+    """Return the cache that the run uses; None: none."""
+    folder = os.environ.get(CACHE, "none")
+    if folder == "none":
         return None
     if folder not in _caches:
-        _caches[folder] = ProbeCache(folder)
+        _caches[folder] = ProbeCache(os.fsencode(folder))
     return _caches[folder]

@@ -85,8 +85,6 @@ class ProbeTask(msgspec.Struct, frozen=True):
 
     source: Source
     limits: Limits
-    cache: bytes | None = None
-    """Folder of the digest cache shared by all output trees; None: no cache."""
     position: bool = msgspec.field(default=False, name="place")
     """Whether to read the GPS position, too: only for a recipe that names the tag "place"."""
 

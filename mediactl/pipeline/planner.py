@@ -49,6 +49,11 @@ class Planner:
         self._plans: dict[str, dict[str, str]] = {}
         self._checked: set[tuple[str, Kind]] = set()
 
+    @property
+    def links(self) -> bool:
+        """Whether this run follows links below its SOURCE directories."""
+        return self._settings.follow_symlinks
+
     def named(self, name: str | None) -> Recipe:
         """The run's recipe, or the one that a manifest row names. Raises UsageError."""
         if name is None:
@@ -95,9 +100,7 @@ class Planner:
 
     def probe_job(self, source: Source, row: int, recipe: Recipe, priority: Priority) -> NewJob:
         """The job that reads a source."""
-        job = jobs.probe_job(
-            source, row, recipe.limits, self._settings.cache, priority, position=jobs.POSITION in recipe.metadata
-        )
+        job = jobs.probe_job(source, row, recipe.limits, priority, position=jobs.POSITION in recipe.metadata)
         return in_lane(job, self._journal.predictor)
 
     def work(self, row: SourceRow, recipe: Recipe, priority: Priority) -> Work | None:

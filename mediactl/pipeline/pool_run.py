@@ -92,7 +92,7 @@ def run_pool(
     with worker_log(settings.state, journal.run) as log:
         pool = Supervisor(
             EXECUTE, dispatcher, workers=workers, token=journal.run,
-            environment=worker_environment(settings.environment),
+            environment={**worker_environment(settings.environment), **settings.for_workers()},
             network_environment=network_environment(settings.environment), log=log,
             grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
             memory=settings.memory, network=network, drain=lambda: bool(tally.unheard) or draining(),

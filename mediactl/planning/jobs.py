@@ -68,16 +68,14 @@ def _operations(recipe: Recipe, kinds: tuple[Kind, ...]) -> Iterator[type[Params
             yield from output.operations
 
 
-def probe_job(
-    source: Source, row: int, limits: Limits, cache: bytes | None, priority: Priority, *, position: bool = False
-) -> NewJob:
+def probe_job(source: Source, row: int, limits: Limits, priority: Priority, *, position: bool = False) -> NewJob:
     """The job that reads a source for the first time, or again; with ``position``, its GPS position, too."""
     asked = [POSITION] if position else []
     size = source.fingerprint.size
     return NewJob(
         key=_digest("probe", source.root, source.path, source.directory, source.fingerprint, limits, *asked),
         kind="probe",
-        payload=msgspec.json.encode(ProbeTask(source, limits, cache, position)),
+        payload=msgspec.json.encode(ProbeTask(source, limits, position)),
         source=row,
         format=source.format,
         size=size,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 
+from mediactl.core.beneath import open_beneath
 from mediactl.model.formats import BY_NAME, EXTENSIONS, UNKNOWN
 from mediactl.model.media import Kind
 from mediactl.sources import framing
@@ -150,12 +151,13 @@ _ID3 = re.compile(rb"ID3[\x02-\x04][^\xff].[\x00-\x7f]{4}", re.DOTALL)
 _EMPTY_TAG = b"ID3\4\0\0\0\0\0\0"
 
 
-def head(path: bytes) -> bytes:
-    """Return the first bytes of a file, ``HEAD`` at most; a pipe that took its place is not waited for.
+def head(root: bytes, path: bytes, *, links: bool = False) -> bytes:
+    """Return the first bytes of the file ``path`` below ``root``, ``HEAD`` at most; a pipe is not waited for.
 
-    Tags that take more than half of them are replaced by an empty one, and the first bytes behind them. Raises OSError.
+    Tags that take more than half of them are replaced by an empty one, and the first bytes behind them. Below the root,
+    links are followed only with ``links``. Raises OSError.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    fd = open_beneath(root, path, links=links)
     try:
         first = here = os.read(fd, HEAD)
         at = 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pyvips
 from conftest import CommandLine, Result
+from support import machines
 
 RECIPE = """
 name = "small"
@@ -113,6 +114,29 @@ def test_a_cache_on_a_full_disk_is_left_aside(mediactl: CommandLine, cache: Path
     result = run(mediactl, "second", "--json", environment={"MEDIACTL_CACHE": full})
     assert (result.code, result.summary["done"]) == (0, PICTURES), result
     assert [event["event"] for event in result.events].count("cache.unusable") == 1
+
+
+@pytest.mark.parametrize("mine", [False, True], ids=["another user's", "read-only"])
+def test_a_cache_that_cannot_be_written_is_left_aside(mediactl: CommandLine, cache: Path, mine: bool) -> None:
+    nobody = machines.as_nobody()
+    mediactl.folder.chmod(0o777)
+    if mine:
+        for path in (cache, *cache.iterdir()):
+            os.chown(path, machines.NOBODY, machines.NOBODY)
+            path.chmod(0o500 if path.is_dir() else 0o400)
+    (mediactl.folder / "in/0.jpg").touch()  # no longer what the cache knows: to be written
+    flags = ("process", "in", "--recipe", "small.toml", "--out", "second", "-j", "2", "--json")
+    result = machines.run(mediactl, nobody, *flags)
+    assert (result.code, result.summary["done"], result.summary["quarantined"]) == (0, PICTURES, 0), result
+    assert [event["event"] for event in result.events].count("cache.unusable") == 1
+
+
+def test_the_run_decides_which_cache_is_used_whoever_planned_its_jobs(mediactl: CommandLine, cache: Path) -> None:
+    overwritten(cache)
+    assert run(mediactl, "second", "--max-duration", "0.001").code == 75  # its jobs are planned, or about to be
+    result = run(mediactl, "second", "--json", environment={"MEDIACTL_CACHE": "none"})
+    assert (result.code, result.summary["done"]) == (0, PICTURES), result
+    assert "cache.unusable" not in [event["event"] for event in result.events]
 
 
 def test_a_good_cache_is_used_and_not_warned_of(mediactl: CommandLine, cache: Path) -> None:

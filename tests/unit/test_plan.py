@@ -245,6 +245,6 @@ def test_more_work_is_granted_more_time() -> None:
     assert jobs.make_limit(Kind.IMAGE, PHOTO) > jobs.make_limit(Kind.IMAGE, MediaInfo(format="png", width=1, height=1))
     longer = msgspec.structs.replace(FILM, duration=7200.0)
     assert jobs.make_limit(Kind.VIDEO, longer) > 7200 > jobs.make_limit(Kind.VIDEO, FILM)
-    small = jobs.probe_job(a_source(), 1, Limits(), None, Priority.NORMAL)
-    large = jobs.probe_job(a_source(fingerprint=Fingerprint(10**10, 2, 3, 4)), 1, Limits(), None, Priority.NORMAL)
+    small = jobs.probe_job(a_source(), 1, Limits(), Priority.NORMAL)
+    large = jobs.probe_job(a_source(fingerprint=Fingerprint(10**10, 2, 3, 4)), 1, Limits(), Priority.NORMAL)
     assert small.time_limit < 61 < 2000 < large.time_limit

@@ -171,7 +171,7 @@ def read(folder: Path, content: bytes) -> bytes:
     """What is read of a file with this content."""
     path = folder / "file"
     path.write_bytes(content)
-    return head(os.fsencode(path))
+    return head(os.fsencode(folder), b"file")
 
 
 @REPEATABLE

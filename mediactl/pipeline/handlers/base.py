@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mediactl.core.files import shown
+from mediactl.core.mounts import Mounts
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Reuse
@@ -43,6 +44,14 @@ class Context:
         """To be reported once the transaction is on disk."""
         self.cache_reported = False
         """Whether it was reported that the cache cannot be used."""
+        self.mounts = Mounts()
+        self.lost_roots: set[bytes] = set()
+        """SOURCE directories of which it was reported that they are gone."""
+
+    @property
+    def links(self) -> bool:
+        """Whether links below SOURCE directories are followed."""
+        return self.planner.links
 
     @contextmanager
     def part(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import msgspec
@@ -10,7 +11,7 @@ from mediactl.core import files
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.sources import SourceRow
 from mediactl.media import decoders
-from mediactl.model.events import JobCancelled, JobChanged, JobRejected, SourceIgnored
+from mediactl.model.events import JobCancelled, JobChanged, JobInterrupted, JobRejected, ScanTrouble, SourceIgnored
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import UNREADABLE, Source
 from mediactl.pipeline.handlers.base import Handler
@@ -64,7 +65,10 @@ class SourceHandler(Handler):
         """Probe the source again as it is now; cancel it when it is gone."""
         row = self._row(claim)
         self._context.changes[row.id] += 1
-        found = _as_it_is(row.source)
+        found = _as_it_is(row.source, links=self._context.links)
+        if found is None and (lost := self._context.mounts.lost(row.source.root, row.source.path)):
+            self._leave_all(claim, row.source.root, lost)
+            return
         if found is None:
             self._close(claim, "cancelled", "was removed before it was done")
             self.report(JobCancelled(**self.head(claim), reason="its source was removed"))
@@ -81,6 +85,15 @@ class SourceHandler(Handler):
             else:
                 del self._context.changes[row.id]  # a watch takes it in again should it change once more
         self.report(JobChanged(**self.head(claim), reason=reason))
+
+    def _leave_all(self, claim: Claim, root: bytes, lost: str) -> None:
+        """Nothing below a SOURCE directory can be found, which is reported once: all that is left waits for the next
+        run."""
+        self._close(claim, "pending", lost)
+        if root not in self._context.lost_roots:
+            self._context.lost_roots.add(root)
+            self.report(ScanTrouble(path=files.shown(root), reason=f"{lost}; its sources are left for the next run"))
+        self.report(JobInterrupted(**self.head(claim), reason=lost))
 
     def _ignore(self, claim: Claim, source: Source) -> None:
         """A file that could not be read when it was found turns out to be none that is processed."""
@@ -104,18 +117,23 @@ class SourceHandler(Handler):
         return self._journal.sources.get(claim.source)
 
 
-def _as_it_is(source: Source) -> Source | None:
+def _as_it_is(source: Source, *, links: bool) -> Source | None:
     """Return a source with the fingerprint, kind and format of its file now; None: the file was removed.
+
+    So it was where a link is in its place, unless ``links`` are followed.
 
     The format is UNREADABLE when the machine fails to read it, which the next probe reports, and NO_MEDIA when it could
     not be read before and turns out to be none that is processed.
     """
     try:
-        source = msgspec.structs.replace(source, fingerprint=files.fingerprint(os.stat(source.file)))
-        named = sniff.sniff(sniff.head(source.file), source.path)
+        status = os.stat(source.file, follow_symlinks=links)
+        source = msgspec.structs.replace(source, fingerprint=files.fingerprint(status))
+        named = sniff.sniff(sniff.head(source.root, source.path, links=links), source.path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.ELOOP and not links:
+            return None
         return msgspec.structs.replace(source, format=UNREADABLE)
     if named is None:
         format_ = NO_MEDIA if source.format == UNREADABLE else "unknown"

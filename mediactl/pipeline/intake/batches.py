@@ -350,7 +350,7 @@ class Intake:
         read: dict[scan.Entry, tuple[Source, str | None]] = {}
         for entry in batch.files:
             try:  # as above
-                source, unusable = source_files.read(batch, entry)
+                source, unusable = source_files.read(batch, entry, links=self._settings.follow_symlinks)
                 if unusable is None:
                     self._planner.require_encoders(source.kind, recipe)
                 read[entry] = source, unusable

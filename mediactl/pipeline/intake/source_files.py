@@ -14,8 +14,11 @@ from mediactl.model.media import UNREADABLE, Kind, Source
 from mediactl.sources import scan, sniff
 
 
-def read(batch: scan.Batch, entry: scan.Entry) -> tuple[Source, str | None]:
-    """Return a file as a source, by its first bytes, and why it is ignored if it is none."""
+def read(batch: scan.Batch, entry: scan.Entry, *, links: bool) -> tuple[Source, str | None]:
+    """Return a file as a source, by its first bytes, and why it is ignored if it is none.
+
+    Links are followed only with ``links``: what is one now was none when it was found.
+    """
     source = Source(
         root=batch.root,
         path=os.path.join(batch.folder, entry.name),
@@ -25,7 +28,7 @@ def read(batch: scan.Batch, entry: scan.Entry) -> tuple[Source, str | None]:
         format="unknown",
     )
     try:
-        head = sniff.head(source.file)
+        head = sniff.head(source.root, source.path, links=links)
     except OSError:
         found = sniff.sniff(b"", entry.name) or (Kind.IMAGE, "unknown")
         return msgspec.structs.replace(source, kind=found[0], format=UNREADABLE), None  # its probe says why
