@@ -232,10 +232,14 @@ class _ForkedWorker:
             self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self._status
 
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it was waited for."""
+        if self._status is None:
+            os.kill(self.pid, number)
+
     def kill(self) -> None:
         """SIGKILL it, unless it was waited for."""
-        if self._status is None:
-            os.kill(self.pid, signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
 
 
 def _work(command: Sequence[str], log: int, kept: Sequence[int], environment: Mapping[str, str]) -> NoReturn:
