@@ -1,7 +1,8 @@
 """Photos a second: mediactl against what people use today for the same three widths of the same photos.
 
 Every contender is a whole program, started anew, and reads the same folder: JPEGs of the corpus (MEDIACTL_CORPUS,
-or ../shared/media beside the project), copied under new names with a comment of their own until there are enough.
+or ../shared/media beside the project), copied under new names with a comment of their own until there are enough;
+with --megapixels enlarged ones, each another part.
 All run once a round, in turn, on as many processes or threads as there are cores; medians are printed. Peers that
 are not installed are reported as absent:
 
@@ -40,9 +41,12 @@ from benchmarks.measure import (
     table,
     take_turns,
 )
+from benchmarks.memory import make
 
 HERE = Path(__file__).resolve().parent
 WIDTHS = (320, 800, 1600)
+EFFORTS = ("webp", "avif")
+"""Formats that ``--effort`` is about."""
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -100,7 +104,7 @@ def mediactl(task: Task, out: Path) -> tuple[Sequence[str], dict[str, str]]:
     text = 'name = "bench"\n'
     for width in WIDTHS:
         text += f'\n[[image]]\nname = "w{width}"\nformat = "{task.format}"\nwidth = {width}\nquality = {task.quality}\n'
-        text += f"effort = {task.effort}\n" if task.format == "webp" else ""
+        text += f"effort = {task.effort}\n" if task.format in EFFORTS else ""
     recipe.write_text(text)
     words = [*MEDIACTL, "process", str(task.photos), "--out", str(out), "--recipe", str(recipe), "--quiet"]
     return words, {"XDG_CACHE_HOME": str(out.parent / "cache")}
@@ -191,7 +195,7 @@ def report(task: Task, photos: int, results: dict[str, list[Result]], missing: d
         row = [f"{times[name]:.2f}", f"{photos / times[name]:.1f}", f"{cpu:.2f}", str(rounds[-1].files), size]
         rows.append([name, *row, ratio(times[name], ours)])
     rows.sort(key=lambda row: float(row[1]))
-    effort = f", effort {task.effort}" if task.format == "webp" else ""
+    effort = f", effort {task.effort}" if task.format in EFFORTS else ""
     title = f"\n{photos} photos, widths {', '.join(map(str, WIDTHS))}, {task.format} quality {task.quality}{effort}\n\n"
     text = (
         title + table(["", "seconds", "photos/s", "CPU s", "files", "MB out", "x mediactl"], rows) + absences(missing)
@@ -212,7 +216,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="how many rounds (default: 3)")
     parser.add_argument("--formats", default="jpeg,webp", help="formats, separated by commas (default: jpeg,webp)")
     parser.add_argument("--quality", type=int, default=80, help="quality of both formats (default: 80)")
-    parser.add_argument("--effort", type=int, default=4, help="WebP's effort, 0 to 6 (default: 4)")
+    parser.add_argument("--effort", type=int, default=4, help="effort of WebP and AVIF (default: 4)")
+    parser.add_argument("--megapixels", type=float, help="photos of this size, made from those of the corpus")
+    parser.add_argument("--only", default="", help="contenders whose names begin so, separated by commas")
     parser.add_argument("--sharp-dir", default=os.environ.get("SHARP_DIR", "."), help="folder that holds node_modules")
     json_option(parser)
     options = parser.parse_args()
@@ -220,11 +226,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mediactl-bench-") as name:
         work = Path(name)
         (work / "photos").mkdir()
-        gather(options.corpus, work / "photos", options.photos)
+        if options.megapixels:
+            height = round((options.megapixels * 1e6 * 3 / 4) ** 0.5)
+            size = height * 4 // 3, height
+            make(options.corpus / "photos", work / "photos", options.photos, CORES, size=size, every=0)
+        else:
+            gather(options.corpus, work / "photos", options.photos)
         print(f"{CORES} cores, medians of {options.rounds} rounds")
         for format_ in options.formats.split(","):
             task = Task(work / "photos", format_, options.quality, options.effort)
             ready, missing = contenders(task, work, options.sharp_dir)
+            wanted = tuple(options.only.split(","))
+            ready = {name: start for name, start in ready.items() if name.startswith(wanted)}
             results, failures = take_turns(ready, options.rounds)
             print(report(task, options.photos, results, {**missing, **failures}), flush=True)
             keep(options.json, f"{options.photos} photos, {format_}", results, {**missing, **failures})

@@ -93,14 +93,16 @@ def main() -> None:
     sys.exit(1 if bad or not rows else 0)
 
 
-def make(photos: Path, folder: Path, number: int, jobs: int) -> int:
-    """Write so many distinct photos; their bytes together."""
-    folder.mkdir()
+def make(
+    photos: Path, folder: Path, number: int, jobs: int, *, size: tuple[int, int] = (WIDTH, HEIGHT), every: int = 5
+) -> int:
+    """Write so many distinct photos, each ``every``-th progressive (0: none); their bytes together."""
+    folder.mkdir(exist_ok=True)
     found = [file for file in sorted(photos.rglob("*.jpg")) if _pixels(file) >= SMALLEST]
     if not found:
         sys.exit(f"no JPEG of {SMALLEST:,} pixels in {photos}")
     with ProcessPoolExecutor(jobs) as pool:
-        tasks = [(file, folder, range(index, number, len(found))) for index, file in enumerate(found)]
+        tasks = [(file, folder, range(index, number, len(found)), size, every) for index, file in enumerate(found)]
         return sum(pool.map(_write, tasks))
 
 
@@ -111,20 +113,20 @@ def _pixels(file: Path) -> int:
         return image.width * image.height
 
 
-def _write(task: tuple[Path, Path, range]) -> int:
+def _write(task: tuple[Path, Path, range, tuple[int, int], int]) -> int:
     import pyvips
 
-    file, folder, numbers = task
+    file, folder, numbers, (width, height), every = task
     # A tenth larger than wanted, so that every photo shows another part of it.
-    large: Any = pyvips.Image.thumbnail(str(file), WIDTH * 11 // 10, height=HEIGHT * 11 // 10, crop="centre")
+    large: Any = pyvips.Image.thumbnail(str(file), width * 11 // 10, height=height * 11 // 10, crop="centre")
     large = large.colourspace("srgb").copy_memory()
-    large = large.resize(WIDTH * 1.1 / large.width, vscale=HEIGHT * 1.1 / large.height).copy_memory()
+    large = large.resize(width * 1.1 / large.width, vscale=height * 1.1 / large.height).copy_memory()
     total = 0
     for number in numbers:
-        left, top = number * 37 % (large.width - WIDTH + 1), number * 53 % (large.height - HEIGHT + 1)
-        part = large.crop(left, top, WIDTH, HEIGHT)
+        left, top = number * 37 % (large.width - width + 1), number * 53 % (large.height - height + 1)
+        part = large.crop(left, top, width, height)
         part = (part.fliphor() if number % 2 else part) * (0.85 + number % 7 * 0.05)
-        data = part.cast("uchar").jpegsave_buffer(Q=85, keep="none", interlace=number % 5 == 0)
+        data = part.cast("uchar").jpegsave_buffer(Q=85, keep="none", interlace=every > 0 and number % every == 0)
         (folder / f"{number:05}.jpg").write_bytes(data)
         total += len(data)
     return total

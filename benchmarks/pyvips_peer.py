@@ -38,7 +38,7 @@ def main() -> None:
     """Share the folder's pictures out among the processes."""
     folder, out, format_, quality, effort, processes, *widths = sys.argv[1:]
     options: dict[str, Any] = {"Q": int(quality)}
-    if format_ == "webp":
+    if format_ in ("webp", "avif"):
         options["effort"] = int(effort)
     work = partial(
         shrink,

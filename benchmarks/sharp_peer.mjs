@@ -16,7 +16,7 @@ if (source === undefined) {
 }
 if (Number(threads) > 0) sharp.concurrency(Number(threads));
 const options = { quality: Number(quality) };
-if (format === 'webp') options.effort = Number(effort);
+if (format === 'webp' || format === 'avif') options.effort = Number(effort);
 const extension = format === 'jpeg' ? 'jpg' : format;
 const names = (await readdir(source)).filter((name) => name.endsWith('.jpg')).sort();
 
