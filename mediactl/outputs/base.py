@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Annotated, ClassVar, Protocol, TypeVar
 
 import msgspec
@@ -53,8 +54,14 @@ class Params(Operation, msgspec.Struct, frozen=True):
 
     def given(self) -> list[tuple[str, object]]:
         """Return the fields that are part of the key, by name."""
-        defaults = {field.name: field.default for field in msgspec.structs.fields(self)}
+        defaults = _defaults(type(self))
         return sorted((name, value) for name, value in msgspec.structs.asdict(self).items() if value != defaults[name])
+
+
+@cache
+def _defaults(operation: type[Params]) -> dict[str, object]:
+    """Return the defaults of its fields; kept, for msgspec evaluates all annotations to find them: 0.5 ms."""
+    return {field.name: field.default for field in msgspec.structs.fields(operation)}
 
 
 P = TypeVar("P", bound=Params)
