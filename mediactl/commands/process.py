@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -83,11 +84,14 @@ def watch(settle: float, poll: float | None, rescan: float, **flags: Any) -> int
 
 
 def _run(settings: Settings, flags: dict[str, Any]) -> int:
-    from mediactl.commands.shared.display import display
-    from mediactl.pipeline.run import process as run
+    from mediactl.pipeline.workers import fork_server
 
-    with display(flags) as take:
-        return run(settings, take, _read_input).exit_code
+    with closing(fork_server(settings)) as forks:  # first: it imports beside what is imported here
+        from mediactl.commands.shared.display import display
+        from mediactl.pipeline.run import process as run
+
+        with display(flags) as take:
+            return run(settings, take, _read_input, forks).exit_code
 
 
 def _read_input() -> bytes:

@@ -25,14 +25,14 @@ from mediactl.pipeline import drain
 from mediactl.pipeline.dispatcher import CAUSES, Dispatcher
 from mediactl.pipeline.rebuild import adopt
 from mediactl.pipeline.recovery import sweep_work, take_over
+from mediactl.pipeline.workers import EXECUTE, environment_of
 from mediactl.pool.contract import Stopped
+from mediactl.pool.forkserver import ForkServer
 from mediactl.pool.network import Service
-from mediactl.pool.process import network_environment, worker_environment
+from mediactl.pool.process import network_environment
 from mediactl.pool.supervisor import Supervisor
 from mediactl.ui.tally import Tally
 
-EXECUTE = "mediactl.media.execute:execute"
-"""What workers call for each job."""
 UPLOAD = "mediactl.upload.service:service"
 """What makes the service of the network lane."""
 REPORTED = (ExitCode.STOPPED_EARLY, ExitCode.USAGE, ExitCode.OURS)
@@ -81,6 +81,7 @@ def run_pool(
     *,
     workers: int,
     network: Service | None,
+    forks: ForkServer | None = None,
     sum_up: Callable[[Stopped], Summary],
     begin: Callable[[], None] = lambda: None,
 ) -> Summary:
@@ -92,10 +93,10 @@ def run_pool(
     with worker_log(settings.state, journal.run) as log:
         pool = Supervisor(
             EXECUTE, dispatcher, workers=workers, token=journal.run,
-            environment={**worker_environment(settings.environment), **settings.for_workers()},
+            environment=environment_of(settings),
             network_environment=network_environment(settings.environment), log=log,
             grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
-            memory=settings.memory, network=network, drain=lambda: bool(tally.unheard) or draining(),
+            memory=settings.memory, network=network, forks=forks, drain=lambda: bool(tally.unheard) or draining(),
         )  # fmt: skip
         report(started)
         begin()

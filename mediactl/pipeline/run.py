@@ -31,6 +31,7 @@ from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.pool_run import Emit, counted, open_journal, reported, run_pool, uploading
 from mediactl.pipeline.publish import Publisher
 from mediactl.pool.contract import Stopped
+from mediactl.pool.forkserver import ForkServer
 from mediactl.pool.network import NETWORK
 from mediactl.recipe import loader
 from mediactl.sources import filters, manifest, scan
@@ -41,9 +42,10 @@ if TYPE_CHECKING:
     from mediactl.sources.watch import Watch
 
 
-def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summary:
+def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes], forks: ForkServer | None = None) -> Summary:
     """Make the outputs of all sources complete and return the summary; ``emit`` gets every event, in order.
 
+    ``forks``, where given, forks the workers; the caller closes it.
     Raises UsageError before anything is started where the settings are invalid.
     """
     began = time.monotonic()
@@ -73,7 +75,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes]) -> Summa
         )  # fmt: skip
         summary = run_pool(
             settings, journal, dispatcher, report, tally, started,
-            workers=settings.jobs, network=uploading(settings.to), begin=begin,
+            workers=settings.jobs, network=uploading(settings.to), forks=forks, begin=begin,
             sum_up=lambda stopped: sum_up(
                 stopped, intake, dispatcher, journal, tally, time.monotonic() - began, settings
             ),

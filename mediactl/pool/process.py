@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment
+from mediactl.pool.forkserver import ForkServer
 from mediactl.pool.messages import Answer, Drain, FromWorker, Noted, Recall, Run, frame, frames_from_worker
 
 _HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -34,22 +35,22 @@ class Worker:
     """A live worker process. The first assignment in ``sent`` is the one that it runs."""
 
     def __init__(
-        self, call: str, token: str, environment: Mapping[str, str], log: int, options: str | None = None
+        self,
+        call: str,
+        token: str,
+        environment: Mapping[str, str],
+        log: int,
+        options: str | None = None,
+        forks: ForkServer | None = None,
     ) -> None:
-        """``options``, where given, makes it a ``network_worker``: one that does many jobs at once."""
+        """``options``, where given, makes it a ``network_worker``: one that does many jobs at once.
+
+        It is forked by ``forks``, which has its environment, where that is given and can be used.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        boot = _BOOT.format("worker" if options is None else "network_worker")
-        more = [] if options is None else [options]
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", boot, _HERE, call, str(theirs.fileno()), token, str(os.getpid()), *more],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(theirs.fileno(),),
-                env=dict(environment),
-                start_new_session=True,  # its own process group: it is killed together with its ffmpeg
-            )
+            forked = None if forks is None else forks.fork(call, token, theirs.fileno(), log)
+            self._process = forked or _started(call, token, environment, theirs.fileno(), log, options)
         ours.setblocking(False)
         self.pipe = ours
         self.pid = self._process.pid
@@ -254,6 +255,22 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.kill()
             self._process.wait()
+
+
+def _started(
+    call: str, token: str, environment: Mapping[str, str], pipe: int, log: int, options: str | None
+) -> subprocess.Popen[bytes]:
+    boot = _BOOT.format("worker" if options is None else "network_worker")
+    more = [] if options is None else [options]
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", boot, _HERE, call, str(pipe), token, str(os.getpid()), *more],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=(pipe,),
+        env=dict(environment),
+        start_new_session=True,  # its own process group: it is killed together with its ffmpeg
+    )
 
 
 _INHERITED = frozenset({"PATH", "TMPDIR", "TZ", "MEDIACTL_FFMPEG"})

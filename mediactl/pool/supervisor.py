@@ -18,6 +18,7 @@ from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pool.clock import LivedClock
 from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Queue, Room, Stopped
+from mediactl.pool.forkserver import ForkServer
 from mediactl.pool.messages import Answer, Note, Noted, Progress
 from mediactl.pool.network import NETWORK, Network, Service
 from mediactl.pool.process import LAST_WORDS, Worker
@@ -48,7 +49,7 @@ class Supervisor:
     descriptor for whatever they print. ``grace`` and ``max_duration`` are seconds. ``limits`` caps the jobs of a lane
     or kind that run at once, ``memory`` (bytes) what they are expected to take together; ``drain``, called many times a
     second, returns whether the machine is being drained. Without ``network`` no job of that lane is taken; its worker
-    has ``network_environment``, where that is given.
+    has ``network_environment``, where that is given. ``forks`` forks the other workers; the caller closes it.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Supervisor:
         limits: Mapping[str, int] = MappingProxyType({}),
         memory: int | None = None,
         network: Service | None = None,
+        forks: ForkServer | None = None,
         drain: Callable[[], bool] = lambda: False,
     ) -> None:
         self._call = call
@@ -75,6 +77,7 @@ class Supervisor:
         self._environment = environment
         self._network_environment = environment if network_environment is None else network_environment
         self._log = log
+        self._forks = forks
         self._grace = grace
         self._clock = LivedClock()
         """While this process is stopped, no time passes for any limit."""
@@ -330,14 +333,16 @@ class Supervisor:
             self._selector.modify(worker.pipe, selectors.EVENT_READ | selectors.EVENT_WRITE, worker)
 
     def _start(self) -> Worker:
-        return self._started(self._call, self._environment)
+        return self._started(self._call, self._environment, forks=self._forks)
 
     def _start_network(self, service: Service) -> Worker:
         return self._started(service.call, self._network_environment, service.options)
 
-    def _started(self, call: str, environment: Mapping[str, str], options: str | None = None) -> Worker:
+    def _started(
+        self, call: str, environment: Mapping[str, str], options: str | None = None, forks: ForkServer | None = None
+    ) -> Worker:
         try:
-            worker = Worker(call, self._token, environment, self._log, options)
+            worker = Worker(call, self._token, environment, self._log, options, forks)
         except OSError as error:
             if error.errno in machine.SHORTAGES:
                 raise MachineBlocked(f"workers cannot be started: {error.strerror}") from error
@@ -365,7 +370,11 @@ class Supervisor:
         self._queue.suspending()
         for worker in self._all_workers():
             worker.send_signal(signal.SIGSTOP)
+        if self._forks is not None:
+            self._forks.send_signal(signal.SIGSTOP)
         self._signals.suspend()
+        if self._forks is not None:
+            self._forks.send_signal(signal.SIGCONT)
         for worker in self._all_workers():
             worker.send_signal(signal.SIGCONT)
 

@@ -64,7 +64,7 @@ def killed_after(mediactl: CommandLine, seconds: float, victim: str, *arguments:
         run.wait(seconds)
     except subprocess.TimeoutExpired:
         target = run.pid
-        if victim == "worker" and (workers := psutil.Process(run.pid).children()):
+        if victim == "worker" and (workers := psutil.Process(run.pid).children(recursive=True)):
             target = random.Random(seconds).choice(workers).pid
         os.kill(target, signal.SIGKILL)
     out, _ = run.communicate(timeout=600)

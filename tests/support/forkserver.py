@@ -210,13 +210,14 @@ class _ForkedWorker:
         start_new_session: bool,
     ) -> None:
         assert stdin == subprocess.DEVNULL and stdout == stderr and start_new_session
+        log = os.open(os.devnull, os.O_WRONLY) if stdout == subprocess.DEVNULL else stdout
         self._status: int | None = None
         with warnings.catch_warnings():
             # There is a thread more, the pulse of the supervisor's clock: it holds no lock that a worker needs.
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
-            _work(command, stdout, pass_fds, env)
+            _work(command, log, pass_fds, env)
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit code. Raises subprocess.TimeoutExpired."""
@@ -298,10 +299,11 @@ def _import_everything() -> None:
 
     for module in pkgutil.walk_packages(mediactl.__path__, "mediactl."):
         importlib.import_module(module.name)
-    from mediactl.pool import process
+    from mediactl.pool import forkserver, process
 
     names = SimpleNamespace(Popen=_ForkedWorker, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired)
-    vars(process)["subprocess"] = names
+    for module_ in (forkserver, process):
+        vars(module_)["subprocess"] = names
     gc.collect()
     gc.freeze()
     tasks = os.listdir("/proc/self/task")
