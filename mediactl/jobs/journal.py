@@ -145,7 +145,7 @@ class Journal:
     def rehearse(
         cls, state: str, *, clock: Callable[[], float], random: Callable[[], float], version: str
     ) -> Iterator[Journal]:
-        """A copy of the journal in memory (empty where there is none): do anything with it, nothing is touched."""
+        """A private copy of the journal (empty where there is none): do anything with it, nothing is touched."""
         path = os.path.join(state, FILE)
         fresh, connection = not os.path.exists(path), database.copied(path)
         journal = cls(connection, state, None, clock, random, version, PATIENCE)

@@ -46,6 +46,8 @@ class Planner:
         self._journal = journal
         self._by_digest: dict[str, Recipe] = {}
         self._by_name: dict[str, Recipe] = {}
+        self._digests: dict[int, tuple[Recipe, str]] = {}
+        """By id of the recipe, which is kept, so that no other one gets it."""
         self._plans: dict[str, dict[str, str]] = {}
         self._checked: set[tuple[str, Kind]] = set()
 
@@ -69,16 +71,23 @@ class Planner:
             self._by_digest[digest] = self._default if content is None else recipes.decode(content)
         return self._by_digest[digest]
 
+    def digest(self, recipe: Recipe) -> str:
+        """Return a recipe's digest, computed once for each of the few that a run has: every source asks for it."""
+        kept = self._digests.get(id(recipe))
+        if kept is None:
+            kept = self._digests[id(recipe)] = (recipe, recipe.digest())
+        return kept[1]
+
     def keep(self, recipe: Recipe) -> str:
         """Put a recipe into the journal, inside its transaction; return its digest."""
-        digest = recipe.digest()
+        digest = self.digest(recipe)
         if digest not in self._by_digest:
             self._journal.sources.put_recipe(digest, msgspec.json.encode(recipe).decode())
         return digest
 
     def plans(self, recipe: Recipe) -> dict[str, str]:
         """Kind -> plan digest; "none" -> "": files that are no media stay so under any recipe."""
-        digest = recipe.digest()
+        digest = self.digest(recipe)
         if digest not in self._plans:
             found = {kind.value: jobs.plan_digest(recipe, kind, self._versions) for kind in Kind}
             self._plans[digest] = {**found, "none": ""}
@@ -86,8 +95,7 @@ class Planner:
 
     def require_encoders(self, kind: Kind, recipe: Recipe) -> None:
         """Raise UsageError or MachineBlocked now, where the hundredth job would fail for want of an encoder."""
-        asked = (recipe.digest(), kind)
-        if kind is Kind.IMAGE or asked in self._checked:
+        if kind is Kind.IMAGE or (asked := (self.digest(recipe), kind)) in self._checked:
             return
         self._checked.add(asked)
         from mediactl.media.ffmpeg import binary  # loads ffmpeg-python: only runs with video or audio pay for it

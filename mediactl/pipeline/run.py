@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from mediactl import __version__
@@ -153,8 +154,9 @@ def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[sc
     listed = [_open_source(settings, source, stdin) for source in settings.sources]
     if len(listed) == 1 and os.path.isdir(settings.sources[0]):
         return listed[0]
-    found = [each for batches in listed for each in batches]
+    found: Iterable[scan.Found] = chain.from_iterable(listed)
     if settings.strict:
+        found = list(found)
         for each in found:
             if isinstance(each, scan.Trouble):
                 raise UsageError(f"{shown(each.name)}: {each.message} (--strict: nothing was started)")
@@ -181,7 +183,7 @@ def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) 
         # Whoever writes to standard input could name the same files as SOURCE; only manifest files may be others'.
         walk = partial(_listed_folder, settings, rules)
         rows = manifest.read(stdin(), b"-", os.getcwdb(), allow_outside=True, walk=walk)
-        return map(partial(_without_outputs, _Outputs(settings.out)), rows)
+        return scan.in_folders(map(partial(_without_outputs, _Outputs(settings.out)), rows))
     path = os.path.abspath(source)
     _refuse_inside_out(path, source, settings)
     if os.path.isdir(path):
@@ -196,7 +198,7 @@ def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) 
         walk = partial(_listed_folder, settings, rules)
         folder = os.path.dirname(path)
         rows = manifest.read(content, source, folder, allow_outside=settings.allow_outside, walk=walk)
-        return map(partial(_outside_out, settings.out), rows)
+        return scan.in_folders(map(partial(_outside_out, os.path.realpath(settings.out)), rows))
     prefix = os.path.basename(os.path.dirname(path)) if settings.keep_root else b""
     return iter([scan.single(path, prefix=prefix)])
 
@@ -240,10 +242,11 @@ def _without_outputs(outputs: _Outputs, found: scan.Found) -> scan.Found:
 
 
 def _outside_out(out: bytes, found: scan.Found) -> scan.Found:
-    """A manifest's row may name a file in OUT; outputs are never sources."""
+    """A manifest's row may name a file in OUT, given by its real path; outputs are never sources."""
     if isinstance(found, scan.Batch) and len(found.files) == 1:
         file = found.path_of(found.files[0])
-        if os.path.realpath(file).startswith(os.path.realpath(out) + b"/"):
+        real = os.path.realpath(file) if found.folder else file  # that of a row is real already
+        if real.startswith(out + b"/"):
             return scan.Trouble(file, "inside the output directory; outputs are never sources")
     return found
 

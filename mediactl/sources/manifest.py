@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import msgspec
 
@@ -16,6 +17,8 @@ from mediactl.model.jobs import Priority
 from mediactl.recipe import loader
 from mediactl.sources import scan
 
+DIRECTORIES = 4096
+"""Directories whose real paths are kept: the rows of a manifest are in few, and one after the other."""
 EXTENSIONS = (b".jsonl", b".csv", b".txt")
 
 
@@ -40,6 +43,7 @@ def read(content: bytes, origin: bytes, root: bytes, *, allow_outside: bool, wal
     ``allow_outside``.
     """
     real_root = os.path.realpath(root)
+    real_directory = lru_cache(DIRECTORIES)(os.path.realpath)
     recipes: set[str] = set()
     for number, row in _rows(content, origin):
         label = origin + b" line %d" % number
@@ -50,19 +54,24 @@ def read(content: bytes, origin: bytes, root: bytes, *, allow_outside: bool, wal
             if row.recipe is not None and row.recipe not in recipes:
                 loader.load(row.recipe)
                 recipes.add(row.recipe)
-            yield from _found(row, root, real_root, allow_outside, walk)
+            yield from _found(row, root, real_root, real_directory, allow_outside, walk)
         except UsageError as error:
             yield scan.Trouble(label, str(error))
         except Exception as error:  # noqa: BLE001 - the other rows are none of its business
             yield scan.Trouble(label, internal_error(error))
 
 
-def _found(row: Row, root: bytes, real_root: bytes, allow_outside: bool, walk: Walk) -> Iterator[scan.Found]:
+def _found(
+    row: Row, root: bytes, real_root: bytes, real_directory: Callable[[bytes], bytes], allow_outside: bool, walk: Walk
+) -> Iterator[scan.Found]:
     path = _name(row.path)
     if not path:
         raise UsageError("path: must not be empty")
     absolute = os.path.normpath(os.path.join(root, path))
-    real = os.path.realpath(absolute)
+    above, last = os.path.split(absolute)
+    real = os.path.join(real_directory(above), last)
+    if os.path.islink(real):
+        real = os.path.realpath(real)
     inside = real == real_root or real.startswith(real_root.rstrip(b"/") + b"/")
     if not inside and not allow_outside:
         raise UsageError(f"{shown(path)}: outside the manifest's directory; --allow-outside lets it in")
@@ -82,7 +91,7 @@ def _found(row: Row, root: bytes, real_root: bytes, allow_outside: bool, walk: W
             known = ", ".join(each.name.lower() for each in Priority)
             raise UsageError(f"unknown priority {shown(row.priority)!r}; known: {known}") from None
     if not os.path.isdir(real):
-        yield scan.explicit(absolute, output, priority=priority, recipe=row.recipe)
+        yield scan.explicit(absolute, output, real=real, priority=priority, recipe=row.recipe)
         return
     for found in walk(real, b"" if output == b"." else output):
         match found:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import operator
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 
 import msgspec
 
@@ -228,10 +229,20 @@ def single(path: bytes, *, prefix: bytes) -> Batch:
     return explicit(path, os.path.join(prefix, os.path.basename(os.path.normpath(path))))
 
 
-def explicit(path: bytes, output: bytes, *, priority: Priority | None = None, recipe: str | None = None) -> Batch:
-    """Return a file with a given output folder; links are followed, for somebody named it. Raises UsageError."""
+def explicit(
+    path: bytes,
+    output: bytes,
+    *,
+    real: bytes | None = None,
+    priority: Priority | None = None,
+    recipe: str | None = None,
+) -> Batch:
+    """Return a file with a given output folder; links are followed, for somebody named it. Raises UsageError.
+
+    ``real`` is its real path, where that was found out already.
+    """
     try:
-        real = os.path.realpath(path, strict=True)
+        real = os.path.realpath(path, strict=True) if real is None else real
         status = os.stat(real)
     except OSError as error:
         raise UsageError(f"{shown(path)}: {_reason(error)}") from None
@@ -265,33 +276,64 @@ def _reason(error: OSError) -> str:
     return "no such file or folder" if isinstance(error, FileNotFoundError) else (error.strerror or str(error))
 
 
-def without_repeats(found: list[Found]) -> list[Found]:
+def in_folders(found: Iterable[Found]) -> Iterator[Found]:
+    """Join batches that follow one another and differ in their files alone: what is in one folder is taken in at once.
+
+    Those of one file are what the rows of a manifest are.
+    """
+    for key, group in groupby(found, key=_but_files):
+        first = next(group)
+        if isinstance(first, Batch) and isinstance(key, tuple):
+            files = [*first.files, *(entry for each in group if isinstance(each, Batch) for entry in each.files)]
+            yield msgspec.structs.replace(first, files=files)
+        else:
+            yield first
+
+
+def _but_files(each: Found) -> object:
+    """Return what batches have in common that can be joined; another value for everything else."""
+    if isinstance(each, Batch) and each.rename is None:
+        return each.root, each.folder, each.directory, each.priority, each.recipe, each.fresh
+    return object()
+
+
+def without_repeats(found: Iterable[Found]) -> list[Found]:
     """Return the batches without files that were named twice. Raises UsageError where two share an output folder.
 
     They do also where the one's output folder is above the other's.
     """
-    taken: dict[bytes, bytes] = {}
+    taken: dict[bytes, dict[bytes, bytes]] = {}
+    """Folder under OUT -> name of an output folder in it -> folder of its source; its name, where that is another."""
+    renamed: dict[tuple[bytes, bytes], bytes] = {}
+
+    def path_of(directory: bytes, name: bytes) -> bytes:
+        return os.path.join(taken[directory][name], renamed.get((directory, name), name))
+
     kept: list[Found] = []
     for each in found:
         if not isinstance(each, Batch):
             kept.append(each)
             continue
         files: list[Entry] = []
+        names, above = taken.setdefault(each.directory, {}), os.path.join(each.root, each.folder)
         for entry in each.files:
-            output, path = each.output_of(entry), each.path_of(entry)
-            if output not in taken:
+            name = each.output_name(entry)
+            if name not in names:
                 files.append(entry)
-                taken[output] = path
-            elif taken[output] != path:
-                raise UsageError(_meeting(taken[output], path, output))
+                names[name] = above
+                if name != entry.name:
+                    renamed[each.directory, name] = entry.name
+            elif (other := path_of(each.directory, name)) != each.path_of(entry):
+                raise UsageError(_meeting(other, each.path_of(entry), each.output_of(entry)))
         if files:
             kept.append(msgspec.structs.replace(each, files=files))
-    for output, path in taken.items():
-        above = os.path.dirname(output)
+    for directory, names in taken.items():
+        above = directory
         while above:
-            if above in taken:
-                raise UsageError(_meeting(taken[above], path, above))
-            above = os.path.dirname(above)
+            parent, name = os.path.split(above)
+            if name in taken.get(parent, ()):
+                raise UsageError(_meeting(path_of(parent, name), path_of(directory, next(iter(names))), above))
+            above = parent
     return kept
 
 

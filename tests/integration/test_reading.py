@@ -180,6 +180,22 @@ def test_what_is_no_journal_is_damaged(state: Path) -> None:
         database.open_to_read(str(state / FILE))
 
 
+def test_a_large_journal_is_copied_into_a_file_without_a_name(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "PRIVATE_CACHE", 40)
+    there = sorted(os.listdir(state))
+    copy = database.copied(str(state / FILE))
+    copy.execute("CREATE TABLE large AS SELECT randomblob(1000000) AS bytes")
+    descriptors = Path("/proc/self/fd")
+    files = [os.readlink(descriptors / each) for each in os.listdir(descriptors) if os.path.islink(descriptors / each)]
+    assert any(file.endswith("(deleted)") for file in files)
+    assert copy.execute("SELECT length(bytes) FROM large").get == 1_000_000
+    with report.read(str(state)) as rows:
+        known = {job.key for job in rows.listed(None, -1)}
+    assert {key for (key,) in copy.execute("SELECT key FROM jobs")} == known != set()
+    assert sorted(os.listdir(state)) == there
+    copy.close()
+
+
 def test_an_empty_file_is_a_journal_without_anything(state: Path) -> None:
     (state / FILE).write_bytes(b"")
     for connection in (database.open_to_read(str(state / FILE)), database.copied(str(state / FILE))):

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mediactl.core.errors import UsageError
+from mediactl.model.jobs import Priority
 from mediactl.sources import scan
 
 WEIRD = [
@@ -206,6 +211,26 @@ def test_a_file_that_was_named_twice_is_taken_once() -> None:
         batch(b"/r", b"", b"", b"a"),
     ]
     assert scan.without_repeats(twice) == [twice[0], trouble, batch(b"/r", b"", b"", b"c")]
+
+
+@given(st.lists(st.sampled_from([
+    *(batch(b"/r", b"", directory, name) for directory in (b"", b"x") for name in (b"a", b"b")),
+    msgspec.structs.replace(batch(b"/r", b"", b"", b"a"), rename=b"c"),
+    msgspec.structs.replace(batch(b"/r", b"", b"", b"a"), priority=Priority.HIGH),
+    scan.Trouble(b"x", "y"),
+])))  # fmt: skip
+def test_batches_that_follow_one_another_in_a_folder_are_joined(found: list[scan.Found]) -> None:
+    joined = list(scan.in_folders(found))
+    apart: list[scan.Found] = []
+    for each in joined:
+        if isinstance(each, scan.Batch):
+            apart += [msgspec.structs.replace(each, files=[file]) for file in each.files]
+        else:
+            apart.append(each)
+    assert apart == found
+    batches = [each if isinstance(each, scan.Batch) and each.rename is None else None for each in joined]
+    for one, other in pairwise(batches):
+        assert one is None or other is None or (one.directory, one.priority) != (other.directory, other.priority)
 
 
 @pytest.mark.parametrize(

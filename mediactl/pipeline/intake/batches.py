@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mediactl.sources.watch import Watch
 
 FEW = 16
-"""Up to so many files of a folder are looked up one by one: a watch finds few at a time, in folders of many."""
+"""Up to so many files of a folder are looked up one by one: a watch, as a manifest, may name few in folders of many."""
 
 
 class _Needs:
@@ -221,7 +221,7 @@ class Intake:
     ) -> list[scan.Entry]:
         """Return those of a batch's files that may need something. Of the others, which are as they were when their
         sources were done, nothing but that is looked up, and their outputs are checked: there may be very many."""
-        if len(files) <= (FEW if self._watch is not None and not batch.fresh else 1):
+        if len(files) <= FEW and self._may_be_few_of_many(batch):
             return files
         destination = None if self._publisher is None else self._publisher.destination
         complete = self._journal.sources.complete(batch.directory, batch.root, plans, destination)
@@ -247,6 +247,10 @@ class Intake:
         if self._watch is not None:
             needs.nothing.extend(source for source, *_ in questions)
         return others
+
+    def _may_be_few_of_many(self, batch: scan.Batch) -> bool:
+        """Return whether a batch may be a part of what is in its folder: of what changed there, or of a manifest."""
+        return not batch.folder or (self._watch is not None and not batch.fresh)
 
     def _judge_all(self, batch: scan.Batch, plans: dict[str, str], known: dict[bytes, Known], needs: _Needs) -> None:
         """Add the files of a batch to what is needed, by the rows ``known``."""
@@ -373,7 +377,7 @@ class Intake:
         priority = self._settings.priority if batch.priority is None else batch.priority
 
         def enter(candidates: Sequence[Candidate]) -> list[Entered]:
-            entered = [self._enrolment.enter(each, recipe, priority) for each in candidates]
+            entered = self._enrolment.enter(candidates, recipe, priority)
             if self._watch is not None:
                 self._journal.sources.mark_met([each.row for each in entered if isinstance(each.event, SourceIgnored)])
             return entered
@@ -398,7 +402,7 @@ class Intake:
         """Return what the journal has of a batch's files, by the name of their output folder: of all in that folder,
         or of a few."""
         sources = self._journal.sources
-        if len(batch.files) > FEW:
+        if len(batch.files) > FEW or not self._may_be_few_of_many(batch):
             return sources.known(batch.directory)
         rows = (sources.known_one(batch.directory, batch.output_name(entry)) for entry in batch.files)
         return {row.name: row for row in rows if row is not None}

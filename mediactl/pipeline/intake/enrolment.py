@@ -33,6 +33,7 @@ class Entered(msgspec.Struct, frozen=True):
 
     row: int
     event: SourcePlanned | SourceIgnored
+    job: NewJob | None = None
 
 
 class Enrolment:
@@ -42,7 +43,14 @@ class Enrolment:
         self._journal = journal
         self._planner = planner
 
-    def enter(self, candidate: Candidate, recipe: Recipe, priority: Priority) -> Entered:
+    def enter(self, candidates: Iterable[Candidate], recipe: Recipe, priority: Priority) -> list[Entered]:
+        """Enter sources, and the jobs that read them."""
+        entered = [self._enter(each, recipe, priority) for each in candidates]
+        self._journal.sources.mark_mine(each.row for each in entered if each.job is not None)
+        self._journal.add(each.job for each in entered if each.job is not None)
+        return entered
+
+    def _enter(self, candidate: Candidate, recipe: Recipe, priority: Priority) -> Entered:
         """Enter a source, in place of what has its output folder, with the job that reads it.
 
         Jobs of an earlier plan that are pending are cancelled; what runs of it ends in vain (``Completer``).
@@ -53,14 +61,13 @@ class Enrolment:
         if candidate.unusable is not None:
             row = sources.put_ignored(source, candidate.unusable, decoders.digest(source.format))
             return Entered(row, _ignored(source, candidate.unusable))
-        digest, plan = recipe.digest(), self._planner.plans(recipe)[source.kind.value]
+        digest, plan = self._planner.digest(recipe), self._planner.plans(recipe)[source.kind.value]
         if source.kind is not Kind.VIDEO and not recipe.outputs(source.kind):
             unused = f"recipe {recipe.name!r} makes nothing of {source.kind.value} files"
             return Entered(sources.put(source, digest, plan, "ignored", unused), _ignored(source, unused))
         row = sources.put(source, digest, plan, "pending")
-        sources.mark_mine([row])
-        self._journal.add([self._planner.probe_job(source, row, recipe, priority)])
-        return Entered(row, source_planned(source.path, source.kind, source.fingerprint.size, candidate.why))
+        event = source_planned(source.path, source.kind, source.fingerprint.size, candidate.why)
+        return Entered(row, event, self._planner.probe_job(source, row, recipe, priority))
 
     def remake(self, number: int, recipe: Recipe | None, priority: Priority, why: Reason) -> SourcePlanned | None:
         """Add the jobs of a done source that need not be read first: with another recipe, or with its own.
