@@ -19,8 +19,8 @@ SIZE_LIMIT = 256 << 20
 """Bytes; diskcache drops the oldest beyond it. A probe result is about 1 kB."""
 PATIENCE = 1
 """Seconds that another process may keep it locked."""
-VERSION = 9
-"""Raised when probing reads more."""
+VERSION = 10
+"""Raised when probing reads or rejects more."""
 
 
 class Remembered(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import msgspec
 
 from mediactl.core import machine
 from mediactl.core.errors import Interrupted, MachineBlocked, MachineTrouble, SourceChanged
-from mediactl.media import opening
+from mediactl.media import limits, opening
 from mediactl.media.drafts import Report
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import JobResult, MakeTask, PieceTask, ProbeTask
@@ -37,13 +37,14 @@ def _execute(kind: str, payload: bytes, reuse: tuple[Reuse, ...], token: bytes, 
     wanted: type[PieceTask | MakeTask] = PieceTask if kind == "piece" else MakeTask
     task = msgspec.json.decode(payload, type=wanted, dec_hook=registry.decode)
     try:
-        if isinstance(task, PieceTask):
-            from mediactl.media.video.pieces import execute as piece
+        with limits.bounded_files(task.limits):
+            if isinstance(task, PieceTask):
+                from mediactl.media.video.pieces import execute as piece
 
-            return piece(task, reuse, token, report)
-        from mediactl.media.make import make
+                return piece(task, reuse, token, report)
+            from mediactl.media.make import make
 
-        return make(task, reuse, token, report)
+            return make(task, reuse, token, report)
     except (SourceChanged, MachineTrouble, MachineBlocked, Interrupted):
         raise
     except Exception:

@@ -24,6 +24,7 @@ from mediactl.media.inspect import demux, streams
 from mediactl.media.inspect.streams import Streams
 from mediactl.media.inspect.timing import clocks
 from mediactl.media.inspect.timing.clocks import Position, SharedClock
+from mediactl.media.limits import require
 from mediactl.model.jobs import MakeTask, PieceTask
 from mediactl.model.media import Discontinuity, Limits
 
@@ -47,6 +48,7 @@ def continuous(fd: int, task: Task, path: bytes) -> Iterator[tuple[int, Task]]:
     if not task.info.discontinuities:
         yield fd, task
         return
+    require(os.fstat(fd).st_size, task.limits, "scratch_bytes", "bytes to copy")
     try:
         if not _copied(fd, task.info.discontinuities, path, task.limits):
             yield fd, task

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -208,17 +208,48 @@ class MediaInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.video.treatment if self.video else ()
 
 
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+def _encoded(number: float) -> Any:
+    """Return the default of a key that is encoded even where it has its default: digests of recipes depend on it."""
+    return msgspec.field(default_factory=lambda: number)
+
+
+def _at_least_one(default: float) -> msgspec.Meta:
+    return msgspec.Meta(ge=1, extra_json_schema={"default": default})
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Upper bounds for sources, checked from the header before anything is decoded."""
 
-    pixels: Annotated[int, msgspec.Meta(ge=1)] = 300_000_000
+    pixels: Annotated[int, _at_least_one(300_000_000)] = _encoded(300_000_000)
     """Pixels of one frame. The largest phone sensors have 200 MP."""
-    frames: Annotated[int, msgspec.Meta(ge=1)] = 3_000
+    frames: Annotated[int, _at_least_one(3_000)] = _encoded(3_000)
     """Frames of an animated image."""
-    animation_pixels: Annotated[int, msgspec.Meta(ge=1)] = 1_500_000_000
+    animation_pixels: Annotated[int, _at_least_one(1_500_000_000)] = _encoded(1_500_000_000)
     """Pixels of all frames of an animated image together."""
-    duration: Annotated[float, msgspec.Meta(gt=0)] = 6 * 3600.0
+    duration: Annotated[float, msgspec.Meta(gt=0, extra_json_schema={"default": 21_600.0})] = _encoded(21_600.0)
     """Seconds of a video or audio file."""
+    video_pixels: Annotated[int, msgspec.Meta(ge=1)] = 20_000_000_000_000
+    """Pixels of all frames of a video together. Six hours of 4K at 60 frames a second have 11 trillion."""
+    packets: Annotated[int, msgspec.Meta(ge=1)] = 20_000_000
+    """Packets that the index of a video or audio file lists, of all streams together. Six hours have 2 million."""
+    streams: Annotated[int, msgspec.Meta(ge=1)] = 500
+    """Streams of a video or audio file, without attachments."""
+    attachments: Annotated[int, msgspec.Meta(ge=0)] = 1_000
+    """Attachments (fonts, cover art) of a video or audio file."""
+    attachment_bytes: Annotated[int, msgspec.Meta(ge=1)] = 512 << 20
+    """Bytes of all attachments together."""
+    metadata_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 << 20
+    """Bytes of one block of metadata, decompressed: an ICC profile, EXIF, XMP, the tags of an audio file."""
+    tags: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    """Tags of a video or audio file."""
+    pages: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    """Pages of a TIFF."""
+    scans: Annotated[int, msgspec.Meta(ge=1)] = 100
+    """Scans of a progressive JPEG. Encoders write about ten."""
+    output_bytes: Annotated[int, msgspec.Meta(ge=1)] = 100_000_000_000
+    """Bytes of one output file, or intermediate file."""
+    scratch_bytes: Annotated[int, msgspec.Meta(ge=1)] = 200_000_000_000
+    """Bytes of all intermediate files of a source together."""
 
 
 UNREADABLE = "unreadable"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 import zlib
 from functools import cache
+
+from PIL import Image
 
 MIB = 1 << 20
 
@@ -35,8 +38,8 @@ def png(*chunks: bytes, width: int = 8, height: int = 8, pixels: bytes | None = 
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def apng(frames: int, announced: int | None = None, side: int = 1) -> bytes:
-    """An animated PNG of so many small frames on a square canvas."""
+def apng(frames: int, announced: int | None = None, side: int = 1, before: bytes = b"") -> bytes:
+    """An animated PNG of so many small frames on a square canvas, with other chunks before them."""
     pixel = zlib.compress(b"\0\0")
     parts = [chunk(b"acTL", struct.pack(">II", frames if announced is None else announced, 0))]
     parts.append(chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, side, side, 0, 0, 1, 100, 0, 0)))
@@ -46,7 +49,7 @@ def apng(frames: int, announced: int | None = None, side: int = 1) -> bytes:
         later.append(chunk(b"fcTL", struct.pack(">IIIIIHHBB", 2 * number - 1, 1, 1, 0, 0, 1, 100, 0, 0)))
         later.append(chunk(b"fdAT", struct.pack(">I", 2 * number) + pixel))
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(parts) + canvas + b"".join(later) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + before + b"".join(parts) + canvas + b"".join(later) + chunk(b"IEND", b"")
 
 
 # GIF, WebP
@@ -60,16 +63,16 @@ def gif(frames: int, width: int, height: int) -> bytes:
     return head + frame * frames + b";"
 
 
+def riff(kind: bytes, content: bytes) -> bytes:
+    """A chunk of WebP, WAV or AVI."""
+    return kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
+
+
 def webp(frames: int, side: int) -> bytes:
     """An animated WebP of so many frames of one pixel on a square canvas."""
-    from PIL import Image
-
     still = io.BytesIO()
     Image.new("RGB", (1, 1)).save(still, "WEBP", lossless=True)
     image = still.getvalue()[12:]
-
-    def riff(kind: bytes, content: bytes) -> bytes:
-        return kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
     def three(number: int) -> bytes:
         return struct.pack("<I", number)[:3]
@@ -78,6 +81,13 @@ def webp(frames: int, side: int) -> bytes:
     frame = riff(b"ANMF", three(0) * 2 + three(0) * 2 + three(40) + b"\0" + image)
     body = b"WEBP" + canvas + frame * frames
     return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def webp_exif(size: int) -> bytes:
+    """A WebP of one pixel with so many bytes of EXIF."""
+    still = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(still, "WEBP", lossless=True, exif=b"II*\0" + bytes(size))
+    return still.getvalue()
 
 
 # TIFF
@@ -135,21 +145,24 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def jpeg_scans(width: int, height: int, scans: int) -> bytes:
-    """A progressive grey JPEG of empty pixels whose last bit is refined again and again."""
+    """A progressive grey JPEG of empty pixels whose coefficients are refined one by one, bit by bit, in valid order."""
     table = segment(0xDB, b"\0" + b"\x01" * 64)
     frame = segment(0xC2, struct.pack(">BHHB", 8, height, width, 1) + b"\x01\x11\0")
-    # One code of one bit, for "no difference"; and for runs of 32,767 blocks without a coefficient.
+    # One code of one bit each: for "no difference", and for runs of blocks without a coefficient.
     dc = segment(0xC4, b"\0" + b"\x01" + bytes(15) + b"\0")
     ac = segment(0xC4, b"\x10" + b"\x01" + bytes(15) + b"\xe0")
     blocks = ((width + 7) // 8) * ((height + 7) // 8)
-    first = segment(0xDA, b"\x01\x01\0\0\0\x01") + bytes((blocks + 7) // 8)
+    first = segment(0xDA, b"\x01\x01\0\0\0\0") + bytes((blocks + 7) // 8)
     runs = (blocks + 32766) // 32767
-    bits = "".join("0" + "1" * 14 for _ in range(runs))
-    padded = bits + "1" * (-len(bits) % 8)
-    data = int(padded, 2).to_bytes(len(padded) // 8).replace(b"\xff", b"\xff\0")
-    later = segment(0xDA, b"\x01\x01\0\x01\x3f\x01") + data
-    refine = segment(0xDA, b"\x01\x01\0\x01\x3f\x10") + data
-    return b"\xff\xd8" + table + frame + dc + ac + first + later + refine * scans + b"\xff\xd9"
+    bits = ("0" + "1" * 14) * runs
+    bits += "1" * (-len(bits) % 8)
+    empty = int(bits, 2).to_bytes(len(bits) // 8).replace(b"\xff", b"\xff\0")
+    parts = [b"\xff\xd8", table, frame, dc, ac, first]
+    orders = [(at, high) for at in range(1, 64) for high in range(14)]
+    for at, high in orders[:scans]:
+        bit = (14 - high) << 4 | (13 - high) if high else 13
+        parts.append(segment(0xDA, bytes((1, 1, 0, at, at, bit))) + empty)
+    return b"".join((*parts, b"\xff\xd9"))
 
 
 def jpeg_huge(width: int, height: int) -> bytes:
@@ -309,3 +322,102 @@ def wav(*chunks: bytes, rate: int = 8000, data: bytes = bytes(1600), channels: i
     format = b"fmt " + struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * channels & 0xFFFFFFFF, channels, 8)
     body = b"WAVE" + format + b"".join(chunks) + b"data" + struct.pack("<I", len(data)) + data
     return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def fragments(number: int, samples: int, each: int = 1) -> bytes:
+    """An MP4 of fragments that say that they have so many samples, of no bytes and without a row for each."""
+    extends = box(b"mvex", full(b"trex", struct.pack(">IIIII", 1, 1, 1, 0, 0)))
+    run = full(b"trun", struct.pack(">I", samples))
+    part = box(b"traf", full(b"tfhd", struct.pack(">I", 1), flags=0x20000), *[run] * each)
+    return mp4(track(1, 0), extends) + b"".join(
+        box(b"moof", full(b"mfhd", struct.pack(">I", number)), part) for number in range(1, number + 1)
+    )
+
+
+def compressed_index(size: int) -> bytes:
+    """A MOV whose index is compressed, and decompresses to so many bytes."""
+    packed = box(b"cmvd", struct.pack(">I", size), zeros(size))
+    return box(b"ftyp", b"qt  ", bytes(4)) + box(b"moov", box(b"cmov", box(b"dcom", b"zlib"), packed))
+
+
+def ts(streams: int) -> bytes:
+    """A transport stream of so many programs with one stream each."""
+
+    def packet(pid: int, body: bytes) -> bytes:
+        return struct.pack(">BHB", 0x47, 0x4000 | pid, 0x10) + (b"\0" + body).ljust(184, b"\xff")
+
+    def section(table: int, identity: int, body: bytes) -> bytes:
+        head = struct.pack(">BHHBBB", table, 0xB000 | len(body) + 9, identity, 0xC1, 0, 0) + body
+        crc = 0xFFFFFFFF
+        for byte in head:
+            crc ^= byte << 24
+            for _ in range(8):
+                crc = (crc << 1 ^ 0x04C11DB7 if crc & 0x80000000 else crc << 1) & 0xFFFFFFFF
+        return head + struct.pack(">I", crc)
+
+    parts = []
+    for start in range(0, streams, 40):
+        listed = range(start, min(start + 40, streams))
+        parts.append(packet(0, section(0, start, b"".join(struct.pack(">HH", n + 1, 0xE000 | n + 16) for n in listed))))
+        for number in listed:
+            entry = struct.pack(">HHBHH", 0xE000 | number + 4112, 0xF000, 2, 0xE000 | number + 4112, 0xF000)
+            parts.append(packet(number + 16, section(2, number + 1, entry)))
+    return b"".join(parts)
+
+
+def ogg(packet: bytes) -> bytes:
+    """An Opus file whose comment header is this."""
+    head = b"OpusHead" + struct.pack("<BBHIhB", 1, 1, 312, 48000, 0, 0)
+    sequence = itertools.count()
+
+    def page(body: bytes, lacing: bytes, flags: int) -> bytes:
+        made = b"OggS" + struct.pack("<BBqIIIB", 0, flags, 0, 7, next(sequence), 0, len(lacing)) + lacing + body
+        return made[:22] + struct.pack("<I", _ogg_crc(made)) + made[26:]
+
+    pages = [page(head, bytes([len(head)]), 2)]
+    for at in range(0, len(packet), 255 * 255):
+        body = packet[at : at + 255 * 255]
+        last = at + 255 * 255 >= len(packet)
+        lacing = b"\xff" * (len(body) // 255) + (bytes([len(body) % 255]) if last else b"")
+        pages.append(page(body, lacing, 1 if at else 0))
+    return b"".join(pages)
+
+
+def _ogg_crc(data: bytes) -> int:
+    crc = 0
+    for byte in data:
+        crc = (crc << 8 & 0xFFFFFFFF) ^ _OGG_TABLE[crc >> 24 ^ byte]
+    return crc
+
+
+def _ogg_row(value: int) -> int:
+    value <<= 24
+    for _ in range(8):
+        value = (value << 1 ^ 0x04C11DB7 if value & 0x80000000 else value << 1) & 0xFFFFFFFF
+    return value
+
+
+_OGG_TABLE = [_ogg_row(value) for value in range(256)]
+
+
+def apic(picture: bytes) -> bytes:
+    """A cover in a frame of ID3v2.3."""
+    content = b"\0image/png\0\3\0" + picture
+    return b"APIC" + struct.pack(">IH", len(content), 0) + content
+
+
+def compressed_title(size: int) -> bytes:
+    """A compressed frame of ID3v2.3 that decompresses to so many bytes."""
+    content = struct.pack(">I", size) + zeros(size)
+    return b"TIT2" + struct.pack(">IH", len(content), 0x80) + content
+
+
+def mkv_tags(number: int) -> bytes:
+    """The tags of a Matroska file."""
+    tags = (element(0x67C8, element(0x45A3, b"k%d" % each) + element(0x4487, b"v")) for each in range(number))
+    return element(0x1254C367, element(0x7373, element(0x63C0, b"") + b"".join(tags)))
+
+
+def flac_picture(picture: bytes, kind: bytes = b"image/png") -> bytes:
+    """The content of a FLAC picture block."""
+    return struct.pack(">II", 3, len(kind)) + kind + struct.pack(">IIIIII", 0, 0, 0, 0, 0, len(picture)) + picture

@@ -74,8 +74,8 @@ def run(
     second. ``pace`` gets the speed. The child is in this process's group, dies with this process, and is killed and
     reaped if anything is raised in here, by ``report`` too. Returns its error lines, bounded: none for a valid source.
 
-    Raises MachineBlocked (disk full, quota, read-only), MachineTrouble (no process can be started), FfmpegFailed for
-    every other failure.
+    Raises MachineBlocked (disk full, quota, read-only), MachineTrouble (no process can be started), OSError where an
+    output is larger than RLIMIT_FSIZE, FfmpegFailed for every other failure.
     """
     argv = [binary.find(), "-nostdin", "-hide_banner", "-loglevel", "level+error", "-progress", "pipe:1"]
     argv += ["-stats_period", "0.5", *arguments]
@@ -209,6 +209,8 @@ def _failure(status: int, argv: list[str], stderr: str, folder: bytes) -> Except
     if status in _MACHINE_FAULTS or _full(folder):
         reason = os.strerror(_MACHINE_FAULTS.get(status, errno.ENOSPC))
         return MachineBlocked(f"ffmpeg could not write to {shown(folder)}: {reason}; free some space")
+    if status in (-signal.SIGXFSZ, (-errno.EFBIG) & 0xFF):
+        return OSError(errno.EFBIG, os.strerror(errno.EFBIG))  # which ``media.limits`` explains
     command = shlex.join(argv)
     command = command if len(command) <= _COMMAND_SHOWN else command[:_COMMAND_SHOWN] + " [...]"
     how = f"was killed by {_signal(-status)}" if status < 0 else f"failed with exit code {status}"

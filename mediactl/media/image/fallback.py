@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import warnings
 import zlib
@@ -12,11 +13,12 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import IO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.image.container import damage
 from mediactl.media.image.vips import VipsImage, pyvips, with_field
+from mediactl.media.limits import exceeded
 from mediactl.model.media import Limits
 
 FORMATS = {
@@ -32,6 +34,9 @@ _FAILURES = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
     NotImplementedError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError, Warning,
 )  # fmt: skip
+
+_METADATA = re.compile(r"Decompressed data too large|Too much memory used in text chunks", re.IGNORECASE)
+"""What Pillow says of PNG chunks that are larger than its limit, which is ours."""
 
 
 def has(package: str) -> bool:
@@ -54,6 +59,7 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
 
         JpegXLImagePlugin.DECODE_THREADS = 0  # none but this one
     Image.MAX_IMAGE_PIXELS = limits.pixels
+    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = limits.metadata_bytes
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -67,6 +73,8 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
             raise
         if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
             raise RejectedInput(f"is too large: more than {limits.pixels:,} pixels (limits.pixels)") from None
+        if _METADATA.search(str(error)):
+            raise exceeded(f"more than {limits.metadata_bytes:,} bytes of metadata", limits, "metadata_bytes") from None
         if format == "jxl":  # its decoder's messages are for its developers
             raise RejectedInput("is truncated or damaged: the JPEG XL decoder could not read it to its end") from None
         cause = _of_libheif(content) if format == "heic" and isinstance(error, UnidentifiedImageError) else None

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from mediactl.core import distributions, machine
 from mediactl.core.errors import RejectedInput
 from mediactl.media.image import cicp, colour
-from mediactl.media.image.container import damage, density
-from mediactl.media.image.container.structure import apng_frames, boxes_are_cut, gif_is_cut, jxl_size
+from mediactl.media.image.container import announced, damage, density
+from mediactl.media.image.container.structure import apng_frames, boxes_are_cut, gif_is_cut, jxl_size, reader
 from mediactl.media.image.vips import (
     FAILURES,
     VipsImage,
@@ -100,6 +100,7 @@ def header(fd: int, format: str, limits: Limits) -> Header:
         check_limits(*size, 1, limits)  # its decoder decodes everything when it opens a file
     if format in PILLOW:
         return _pillow_header(fd, format, limits)
+    announced.check(reader(fd), format, limits)
     try:
         # The descriptor, not the bytes: a header is only the first few.
         image = open_image(fd, format, fail_on="none")
@@ -115,6 +116,7 @@ def header(fd: int, format: str, limits: Limits) -> Header:
         width, height = height, width
     check_limits(width, height, frames, limits)
     exif, xmp = field(image, "exif-data") or b"", field(image, "xmp-data") or b""
+    announced.metadata(limits, exif, xmp, field(image, "icc-profile-data"))
     alpha = bool(image.hasalpha())
     return Header(width, height, frames, pages if format == "tiff" else 1, alpha, exif, xmp, ratio != 1.0)
 
@@ -247,6 +249,7 @@ def _pillow_header(fd: int, format: str, limits: Limits) -> Header:
         check_limits(width, height, frames, limits)
         alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
         exif = image.info.get("exif")
+        announced.metadata(limits, exif, image.info.get("icc_profile"), image.info.get("xmp"))
         images = getattr(image, "n_frames", 1) if format == "heic" else 1
         return Header(width, height, frames, 1, alpha, exif if isinstance(exif, bytes) else b"", b"", images=images)
 

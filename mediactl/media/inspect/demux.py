@@ -32,6 +32,7 @@ def opened(fd: int, limits: Limits | None = None) -> Iterator[InputContainer]:
     options |= {name: str(value) for name, value in flv.open_options(fd).items()}
     if limits:
         options["max_pixels"] = str(limits.pixels)
+        options["max_streams"] = str(limits.streams + limits.attachments + 1)
     try:
         os.lseek(fd, 0, os.SEEK_SET)
         with av.open("fd:", "r", options=options, **_METADATA) as container:

@@ -42,6 +42,8 @@ _TAGS = {
 _GUESSED = {10: "5.1.4", 12: "7.1.4", 14: "9.1.4", 16: "9.1.6", 24: "22.2"}
 """What ffmpeg takes more than 8 channels without a layout for (av_channel_layout_default)."""
 _TAG_LENGTH = 500
+_READ = 1 << 16
+"""Characters of a tag that are looked at."""
 _MOST_CHAPTERS = 1_000
 
 
@@ -131,7 +133,7 @@ def tags(container: InputContainer, audio_stream: Any) -> dict[str, str]:
 def clean(value: str) -> str:
     """Return a tag on one line, without control characters; of the rest, whoever shows it takes care. What is not UTF-8
     (PyAV has surrogates for its bytes) becomes U+FFFD."""
-    text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = value[:_READ].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     line = "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
     return " ".join(line.split())[:_TAG_LENGTH]
 

@@ -14,7 +14,7 @@ from av.stream import Discard
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.inspect import covers, demux, describe, metadata
-from mediactl.media.inspect.containers import flv
+from mediactl.media.inspect.containers import announced, flv
 from mediactl.media.inspect.frames import appearance, frame_sizes
 from mediactl.media.inspect.frames.appearance import Appearance
 from mediactl.media.inspect.playable import Playable, find_playable, media_streams
@@ -22,6 +22,7 @@ from mediactl.media.inspect.timing import durations, timeline
 from mediactl.media.inspect.timing.cadence import Cadence
 from mediactl.media.inspect.timing.durations import Timing
 from mediactl.media.inspect.timing.gaps import Gaps
+from mediactl.media.limits import require
 from mediactl.model.media import AudioStream, Limits, MediaInfo, SubtitleStream, Treatment, VideoStream
 
 LOCATION_KEYS = ("com.apple.quicktime.location.iso6709", "location", "location-eng")
@@ -97,7 +98,11 @@ def probe(fd: int, format: str, limits: Limits, *, location: bool = False) -> Me
 
     The GPS position is read for ``location`` alone.
     """
+    announced.check(fd, limits)
     info = inspect(fd, format, limits).info
+    if video := info.video:
+        pixels = video.width * video.height * (video.frames or round((info.duration or 0.0) * (video.fps or 0.0)))
+        require(pixels, limits, "video_pixels", "pixels in all frames")
     if not location:
         return info
     with demux.opened(fd, limits) as container:
@@ -111,6 +116,7 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
     ``probed`` is what probing the same file has found: its frames are not counted again.
     """
     with demux.opened(fd, limits) as container:
+        _check_streams(container, limits)
         playable = find_playable(fd, container, limits)
         gaps = Gaps(container, playable.audios)
         timing = _timing(fd, container, playable, limits, probed, gaps)
@@ -153,6 +159,13 @@ def inspect(fd: int, format: str, limits: Limits, probed: MediaInfo | None = Non
             subtitles=subtitles,
             input_options=options,
         )
+
+
+def _check_streams(container: InputContainer, limits: Limits) -> None:
+    """Raise RejectedInput when a file has more streams or attachments than a limit allows."""
+    attachments = sum(each.type == "attachment" or covers.is_marked(each) for each in container.streams)
+    require(attachments, limits, "attachments", "attachments")
+    require(len(container.streams) - attachments, limits, "streams", "streams")
 
 
 def _timing(

@@ -7,6 +7,7 @@ use it, and whoever does not encodes it: jobs for pieces (``execute``) only make
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import binary, codecs, process
 from mediactl.media.inspect import diagnosis, streams
 from mediactl.media.inspect.streams import Streams
+from mediactl.media.limits import require
 from mediactl.media.opening import check_unchanged, open_source
 from mediactl.media.video import encode
 from mediactl.media.video.encode import Piece, PieceNotExact, Stream
@@ -78,6 +80,7 @@ class Work:
         }
         missing = [stream for stream in streams if not _is_there(paths[stream], piece.frames)]
         if missing:
+            require(_bytes_in(self._folder), self._limits, "scratch_bytes", "bytes of pieces")
             temporary = {stream: self._temporary(paths[stream]) for stream in missing}
             try:
                 encoded = encode.encode(
@@ -262,6 +265,16 @@ def _is_made(task: PieceTask, reuse: tuple[Reuse, ...]) -> bool:
 def _put(temporary: bytes, path: bytes) -> None:
     files.fsync_file(temporary)
     os.rename(temporary, path)
+
+
+def _bytes_in(folder: bytes) -> int:
+    """Return the bytes of the files in a folder, without those that others remove meanwhile."""
+    total = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 def _is_there(path: bytes, frames: int) -> bool:

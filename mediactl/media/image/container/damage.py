@@ -40,6 +40,7 @@ _SAID: tuple[tuple[str, str], ...] = (
      _DAMAGED + "its compressed pixels are invalid"),
     ("zero scanline size|bad value 0", _DAMAGED + "its width, height or number of channels is 0"),
     # libheif and its decoders
+    ("security limit exceeded: (.*)", r"is too large: \1"),
     ("outside of file bounds|insufficient input", _TRUNCATED + "the end of its data is missing"),
     ("unexpected end of file", _DAMAGED + "a box or its compressed pixels end early"),
     ("corrupt frame|bitstream not supported|decoder plugin", _DAMAGED + "its compressed pixels are invalid"),
