@@ -100,7 +100,7 @@ def read(out: bytes) -> Iterator[Found]:
         try:
             with open(os.path.join(folder, document.NAME), "rb") as file:
                 each = decode(file.read())
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError):
             continue
         if each.schema == document.SCHEMA:
             ours = True

@@ -40,8 +40,10 @@ def unescaped(name: bytes) -> bytes:
             return _LETTERS[letter]
         return chr(int(short or long, 16)) if short or long else "\\"
 
-    text = _ESCAPE.sub(character, name.decode("utf-8", "surrogateescape"))
-    return text.encode("utf-8", "surrogateescape")
+    try:
+        return _ESCAPE.sub(character, name.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    except (ValueError, OverflowError):  # an escape for what is no character, which ``shown`` never prints
+        return name
 
 
 def near(what: bytes, paths: Iterable[bytes]) -> str:

@@ -164,7 +164,7 @@ def _matches(content: bytes, source: Published) -> bool:
     """Return whether an asset.json is the one of a source, to the byte."""
     try:
         found = document.decode(content)
-    except msgspec.DecodeError:
+    except ValueError:
         return False
     written = (
         found.source.digest, found.source.kind.value, document.path_of(found), found.artefacts, found.metadata,

@@ -138,7 +138,7 @@ def encode(asset: Asset) -> bytes:
 
 
 def decode(content: bytes) -> Asset:
-    """An asset from the bytes of asset.json. Raises msgspec.DecodeError when it is none or of another schema."""
+    """An asset from the bytes of asset.json. Raises ValueError when it is none or of another schema."""
     asset = msgspec.json.decode(content, type=Asset)
     if asset.schema != SCHEMA:
         raise msgspec.ValidationError(f"schema {asset.schema}, expected {SCHEMA}")

@@ -79,7 +79,7 @@ def _json(fd: int, size: int) -> str:
     content = os.pread(fd, size, 0)
     try:
         msgspec.json.decode(content)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         return str(error)
     return "" if content.endswith((b"}", b"}\n")) else "its last line is cut"
 

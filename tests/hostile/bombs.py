@@ -421,3 +421,10 @@ def mkv_tags(number: int) -> bytes:
 def flac_picture(picture: bytes, kind: bytes = b"image/png") -> bytes:
     """The content of a FLAC picture block."""
     return struct.pack(">II", 3, len(kind)) + kind + struct.pack(">IIIIII", 0, 0, 0, 0, 0, len(picture)) + picture
+
+
+def saved(image: Image.Image, format: str, **options: object) -> bytes:
+    """An image as a file."""
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()

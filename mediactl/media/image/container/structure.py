@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 Read = Callable[[int, int], bytes]
 """Offset and size -> bytes of the file, fewer at its end."""
 
+_FARTHEST = 1 << 62
+"""Offset beyond which the kernel would report an error, and no file goes on."""
 _JPEG_SEGMENTS = 1000
 """Segments of a JPEG that are read at most; a photo with extended XMP and a large profile has about 200."""
 _PNG_CHUNKS = 256
@@ -26,6 +28,8 @@ def reader(content: bytes | int) -> Read:
     """Return what reads parts of a file, from its bytes or its descriptor."""
 
     def read(offset: int, size: int) -> bytes:
+        if offset > _FARTHEST:
+            return b""
         return os.pread(content, size, offset) if isinstance(content, int) else content[offset : offset + size]
 
     return read
@@ -96,9 +100,9 @@ def image_boxes(fd: int) -> Iterator[tuple[bytes, int, int]]:
 
     What comes behind them (trailers of cameras, line breaks) is none, whatever length its first bytes would say.
     """
-    at = 0
+    at, read = 0, reader(fd)
     for _ in range(_BOXES):
-        head = os.pread(fd, 16, at)
+        head = read(at, 16)
         length = int.from_bytes(head[:4])
         if length == 1:
             length = int.from_bytes(head[8:16])
@@ -121,9 +125,9 @@ def jxl_size(fd: int) -> tuple[int, int] | None:
 
     In a container the image is in the first box "jxlc" or "jxlp".
     """
-    at = 0
+    at, read = 0, reader(fd)
     for _ in range(_BOXES):
-        head = os.pread(fd, 32, at)
+        head = read(at, 32)
         if head[:2] == b"\xff\x0a":
             return _jxl_dimensions(int.from_bytes(head[2:], "little"))
         size, kind = int.from_bytes(head[:4]), head[4:8]

@@ -121,8 +121,8 @@ def _chunks(
 ) -> Iterator[tuple[bytes, int, int]]:
     """Yield type, start and end of the content of each chunk, as far as they can be followed."""
     for _ in range(most):
-        head = os.pread(fd, 8, at)
-        if len(head) < 8 or at >= end:
+        head = os.pread(fd, 8, at) if at < end else b""
+        if len(head) < 8:
             return
         length = int.from_bytes(head[4:], order)
         yield head[:4], at + 8, min(at + 8 + length, end)

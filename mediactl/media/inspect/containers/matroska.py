@@ -38,16 +38,16 @@ def elements(fd: int, start: int, end: int, most: int = _MOST) -> Iterator[Eleme
     """Yield the elements between two offsets, as far as they can be followed; one of unknown size is the last."""
     at = start
     for _ in range(most):
-        head = os.pread(fd, 12, at)
+        head = os.pread(fd, 12, at) if at < end else b""
         name_size = _length(head, 4)
         size_size = _length(head[name_size:], 8) if name_size else 0
-        if at >= end or not size_size:
+        if not size_size:
             return
         name = int.from_bytes(head[:name_size])
         size = int.from_bytes(head[name_size : name_size + size_size]) & (1 << 7 * size_size) - 1
         content = at + name_size + size_size
         at = end if size == (1 << 7 * size_size) - 1 else content + size
-        yield name, content, min(at, end)
+        yield name, content, max(content, min(at, end))
 
 
 def found(fd: int, start: int, end: int, *path: int) -> Iterator[tuple[int, int]]:
