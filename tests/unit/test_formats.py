@@ -8,7 +8,7 @@ from conftest import ROOT
 
 from mediactl.admin import format_docs
 from mediactl.core.errors import RejectedInput
-from mediactl.media.ffmpeg import command
+from mediactl.media.ffmpeg import allowed
 from mediactl.media.image import fallback, load, vips
 from mediactl.model import formats
 from mediactl.model.media import Kind
@@ -132,11 +132,11 @@ def test_every_decoder_of_images_belongs_to_a_format_that_is_sniffed() -> None:
 
 
 def test_every_demuxer_that_may_open_a_source_exists_and_belongs_to_a_format_that_is_sniffed() -> None:
-    allowed = command.DEMUXERS.split(",")
-    assert sorted(allowed) == sorted(name for each in SUPPORTED for name in each.demuxers)
-    assert len(allowed) == len(set(allowed))
+    demuxers = allowed.DEMUXERS.split(",")
+    assert sorted(demuxers) == sorted(name for each in SUPPORTED for name in each.demuxers)
+    assert len(demuxers) == len(set(demuxers))
     known = {name for each in av.formats_available for name in each.split(",")}
-    assert set(allowed) <= known
+    assert set(demuxers) <= known
 
 
 @pytest.mark.parametrize("known", [each for each in REJECTED if each.kind is Kind.IMAGE], ids=lambda known: known.name)

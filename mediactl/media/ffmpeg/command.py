@@ -10,21 +10,15 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from mediactl.model import formats
+from mediactl.media.ffmpeg import allowed
 from mediactl.model.media import Limits
-
-DEMUXERS = ",".join(formats.DEMUXERS)
-"""Containers that are opened."""
-PROTOCOLS = "fd"
-"""Protocols that a source may use: its descriptor, and so no other file and no network."""
 
 
 def source(fd: int, threads: int, **options: Any) -> Any:
     """Return the source as an ffmpeg-python input node, with the allow-lists that every run needs."""
     import ffmpeg as graph  # Here and below: importing it takes 100 ms.
 
-    lists = {"protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS}
-    return graph.input("fd:", fd=fd, threads=threads, **lists, **options)
+    return graph.input("fd:", fd=fd, threads=threads, **allowed.LISTS, **options)
 
 
 def output(streams: list[Any], file: bytes, muxer: str, limits: Limits, **options: Any) -> Any:

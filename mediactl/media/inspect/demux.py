@@ -12,7 +12,7 @@ import av
 from av.container import InputContainer
 
 from mediactl.core.errors import JobFailed, RejectedInput
-from mediactl.media.ffmpeg import command
+from mediactl.media.ffmpeg import allowed
 from mediactl.media.inspect.containers import flv
 from mediactl.media.inspect.containers.isobmff import top_level_boxes
 from mediactl.model.media import Limits
@@ -28,7 +28,7 @@ def opened(fd: int, limits: Limits | None = None) -> Iterator[InputContainer]:
     Raises RejectedInput when it is none of the containers that are allowed, or damaged at its beginning; libav errors
     inside the block become RejectedInput as well, errors of the disk JobFailed.
     """
-    options = {"fd": str(fd), "protocol_whitelist": command.PROTOCOLS, "format_whitelist": command.DEMUXERS}
+    options = {"fd": str(fd), **allowed.LISTS}
     options |= {name: str(value) for name, value in flv.open_options(fd).items()}
     if limits:
         options["max_pixels"] = str(limits.pixels)

@@ -11,6 +11,7 @@ from av.stream import Disposition
 
 from mediactl.core import machine
 from mediactl.core.errors import RejectedInput
+from mediactl.media.ffmpeg.allowed import DECODERS
 from mediactl.media.inspect import covers, demux, describe
 from mediactl.model.media import Limits
 
@@ -51,13 +52,18 @@ def media_streams(container: InputContainer) -> list[Any]:
     return [stream for stream in container.streams if stream.type in ("video", "audio")]
 
 
+def is_allowed(stream: Any) -> bool:
+    """Return whether a stream has a decoder, and one that may be used."""
+    return bool(stream.codec_context) and stream.codec_context.name in DECODERS
+
+
 def find_playable(fd: int, container: InputContainer, limits: Limits) -> Playable:
     """Return the streams that can be played, and decode their first frames.
 
     Raises RejectedInput when nothing can be played, or a frame is too large.
     A file whose video cannot be decoded is no audio file: it is rejected, unless its video has no frames.
     """
-    known = [stream for stream in media_streams(container) if stream.codec_context]
+    known = [stream for stream in media_streams(container) if is_allowed(stream)]
     videos = [stream for stream in known if stream.type == "video" and not stream.disposition & _NO_VIDEO]
     audios = [stream for stream in known if stream.type == "audio"]
     for stream in videos:
