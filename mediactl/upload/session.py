@@ -76,6 +76,8 @@ class Session:
         self.job: Job = engine.job(task.location)
         self.parts_sent = 0
         self.parts_kept = 0
+        self.confirmed = False
+        """Whether the store has shown a checksum of a part."""
         self.spoilt: set[int] = set()
         """Numbers of parts of which the store has other bytes than it should."""
         self._ledger = ledger
@@ -149,6 +151,7 @@ class Session:
 
     def check(self, etag: str, body: Body) -> str:
         """Return the ETag. Raises Corrupted when it shows that the store has other bytes."""
+        self.confirmed |= body.confirmed
         if not (body.confirmed or self.capabilities.intact(etag, lambda: body.md5)):
             raise Corrupted(f"{self.task.url}: the store got other bytes than were sent")
         return etag

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediactl.upload.multipart.parts import MAX_OBJECT, MAX_PARTS, MIB, MIN_PART, part_size, parts
+from mediactl.upload.multipart.parts import MAX_OBJECT, MAX_PARTS, MIB, MIN_PART, composite_etag, part_size, parts
 
 
 @given(st.integers(0, 2 * 1024 * 1024 * MIB))
@@ -38,3 +38,10 @@ def test_smaller_parts_when_asked_for_but_never_too_many() -> None:
     assert part_size(100 * MIB, least=5 * MIB) == 5 * MIB
     assert part_size(300_000, least=1000) == 1000
     assert part_size(MAX_PARTS * 1000 + 1, least=1000) == MIB
+
+
+def test_the_etag_of_parts_is_the_md5_of_theirs_and_none_where_they_are_no_md5s() -> None:
+    """Two parts of "a" and "b"; the expected ETag by ``printf ... | xxd -r -p | md5sum``."""
+    of_a, of_b = '"0cc175b9c0f1b6a831c399e269772661"', "92eb5ffee6ae2fec3ad71c777531578f"
+    assert composite_etag([of_a, of_b]) == '"96e024ba2074fe77e8e965ba43a704be-2"'
+    assert composite_etag([of_a, '"an opaque one"']) == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterable
 
 import msgspec
@@ -45,6 +46,16 @@ def parts(size: int, each: int) -> tuple[Part, ...]:
     return tuple(
         Part(number, offset, min(each, size - offset)) for number, offset in enumerate(range(0, size, each), 1)
     )
+
+
+def composite_etag(etags: Iterable[str]) -> str:
+    """Return the ETag of an object of parts with those ETags, where they are MD5s: the MD5 of them all, and how many
+    they are. Where one is none, no ETag: ""."""
+    try:
+        each = [bytes.fromhex(etag.strip('"')) for etag in etags]
+    except ValueError:
+        return ""
+    return f'"{hashlib.md5(b"".join(each), usedforsecurity=False).hexdigest()}-{len(each)}"'
 
 
 def composite(crc32s: Iterable[int]) -> str:

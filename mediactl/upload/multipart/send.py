@@ -29,7 +29,7 @@ from mediactl.model.uploads import (
 from mediactl.upload.body import Body
 from mediactl.upload.engine import Turn
 from mediactl.upload.multipart import begin
-from mediactl.upload.multipart.parts import Part, parts
+from mediactl.upload.multipart.parts import Part, composite_etag, parts
 from mediactl.upload.policy import Standing
 from mediactl.upload.session import Session
 from mediactl.upload.source import buffer_of
@@ -115,6 +115,7 @@ def _reconcile(session: Session) -> Sent | None:
     except NoSuchUpload as error:
         return _proved(session, error, SentStatus.PRESENT)
     listed = {part.number: part for part in found}
+    session.confirmed |= any(part.crc32 is not None for part in found)
     kept = {
         part.number
         for part in state.parts
@@ -237,16 +238,22 @@ def _proved(session: Session, error: StoreError, status: SentStatus = SentStatus
 
 
 def _complete(session: Session, condition: Condition) -> Sent | None:
-    """Send Complete; the end if it turns out that an earlier one succeeded though its answer was lost."""
+    """Send Complete; the end if its answer proves it, or an earlier one succeeded though its answer was lost.
+
+    An ETag of just these parts is a proof where the store keeps no checksums to compare. It saves a HEAD, for which
+    rclone's server reads the whole object.
+    """
     state = session.state
     named = [StoredPart(part.number, part.size, part.etag, part.crc32) for part in state.parts]
     try:
-        session.store.complete(session.task.key, state.upload_id, named, condition)
+        etag = session.store.complete(session.task.key, state.upload_id, named, condition)
     except (Unavailable, NoSuchUpload):
         there = session.look()
         if there is not None and session.standing(there, state.token) is Standing.MINE:
             return session.done(SentStatus.SENT, there, state.token)
         raise
+    if not session.confirmed and etag == composite_etag(part.etag for part in state.parts):
+        return session.done(SentStatus.SENT, etag, state.token)
     return None
 
 
