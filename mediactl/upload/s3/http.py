@@ -16,7 +16,8 @@ import sys
 import termios
 import urllib.request
 from collections import deque
-from http.client import HTTPConnection, HTTPSConnection, IncompleteRead
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, IncompleteRead
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -73,14 +74,16 @@ class Wire:
             whole = False
             # A store that refuses a large body may answer and hang up before it has read it all.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                connection.request(method, self._absolute + target, _slices(body), self._forwarded | headers)
+                for piece in _pieces(_head(method, self._absolute + target, self._forwarded | headers), body):
+                    connection.sock.sendall(piece)
                 whole = True
                 _drain(connection.sock, self._timeout)
-            answer = connection.getresponse()
-            content = answer.read(MAX_ANSWER)
-            if answer.length:
-                raise IncompleteRead(content, answer.length)
-            keep = whole and answer.isclosed() and not answer.will_close
+            with HTTPResponse(connection.sock, method=method) as answer:
+                answer.begin()
+                content = answer.read(MAX_ANSWER)
+                if answer.length:
+                    raise IncompleteRead(content, answer.length)
+                keep = whole and answer.isclosed() and not answer.will_close
             return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, content)
         finally:
             if keep:
@@ -142,10 +145,23 @@ def _drain(sock: socket.socket, seconds: float) -> None:
             raise TimeoutError("timed out")
 
 
-def _slices(body: memoryview | None) -> list[memoryview] | None:
-    if body is None:
-        return None
-    return [body[offset : offset + SLICE] for offset in range(0, len(body), SLICE)]
+def _head(method: str, target: str, headers: dict[str, str]) -> bytes:
+    """Return the bytes before a body. ``http.client`` takes three times as long to write them, and sends them alone."""
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    head = "\r\n".join(lines)
+    if len(head.splitlines()) != len(lines):
+        raise ValueError(f"a header of {method} {target!r} has a line break")
+    return f"{head}\r\naccept-encoding: identity\r\n\r\n".encode("latin-1")
+
+
+def _pieces(head: bytes, body: memoryview | None) -> Iterator[bytes | memoryview]:
+    """Yield what is to be sent, a small body together with the head: one packet for the other side to wake up for."""
+    if body is None or len(body) <= SLICE:
+        yield head if body is None else b"".join((head, body))
+        return
+    yield head
+    for offset in range(0, len(body), SLICE):
+        yield body[offset : offset + SLICE]
 
 
 def _proxy(url: str) -> tuple[str, dict[str, str]]:
