@@ -127,11 +127,11 @@ class _Account:
         self._lock = threading.Lock()
 
     def report(self, sent: int, fraction: float) -> None:
-        """Count, and report at intervals."""
+        """Count, and report at intervals; not the end, which the answer reports."""
         with self._lock:
             self.sent += sent
             now = time.monotonic()
-            if now - self._reported < PROGRESS_INTERVAL:
+            if fraction >= 1.0 or now - self._reported < PROGRESS_INTERVAL:
                 return
             self._reported = now
         self._send(Progress(self._run.job, self._run.attempt, fraction, self.sent))

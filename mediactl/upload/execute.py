@@ -45,15 +45,13 @@ class Transfers:
         self._opening = threading.Lock()
         self._running = 0
         self._changed = threading.Condition()
-        self._task = msgspec.json.Decoder(UploadTask)
         self._state = msgspec.json.Decoder(UploadState)
 
-    def run(self, payload: bytes, state: bytes, ledger: Ledger, report: Report) -> Sent:
-        """Do one job: JSON of an UploadTask, JSON of an UploadState (or nothing, where nothing is remembered).
+    def run(self, task: UploadTask, state: bytes, ledger: Ledger, report: Report) -> Sent:
+        """Do one job. ``state``: JSON of an UploadState, or nothing, where nothing is remembered.
 
         Raises as ``transfer`` does.
         """
-        task = self._task.decode(payload)
         remembered = self._state.decode(state) if state else UploadState()
         with self._changed:
             self._running += 1

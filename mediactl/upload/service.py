@@ -67,7 +67,7 @@ class Uploads:
             done += safe
             report(sent, done / task.size if task.size else 1.0)
 
-        sent = self._transfers.run(msgspec.json.encode(task), state, _Notebook(keep), notify)
+        sent = self._transfers.run(task, state, _Notebook(keep), notify)
         if sent.status is SentStatus.CONFLICT:
             raise Conflict(sent.reason)
         return sent

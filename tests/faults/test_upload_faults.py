@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-from support.proxy import Fault, Proxy, Request, dice, proxied
+from support.proxy import Fault, Proxy, Request, dice, flipping, proxied
 from support.servers import Server
 from support.uploads import Journal, noise, task_of
 
@@ -58,7 +58,7 @@ def upload(tasks: list[UploadTask], limits: Limits = LIMITS, threads: int = 16) 
                 return
             journal = Journal()
             try:
-                sent = transfers.run(msgspec.json.encode(task), b"", journal, lambda sent, safe: None)
+                sent = transfers.run(task, b"", journal, lambda sent, safe: None)
                 done[number] = journal.settle(sent)
             except BaseException as error:  # noqa: BLE001 - raised below, in the test's own thread
                 errors.append(error)
@@ -207,3 +207,17 @@ def test_a_flipped_bit_is_found_over_plain_http_whatever_the_store_checks(
     for file, end in zip(files, sent, strict=True):
         assert server.client().get_object(Bucket=bucket, Key=file.name)["Body"].read() == file.read_bytes()
         assert end.bytes_sent > end.bytes
+
+
+def test_a_flipped_bit_is_found_over_https(ministack_https_server: Server, tmp_path: Path) -> None:
+    """By TLS, which ends the connection: the request is sent again."""
+    server = ministack_https_server
+    bucket = server.new_bucket()
+    file = noise(tmp_path / "large", 16 * MIB + 1000, 2)
+    with flipping(port_of(server), (MIB, 6 * MIB, 15 * MIB)) as (port, to_come):
+        location = msgspec.structs.replace(server.location(bucket), endpoint_url=f"https://127.0.0.1:{port}")
+        (sent,) = upload([task_of(file, file.name, location)], Limits(5 * MIB, 5 * MIB))
+    assert not to_come
+    assert sent.status is SentStatus.SENT
+    assert server.client().get_object(Bucket=bucket, Key=file.name)["Body"].read() == file.read_bytes()
+    assert sent.bytes_sent > sent.bytes

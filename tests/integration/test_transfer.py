@@ -144,17 +144,13 @@ def test_of_two_hosts_one_wins(bucket: Bucket, tmp_path: Path, same: bool, large
     assert bucket.uploads() == []
 
 
-def payload(task: UploadTask) -> bytes:
-    return msgspec.json.encode(task)
-
-
 def at_once(transfers: Transfers, tasks: list[UploadTask], states: list[bytes]) -> list[object]:
     """How each of many jobs, each in a thread of its own, ended: a status or an exception."""
     ends: list[object] = [None] * len(tasks)
 
     def job(number: int) -> None:
         try:
-            ends[number] = transfers.run(payload(tasks[number]), states[number], Journal(), lambda sent, safe: None)
+            ends[number] = transfers.run(tasks[number], states[number], Journal(), lambda sent, safe: None)
         except Exception as error:  # noqa: BLE001 - it is what the test is about
             ends[number] = error
 

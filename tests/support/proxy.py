@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -213,3 +213,48 @@ def proxied(port: int, script: Script, silence: float = 10.0) -> Iterator[Proxy]
         yield proxy
     finally:
         proxy.close()
+
+
+@contextlib.contextmanager
+def flipping(port: int, offsets: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
+    """A relay of bytes to another port, which need not be HTTP: its own port, and the offsets that are still to come.
+
+    Of all that goes to the server one bit is wrong at each of these offsets, or at the end of what comes first behind.
+    """
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    to_come, lock, passed = sorted(offsets), threading.Lock(), 0
+
+    def flip(data: memoryview) -> None:
+        nonlocal passed
+        with lock:
+            passed += len(data)
+            if to_come and passed > to_come[0]:
+                del to_come[0]
+                data[-1] ^= 4
+
+    def relay(here: socket.socket, there: socket.socket, touch: Callable[[memoryview], None]) -> None:
+        buffer = memoryview(bytearray(1 << 16))
+        with contextlib.suppress(OSError):
+            while count := here.recv_into(buffer):
+                touch(buffer[:count])
+                there.sendall(buffer[:count])
+        for each in (here, there):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def listen() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client = listener.accept()[0]
+                server = socket.create_connection(("127.0.0.1", port))
+                for pair in ((client, server, flip), (server, client, lambda _: None)):
+                    threading.Thread(target=relay, args=pair, daemon=True).start()
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1], to_come
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()

@@ -416,5 +416,5 @@ def test_a_place_that_cannot_be_opened_is_asked_once() -> None:
     transfers = Transfers(FAST, open_store=refuse)
     for _ in range(3):
         with pytest.raises(Refused, match="no credentials"):
-            transfers.run(msgspec.json.encode(task_of(Path(__file__))), b"", Journal(), lambda sent, safe: None)
+            transfers.run(task_of(Path(__file__)), b"", Journal(), lambda sent, safe: None)
     assert len(opened) == 1
