@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38  # linux/prctl.h
 
 
 def die_with(parent: int) -> Callable[[], bool]:
@@ -27,6 +27,14 @@ def die_with(parent: int) -> Callable[[], bool]:
         return os.getppid() == parent  # it may have died before the call above
 
     return tie
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all descendants whose own parent dies, so that none is overlooked (Linux only)."""
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def gain_no_privileges() -> bool:

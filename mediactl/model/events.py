@@ -244,6 +244,21 @@ class Selftest(Event, frozen=True, kw_only=True, tag="selftest"):
     """Seed of the job mix."""
 
 
+class SelftestKilled(Event, frozen=True, kw_only=True, tag="selftest.killed"):
+    """The only event of `selftest --kill --json`: what was killed and checked."""
+
+    kills: dict[str, int]
+    """What was killed ("worker") -> how often."""
+    runs: int
+    """Number of runs that were started."""
+    seconds: float
+    """Wall-clock time."""
+    invariants: Invariants
+    """What had to hold after every kill; `checked` counts how often all of it was checked."""
+    seed: int
+    """Seed of the kills."""
+
+
 # -- sources -----------------------------------------------------------------------------------------------------------
 
 
@@ -609,5 +624,6 @@ AnyEvent = (
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone
     | UploadStopped | ExtraRequired | RunStopping | RunStopped | RunFailed | Summary | Selftest
+    | SelftestKilled
 )  # fmt: skip
 """Every event on the wire, in the order of docs/events.md."""
