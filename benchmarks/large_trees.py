@@ -3,8 +3,9 @@
     python benchmarks/large_trees.py --work FOLDER       # FOLDER keeps the trees; that of a million takes 9 GB
     python benchmarks/large_trees.py --sources 10000 100000
 
-Trees are made by benchmarks/grown.py, the larger ones of hard links. *per source* is the time that a source takes in
-the larger tree by that of one in the smaller: 1 is linear. *peak MiB* is the largest process.
+Trees are made by benchmarks/grown.py, of hard links of a thousand sources and their outputs. *per source* is the CPU
+time that a source takes in the larger tree by that of one in the smaller: 1 is linear. *peak MiB* is the largest
+process.
 """
 
 from __future__ import annotations
@@ -41,8 +42,6 @@ from benchmarks.measure import (
     take_turns,
 )
 
-LINKED = 100_000
-"""Trees larger than this are made of hard links."""
 CALL = [
     sys.executable,
     "-P",
@@ -92,7 +91,7 @@ class Tree:
         self.work = work
         self.count = count
         work.mkdir(parents=True, exist_ok=True)
-        grown.grow(work, count, links=count > LINKED)
+        grown.grow(work, count, links=True)
         self.list = work / "list.txt"
         if not self.list.exists():
             folders = sorted(os.listdir(work / "tree"))
@@ -161,17 +160,27 @@ def main() -> None:
             if missing:
                 print(what + absences(missing))
                 continue
-            times = {key: middle([cost.seconds for cost in costs]) for key, costs in results.items()}
-            peaks = {key: middle([cost.peak_mib for cost in costs]) for key, costs in results.items()}
+            seconds, cpu, peaks = (
+                {key: middle([getattr(cost, field) for cost in costs]) for key, costs in results.items()}
+                for field in ("seconds", "cpu", "peak_mib")
+            )
             scale = large.count / small.count
-            rows.append([
-                what, f"{times['small']:.2f}", f"{times['mediactl']:.2f}",
-                ratio(times["mediactl"], times["small"] * scale), f"{peaks['small']:.0f}", f"{peaks['mediactl']:.0f}",
-            ])  # fmt: skip
+            row = [f"{each[key]:.2f}" for key in turns for each in (seconds, cpu)]
+            row.append(ratio(cpu["mediactl"], cpu["small"] * scale))
+            rows.append([what, *row, *(f"{peaks[key]:.0f}" for key in turns)])
             scaled = [cost._replace(seconds=cost.seconds * scale, cpu=cost.cpu * scale) for cost in results["small"]]
             compared = {"mediactl": results["mediactl"], f"{small.count:,} sources, {scale:.0f} times": scaled}
             keep(options.json, f"{large.count:,} sources: {what}", compared, {})
-        head = ["", f"s, {small.count:,}", f"s, {large.count:,}", "per source", "peak MiB", "peak MiB"]
+        head = [
+            f"{small.count:,} and {large.count:,}",
+            "s",
+            "CPU s",
+            "s",
+            "CPU s",
+            "per source",
+            "peak MiB",
+            "peak MiB",
+        ]
         print(table(head, rows))
 
 
