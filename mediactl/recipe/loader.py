@@ -6,7 +6,6 @@ import hashlib
 import os
 import tomllib
 from functools import cache
-from importlib import resources
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
@@ -135,6 +134,9 @@ def decode(content: str) -> Recipe:
         ) from None
 
 
+_BUNDLED = os.path.join(os.path.dirname(__file__), "bundled")
+
+
 def structs() -> dict[str, type[msgspec.Struct]]:
     """Return what each table of a recipe holds one of, or several."""
     return {**registry.tables(), "cutting": Cutting, "limits": Limits, "run": RunLimits}
@@ -142,16 +144,14 @@ def structs() -> dict[str, type[msgspec.Struct]]:
 
 def builtin_names() -> list[str]:
     """Names of the recipes that come with mediactl."""
-    folder = resources.files("mediactl.recipe.bundled")
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return sorted(name.removesuffix(".toml") for name in os.listdir(_BUNDLED) if name.endswith(".toml"))
 
 
 def text_of(name_or_file: str) -> tuple[str, str]:
     """The TOML of a built-in recipe or a file, and where it is from. Raises UsageError."""
     if name_or_file in builtin_names():
-        return resources.files("mediactl.recipe.bundled").joinpath(name_or_file + ".toml").read_text(
-            "utf-8"
-        ), name_or_file
+        with open(os.path.join(_BUNDLED, name_or_file + ".toml"), encoding="utf-8") as file:
+            return file.read(), name_or_file
     looks_like_file = "/" in name_or_file or name_or_file.endswith(".toml")
     try:
         with open(name_or_file, encoding="utf-8-sig") as file:  # Windows' editors put a byte order mark first
