@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         "process ./uploads",
         "process ./photos --recipe gallery.toml --dry-run",
         "process ./archive -o /srv/derived --max-duration 6h --quiet",
+        "process ./archive --speed small",
         "process ./assets --to s3://bucket/prefix",
         "process --json - < files.txt",
     ),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from mediactl.model.jobs import Priority
+from mediactl.model.speed import BALANCED, Speed
 from mediactl.model.uploads import IfExists, Location
 
 
@@ -54,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     """Folder of the journal."""
     recipe: str = "web"
+    speed: Speed = BALANCED
     priority: Priority = Priority.NORMAL
     jobs: int = 1
     """Worker processes."""

@@ -10,12 +10,13 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Annotated, ClassVar, Protocol, TypeVar
+from typing import Annotated, ClassVar, Protocol, Self, TypeVar
 
 import msgspec
 
 from mediactl.model.assets import Operation, PriorArtefact, Target
 from mediactl.model.media import Kind, MediaInfo
+from mediactl.model.speed import Speed
 from mediactl.outputs.cutting import Cutting
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -143,6 +144,10 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def files(self) -> tuple[File, ...]:
         """Return all file names that it may write for a source."""
         return (File(self.file_name),)
+
+    def at_speed(self, speed: Speed) -> Self:
+        """Return the output with the encoder settings of a speed, where the recipe does not set them."""
+        return self
 
     def problem(self) -> tuple[str, str] | None:
         """Return key and complaint where two values do not go together; None when all do."""

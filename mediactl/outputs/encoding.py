@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from fractions import Fraction
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 
 import msgspec
 
 from mediactl.model.assets import Operation, Prior, PriorArtefact
 from mediactl.model.media import MediaInfo, Treatment
+from mediactl.model.speed import Speed
 from mediactl.outputs.base import VIDEO_MAKER, AssetPlan, Bitrate, Output, Params
 from mediactl.outputs.cutting import KEY_FRAMES, piece_frames
 from mediactl.outputs.geometry import frame
@@ -27,6 +28,21 @@ PRESETS = {"h264": _X26, "hevc": _X26, "av1": tuple(str(number) for number in ra
 MOST_CRF = {"h264": 51, "hevc": 51, "av1": 63}
 DEFAULT_CRF = {"h264": 23, "hevc": 26, "av1": 32}
 DEFAULT_PRESET = {"h264": "veryfast", "hevc": "fast", "av1": "10"}
+
+
+class Pace(NamedTuple):
+    """Preset and CRF of a speed."""
+
+    preset: str
+    crf: int
+
+
+SPEED_PACE: dict[Speed, dict[str, Pace]] = {
+    "fast": {"h264": Pace("superfast", 25), "hevc": Pace("veryfast", 26)},
+    "small": {"h264": Pace("slow", 27), "hevc": Pace("slow", 29), "av1": Pace("6", 37)},
+}
+"""Instead of these defaults, at a speed, with about the same VMAF (measured in docs/recipes.md). SVT-AV1 4.2 has no
+preset that is noticeably faster than its default here."""
 _FULL_HD_RATE = {"h264": 6_000, "hevc": 4_200, "av1": 3_600}
 """kbit/s that 1080p at 30 frames a second may take at most; Apple's ladder has 6,000 and 4,500 (HEVC) there."""
 _RATE_GROWTH = 0.75
@@ -140,6 +156,14 @@ class Encoding(Output, frozen=True):
     """Bit rate of AAC in kbit/s, two channels."""
     when: str = ""
     """Condition, e.g. "width > 2000"; "" is always true."""
+
+    def at_speed(self, speed: Speed) -> Self:
+        """Return the output with the preset of a speed, and its CRF, unless the recipe sets them."""
+        pace = SPEED_PACE.get(speed, {}).get(self.codec)
+        if self.preset is not None or pace is None:
+            return self
+        crf = pace.crf if self.crf is None and self.quality is None else self.crf
+        return msgspec.structs.replace(self, preset=pace.preset, crf=crf)
 
     def problem(self) -> tuple[str, str] | None:
         """Return what does not go together of codec, preset, CRF, quality and HDR."""

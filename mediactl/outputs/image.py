@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 import msgspec
 
 from mediactl.model.assets import Prior, Target
 from mediactl.model.media import Kind, MediaInfo
+from mediactl.model.speed import Speed
 from mediactl.outputs.base import EXTENSIONS, IMAGE_MAKER, AssetPlan, Output, Params, Pixels, Quality
 from mediactl.outputs.geometry import fit
 
@@ -24,6 +25,11 @@ DEFAULT_EFFORT = {"webp": 4, "jpeg": 0, "png": 6, "avif": 3}
 likeness, 0.003 SSIM at equal bytes. AVIF effort 3 takes 3 times the time of 1 for 0.003 to 0.004 more SSIM at equal
 bytes, effort 4 another 4.5 times for 0.002 more. JPEG effort 0 (fixed tables) takes 6 ms for 210 kB, effort 1 16 ms
 for 207 kB."""
+SPEED_EFFORT: dict[Speed, dict[str, int]] = {
+    "fast": {"webp": 2, "jpeg": 0, "png": 3, "avif": 1},
+    "small": {"webp": 6, "jpeg": 1, "png": 9, "avif": 4},
+}
+"""Instead, at a speed (measured in docs/recipes.md)."""
 
 _BYTES_A_PIXEL = {"webp": 0.085, "jpeg": 0.13, "avif": 0.07, "png": 1.5}
 """Of an image of two megapixels at default quality: mean of ten photos."""
@@ -117,6 +123,12 @@ class StillOutput(Output, frozen=True):
     def file_name(self) -> str:
         """Name of the artefact's file."""
         return f"{self.name}.{EXTENSIONS[self.format]}"
+
+    def at_speed(self, speed: Speed) -> Self:
+        """Return the output with the effort of a speed, unless the recipe sets one."""
+        if self.effort is not None or speed not in SPEED_EFFORT:
+            return self
+        return msgspec.structs.replace(self, effort=SPEED_EFFORT[speed][self.format])
 
     def problem(self) -> tuple[str, str] | None:
         """Return what does not go together of fit, position, quality and similarity."""

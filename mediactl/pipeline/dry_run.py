@@ -156,7 +156,7 @@ def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool, verb
     as a run would."""
     events: list[Event] = []
     with ExitStack() as stack:
-        chosen = loader.load(settings.recipe)
+        chosen = loader.load(settings.recipe).at_speed(settings.speed)
         batches = found_sources(settings, stdin)
         check = OutputCheck(settings.out)
         stack.callback(check.close)

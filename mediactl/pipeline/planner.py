@@ -61,7 +61,7 @@ class Planner:
         if name is None:
             return self._default
         if name not in self._by_name:
-            self._by_name[name] = recipes.load(name)
+            self._by_name[name] = recipes.load(name).at_speed(self._settings.speed)
         return self._by_name[name]
 
     def with_digest(self, digest: str) -> Recipe:

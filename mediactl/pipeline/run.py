@@ -52,7 +52,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes], forks: F
     began = time.monotonic()
     tally, report = counted(emit)
     with ExitStack() as stack:
-        chosen = loader.load(settings.recipe)
+        chosen = loader.load(settings.recipe).at_speed(settings.speed)
         watch = None if settings.watching is None else open_watch(settings, report)
         batches = found_sources(settings, stdin) if watch is None else watch
         make_out(settings.out)

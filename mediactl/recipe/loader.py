@@ -6,7 +6,7 @@ import hashlib
 import os
 import tomllib
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 import msgspec
 
@@ -14,6 +14,7 @@ from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.core.suggestions import did_you_mean
 from mediactl.model.media import Kind, Limits
+from mediactl.model.speed import Speed
 from mediactl.outputs import registry
 from mediactl.outputs.base import Name, Output
 from mediactl.outputs.cutting import Cutting
@@ -78,6 +79,12 @@ class Recipe(_Head, frozen=True, kw_only=True):
     def outputs(self, kind: Kind) -> tuple[Output, ...]:
         """Return the outputs that a source of this kind gets, in the order of asset.json."""
         return tuple(output for table in registry.made_of(kind) for output in self.table(table))
+
+    def at_speed(self, speed: Speed) -> Self:
+        """Return the recipe with the encoder settings of a speed, where it does not set them."""
+        tables = {name: self.table(kind) for name, kind in registry.tables().items()}
+        changed = {name: tuple(each.at_speed(speed) for each in found) for name, found in tables.items() if found}
+        return msgspec.structs.replace(self, **changed)
 
     def digest(self) -> str:
         """Return a short digest of everything that the recipe says: equal digests, equal work."""

@@ -10,6 +10,7 @@ import click
 
 from mediactl.commands.shared.sections import OUTPUT, SCHEDULING, SOURCES, UPLOADS, Option
 from mediactl.commands.shared.types import Bounded, Duration, Name, Path, Recipe, Size, Tag
+from mediactl.model.speed import BALANCED, SPEEDS
 
 if TYPE_CHECKING:
     from mediactl.core.settings import Destination, Settings, Watching
@@ -187,6 +188,8 @@ def work_options(priority: str) -> Callable[[Callable[..., Any]], Callable[..., 
         journal_options,
         option(SOURCES, "--recipe", type=Recipe(), default="web", show_default=True, metavar="RECIPE",
                help="Bundled recipe, or a .toml file."),
+        option(SOURCES, "--speed", type=click.Choice(SPEEDS), default=BALANCED, show_default=True,
+               help="Encode fast, or small files, where the recipe sets neither preset nor effort."),
         option(SOURCES, "--keep-root", is_flag=True,
                help="Prefix outputs with the name of their SOURCE directory."),
         *WALK_OPTIONS,
@@ -242,6 +245,7 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         out=os.path.abspath(flags["out"]),
         state=state_folder(flags["out"], flags["state"]),
         recipe=flags["recipe"],
+        speed=flags["speed"],
         priority=Priority[flags["priority"].upper()],
         jobs=flags["jobs"] or available_cores(),
         strict=flags.get("strict", False),
