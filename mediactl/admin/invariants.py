@@ -8,6 +8,7 @@ the next run has taken over from it, so it counts once no run is active (``ended
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from mediactl.jobs import owners, report
 from mediactl.jobs.states import PATIENCE
 from mediactl.media.completeness import incomplete
 from mediactl.pipeline.publish import object_digest
+from mediactl.pipeline.recovery import LOGS
 
 
 class Rule(StrEnum):
@@ -83,6 +85,7 @@ _STATEMENTS = {
 _BOUNDS = {"exhausted": (PATIENCE.crashes, PATIENCE.interruptions)}
 
 
+_TOKEN = re.compile(re.escape(files.TEMPORARY) + rb"([0-9a-f]{32})")
 _RUN_AGAIN = "run `mediactl process` again, which removes it"
 _LIVE = "left by a killed run; run `mediactl process` again"
 
@@ -111,6 +114,7 @@ def of_journal(state: str, out: bytes, *, ended: bool = True) -> Iterator[Violat
             yield from _abandoned_jobs(rows.rows_of("owners"), dead)
             yield from _locks(state, living)
             yield from _temporaries((out, os.fsencode(state)), living)
+            yield from _logs(state, living)
             yield from _processes(state, dead)
             yield from _uploads(rows)
 
@@ -170,23 +174,31 @@ def _locks(state: str, living: set[str]) -> Iterator[Violation]:
 
 def _temporaries(roots: Iterable[bytes], living: set[str]) -> Iterator[Violation]:
     """Temporary files and scratch folders in OUT and beside the journal, but those of active runs."""
-    tokens = tuple(files.TEMPORARY + run.encode() for run in living)
     seen: set[bytes] = set()
     for root in roots:
         for folder, folders, names in os.walk(root):
             for name in (*folders, *names):
                 path = os.path.join(folder, name)
-                if not name.startswith(files.TEMPORARY) or name.startswith(tokens) or path in seen:
+                if not name.startswith(files.TEMPORARY) or path in seen:
                     continue
                 seen.add(path)
-                if living and name.startswith(files.SCRATCH):
-                    continue  # it does not say whose it is
+                run = _TOKEN.match(name)
+                if (run is None and living) or (run is not None and run[1].decode() in living):
+                    continue  # where it does not say whose it is, it may be theirs
                 yield Violation(Rule.LEFTOVER, shown(path), "a temporary file of a run that is dead", _RUN_AGAIN)
+
+
+def _logs(state: str, living: set[str]) -> Iterator[Violation]:
+    """Logs in which nothing is; a run that ends in order removes its own."""
+    folder = os.path.join(os.fsencode(state), LOGS.encode())
+    for name in _entries(folder):
+        if _run_of_log(os.fsdecode(name)) not in living and not os.lstat(os.path.join(folder, name)).st_size:
+            yield Violation(Rule.LEFTOVER, f"{LOGS}/{shown(name)}", "an empty log of a run that is dead", _RUN_AGAIN)
 
 
 def _processes(state: str, dead: set[str]) -> Iterator[Violation]:
     """Processes of dead runs: they name the run in their arguments, or write to its log."""
-    logs = os.path.join(os.path.realpath(state), "logs") + "/"
+    logs = os.path.join(os.path.realpath(state), LOGS, "")
     for process in psutil.process_iter():
         try:
             words = " ".join(process.cmdline())

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 
 import msgspec
@@ -56,15 +56,17 @@ class Victim(StrEnum):
     """A child of a worker that decodes."""
     FFMPEG = "ffmpeg"
     UPLOADER = "network worker"
+    FORK_SERVER = "fork server"
+    """What workers are forked from."""
     CHECKER = "output check"
     """What compares complete sources by stat, beside the scan."""
 
 
 _WEIGHTS = {
     Victim.PROCESS: 4, Victim.WATCH: 4, Victim.WORKER: 3, Victim.DECODER: 3, Victim.FFMPEG: 4, Victim.UPLOADER: 3,
-    Victim.CHECKER: 1,
+    Victim.FORK_SERVER: 1, Victim.CHECKER: 1,
 }  # fmt: skip
-_CRASHING = (Victim.WORKER, Victim.DECODER, Victim.UPLOADER)
+_CRASHING = (Victim.WORKER, Victim.DECODER, Victim.UPLOADER, Victim.FORK_SERVER)
 
 
 def run(rounds: int, seed: int, to: Location | None, report: Callable[[str], None]) -> SelftestKilled:
@@ -289,19 +291,32 @@ class _Loop:
 
 def _children(supervisor: int) -> Iterator[tuple[Victim, int]]:
     """Yield what a supervisor has started, by what each process is."""
-    try:
+    kinds: dict[int, Victim] = {}
+    with suppress(psutil.Error):  # it ends
         for child in psutil.Process(supervisor).children(recursive=True):
-            words, parent = " ".join(child.cmdline()), child.ppid()
-            if "mediactl.pool.network_worker" in words:
-                yield Victim.UPLOADER, child.pid
-            elif "mediactl.pool.worker" in words:
-                yield Victim.WORKER if parent == supervisor else Victim.DECODER, child.pid
-            elif child.name().startswith("ffmpeg"):
-                yield Victim.FFMPEG, child.pid
-            elif parent == supervisor and FOLDER in words:
-                yield Victim.CHECKER, child.pid
-    except psutil.Error:
-        return  # it ends
+            with suppress(psutil.Error):
+                kind = _kind(child, kinds.get(child.ppid()))
+                if kind is not None:
+                    kinds[child.pid] = kind
+                    yield kind, child.pid
+
+
+def _kind(process: psutil.Process, parent: Victim | None) -> Victim | None:
+    """Return what a process is, whose parent is of a kind or (None) the supervisor; it comes after its parent."""
+    words = " ".join(process.cmdline())
+    if process.name().startswith("ffmpeg"):
+        return Victim.FFMPEG
+    if parent is Victim.FORK_SERVER:
+        return Victim.WORKER  # forked: its arguments are those of the fork server
+    if parent is Victim.WORKER:
+        return Victim.DECODER
+    if parent is not None:
+        return None
+    starts = {
+        "pool.forkserver": Victim.FORK_SERVER, "pool.network_worker": Victim.UPLOADER, "pool.worker": Victim.WORKER,
+        FOLDER: Victim.CHECKER,
+    }  # fmt: skip
+    return next((kind for word, kind in starts.items() if word in words), None)
 
 
 def _tree(out: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ from mediactl.model.events import Event, JournalDamaged, JournalRebuilt, RunStar
 from mediactl.pipeline import drain
 from mediactl.pipeline.dispatcher import CAUSES, Dispatcher
 from mediactl.pipeline.rebuild import adopt
-from mediactl.pipeline.recovery import sweep_work, take_over
+from mediactl.pipeline.recovery import LOGS, sweep_logs, sweep_work, take_over
 from mediactl.pipeline.workers import EXECUTE, environment_of
 from mediactl.pool.contract import Stopped
 from mediactl.pool.forkserver import ForkServer
@@ -162,6 +162,7 @@ def open_journal(settings: Settings, report: Emit, command: str) -> Iterator[Jou
             report(JournalRebuilt(adopted=adopted))
         take_over(journal, settings.out, report)
         dead_locks(settings.state)
+        sweep_logs(settings.state)
         if not journal.fresh:  # what a lost journal knew of, its successor has yet to find
             sweep_work(journal)
         yield journal
@@ -170,7 +171,7 @@ def open_journal(settings: Settings, report: Emit, command: str) -> Iterator[Jou
 @contextmanager
 def worker_log(state: str, run: str) -> Iterator[int]:
     """Open a file for whatever workers and native libraries print; removed if that was nothing."""
-    folder = os.path.join(state, "logs")
+    folder = os.path.join(state, LOGS)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     path = os.path.join(folder, f"{run}.log")
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from mediactl.core import files
 from mediactl.core.faults import internal_error
+from mediactl.jobs import owners
 from mediactl.jobs.barrier import barrier
 from mediactl.jobs.journal import Journal
 from mediactl.model.events import JobQuarantined
+
+LOGS = "logs"
+"""Folder beside the journal for what workers and native libraries print."""
 
 
 def take_over(journal: Journal, out: bytes, report: Callable[[JobQuarantined], None]) -> int:
@@ -47,6 +52,15 @@ def given_up(journal: Journal, job: int, attempt: int | None, reason: str) -> Jo
     ended = journal.give_up(job, attempt, reason)
     path = None if ended.path is None else files.shown(ended.path)
     return JobQuarantined(job=ended.key, kind=ended.kind, path=path, reason=reason)
+
+
+def sweep_logs(state: str) -> None:
+    """Remove the logs of dead runs whose workers printed nothing; runs that end in order remove their own."""
+    with suppress(FileNotFoundError), os.scandir(os.path.join(state, LOGS)) as entries:
+        for entry in list(entries):
+            run = entry.name.removesuffix(".log")
+            if not entry.stat(follow_symlinks=False).st_size and not owners.seems_alive(state, run, 0, ""):
+                files.remove_if_there(os.fsencode(entry.path))
 
 
 def sweep_work(journal: Journal) -> None:

@@ -194,9 +194,10 @@ def test_what_dead_runs_left_is_reported_and_what_the_active_ones_use_is_not(out
     (state / f"work/cafe/{temporary}{DEAD}-00001.mp4").touch()
     lock = state / "runs" / f"{run}.lock"
     lock.touch()
+    (state / f"logs/{run}.log").touch()
     found = violated(out)
     assert {each.rule for each in found} == {Rule.LEFTOVER}
-    assert len(found) == 4
+    assert len(found) == 5
     with lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         (left,) = violated(out)
@@ -211,7 +212,7 @@ def orphan() -> Iterator[Callable[..., int]]:
 
     def start(*words: str, **options: object) -> int:
         process = subprocess.Popen(  # type: ignore[call-overload]
-            [sys.executable, "-c", "print(flush=True); input()", *words],
+            [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options,
         )  # fmt: skip
         started.append(process)
@@ -226,6 +227,7 @@ def orphan() -> Iterator[Callable[..., int]]:
 def test_a_process_of_a_dead_run_is_reported_by_its_arguments_or_its_log(out: Path, orphan: Callable[..., int]) -> None:
     run = run_of(out)
     log = out / ".mediactl/logs" / f"{run}.log"
+    log.write_text("words")
     with log.open("ab") as file:
         left = {orphan(f"/somewhere/.mediactl-{run}-v.mp4"), orphan(stderr=file)}
     orphan(DEAD)

@@ -16,9 +16,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mediactl.media.ffmpeg import binary
+from mediactl.pool import worker
 
 CALLS = (
     "write", "writev", "pwrite64", "pwritev", "fsync", "fdatasync", "rename", "renameat", "renameat2", "unlink",
@@ -69,21 +70,20 @@ def missing() -> str:
 
 def traced(arguments: Sequence[str], logs: str, point: Point | None) -> None:
     """Run a command line in this process, forked by the server; trace what ``point`` names, or (None) everything."""
-    main: Any = sys.modules["__main__"]
     if point is None or point.process == SUPERVISOR:
         _attach(f"{logs}/{SUPERVISOR}", point)
     if point is None or point.process == WORKER:
-        work = main._work
+        work = worker.main
 
-        def first(*options: Any) -> None:
+        def first(words: list[str]) -> None:
             try:
                 os.mkdir(f"{logs}/first")
                 _attach(f"{logs}/{WORKER}", point)
             except FileExistsError:
                 pass
-            work(*options)
+            work(words)
 
-        main._work = first
+        vars(worker)["main"] = first
     sys.argv = ["mediactl", *arguments]
     from mediactl.cli import main as run
 
