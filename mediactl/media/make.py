@@ -305,8 +305,7 @@ class _Folder:
 
     def publish(self) -> int:
         """Everything staged is on disk under its final name when this returns; the folder's mtime in ns."""
-        for temporary in self._unsynced.values():
-            files.fsync_file(temporary)
+        files.fsync_files(self._unsynced.values())
         for name, temporary in self._staged.items():
             os.rename(temporary, self.path(name))
         # Nothing may touch the folder after its time is read, so temporaries go first.
