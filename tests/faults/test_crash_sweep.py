@@ -53,8 +53,12 @@ RUN = ("process", "in", "--recipe", "sweep.toml", "--jobs", "1", "--json", "--ou
 EFFECTS = (KILL, "error=EIO", "error=ENOSPC")
 PARTS = 4
 """Tests that share the calls of one process."""
+TAKING_OVER = 60
+"""Calls with which a run takes over from a dead one, and some more."""
 LIMIT = 60
 """Seconds that a run may take: many times what it takes."""
+STANDS = 5
+"""Seconds until a run is killed whose worker was stopped."""
 
 
 class Swept(NamedTuple):
@@ -75,15 +79,23 @@ class Sweep:
         self._server = server
         self._folder = line.folder
         self._logs = line.folder / "logs"
+        self._before = line.folder / "before"
         self._reference = ""
 
     def calls(self) -> list[Made]:
         """Trace a run to which nothing happens; return the calls of it that may be hit."""
         done = self._run(None)
         assert done == 0
-        self._reference = self._tree()
+        tree, self._reference = self._reference, self._tree()
+        assert tree in ("", self._reference)
         assert violated(self._folder / "out") == []
         return list(strace.calls(self._logs, self._folder))
+
+    def begin_after(self, call: str, number: int) -> list[str]:
+        """Kill a run while its worker stands at this call; from now on, all begin with what it left: return its names."""
+        assert self._run(Point(WORKER, call, number, "signal=SIGSTOP"), limit=STANDS) == STANDS
+        shutil.move(self._folder / "out", self._before)
+        return [path.name for path in self._before.rglob(".mediactl-*")]
 
     def sweep(self, points: Iterable[Point]) -> Swept:
         """Have each of the points happen in a run of its own, and see what the next run makes of it."""
@@ -95,18 +107,20 @@ class Sweep:
             wrong += [f"{point}: {problem}" for problem in self._problems(point, code)]
         return Swept(reached, ends, wrong)
 
-    def _run(self, point: Point | None) -> int:
+    def _run(self, point: Point | None, limit: int = LIMIT) -> int:
         for folder in ("out", "cache", "logs"):
             shutil.rmtree(self._folder / folder, ignore_errors=True)
         self._logs.mkdir()
+        if self._before.exists():
+            shutil.copytree(self._before, self._folder / "out", symlinks=True)
         encoder = strace.ffmpeg(self._folder, str(self._logs), point)
         try:
             done = self._server.called(
                 strace.traced, [*RUN, "out", "--ffmpeg", encoder], str(self._logs), point,
-                cwd=str(self._folder), env=self._line.environment, timeout=LIMIT,
+                cwd=str(self._folder), env=self._line.environment, timeout=limit,
             )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return LIMIT
+        except subprocess.TimeoutExpired:  # now its supervisor is killed
+            return limit
         self._said = (done.out[-1000:] + done.err[-1000:]).decode()
         return done.code
 
@@ -197,5 +211,23 @@ def test_every_call_at_which_a_run_can_be_cut_short(
     print(
         f"{process} {effect}: {len(chosen)} of {len(all_points)} points, {swept.reached} reached,"
         f" ends {dict(swept.ends)}, {len(swept.wrong)} violations, {time.monotonic() - started:.0f} s"
+    )
+    assert not swept.wrong, "\n".join(swept.wrong)
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.parametrize("first", ["write 2", "rename 2", "fsync 12", "rename 14"])
+def test_every_call_at_which_the_run_after_a_kill_can_be_cut_short(whole_sweep: Sweep, first: str, effect: str) -> None:
+    """Its supervisor alone, until it has taken over what the first run left."""
+    call, number = first.split()
+    whole_sweep.calls()
+    assert whole_sweep.begin_after(call, int(number)), "it left temporary files"
+    taking_over = points(whole_sweep.calls(), SUPERVISOR, effect)[:TAKING_OVER]
+    swept = whole_sweep.sweep(taking_over)
+    print(
+        f"{SUPERVISOR} {effect} after {first}: {len(taking_over)} points, {swept.reached} reached,"
+        f" ends {dict(swept.ends)}, {len(swept.wrong)} violations"
     )
     assert not swept.wrong, "\n".join(swept.wrong)
