@@ -403,10 +403,15 @@ class Journal:
             found.setdefault(operation, Counter())[bucket] += count
         return {kind: list(counts.items()) for kind, counts in found.items() if counts.total() >= enough}
 
-    def reclaim_orphans(self, give_up: Callable[[int, Exception], None] = reraise) -> list[tuple[str, int, int | None]]:
+    def reclaim_orphans(
+        self,
+        give_up: Callable[[int, Exception], None] = reraise,
+        clean: Callable[[str, int], None] = lambda owner, source: None,
+    ) -> list[tuple[str, int, int | None]]:
         """Make the running jobs of dead runs ready again; (dead run, job, source) of each.
 
-        ``give_up`` ends a job for which that fails, inside the transaction.
+        ``clean`` removes what a dead run left half done of a source: before the transaction is committed, after which
+        nothing says any more that it left something. ``give_up`` ends a job for which that fails.
         """
         orphans: list[tuple[str, int, int | None]] = []
         for (owner,) in self._run("owners", (self.run,)).fetchall():
@@ -415,13 +420,17 @@ class Journal:
             with self.transaction():
                 rows = self._run("reclaim", (owner, self._patience.interruptions)).fetchall()
                 together_or_singly(
-                    rows, self.part, partial(self._reclaimed, owner), lambda row, error: give_up(row[0], error)
+                    rows, self.part, partial(self._reclaimed, owner, clean), lambda row, error: give_up(row[0], error)
                 )
                 orphans += [(owner, job, source) for job, _, source, _ in rows]
         return orphans
 
-    def _reclaimed(self, owner: str, rows: Sequence[tuple[int, int, int | None, str]]) -> None:
+    def _reclaimed(
+        self, owner: str, clean: Callable[[str, int], None], rows: Sequence[tuple[int, int, int | None, str]]
+    ) -> None:
         for job, attempt, source, state in rows:
+            if source is not None:
+                clean(owner, source)
             if state == State.QUARANTINED and source is not None:
                 self.sources.set_state(source, "quarantined", "its run was killed too often")
                 self.sources.cancel_pieces(source, "another piece was quarantined")

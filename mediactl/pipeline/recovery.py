@@ -8,10 +8,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from mediactl.core import files
+from mediactl.core import files, machine
+from mediactl.core.errors import MachineBlocked
 from mediactl.core.faults import internal_error
 from mediactl.jobs import owners
-from mediactl.jobs.barrier import barrier
 from mediactl.jobs.journal import Journal
 from mediactl.model.events import JobQuarantined
 
@@ -28,23 +28,24 @@ def take_over(journal: Journal, out: bytes, report: Callable[[JobQuarantined], N
     def give_up(job: int, error: Exception) -> None:
         report(given_up(journal, job, None, internal_error(error)))
 
-    def end(job: int, error: Exception) -> None:
-        with journal.transaction():
-            give_up(job, error)
-
-    orphans = journal.reclaim_orphans(give_up)
-    for owner, job, source in orphans:
-        if source is not None:
-            with barrier(partial(end, job)):
-                _sweep(journal, out, owner.encode(), source)
-    return len(orphans)
+    return len(journal.reclaim_orphans(give_up, partial(_sweep, journal, out)))
 
 
-def _sweep(journal: Journal, out: bytes, owner: bytes, source: int) -> None:
+def _sweep(journal: Journal, out: bytes, run: str, source: int) -> None:
     row = journal.sources.get(source)
-    files.sweep_temporaries(os.path.join(out, row.source.directory), owner)
+    sweep_temporaries(os.path.join(out, row.source.directory), run)
     if row.digest is not None:
-        files.sweep_temporaries(files.work_folder(journal.state, row.digest), owner)
+        sweep_temporaries(files.work_folder(journal.state, row.digest), run)
+
+
+def sweep_temporaries(folder: bytes, run: str) -> None:
+    """Remove what a run left half done in a folder. Raises MachineBlocked where the disk fails."""
+    try:
+        files.sweep_temporaries(folder, run.encode())
+    except OSError as error:
+        if trouble := machine.blocked(error):
+            raise MachineBlocked(f"temporary files cannot be removed: {trouble}; run again") from error
+        raise
 
 
 def given_up(journal: Journal, job: int, attempt: int | None, reason: str) -> JobQuarantined:

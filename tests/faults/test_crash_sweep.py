@@ -92,7 +92,10 @@ class Sweep:
         return list(strace.calls(self._logs, self._folder))
 
     def begin_after(self, call: str, number: int) -> list[str]:
-        """Kill a run while its worker stands at this call; from now on, all begin with what it left: return its names."""
+        """Kill a run while its worker stands at this call; from now on, all begin with what it left.
+
+        Return the names of the temporary files among it.
+        """
         assert self._run(Point(WORKER, call, number, "signal=SIGSTOP"), limit=STANDS) == STANDS
         shutil.move(self._folder / "out", self._before)
         return [path.name for path in self._before.rglob(".mediactl-*")]

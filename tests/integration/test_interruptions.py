@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.journals import Clock, Rows, a_source, claim_one, new_job, opened, put
 
+from mediactl.core import files
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience, State
@@ -17,6 +19,7 @@ from mediactl.model.events import Event, JobQuarantined
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline.dispatcher import Dispatcher
 from mediactl.pipeline.planner import Planner
+from mediactl.pipeline.recovery import take_over
 from mediactl.pool.contract import Ended, Room
 from mediactl.recipe import loader
 
@@ -114,6 +117,28 @@ def test_runs_that_die_count_as_well(tmp_path: Path) -> None:
         with journal.transaction():
             assert journal.claim(("quick", "heavy", "alone"), 1) == []
     assert {each.outcome for each in rows.attempts("a")} == {"interrupted"}
+
+
+def test_a_run_that_dies_as_it_takes_over_leaves_that_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the job is ready, nothing would say any more that temporary files were left."""
+    with opened(tmp_path) as journal:
+        with journal.transaction():
+            journal.add([new_job("a", source=journal.sources.put(a_source(), "", "", "pending"))])
+        claim_one(journal)
+        left = tmp_path / "out/a.jpg" / f".mediactl-{journal.run}-w1.webp"
+        left.parent.mkdir(parents=True)
+        left.touch()
+    out, rows = os.fsencode(tmp_path / "out"), Rows(tmp_path)
+    with monkeypatch.context() as patched, opened(tmp_path) as journal:
+        patched.setattr(files, "remove_if_there", sys.exit)
+        with pytest.raises(SystemExit):
+            take_over(journal, out, lambda _: None)
+    assert (rows.state("a"), left.exists()) == ("running", True)
+    with opened(tmp_path) as journal:
+        take_over(journal, out, lambda _: None)
+    assert (rows.state("a"), left.exists()) == ("ready", False)
 
 
 @pytest.mark.parametrize("most", [1, 3])

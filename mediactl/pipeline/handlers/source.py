@@ -15,6 +15,7 @@ from mediactl.model.events import JobCancelled, JobChanged, JobInterrupted, JobR
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import UNREADABLE, Source
 from mediactl.pipeline.handlers.base import Handler
+from mediactl.pipeline.recovery import sweep_temporaries
 from mediactl.pool.contract import Ended
 from mediactl.sources import sniff
 
@@ -31,8 +32,7 @@ class SourceHandler(Handler):
 
     def died(self, claim: Claim) -> None:
         """Remove what the dead worker left half done beside the outputs."""
-        directory = self._row(claim).source.directory
-        files.sweep_temporaries(os.path.join(self._context.out, directory), self._journal.run.encode())
+        sweep_temporaries(os.path.join(self._context.out, self._row(claim).source.directory), self._journal.run)
 
     def obsolete(self, claim: Claim) -> None:
         """Report that a newer plan supersedes it."""
