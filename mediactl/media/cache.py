@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import diskcache
 import msgspec
@@ -30,6 +31,22 @@ class Remembered(msgspec.Struct, frozen=True):
     info: MediaInfo
 
 
+class _Disk(diskcache.JSONDisk):  # type: ignore[misc]
+    """JSON alone: diskcache's own would unpickle a value whose row says that it is a pickle, whoever wrote it."""
+
+    def get(self, key: Any, raw: Any) -> Any:
+        """Return a key, which is JSON. Raises ValueError."""
+        if not raw:
+            raise ValueError("a key in the cache is a pickle")
+        return super().get(key, raw)
+
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
+        """Return a value, which is JSON. Raises ValueError."""
+        if mode not in (diskcache.core.MODE_RAW, diskcache.core.MODE_BINARY):
+            raise ValueError("a value in the cache is no JSON")
+        return super().fetch(mode, filename, value, read)
+
+
 class ProbeCache:
     """Remembers probe results by (device, path-independent fingerprint).
 
@@ -45,7 +62,7 @@ class ProbeCache:
             _require_unlocked(os.path.join(path, "cache.db"))
             # No memory map: reading one whose file is cut short, or on a full disk, kills the process.
             self._cache = diskcache.Cache(
-                path, disk=diskcache.JSONDisk, size_limit=SIZE_LIMIT, eviction_policy="least-recently-stored",
+                path, disk=_Disk, size_limit=SIZE_LIMIT, eviction_policy="least-recently-stored",
                 timeout=PATIENCE, sqlite_mmap_size=0,
             )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - as in ``_leave_aside``
