@@ -12,6 +12,7 @@ import click
 from mediactl.commands.shared import configuration
 from mediactl.commands.shared.configuration import converted, toml
 from mediactl.commands.shared.sections import CHECK, FILES, OPTIONS, Group, Option
+from mediactl.core.secrets import without_login
 
 _INTRODUCTION = """\
 # Settings
@@ -100,13 +101,21 @@ def _setting(option: Option, environment: Mapping[str, str], context: click.Cont
         if text := environment.get(name):
             values = list(option.type.split_envvar_value(text)) if option.multiple else [text]
             checked = [converted(f"{name}:", option, each) for each in values]
-            return _Setting(option.key, values if option.multiple else checked[0] if option.is_flag else text, name)
+            value = values if option.multiple else checked[0] if option.is_flag else text
+            return _Setting(option.key, _without_logins(value), name)
     if option.key in files:
-        return _Setting(option.key, files[option.key], str(context.meta[FILES][option.key]))
+        return _Setting(option.key, _without_logins(files[option.key]), str(context.meta[FILES][option.key]))
     if option.show_default or (option.is_flag and not option.secondary_opts):
         return _Setting(option.key, option.get_default(context), "default")
     text = _default_text(option)
     return _Setting(option.key, [] if option.multiple else None, f"default: {text}" if text else "default")
+
+
+def _without_logins(value: Any) -> Any:
+    """Return a value of an option without the logins of URLs."""
+    if isinstance(value, list):
+        return [_without_logins(each) for each in value]
+    return without_login(value) if isinstance(value, str) else value
 
 
 def _default_text(option: Option) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -44,3 +45,8 @@ def gain_no_privileges() -> bool:
     import ctypes
 
     return bool(ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+
+
+def dump_no_core() -> None:
+    """Have neither this process nor its children dump core: that would hold sources and credentials."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -14,6 +14,7 @@ from mediactl import __version__
 from mediactl.core.errors import ExitCode, MachineBlocked
 from mediactl.core.faults import internal_error
 from mediactl.core.files import shown
+from mediactl.core.processes import dump_no_core
 from mediactl.core.settings import Destination, Settings
 from mediactl.jobs.barrier import ENDS_THE_RUN, barrier
 from mediactl.jobs.journal import Journal
@@ -89,6 +90,7 @@ def run_pool(
 
     ``begin`` is called once the run has been reported. It is drained once its output cannot be written any more.
     """
+    dump_no_core()
     draining = drain.watch(settings.drain_file, settings.drain_url)
     with worker_log(settings.state, journal.run) as log:
         pool = Supervisor(

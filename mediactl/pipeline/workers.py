@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from mediactl.core.processes import dump_no_core
 from mediactl.core.settings import Settings
 from mediactl.pool.forkserver import ForkServer
 from mediactl.pool.process import worker_environment
@@ -25,6 +26,7 @@ def fork_server(settings: Settings) -> ForkServer:
 
     Where there is no journal there is work for sure: then it is started now, beside everything else that begins.
     """
+    dump_no_core()
     server = ForkServer(PRELOADED, environment_of(settings))
     if not os.path.exists(os.path.join(settings.state, _JOURNAL)):
         server.start()

@@ -8,6 +8,7 @@ import unicodedata
 
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
+from mediactl.core.secrets import without_login
 
 MAX_KEY = 1024
 """Bytes of UTF-8 in a key, S3's limit."""
@@ -35,34 +36,35 @@ def parse(url: str) -> tuple[str, str]:
 
     Raises UsageError for anything else, saying what is invalid about it.
     """
+    named = shown(without_login(url))
     if not url.startswith(_SCHEME):
         hint = ""
         if url.startswith(("http://", "https://")):
             hint = "; give the store's address as --endpoint-url"
-        raise UsageError(f"{shown(url)}: not of the form s3://BUCKET/PREFIX{hint}")
+        raise UsageError(f"{named}: not of the form s3://BUCKET/PREFIX{hint}")
     bucket, _, prefix = url.removeprefix(_SCHEME).partition("/")
     if not bucket:
-        raise UsageError(f"{shown(url)}: no bucket; use s3://BUCKET/PREFIX")
+        raise UsageError(f"{named}: no bucket; use s3://BUCKET/PREFIX")
     for mark in "?#":
         if mark in url:
-            raise UsageError(f"{shown(url)}: {mark} is not supported; use s3://BUCKET/PREFIX")
+            raise UsageError(f"{named}: {mark} is not supported; use s3://BUCKET/PREFIX")
     if "@" in bucket or bucket.startswith("arn:"):
-        raise UsageError(f"{shown(url)}: logins, access points and ARNs are not supported; use the bucket's name")
+        raise UsageError(f"{named}: logins, access points and ARNs are not supported; use the bucket's name")
     if ":" in bucket:
-        raise UsageError(f"{shown(url)}: a bucket has no port; give the store's address as --endpoint-url")
+        raise UsageError(f"{named}: a bucket has no port; give the store's address as --endpoint-url")
     if not _BUCKET.fullmatch(bucket) or ".." in bucket:
-        raise UsageError(f"{shown(url)}: invalid bucket name {shown(bucket)}; use 3 to 63 of a-z, 0-9, . and -")
+        raise UsageError(f"{named}: invalid bucket name {shown(bucket)}; use 3 to 63 of a-z, 0-9, . and -")
     if bucket.endswith("--x-s3"):
-        raise UsageError(f"{shown(url)}: directory buckets (S3 Express) are not supported")
+        raise UsageError(f"{named}: directory buckets (S3 Express) are not supported")
     prefix = unicodedata.normalize("NFC", prefix.removesuffix("/"))
     if not prefix:
         return bucket, ""
     if any(part in ("", ".", "..") for part in prefix.split("/")):
-        raise UsageError(f"{shown(url)}: the prefix has an empty part, . or ..")
+        raise UsageError(f"{named}: the prefix has an empty part, . or ..")
     if any(_is_control(character) for character in prefix):
-        raise UsageError(f"{shown(url)}: the prefix has control characters or is not UTF-8")
+        raise UsageError(f"{named}: the prefix has control characters or is not UTF-8")
     if len(prefix.encode()) > MAX_PREFIX:
-        raise UsageError(f"{shown(url)}: the prefix is longer than {MAX_PREFIX} bytes")
+        raise UsageError(f"{named}: the prefix is longer than {MAX_PREFIX} bytes")
     return bucket, prefix
 
 

@@ -158,12 +158,18 @@ def destination(flags: dict[str, Any]) -> Destination | None:
 
 def bucket_location(url: str, flags: dict[str, Any]) -> Location:
     """Return bucket, prefix and endpoint of an s3://BUCKET/PREFIX, as BUCKET_OPTIONS say. Raises UsageError."""
+    from mediactl.core.errors import UsageError
+    from mediactl.core.files import shown
+    from mediactl.core.secrets import has_login, without_login
     from mediactl.model.uploads import Location
     from mediactl.upload import keys
 
     bucket, prefix = keys.parse(url)
     bundle = flags["ca_bundle"] and os.path.abspath(flags["ca_bundle"])
     endpoint = flags["endpoint_url"] or _endpoint()
+    if endpoint and has_login(endpoint):
+        address = shown(without_login(endpoint))
+        raise UsageError(f"--endpoint-url {address}: must not hold a login; use AWS_ACCESS_KEY_ID or --profile")
     return Location(bucket, prefix, endpoint, flags["region"], flags["profile"], flags["path_style"], ca_bundle=bundle)
 
 

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from urllib3 import HTTPResponse
 
 from mediactl.core.files import shown
+from mediactl.core.secrets import without_login
 from mediactl.model.uploads import Location
 from mediactl.upload.s3.http import CONNECT_TIMEOUT
 from mediactl.upload.store import Refused
@@ -40,7 +41,9 @@ def client(core: botocore.session.Session, location: Location, connections: int,
     if location.endpoint_url is not None:
         url = urlsplit(location.endpoint_url)
         if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
-            raise Refused(f"--endpoint-url {shown(location.endpoint_url)}: not of the form https://host[:port]")
+            raise Refused(
+                f"--endpoint-url {shown(without_login(location.endpoint_url))}: not of the form https://host[:port]"
+            )
     path_style = location.path_style if location.path_style is not None or location.endpoint_url is None else True
     config = Config(
         signature_version="s3v4",
