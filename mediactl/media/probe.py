@@ -8,6 +8,7 @@ import time
 from mediactl.core.errors import JobFailed, RejectedInput, SourceChanged
 from mediactl.core.files import digest_fd
 from mediactl.media.cache import ProbeCache, Remembered
+from mediactl.media.limits import require
 from mediactl.media.opening import BLOCK, check_unchanged, open_source, require_readable, unreadable
 from mediactl.model import formats
 from mediactl.model.jobs import JobResult, ProbeTask
@@ -16,6 +17,10 @@ from mediactl.model.media import UNREADABLE, Kind, MediaInfo
 FINE_TICK = 0.02
 COARSE_TICK = 2.0
 """Seconds. The kernel stamps files by its tick (4 to 10 ms); some file systems (FAT) by 2 s."""
+
+_LARGE, _SPARSE = 1 << 30, 1000
+"""Bytes above which a file must not be sparse, and how many times larger than its content a sparse one is: file systems
+that compress store silence and plain colours in less."""
 
 _CLAIMED = {Kind.IMAGE: "an image", Kind.VIDEO: "a video", Kind.AUDIO: "an audio file"}
 """What a file is by its name."""
@@ -44,6 +49,8 @@ def _probe(task: ProbeTask) -> JobResult:
         status = os.fstat(fd)
         if status.st_size == 0:
             raise RejectedInput("is empty (0 bytes)")
+        require(status.st_size, task.limits, "bytes", "bytes")
+        _require_stored(status)
         _let_the_clock_pass(status)
         mark = source.fingerprint
         cache = _cache()
@@ -90,6 +97,13 @@ def _looks_like(fd: int) -> str:
         return "its first bytes are all zero"
     text = not any(byte < 9 or 13 < byte < 32 for byte in head)
     return "it contains text" if text else "its content is of an unknown type"
+
+
+def _require_stored(status: os.stat_result) -> None:
+    """Raise RejectedInput for a large file with hardly any content: decoders would search its holes for days."""
+    stored = status.st_blocks * 512
+    if status.st_size > _LARGE and stored * _SPARSE < status.st_size:
+        raise RejectedInput(f"is a sparse file: {stored:,} of its {status.st_size:,} bytes are stored; copy it again")
 
 
 def _let_the_clock_pass(status: os.stat_result) -> None:

@@ -228,6 +228,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """Pixels of all frames of an animated image together."""
     duration: Annotated[float, msgspec.Meta(gt=0, extra_json_schema={"default": 21_600.0})] = _encoded(21_600.0)
     """Seconds of a video or audio file."""
+    bytes: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000_000_000
+    """Bytes of a source."""
     video_pixels: Annotated[int, msgspec.Meta(ge=1)] = 20_000_000_000_000
     """Pixels of all frames of a video together. Six hours of 4K at 60 frames a second have 11 trillion."""
     packets: Annotated[int, msgspec.Meta(ge=1)] = 20_000_000

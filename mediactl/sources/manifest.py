@@ -12,7 +12,7 @@ import msgspec
 
 from mediactl.core.errors import UsageError
 from mediactl.core.faults import internal_error
-from mediactl.core.files import shown
+from mediactl.core.files import LONGEST_NAME, shown
 from mediactl.model.jobs import Priority
 from mediactl.recipe import loader
 from mediactl.sources import scan
@@ -79,6 +79,8 @@ def _found(
         output = _name(row.name)
         if output.startswith(b"/") or not _safe(output):
             raise UsageError(f"name {shown(output)!r}: must be a relative path without '..' and not hidden")
+        if any(len(part) > LONGEST_NAME for part in output.split(b"/")):
+            raise UsageError(f"name {shown(output)!r}: has a part of more than {LONGEST_NAME} bytes")
     else:
         output = os.path.relpath(absolute, root)
         if output.startswith(b"../"):
