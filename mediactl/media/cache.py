@@ -43,7 +43,7 @@ class _Disk(diskcache.JSONDisk):  # type: ignore[misc]
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         """Return a value, which is JSON. Raises ValueError."""
         if mode not in (diskcache.core.MODE_RAW, diskcache.core.MODE_BINARY):
-            raise ValueError("a value in the cache is no JSON")
+            raise ValueError("a value in the cache is not JSON")
         return super().fetch(mode, filename, value, read)
 
 
