@@ -12,7 +12,7 @@ import click
 from mediactl.commands.shared import configuration
 from mediactl.commands.shared.configuration import converted, toml
 from mediactl.commands.shared.sections import CHECK, FILES, OPTIONS, Group, Option
-from mediactl.core.secrets import without_login
+from mediactl.core.files import without_login
 
 _INTRODUCTION = """\
 # Settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +32,7 @@ LONGEST_OUTPUT_FOLDER = LONGEST_PATH - 1 - LONGEST_NAME
 
 _BLOCK = 1 << 20
 _SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
+_LOGIN = re.compile(r"(?<=//)[^/?#]*@")
 _SIGN = 1 << 63
 
 
@@ -209,6 +211,16 @@ def shown(path: bytes | str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_shown(character) for character in text)
+
+
+def without_login(text: str) -> str:
+    """Return a text in which "***" stands for the login of each URL ("https://user:password@host")."""
+    return _LOGIN.sub("***@", text)
+
+
+def has_login(url: str) -> bool:
+    """Return whether a URL has a login."""
+    return bool(_LOGIN.search(url))
 
 
 def work_folder(state: str, digest: str) -> bytes:

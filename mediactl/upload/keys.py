@@ -7,8 +7,7 @@ import re
 import unicodedata
 
 from mediactl.core.errors import UsageError
-from mediactl.core.files import shown
-from mediactl.core.secrets import without_login
+from mediactl.core.files import shown, without_login
 
 MAX_KEY = 1024
 """Bytes of UTF-8 in a key, S3's limit."""

@@ -159,8 +159,7 @@ def destination(flags: dict[str, Any]) -> Destination | None:
 def bucket_location(url: str, flags: dict[str, Any]) -> Location:
     """Return bucket, prefix and endpoint of an s3://BUCKET/PREFIX, as BUCKET_OPTIONS say. Raises UsageError."""
     from mediactl.core.errors import UsageError
-    from mediactl.core.files import shown
-    from mediactl.core.secrets import has_login, without_login
+    from mediactl.core.files import has_login, shown, without_login
     from mediactl.model.uploads import Location
     from mediactl.upload import keys
 

@@ -14,8 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from urllib3 import HTTPResponse
 
-from mediactl.core.files import shown
-from mediactl.core.secrets import without_login
+from mediactl.core.files import shown, without_login
 from mediactl.model.uploads import Location
 from mediactl.upload.s3.http import CONNECT_TIMEOUT
 from mediactl.upload.store import Refused
