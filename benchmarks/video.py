@@ -19,6 +19,7 @@ import sys
 sys.path[0] = __file__.rpartition("/benchmarks/")[0]  # the folder itself would hide Python's own queue module
 
 import argparse
+import compileall
 import os
 import shutil
 import tempfile
@@ -203,6 +204,7 @@ def main() -> None:
     if not (corpus / FILM).exists():
         sys.exit(f"no {FILM} in {corpus}; set MEDIACTL_CORPUS")
     stop_tidily()
+    compileall.compile_dir(ROOT / "mediactl", quiet=1)  # as pip does: else every process compiles it again
     work = chosen.work or Path(tempfile.mkdtemp(prefix="mediactl-bench-"))
     work.mkdir(parents=True, exist_ok=True)
     try:
