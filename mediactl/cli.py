@@ -67,6 +67,10 @@ def _main() -> NoReturn:
             _fail(
                 f"mediactl: stopped early: the machine failed: {trouble}; run again to continue", ExitCode.STOPPED_EARLY
             )
+        if isinstance(error, PermissionError) and error.filename is not None:
+            from mediactl.core.files import shown
+
+            _fail(f"mediactl: {shown(error.filename)}: {error.strerror}; change owner or permissions", ExitCode.USAGE)
         if os.environ.get("MEDIACTL_DEBUG"):
             raise
         text = f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -202,6 +202,28 @@ def make_writable(folder: bytes | str, what: str, option: str, *, mode: int = 0o
     raise UsageError(f"{what} {shown(folder)}: not writable by user {os.geteuid()}{hint}")
 
 
+class Anchor:
+    """A file or directory that has to stay in its path while a run goes on."""
+
+    def __init__(self, path: bytes | str, what: str) -> None:
+        self._path, self._what = path, what
+        self._mark = self._identity()
+
+    def require(self) -> None:
+        """Raise MachineBlocked when it is no longer there, or another one is."""
+        if self._mark is None or self._identity() != self._mark:
+            raise MachineBlocked(
+                f"{self._what} {shown(self._path)} was removed, replaced or unmounted while this run went on"
+            )
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self._path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return status.st_dev, status.st_ino
+
+
 def shown(path: bytes | str) -> str:
     """A name made safe to print: control, bidi, other invisible and undecodable characters are escaped.
 

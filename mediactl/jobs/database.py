@@ -93,9 +93,14 @@ NEW_TABLES: dict[int, str] = {1: "uploads.sql", 3: "history.sql"}
 
 UNUSABLE = (
     apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.CorruptError, apsw.NotADBError,
-    apsw.CantOpenError, apsw.ReadOnlyError,
+    apsw.CantOpenError, apsw.ReadOnlyError, apsw.ProtocolError,
 )  # fmt: skip
 """What SQLite raises when the journal cannot be used, whatever is asked of it."""
+UNWRITABLE = (
+    apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.CantOpenError, apsw.ReadOnlyError,
+    apsw.ProtocolError, apsw.NoMemError,
+)  # fmt: skip
+"""Those of them that may pass; and where memory is short."""
 PRIVATE_CACHE = 64_000
 """KiB of a copy of a journal that are kept in memory: 30,000 sources; that of a million takes 2 GB."""
 COPIES = 5
@@ -144,7 +149,7 @@ def open_database(path: str, *, check: bool) -> apsw.Connection:
             raise
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise Damaged(f"journal {shown(path)} is damaged: {error}") from None
-    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError, apsw.IOError) as error:
+    except UNWRITABLE as error:
         if isinstance(error, apsw.CantOpenError) and (length := len(os.fsencode(os.path.realpath(path)))) > LONGEST:
             raise UsageError(
                 f"journal {shown(path[:60])}...: its path has {length:,} bytes, more than SQLite takes;"

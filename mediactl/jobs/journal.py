@@ -34,6 +34,21 @@ from mediactl.model.verdict import Verdict
 FILE = "journal.db"
 
 
+@contextmanager
+def _usable(path: str) -> Iterator[None]:
+    """Raise MachineBlocked for what SQLite raises where the journal at ``path`` cannot be used."""
+    try:
+        yield
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        with suppress(OSError), open(path + database.SUSPECT, "wb"):
+            pass  # the next open reads the whole file
+        raise MachineBlocked(
+            f"journal {shown(path)} is damaged: {error}; run again: it will be set aside and rebuilt"
+        ) from None
+    except database.UNWRITABLE as error:
+        raise MachineBlocked(f"journal {shown(path)} cannot be used: {error}; run again") from None
+
+
 class GivenUp(NamedTuple):
     """A job that was given up."""
 
@@ -64,6 +79,7 @@ class Journal:
         self.run = "rehearsal" if lock is None else lock.id
         self.fresh = False
         self.set_aside: str | None = None
+        self._file = None if lock is None else files.Anchor(os.path.join(state, FILE), "journal")
         self._connection = connection
         self._clock = clock
         self._random = random
@@ -102,43 +118,38 @@ class Journal:
         called again at the next open. Raises MachineBlocked, database.TooNew and, without ``rebuild``,
         database.Damaged.
         """
-        files.make_writable(state, "journal directory", "--state", mode=0o700)
         path = os.path.join(state, FILE)
-        with owners.opening(state):
-            lock = owners.RunLock(state)
-            aside = None
-            try:
-                check = database.went_down(path)
+        files.make_writable(state, "journal directory", "--state", mode=0o700)
+        with _usable(path):
+            with owners.opening(state):
+                lock = owners.RunLock(state)
+                aside = None
                 try:
-                    connection = database.open_database(path, check=check)
-                except database.Damaged:
-                    if rebuild is None:
-                        raise
-                    aside = database.set_aside(path)
-                    connection = database.open_database(path, check=False)
-                files.remove_if_there(os.fsencode(path + database.SUSPECT))
-                journal = cls(connection, state, lock, clock, random, version, patience)
-                journal.fresh, journal.set_aside = not journal._run("any_run", ()).get, aside
-                if journal.fresh and rebuild:
-                    rebuild(journal)
-                # The first run's row says that the rebuilding is complete.
-                with journal.transaction():
-                    journal._begin(command)
-            except BaseException:
+                    check = database.went_down(path)
+                    try:
+                        connection = database.open_database(path, check=check)
+                    except database.Damaged:
+                        if rebuild is None:
+                            raise
+                        aside = database.set_aside(path)
+                        connection = database.open_database(path, check=False)
+                    files.remove_if_there(os.fsencode(path + database.SUSPECT))
+                    journal = cls(connection, state, lock, clock, random, version, patience)
+                    journal.fresh, journal.set_aside = not journal._run("any_run", ()).get, aside
+                    if journal.fresh and rebuild:
+                        rebuild(journal)
+                    # The first run's row says that the rebuilding is complete.
+                    with journal.transaction():
+                        journal._begin(command)
+                except BaseException:
+                    lock.close()
+                    raise
+            try:
+                with journal._ended_by_errors():
+                    yield journal
+            finally:
+                connection.close()
                 lock.close()
-                raise
-        try:
-            with journal._ended_by_errors():
-                yield journal
-        except (apsw.CorruptError, apsw.NotADBError) as error:
-            with open(path + database.SUSPECT, "wb"):
-                pass  # the next open reads the whole file
-            raise MachineBlocked(
-                f"journal {shown(path)} is damaged: {error}; run again: it will be set aside and rebuilt"
-            ) from None
-        finally:
-            connection.close()
-            lock.close()
 
     @classmethod
     @contextmanager
@@ -207,9 +218,10 @@ class Journal:
                     self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
-        except (apsw.FullError, apsw.IOError, apsw.BusyError) as error:
+        except database.UNWRITABLE as error:
             if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                with suppress(apsw.Error):  # what the disk refuses is undone when the journal is opened again
+                    self._connection.execute("ROLLBACK")
             if isinstance(error, apsw.BusyError):
                 raise MachineBlocked(
                     f"journal in {shown(self.state)} is held by another process that does not go on;"
@@ -218,6 +230,11 @@ class Journal:
             raise MachineBlocked(
                 f"journal in {shown(self.state)} cannot be written: {error}; free some space and run again"
             ) from None
+
+    def require_in_place(self) -> None:
+        """Raise MachineBlocked when the journal's file was removed or replaced: what this run writes would be lost."""
+        if self._file is not None:
+            self._file.require()
 
     @contextmanager
     def part(self) -> Iterator[None]:

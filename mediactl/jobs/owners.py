@@ -1,9 +1,14 @@
-"""Who is alive: each run holds a lock on a file of its own, and the kernel lets go when the process dies."""
+"""Who is alive: each run holds a lock on a file of its own, and the kernel lets go when the process dies.
+
+Should somebody delete that file, a socket says the same: its name is in no file system (unix(7), abstract).
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,8 +28,12 @@ class RunLock:
         # No other user may hold a lock, or a dead run would seem alive.
         os.makedirs(_folder(state), mode=0o700, exist_ok=True)
         self._path = _lock_file(state, self.id)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError:
+            raise _others(state) from None
         fcntl.flock(self._fd, fcntl.LOCK_EX)
+        self._name = _bound(self.id)
 
     def close(self) -> None:
         """Let go; the file is removed first, so that no dead lock is left to be tested.
@@ -34,6 +43,8 @@ class RunLock:
         with suppress(OSError):
             remove_if_there(os.fsencode(self._path))
         os.close(self._fd)
+        if self._name is not None:
+            self._name.close()
 
 
 def is_alive(state: str, run: str) -> bool:
@@ -42,7 +53,7 @@ def is_alive(state: str, run: str) -> bool:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False
+        return _is_named(run)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(path)
@@ -63,7 +74,7 @@ def seems_alive(state: str, run: str, pid: int, boot: str) -> bool:
     try:
         fd = os.open(_lock_file(state, run), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False
+        return _is_named(run)
     except OSError:
         return boot == boot_id() and os.path.exists(f"/proc/{pid}")
     try:
@@ -90,15 +101,21 @@ def dead_locks(state: str) -> list[str]:
 def opening(state: str) -> Iterator[None]:
     """Held while the journal is opened, made or rebuilt, so that two first runs do not both do it."""
     path = os.path.join(state, "open.lock")
+    # The folder, too: its lock cannot be deleted. Older versions hold that of the file alone.
+    folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except PermissionError:
-        raise UsageError(f"journal in {shown(state)}: in use by another user; change the owner of its files") from None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError:
+            raise _others(state) from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
     finally:
-        os.close(fd)
+        os.close(folder)
 
 
 def boot_id() -> str:
@@ -108,6 +125,31 @@ def boot_id() -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def _bound(run: str) -> socket.socket | None:
+    """Return a socket that holds the name of a run; None where another process holds it, or the kernel has none."""
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    try:
+        name.bind(f"\0mediactl-run-{run}")
+    except OSError as error:
+        name.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise
+    return name
+
+
+def _is_named(run: str) -> bool:
+    """Return whether a process holds the name of a run, in this network namespace."""
+    name = _bound(run)
+    if name is not None:
+        name.close()
+    return name is None
+
+
+def _others(state: str) -> UsageError:
+    return UsageError(f"journal in {shown(state)}: in use by another user; change the owner of its files")
 
 
 def _folder(state: str) -> str:

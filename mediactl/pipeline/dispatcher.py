@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from mediactl.core.faults import internal_error
+from mediactl.core.files import Anchor
 from mediactl.jobs.barrier import barrier, together_or_singly
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.journal import Journal
@@ -84,6 +86,7 @@ class Dispatcher:
         self._journal = journal
         self._intake = intake
         self._out = out
+        self._anchor = Anchor(out, "output directory") if os.path.isdir(out) else None
         self._emit = emit
         self._clock = clock
         self._publisher = shipping
@@ -288,4 +291,7 @@ class Dispatcher:
         now = self._clock()
         if now >= self._next_reclaim:
             self._next_reclaim = now + RECLAIM_INTERVAL
+            self._journal.require_in_place()
+            if self._anchor is not None:
+                self._anchor.require()
             take_over(self._journal, self._out, self._emit)

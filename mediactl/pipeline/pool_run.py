@@ -13,7 +13,7 @@ import msgspec
 from mediactl import __version__
 from mediactl.core.errors import ExitCode, MachineBlocked
 from mediactl.core.faults import internal_error
-from mediactl.core.files import shown
+from mediactl.core.files import make_writable, shown
 from mediactl.core.processes import dump_no_core
 from mediactl.core.settings import Destination, Settings
 from mediactl.jobs.barrier import ENDS_THE_RUN, barrier
@@ -174,7 +174,7 @@ def open_journal(settings: Settings, report: Emit, command: str) -> Iterator[Jou
 def worker_log(state: str, run: str) -> Iterator[int]:
     """Open a file for whatever workers and native libraries print; removed if that was nothing."""
     folder = os.path.join(state, LOGS)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    make_writable(folder, "directory of logs", "--state", mode=0o700)
     path = os.path.join(folder, f"{run}.log")
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:

@@ -173,12 +173,16 @@ def test_a_transaction_that_its_process_died_in_never_was(tmp_path: Path, proces
         assert claim_one(journal).key == new_job("a").key
 
 
-def test_the_answer_of_a_run_that_was_taken_for_dead_changes_no_row(tmp_path: Path) -> None:
+def test_the_answer_of_a_run_that_was_taken_for_dead_changes_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It cannot happen, for a lock does not lie; and if it did, nothing would be settled twice."""
     with opened(tmp_path) as slow, opened(tmp_path) as other:
         put(slow, new_job("a"))
         found = claim_one(slow)
         os.unlink(tmp_path / "runs" / f"{slow.run}.lock")
+        assert other.reclaim_orphans() == [], "its name is in no file system"
+        monkeypatch.setattr(owners, "is_alive", lambda _state, _run: False)
         assert len(other.reclaim_orphans()) == 1
         again = claim_one(other)
         with slow.transaction():
