@@ -59,6 +59,10 @@ class SourceUnreadable(MachineTrouble):
     """The machine failed to read a source: it may be fine, and others are."""
 
 
+class OutputForbidden(MachineTrouble):
+    """Permissions forbid writing the outputs of one source; those of others can be written."""
+
+
 class MachineBlocked(MediactlError):
     """The machine cannot go on (disk full, output not writable): stop cleanly, run again later."""
 

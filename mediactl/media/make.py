@@ -18,7 +18,7 @@ import msgspec
 
 from mediactl.assets import document, warnings
 from mediactl.core import files
-from mediactl.core.errors import JobFailed
+from mediactl.core.errors import JobFailed, OutputForbidden
 from mediactl.core.files import shown
 from mediactl.media.drafts import Draft, Drafts, Report, Request
 from mediactl.media.opening import check_unchanged, open_source
@@ -338,4 +338,17 @@ class _Folder:
             self._new_folders = files.make_folders(self._directory)
         except (FileExistsError, NotADirectoryError):
             raise JobFailed(f"{shown(self._directory)}: is a file, not a folder; move it away") from None
+        except PermissionError:
+            self._refuse_one()
+            raise
+        if not os.access(self._directory, os.W_OK | os.X_OK, effective_ids=True):
+            self._refuse_one()
         self._ready = True
+
+    def _refuse_one(self) -> None:
+        """Raise OutputForbidden where OUT itself can be written to: this source is left, and the run goes on."""
+        if os.access(self._out, os.W_OK | os.X_OK, effective_ids=True):
+            raise OutputForbidden(
+                f"cannot write outputs: {shown(self._directory)}: not writable by user {os.geteuid()};"
+                " change owner or permissions"
+            ) from None

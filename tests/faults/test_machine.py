@@ -133,3 +133,24 @@ def test_what_is_short_is_named(limit: int, value: int, said: str) -> None:
     assert done.stdout.strip()
     assert said in done.stdout
     assert not machine.shortage()
+
+
+@pytest.mark.parametrize("above", [False, True], ids=["the directory", "the one above it"])
+def test_one_output_directory_of_another_user_costs_that_source_alone(
+    mediactl: CommandLine, files: Path, above: bool
+) -> None:
+    nobody = machines.as_nobody()
+    (files / "below").mkdir()
+    shutil.copy(SAMPLES / "harbour.jpg", files / "below")
+    foreign = mediactl.folder / ("derived/below" if above else "derived/below/harbour.jpg")
+    assert machines.run(mediactl, nobody, "process", "in/sailing.gif", "--recipe", "small.toml").code == 0
+    foreign.mkdir(parents=True)
+    result = machines.run(mediactl, nobody, *FLAGS)
+    assert (result.code, result.summary["done"], result.summary["unfinished"]) == (75, len(FILES) - 1, 1), result
+    (left,) = [event for event in result.events if event["event"] == "job.unreadable"]
+    assert left["path"] == "below/harbour.jpg"
+    assert str(mediactl.folder / "derived/below/harbour.jpg") in left["reason"]
+    for path in (mediactl.folder / "derived/below", foreign):
+        os.chown(path, machines.NOBODY, machines.NOBODY)
+    again = machines.run(mediactl, nobody, *FLAGS)
+    assert (again.code, again.summary["done"]) == (0, 1), again

@@ -198,6 +198,30 @@ def test_a_recording_without_a_single_sample_is_refused(tmp_path: Path) -> None:
         render(whole)
 
 
+@pytest.mark.parametrize("size", [0, 1])
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff"])
+def test_a_recording_of_less_than_a_sample_is_refused(name: str, size: int, tmp_path: Path) -> None:
+    whole = make(tmp_path / name, "-f", "lavfi", "-i", "anoisesrc=d=0.01:r=8000", "-bitexact")
+    content = whole.read_bytes()
+    data = content.find(b"data") + 8 if name == "a.wav" else content.find(b"SSND") + 16
+    whole.write_bytes(content[: data + size])
+    with pytest.raises(RejectedInput):
+        render(whole)
+
+
+@pytest.mark.parametrize("rate", [60_000_000, 2**30, 2**31 - 1])
+def test_an_absurd_sample_rate_is_refused(rate: int, tmp_path: Path) -> None:
+    """ffmpeg ends with 234 for it, or its filters take gigabytes."""
+    whole = make(tmp_path / "a.wav", "-f", "lavfi", "-i", "anoisesrc=d=1:r=8000", "-bitexact")
+    content = whole.read_bytes()
+    header = content[:24] + rate.to_bytes(4, "little") + (2 * rate % 2**32).to_bytes(4, "little") + content[32:44]
+    whole.write_bytes(header.replace(len(content[44:]).to_bytes(4, "little"), (4 << 20).to_bytes(4, "little")))
+    with whole.open("ab") as file:
+        file.write(content[44:] * 263)
+    with pytest.raises(RejectedInput, match="sample rate|duration of zero"):
+        render(whole)
+
+
 def test_a_playlist_that_calls_itself_a_recording_is_refused(tmp_path: Path) -> None:
     canary = make(tmp_path / "canary.mp3", *TONE)
     source = tmp_path / "list.mp3"

@@ -19,6 +19,8 @@ _PEEKED = 1_000
 """Packets within which a stream that is met must have yielded a frame."""
 _USUAL_CHANNELS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24})
 """Numbers of channels that av_channel_layout_default (libavutil/channel_layout.c) has a layout for."""
+_MOST_SAMPLES = 50_000_000
+"""A second of audio, for a stream to be processed: twice the rate of DSD512, above which filters keep gigabytes."""
 _NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -72,6 +74,9 @@ def find_playable(fd: int, container: InputContainer, limits: Limits) -> Playabl
     for stream in videos:
         if frame := frames.get(stream.index):
             _check_pixels(frame.width, frame.height, limits)  # Of a stream that begins late, no size was known before.
+    for stream in audios:
+        if (frame := frames.get(stream.index)) and frame.sample_rate > _MOST_SAMPLES:
+            raise RejectedInput(f"has a sample rate of {frame.sample_rate:,} Hz, more than {_MOST_SAMPLES:,}")
     mixable = [stream for stream in audios if stream.index in frames and _is_mixable(frames[stream.index])]
     single = covers.unmarked(container, lambda: demux.opened(fd, limits), videos, frames) if mixable else []
     videos = [stream for stream in videos if stream not in single]
