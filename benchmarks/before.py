@@ -119,7 +119,6 @@ def main() -> None:
             "images, photos": lambda each: each.fresh(photos),
             f"rescan, {options.sources} sources": lambda each: each.rescan(),
         }
-        rows = []
         for work, measure in works.items():
             results, missing = take_turns(
                 {label: partial(measure, each) for label, each in both.items()}, options.rounds
@@ -129,11 +128,11 @@ def main() -> None:
                 continue
             seconds = {label: middle([cost.seconds for cost in costs]) for label, costs in results.items()}
             cpu = {label: middle([cost.cpu for cost in costs]) for label, costs in results.items()}
-            rows.append([
+            row = [
                 work, f"{seconds['before']:.3f}", f"{seconds['now']:.3f}", ratio(seconds["now"], seconds["before"]),
                 f"{cpu['before']:.2f}", f"{cpu['now']:.2f}", ratio(cpu["now"], cpu["before"]),
-            ])  # fmt: skip
-        print(table(["", "s before", "s now", "x", "CPU s before", "CPU s now", "x"], rows))
+            ]  # fmt: skip
+            print(table(["", "s before", "s now", "x", "CPU s before", "CPU s now", "x"], [row]), "\n", flush=True)
 
 
 if __name__ == "__main__":
