@@ -144,7 +144,7 @@ def _check(source: Published, folder: bytes, digests: _Digests) -> Iterator[tupl
         try:
             if digests.of(path) != artefact.sha256:
                 yield artefact.name, "wrong", "content differs from the journal"
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # ValueError: a name that no file can have
             yield artefact.name, "missing", "no such file"
         except OSError as error:
             yield artefact.name, "wrong", f"cannot be read: {error.strerror}"

@@ -63,7 +63,7 @@ def _stale(above: int, questions: Iterable[Question]) -> Iterator[int]:
                 if status.st_size != size or storable(status.st_mtime_ns) != mtime_ns:
                     yield source
                     break
-        except OSError:
+        except (OSError, ValueError):  # ValueError: what the journal holds is malformed
             yield source
 
 

@@ -277,6 +277,8 @@ def read(state: str, *, write: bool = False) -> Iterator[Report]:
         if not write:
             connection.pragma("query_only", True)
         yield Report(connection, state)
+    except (msgspec.DecodeError, UnicodeDecodeError, apsw.SQLError) as error:
+        raise database.Damaged(f"journal {shown(path)} is damaged: {error}") from error
     finally:
         connection.close()
 

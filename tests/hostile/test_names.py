@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 from conftest import CommandLine, Result
 from PIL import Image
+from support import films
+from support.screens import Terminal
+
+from mediactl.media.ffmpeg import binary
 
 RECIPE = 'name = "small"\n[[image]]\nname = "w50"\nwidth = 50\n[[audio]]\nname = "a"\n'
 NAMES = [
@@ -167,3 +171,58 @@ def test_sparse_files_of_terabytes_cost_nothing(line: CommandLine) -> None:
     assert run.code == 1, run.err
     ended = {event["path"]: event.get("reason") for event in run.events if event["event"] == "job.rejected"}
     assert len(ended) == 11, (ended, run.summary)
+
+
+class Recorded(Terminal):
+    """A terminal that keeps what is written to it."""
+
+    written = b""
+
+    def feed(self, output: bytes) -> None:
+        """Keep and show it."""
+        self.written += output
+        super().feed(output)
+
+
+def test_a_terminal_obeys_no_name(line: CommandLine) -> None:
+    content = picture(line.folder / "in/plain.jpg").read_bytes()
+    for name in ("[link=https:evil]click[", "[bold red]x[", "\x1b]8;;http:x\x07y", "a\u202egpj", "[b"):
+        (line.folder / "in" / f"{name}.jpg").write_bytes(content)
+        (line.folder / "in" / f"{name}.png").write_bytes(b"no image")
+    argv = [str(each) for each in line.argv("process", "in", "--recipe", "small.toml", "-v")]
+    terminal = Recorded(argv, line.folder, line.environment, columns=200)
+    with terminal:
+        assert terminal.ended() == 1
+        text = terminal.text
+    assert b"\x1b]" not in terminal.written
+    assert "\u202e" not in terminal.written.decode()
+    assert "[link=https:evil]click[" in text and "[bold red]x[" in text
+
+
+@pytest.mark.parametrize("change", ["truncated", "grown", "replaced"])
+def test_a_source_that_changes_while_it_is_read_is_never_half_processed(change: str, line: CommandLine) -> None:
+    """ffmpeg changes the source before it reads it: a moment that no test could hit."""
+    (line.folder / "small.toml").write_text('name = "small"\n[[audio]]\nname = "a"\n')
+    (line.folder / "in").mkdir()
+    source = films.make(line.folder / "in/a.wav", "-f", "lavfi", "-i", "sine=d=3")
+    other = films.make(line.folder / "other.wav", "-f", "lavfi", "-i", "sine=f=900:d=1")
+    how = {
+        "truncated": f"truncate -s 20000 {source}", "grown": f"cat {other} >> {source}",
+        "replaced": f"mv {other} {source}",
+    }[change]  # fmt: skip
+    script = line.folder / "ffmpeg"
+    once = f"test -e {line.folder}/once || {{ touch {line.folder}/once; {how}; }}"
+    script.write_text(f'#!/bin/sh\ncase "$*" in *progress*) {once};; esac\nexec {binary.find()} "$@"\n')
+    script.chmod(0o755)
+    environment = {"MEDIACTL_FFMPEG": str(script), "MEDIACTL_RETRY_DELAY": "0.1"}
+    run = line("process", "in", "--recipe", "small.toml", "--json", environment=environment)
+    assert (line.folder / "once").exists()
+    made = line.folder / "derived/a.wav/a.m4a"
+    if made.exists():  # of what is there now, as a whole
+        assert films.inspected(made).info.duration == pytest.approx(films.inspected(source).info.duration, abs=0.1)
+    else:
+        assert run.code in (1, 75)
+    again = line("process", "in", "--recipe", "small.toml", "--json")
+    assert again.code in (0, 1)
+    if made.exists():
+        assert films.inspected(made).info.duration == pytest.approx(films.inspected(source).info.duration, abs=0.1)
