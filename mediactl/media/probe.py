@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from mediactl.core.errors import JobFailed, RejectedInput, SourceChanged
@@ -18,6 +19,11 @@ FINE_TICK = 0.02
 COARSE_TICK = 2.0
 """Seconds. The kernel stamps files by its tick (4 to 10 ms); some file systems (FAT) by 2 s."""
 
+_PLAYLIST = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*+(?:#EXTM3U|ffconcat version|\[playlist\]|v=0\s|RTSPtext|# mpv EDL"
+    rb"|(?i:<asx[\s>]|(?:<\?xml[^>]*+>\s*+)?+<(?:MPD|SmoothStreamingMedia|smil)[\s>]))"
+)
+"""HLS, ffconcat, PLS, SDP, QuickTime's RTSP, EDL; ASX, DASH, Smooth Streaming, SMIL."""
 _LARGE, _SPARSE = 1 << 30, 1000
 """Bytes above which a file must not be sparse, and how many times larger than its content a sparse one is: file systems
 that compress store silence and plain colours in less."""
@@ -95,6 +101,8 @@ def _looks_like(fd: int) -> str:
     head = os.pread(fd, 512, 0)
     if not head.strip(b"\0"):
         return "its first bytes are all zero"
+    if _PLAYLIST.match(head):
+        return "it is a playlist, which names other files; name those instead"
     text = not any(byte < 9 or 13 < byte < 32 for byte in head)
     return "it contains text" if text else "its content is of an unknown type"
 

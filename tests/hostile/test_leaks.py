@@ -45,6 +45,8 @@ DONE = {
     "cover-link.flac",
 }  # fmt: skip
 """Files that are playable without what they refer to."""
+PLAYLISTS = ("hls-", "playlist", "ffconcat", "dash", "sdp", "smooth", "asx", "rtsp", "edl")
+"""What the names of playlists begin with."""
 IGNORED = {"playlist.m3u8", "subtitles-external.srt", "hls-key.ts"}
 """Names that promise no media."""
 
@@ -124,6 +126,8 @@ def test_no_file_is_read_and_nothing_is_connected_to(sandbox: str, mediactl: Com
     assert ended == DONE
     assert set(reasons) | ended | IGNORED == set(names), (set(names) - set(reasons) - ended, reasons)
     assert not [reason for reason in reasons.values() if not reason or "internal" in reason], reasons
+    playlists = {name for name in names if name.startswith(PLAYLISTS) and name not in IGNORED}
+    assert {name for name, reason in reasons.items() if "it is a playlist" in reason} == playlists
     leaks = [path for path in _written(mediactl.folder) if SECRET.encode() in path.read_bytes()]
     assert leaks == []
     assert SECRET not in run.out + run.err
