@@ -6,9 +6,7 @@ contact, and it is rejected where somebody else could have written it.
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -16,6 +14,7 @@ from typing import Any, NamedTuple
 
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
+from mediactl.core.filesystem.trust import written_by_others
 
 CONFIG = "mediactl.toml"
 """Read from the current directory. Keys are the long flags' names with "_" for "-"."""
@@ -42,7 +41,7 @@ def files(environment: Mapping[str, str], named: str | None) -> list[File]:
     if named is not None and near is None:
         raise UsageError(f"--config {shown(named)}: no such file")
     own = user_config(environment)
-    return [file for file in (near, None if own is None else read(own)) if file is not None]
+    return [file for file in (near, None if own is None else read(own, named=False)) if file is not None]
 
 
 def user_config(environment: Mapping[str, str]) -> str | None:
@@ -53,10 +52,10 @@ def user_config(environment: Mapping[str, str]) -> str | None:
     return os.path.join(base, "mediactl", "config.toml") if os.path.isabs(base) else None
 
 
-def read(path: str, *, trusted: bool = True) -> File | None:
+def read(path: str, *, trusted: bool = True, named: bool = True) -> File | None:
     """Return a settings file; None: there is none. Raises UsageError.
 
-    One that is not ``trusted`` has to be written by the user alone.
+    One that is not ``trusted``, or that nobody ``named``, has to be written by the user alone.
     """
     try:
         # O_NONBLOCK: a pipe of this name must not be waited for.
@@ -64,7 +63,8 @@ def read(path: str, *, trusted: bool = True) -> File | None:
             status = os.fstat(file.fileno())
             if not trusted and not stat.S_ISREG(status.st_mode):
                 raise UsageError(f"{shown(path)}: not a regular file; remove it")
-            if not trusted and (why := _written_by_others(status) or _written_by_others(os.lstat(path))):
+            alone = trusted and named
+            if not alone and (why := written_by_others(status) or written_by_others(os.lstat(path))):
                 raise UsageError(f"{shown(path)}: {why}; review it, then change its owner or mode, or use --config")
             tree = tomllib.loads(file.read())  # utf-8-sig: Windows' editors put a byte order mark first
     except FileNotFoundError:
@@ -72,29 +72,3 @@ def read(path: str, *, trusted: bool = True) -> File | None:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{shown(path)}: cannot be read: {error}") from None
     return File(path, tree, trusted)
-
-
-def _written_by_others(status: os.stat_result) -> str | None:
-    """Return why others than the user and root may have written a file; None: they cannot.
-
-    A group may write when it is the user's private one (same name, no other members), as with umask 002 on systems
-    that give each user a group.
-    """
-    user = os.geteuid()
-    if status.st_uid not in (0, user):
-        return f"belongs to another user (id {status.st_uid})"
-    if stat.S_ISLNK(status.st_mode):
-        return None  # its permissions mean nothing
-    if status.st_mode & stat.S_IWOTH:
-        return "is writable by everybody"
-    if status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid, user):
-        return f"is writable by a group (id {status.st_gid})"
-    return None
-
-
-def _is_private(group: int, user: int) -> bool:
-    try:
-        name, members = pwd.getpwuid(user).pw_name, grp.getgrgid(group)
-    except KeyError:
-        return False
-    return members.gr_name == name and not set(members.gr_mem) - {name}

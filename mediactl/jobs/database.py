@@ -18,7 +18,7 @@ import apsw
 
 from mediactl.core.errors import MachineBlocked, MediactlError, UsageError
 from mediactl.core.files import shown
-from mediactl.core.mounts import MOUNTS, mount_of
+from mediactl.core.filesystem.mounts import MOUNTS, mount_of
 from mediactl.jobs import owners
 
 VERSION = 4

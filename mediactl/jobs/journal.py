@@ -16,8 +16,9 @@ import apsw
 import msgspec
 
 from mediactl.core import files
-from mediactl.core.errors import ExitCode, MachineBlocked, MediactlError
+from mediactl.core.errors import ExitCode, MachineBlocked, MediactlError, UsageError
 from mediactl.core.files import shown
+from mediactl.core.filesystem.trust import written_by_others
 from mediactl.jobs import database, history, owners, runs
 from mediactl.jobs.attempts import Attempts
 from mediactl.jobs.barrier import reraise, together_or_singly
@@ -120,6 +121,11 @@ class Journal:
         """
         path = os.path.join(state, FILE)
         files.make_writable(state, "journal directory", "--state", mode=0o700)
+        if why := written_by_others(os.stat(state)):
+            raise UsageError(
+                f"journal directory {shown(state)}: {why}; review it, then change its owner or mode,"
+                " or use another --state"
+            )
         with _usable(path):
             with owners.opening(state):
                 lock = owners.RunLock(state)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 
-from mediactl.core.beneath import open_beneath
 from mediactl.core.errors import RejectedInput, SourceChanged, SourceUnreadable
 from mediactl.core.files import fingerprint, shown
+from mediactl.core.filesystem.beneath import open_beneath
 from mediactl.model.media import Source
 
 FOLLOW = "MEDIACTL_FOLLOW_SYMLINKS"

@@ -6,9 +6,12 @@ A package adds kinds by entry points of the group ``mediactl.outputs``: name of 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import msgspec
@@ -17,6 +20,7 @@ from mediactl import outputs as bundled
 from mediactl.core.distributions import entry_points
 from mediactl.core.errors import JobFailed, UsageError
 from mediactl.core.files import shown
+from mediactl.core.filesystem.trust import written_by_others
 from mediactl.model.assets import Operation, PriorArtefact
 from mediactl.model.media import Kind
 from mediactl.outputs.base import Output, Params
@@ -88,6 +92,8 @@ def _bundled() -> tuple[type[Output], ...]:
 def _installed() -> Iterator[tuple[str, type[Output]]]:
     for table, value in entry_points(GROUP):
         module, _, name = value.partition(":")
+        if why := _written_by_others(module):
+            raise UsageError(f"output [[{shown(table)}]]: {why}; review it, then change its owner or mode")
         try:
             kind = getattr(import_module(module), name)
         except Exception as error:  # whatever somebody else's module does when it is imported
@@ -98,3 +104,18 @@ def _installed() -> Iterator[tuple[str, type[Output]]]:
         if not (isinstance(kind, type) and issubclass(kind, Output) and kind.table == table):
             raise UsageError(f"output [[{shown(table)}]]: {shown(value)} is not an Output of that table")
         yield table, kind
+
+
+def _written_by_others(module: str) -> str | None:
+    """Return which file of a package somebody else may have written, before it is imported; None: it cannot be found,
+    or only those who can change mediactl itself may."""
+    with suppress(Exception):  # importing it says what is wrong
+        spec, own = find_spec(module.partition(".")[0]), _writers(os.stat(__file__))
+        for path in () if spec is None else {spec.origin, *(spec.submodule_search_locations or ())}:
+            if path and _writers(status := os.stat(path)) != own and (why := written_by_others(status)):
+                return f"{shown(path)} {why}"
+    return None
+
+
+def _writers(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_uid, status.st_gid, status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

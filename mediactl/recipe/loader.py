@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tomllib
 from functools import cache
 from typing import Annotated, Any, Literal, Self, TypeVar, cast
@@ -12,6 +13,7 @@ import msgspec
 
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
+from mediactl.core.filesystem.trust import written_by_others
 from mediactl.core.suggestions import did_you_mean
 from mediactl.model.media import Kind, Limits
 from mediactl.model.speed import Speed
@@ -162,6 +164,9 @@ def text_of(name_or_file: str) -> tuple[str, str]:
     looks_like_file = "/" in name_or_file or name_or_file.endswith(".toml")
     try:
         with open(name_or_file, encoding="utf-8-sig") as file:  # Windows' editors put a byte order mark first
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode) and (why := written_by_others(status)):
+                raise UsageError(f"recipe {shown(name_or_file)}: {why}; review it, then change its owner or mode")
             return file.read(), name_or_file
     except FileNotFoundError:
         if looks_like_file:

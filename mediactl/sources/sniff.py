@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 
-from mediactl.core.beneath import open_beneath
+from mediactl.core.filesystem.beneath import open_beneath
 from mediactl.model.formats import BY_NAME, EXTENSIONS, UNKNOWN
 from mediactl.model.media import Kind
 from mediactl.sources import framing

@@ -12,7 +12,7 @@ import pytest
 from support.journals import Rows, a_source, claim_one, new_job, opened, put
 
 from mediactl.core.errors import MachineBlocked, UsageError
-from mediactl.core.mounts import mount_of
+from mediactl.core.filesystem.mounts import mount_of
 from mediactl.jobs import database
 from mediactl.jobs.database import Damaged, TooNew, refuse_network_filesystem
 from mediactl.jobs.journal import FILE, Journal

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediactl.core import beneath
-from mediactl.core.beneath import open_beneath
+from mediactl.core.filesystem import beneath
+from mediactl.core.filesystem.beneath import open_beneath
 
 NAMES = st.lists(st.binary(min_size=1, max_size=8).filter(lambda name: not set(name) & set(b"/\0") and name not in (
     b".", b".."

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mediactl.core.files import shown
-from mediactl.core.mounts import Mounts
+from mediactl.core.filesystem.mounts import Mounts
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.journal import Journal
 from mediactl.model.assets import Reuse

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from mediactl.core.files import shown
-from mediactl.core.mounts import mount_of
+from mediactl.core.filesystem.mounts import mount_of
 from mediactl.jobs.journal import Journal
 from mediactl.model.events import SourceEmptied
 

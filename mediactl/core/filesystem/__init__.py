@@ -1,0 +1,1 @@
+"""What the kernel says of files: which file systems are mounted, who may write, what lies beneath a directory."""
