@@ -104,6 +104,8 @@ class UploadTask(msgspec.Struct, frozen=True, omit_defaults=True):
     artefact: str = ""
     """``model.Artefact.key``; empty: the file is none."""
     if_exists: IfExists = IfExists.VERIFY
+    root: bytes = b""
+    """Directory above the file, below which no symbolic link is followed; empty: only the file itself is checked."""
     seen: str | None = None
     """What a LIST *of this run* showed at the key: "" nothing, else the ETag; None: not listed.
 

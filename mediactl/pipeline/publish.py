@@ -66,7 +66,7 @@ class Publisher:
             task = UploadTask(
                 os.path.join(folder, made.name.encode()), Fingerprint(made.bytes, file.mtime_ns, 0, 0),
                 self._to.location, self._key(row, made.name), self._about(made.media_type), sha256=made.sha256,
-                artefact=made.key, if_exists=self._to.if_exists,
+                artefact=made.key, if_exists=self._to.if_exists, root=self._out,
             )  # fmt: skip
             if not journal.uploads.is_done(task):
                 jobs.append(upload_job(source, task, priority, self.destination))
@@ -134,7 +134,7 @@ def gave_up(journal: Journal, claim: Claim, state: str) -> None:
 def _asset(row: SourceRow, out: bytes, location: Location, about: About, if_exists: IfExists) -> UploadTask:
     file = os.path.join(out, row.source.directory, document.NAME)
     key = object_key(location.prefix, row.source.directory, os.fsdecode(document.NAME))
-    return UploadTask(file, fingerprint(os.stat(file)), location, key, about, if_exists=if_exists)
+    return UploadTask(file, fingerprint(os.stat(file)), location, key, about, if_exists=if_exists, root=out)
 
 
 def object_digest(task: UploadTask) -> str:
@@ -150,8 +150,10 @@ def publish_job(source: int, task: UploadTask, priority: Priority, destination: 
 def upload_job(source: int | None, task: UploadTask, priority: Priority, destination: str) -> NewJob:
     """Return the job that sends one object."""
     payload = msgspec.json.encode(task)
+    # As before there was a root: what is pending keeps its key.
+    named = payload if not task.root else msgspec.json.encode(msgspec.structs.replace(task, root=b""))
     return NewJob(
-        key=hashlib.sha256(b"upload" + payload).hexdigest()[:32],
+        key=hashlib.sha256(b"upload" + named).hexdigest()[:32],
         kind=KIND,
         payload=payload,
         lane=LANE,

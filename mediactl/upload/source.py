@@ -16,6 +16,7 @@ from isal import isal_zlib
 
 from mediactl.core.errors import RejectedInput, SourceChanged
 from mediactl.core.files import digest_fd, fingerprint, shown
+from mediactl.core.filesystem.beneath import open_beneath
 from mediactl.model.media import Fingerprint
 from mediactl.model.uploads import SentPart
 from mediactl.upload.body import Body
@@ -37,15 +38,15 @@ class Source:
     the CRC32 of each part that was read to be sent, for whatever the rest is now is what will be sent.
     """
 
-    def __init__(self, path: bytes, expected: Fingerprint, sha256: str = "") -> None:
-        """Open it. An expected ctime or inode of 0 is not compared.
+    def __init__(self, path: bytes, expected: Fingerprint, sha256: str = "", root: bytes = b"") -> None:
+        """Open it. An expected ctime or inode of 0 is not compared. Below ``root`` no link is followed.
 
         Raises SourceChanged when it is not what was expected or not there, RejectedInput when it cannot be read.
         """
-        self._path = path
+        self._path, self._root = path, root or os.path.dirname(path)
         self._lock = threading.Lock()
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            self._fd = self._opened()
         except FileNotFoundError:
             raise SourceChanged(f"{shown(path)} does not exist any more") from None
         except OSError as error:
@@ -94,13 +95,16 @@ class Source:
     def check_name(self) -> None:
         """Raise SourceChanged unless the file *of that name* still has that content."""
         try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            fd = self._opened()
         except OSError as error:
             raise SourceChanged(f"{shown(self._path)} is gone ({error.strerror})") from None
         try:
             self._compare(fd)
         finally:
             os.close(fd)
+
+    def _opened(self) -> int:
+        return open_beneath(self._root, os.path.relpath(self._path, self._root), links=False)
 
     def read(self, offset: int, size: int, buffer: memoryview | None = None) -> memoryview:
         """Return the bytes of the file, in a new buffer or in this one of that size.

@@ -43,7 +43,7 @@ def transfer(
     known = task.sha256
     if not known and state.source is not None and state.source == task.fingerprint:
         known = state.sha256
-    with Source(task.file, task.fingerprint, known) as source:
+    with Source(task.file, task.fingerprint, known, task.root) as source:
         session = Session(
             task,
             state,

@@ -291,6 +291,21 @@ def test_a_source_unlike_what_was_planned_is_told(path: Path, store: MemoryStore
     assert store.objects == {}
 
 
+def test_a_link_in_the_path_of_a_source_is_not_followed(store: MemoryStore, tmp_path: Path) -> None:
+    """Even where behind it is a file of the same size and time, whose content would decide."""
+    folder, real = tmp_path / "root/folder", tmp_path / "real"
+    folder.mkdir(parents=True)
+    task = msgspec.structs.replace(task_of(noise(folder / "file", SMALL)), root=bytes(tmp_path / "root"))
+    folder.rename(real)
+    folder.symlink_to(real)
+    with pytest.raises(RejectedInput, match="symbolic links"):
+        run(task, store, Journal())
+    assert store.objects == {}
+    folder.unlink()
+    real.rename(folder)
+    assert run(task, store, Journal()).status is SentStatus.SENT
+
+
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_bad_weather_is_sat_out(tmp_path: Path, store: MemoryStore, size: int) -> None:
     path = noise(tmp_path / "f", size)

@@ -28,8 +28,8 @@ from mediactl.upload.keys import object_key
 PIECE = 256
 """Files taken in at once, in one transaction."""
 
-Found = tuple[bytes, bytes, Fingerprint]
-"""(absolute file, path that its key is made of, its fingerprint)."""
+Found = tuple[bytes, bytes, Fingerprint, bytes]
+"""(absolute file, path that its key is made of, its fingerprint, directory below which no link is followed)."""
 
 
 class Sending:
@@ -95,7 +95,7 @@ class Sending:
 
     def _jobs(self, found: Found) -> list[NewJob]:
         """Return the job that sends a file; none where it is there already, or cannot be sent."""
-        file, path, mark = found
+        file, path, mark, root = found
         uploads = self._journal.uploads
         key = object_key(self._to.location.prefix, path)
         other = uploads.claim_key(key, file)
@@ -103,7 +103,7 @@ class Sending:
             self._trouble(file, f"would be {key}, as {shown(other)} is; rename one, or give each a prefix of its own")
             return []
         about = About(media_type(path), self._to.cache_control, tags=self._to.tags)
-        task = UploadTask(file, mark, self._to.location, key, about, if_exists=self._to.if_exists)
+        task = UploadTask(file, mark, self._to.location, key, about, if_exists=self._to.if_exists, root=root)
         if uploads.is_done(task):
             self.up_to_date += 1
             return []
@@ -121,7 +121,7 @@ class Sending:
                 yield from self._folder(path, b"", self._rules)
             else:
                 try:
-                    yield path, os.path.basename(path), fingerprint(os.stat(path))
+                    yield path, os.path.basename(path), fingerprint(os.stat(path)), b""
                 except OSError as error:
                     self._trouble(path, error.strerror or str(error))
 
@@ -152,7 +152,7 @@ class Sending:
                     yield from self._folder(root, path, rules)
                 elif entry.is_file():
                     file = os.path.realpath(entry.path) if link else entry.path
-                    yield file, path, fingerprint(entry.stat())
+                    yield file, path, fingerprint(entry.stat()), b"" if self._follow else root
                 else:
                     if link:
                         entry.stat()  # raises where it dangles
