@@ -63,6 +63,10 @@ class OutputForbidden(MachineTrouble):
     """Permissions forbid writing the outputs of one source; those of others can be written."""
 
 
+class NoRoom(MachineTrouble):
+    """The disk is too full for the outputs of one source; those of others may fit."""
+
+
 class MachineBlocked(MediactlError):
     """The machine cannot go on (disk full, output not writable): stop cleanly, run again later."""
 

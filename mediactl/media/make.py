@@ -20,6 +20,7 @@ from mediactl.assets import document, warnings
 from mediactl.core import files
 from mediactl.core.errors import JobFailed, OutputForbidden
 from mediactl.core.files import shown
+from mediactl.media import room
 from mediactl.media.drafts import Draft, Drafts, Report, Request
 from mediactl.media.opening import check_unchanged, open_source
 from mediactl.model.assets import Artefact, Operation, OutputFile, Reuse, Target, made_by
@@ -50,6 +51,7 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
         if target.name not in there:
             _link(target, there, reuse, folder, about)
     todo = [target for target in task.targets if target.name not in there]
+    room.require(task.out, todo, task.info)
     # Distinct keys once: targets of equal parameters are one file under several names.
     distinct = {target.key: target for target in reversed(todo)}
     drafts = _render(fd, task, tuple(distinct.values())[::-1], folder, there, report)

@@ -35,6 +35,8 @@ MAX_STARTS = 3
 """Workers that may die in a row before Hello; then the installation is broken."""
 WEIGHING_INTERVAL = 0.25
 """Seconds between two measurements of workers' memory: a runaway decoder takes about 1 GB in that time."""
+BLOCKED_GRACE = 3.0
+"""Seconds that running jobs get where the machine is blocked: most of them will meet the same full disk."""
 CLOSE_TIMEOUT = 2.0
 """Seconds that an idle worker gets to end by itself."""
 
@@ -358,10 +360,11 @@ class Supervisor:
     def _stop(self, why: Stopped) -> None:
         if self._stopping is None:
             self._stopping = why
-            self._deadline = self._clock() + self._grace
+            grace = min(self._grace, BLOCKED_GRACE) if why is Stopped.BLOCKED else self._grace
+            self._deadline = self._clock() + grace
             running = self._scheduler.busy() + self._network.busy()
-            self._queue.stopping(why, self._signals.first, running, self._grace)
-            for worker in self._network.drain(self._grace):
+            self._queue.stopping(why, self._signals.first, running, grace)
+            for worker in self._network.drain(grace):
                 self._flush(worker)
 
     def _suspend(self) -> None:

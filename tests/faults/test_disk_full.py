@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,12 @@ import pytest
 import pyvips
 from conftest import CommandLine
 from support.invariants import assert_holds
+
+from mediactl.core.errors import NoRoom
+from mediactl.media import room
+from mediactl.model.media import Kind, MediaInfo, VideoStream
+from mediactl.planning import keys
+from mediactl.recipe import loader
 
 
 @pytest.fixture
@@ -62,3 +69,17 @@ def test_a_journal_on_a_full_disk_stops_the_run_in_one_line(mediactl: CommandLin
     (small_disk / "ballast").unlink()
     assert mediactl("process", "in", "--out", "out", "--state", small_disk / "state").code == 0
     assert_holds(mediactl.folder / "out", small_disk / "state")
+
+
+def test_a_disk_without_room_for_a_video_is_found_out_before_it_is_encoded(small_disk: Path) -> None:
+    recipe = loader.parse('name = "mine"\n[[video]]\nname = "v"\nheight = 720\n', "mine.toml")
+    for minutes, fits in ((2, True), (120, False)):
+        stream = VideoStream("h264", 1280, 720, fps=25.0, rate="25", frames=1500 * minutes, duration=60.0 * minutes)
+        info = MediaInfo(format="mp4", width=1280, height=720, duration=60.0 * minutes, video=stream)
+        targets = keys.targets(recipe, Kind.VIDEO, info, "aa", {"image": "libvips-8.18", "ffmpeg": "8.0"})
+        room.require(os.fsencode(small_disk.parent / "not/there"), targets, info)
+        if fits:  # too little to be asked for
+            room.require(os.fsencode(small_disk / "not/there"), targets, info)
+            continue
+        with pytest.raises(NoRoom, match=r"at least [0-9,]+ MB, and 1 MB are free in .*/disk; free some space"):
+            room.require(os.fsencode(small_disk / "not/there"), targets, info)

@@ -18,7 +18,7 @@ import msgspec
 
 from mediactl.core import files
 from mediactl.core.errors import JobFailed
-from mediactl.media import timestamps
+from mediactl.media import room, timestamps
 from mediactl.media.audio import mixdown
 from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.drafts import Report
@@ -207,6 +207,8 @@ def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Rep
     fd = open_source(task.source)
     try:
         os.makedirs(task.work, mode=0o700, exist_ok=True)
+        if task.number <= 0:  # the first ones, before there are any
+            room.require(task.work, task.targets, task.info)
         copy = os.path.join(task.work, files.TEMPORARY + token + b"-continuous")
         with timestamps.continuous(fd, task, copy) as (media, continuous):
             _encode(media, continuous, token, lambda: check_unchanged(fd, task.source), report)
