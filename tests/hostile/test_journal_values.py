@@ -70,7 +70,7 @@ def change(journal: Path, table: str, column: str, seed: int) -> object:
 
 
 def test_commands_bear_some_mutated_values(mediactl: CommandLine) -> None:
-    check(mediactl, 6)
+    check(mediactl, 3)
 
 
 @pytest.mark.sweep

@@ -10,7 +10,7 @@ from mutations import mutants
 from support import films
 
 SEED = int(os.environ.get("MEDIACTL_FUZZ_SEED", "5000"))
-SLICES, EACH, FEW = 50, 100, 30
+SLICES, EACH, FEW = 50, 100, 12
 RECIPE = """
 name = "mutants"
 [[image]]

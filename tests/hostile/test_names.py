@@ -78,7 +78,7 @@ def test_every_name_is_processed_and_none_is_obeyed(line: CommandLine) -> None:
     for command in (
         ["status"], ["jobs"], ["status", "--json"], ["duplicates", "derived"], ["verify"], ["verify", "--journal"],
         ["process", "in", "--recipe", "small.toml", "-v"], ["process", "in", "--recipe", "small.toml", "--dry-run"],
-        *(["show", path] for path in paths[::10]), *(["why", path] for path in paths[::20]),
+        *(["show", path] for path in paths[::25]), *(["why", path] for path in paths[::40]),
     ):  # fmt: skip
         check(line(*command))
 
