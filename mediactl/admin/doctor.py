@@ -13,6 +13,7 @@ import msgspec
 from mediactl.core import distributions
 from mediactl.core.errors import JobFailed, MediactlError
 from mediactl.core.files import fingerprint, shown
+from mediactl.core.sandbox import landlock, layers
 from mediactl.jobs import report
 from mediactl.jobs.journal import FILE
 from mediactl.model.jobs import JobResult, ProbeTask
@@ -55,6 +56,7 @@ def checks(out: bytes, state: str, environment: Mapping[str, str]) -> Iterator[C
     with tempfile.TemporaryDirectory(prefix="mediactl-doctor-") as folder:
         for kind in PROBED:
             yield _opened(kind, os.fsencode(folder), environment)
+    yield _guarded("sandbox", _sandbox)
     yield _guarded("packages", _packages)
     yield from _extras()
     yield _guarded("journal", lambda: _journal(state))
@@ -144,6 +146,14 @@ def _version(library: str, environment: Mapping[str, str]) -> str:
         return vips.version() if library == "libvips" else version({"PyAV": "av"}.get(library, library))
     except (MediactlError, OSError, ImportError) as error:
         return f"unknown ({error})"
+
+
+def _sandbox() -> Check:
+    missing = layers.missing()
+    if missing:
+        return Check("sandbox", None, "; ".join(f"{layer}: {why}" for layer, why in missing.items()))
+    version = f"Landlock (version {landlock.version()})"
+    return Check("sandbox", True, f"{version}, seccomp, no_new_privs, limits of resources")
 
 
 def _packages() -> Check:

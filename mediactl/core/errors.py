@@ -39,6 +39,16 @@ class JobFailed(MediactlError):
     """A job failed though its input may be fine; worth another attempt."""
 
 
+class UnexpectedError(MediactlError):
+    """A library or the machine raised what nobody expected, in another process; worth another attempt."""
+
+
+class InternalError(MediactlError):
+    """The same of an exception that indicates a bug."""
+
+    verdict = Verdict.INTERNAL
+
+
 class SourceChanged(MediactlError):
     """The source's bytes changed while they were read; the source has to be planned again."""
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from mediactl.core.sandbox.mode import Mode
 from mediactl.model.jobs import Priority
 from mediactl.model.speed import BALANCED, Speed
 from mediactl.model.uploads import IfExists, Location
@@ -91,13 +92,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     watching: Watching | None = None
     """None: what is there is processed, and that is all."""
     cache: bytes | None = None
+    sandbox: Mode = Mode.AUTO
     environment: Mapping[str, str] = {}
-    """What workers inherit."""
+    """What workers inherit, as far as they may."""
 
     def for_workers(self) -> dict[str, str]:
         """Return the variables by which workers learn what this run decides, whichever run has planned their jobs."""
         cache = "none" if self.cache is None else os.fsdecode(self.cache)
-        return {"MEDIACTL_CACHE": cache, "MEDIACTL_FOLLOW_SYMLINKS": "1" if self.follow_symlinks else ""}
+        return {
+            "MEDIACTL_CACHE": cache,
+            "MEDIACTL_FOLLOW_SYMLINKS": "1" if self.follow_symlinks else "",
+            "MEDIACTL_OUT": os.fsdecode(self.out),
+            "MEDIACTL_SANDBOX": self.sandbox.value,
+        }
 
 
 def cache_folder(chosen: str | None, environment: Mapping[str, str]) -> bytes | None:

@@ -12,9 +12,21 @@ from mediactl.model.jobs import MakeTask
 Report = Callable[[float], None]
 """Called with the fraction done (0 to 1) now and then; each call is a sign of life."""
 Temporary = Callable[[str], bytes]
-"""Artefact name -> absolute path of a temporary file to write it to, in the asset's folder (made on first use)."""
+"""Artefact name -> absolute path of a temporary file to write it to, in a directory of the job's own."""
 Present = Callable[[str], bytes | None]
 """Artefact name -> absolute path of it where it is there already; None where it is to be made."""
+Keep = Callable[[tuple[str, ...]], None]
+"""Called with names of files that were written under ``temporary``: once it returns they survive a kill, and lie where
+unfinished work is read (``Unfinished``)."""
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """What is made of a long video piece by piece, and survives a kill."""
+
+    folder: bytes
+    """Where what was kept is read."""
+    temporary: Temporary
+    keep: Keep
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -31,6 +43,8 @@ class Request(msgspec.Struct, frozen=True):
     report: Report
     original: int | None = None
     """The open source where ``fd`` is a copy."""
+    unfinished: Unfinished | None = None
+    """None: nothing is kept that is no artefact."""
 
     @property
     def source(self) -> int:

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from functools import partial
-from importlib import import_module
 
 import msgspec
 
@@ -20,30 +17,36 @@ from mediactl.assets import document, warnings
 from mediactl.core import files
 from mediactl.core.errors import JobFailed, OutputForbidden
 from mediactl.core.files import shown
-from mediactl.media import room
-from mediactl.media.drafts import Draft, Drafts, Report, Request
+from mediactl.core.sandbox.workspace import Workspace
+from mediactl.media import decode, decoding, room
+from mediactl.media.decoding import PREFIX, Decoder
+from mediactl.media.drafts import Draft, Drafts, Report
 from mediactl.media.opening import check_unchanged, open_source
+from mediactl.media.unfinished import Kept
 from mediactl.model.assets import Artefact, Operation, OutputFile, Reuse, Target, made_by
 from mediactl.model.jobs import JobResult, MakeTask
-from mediactl.model.media import Kind
-from mediactl.outputs.base import IMAGE_MAKER
 from mediactl.outputs.poster import PosterParams
 
 
-def make(task: MakeTask, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> JobResult:
+def make(
+    task: MakeTask, reuse: tuple[Reuse, ...], token: bytes, report: Report, decoder: Decoder | None = None
+) -> JobResult:
     """Complete an asset. Raises RejectedInput, SourceChanged, JobFailed, and OSError on writing."""
     fd = open_source(task.source)
     try:
         folder = _Folder(task, token)
         try:
-            return _make(fd, task, reuse, folder, report)
+            with decode.given(decoder) as decoder_:
+                return _make(fd, task, reuse, folder, decoder_, report)
         finally:
             folder.clean()
     finally:
         os.close(fd)
 
 
-def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, report: Report) -> JobResult:
+def _make(
+    fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, decoder: Decoder, report: Report
+) -> JobResult:
     there = _check_kept(task, folder)
     kept = len(there)
     about = {file.artefact.key: warnings.about(file.artefact.key, task.warnings) for file in there.values()}
@@ -54,18 +57,20 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
     room.require(task.out, todo, task.info)
     # Distinct keys once: targets of equal parameters are one file under several names.
     distinct = {target.key: target for target in reversed(todo)}
-    drafts = _render(fd, task, tuple(distinct.values())[::-1], folder, there, report)
+    drafts = _drafts(fd, task, tuple(distinct.values())[::-1], folder, there, decoder, report)
     check_unchanged(fd, task.source)
     written = 0
+    missing = {target.name: target for target in todo}
     for draft in drafts.files:
-        there[draft.target.name] = folder.stage(draft.file, _artefact(draft))
-        about[draft.target.key] = draft.warnings
-        written += there[draft.target.name].artefact.bytes
+        target = missing[draft.target.name]
+        there[target.name] = folder.stage_draft(draft, target, decoder.workspace)
+        about[target.key] = draft.warnings
+        written += there[target.name].artefact.bytes
     for target in todo:
         if target.name not in there:
             _link(target, there, (), folder, about)  # its twin by key was just made
     left_out = {target.key for target in todo if target.name in drafts.left_out}
-    placeholder = drafts.placeholder or task.placeholder or _look_of_poster(there, task, folder)
+    placeholder = drafts.placeholder or task.placeholder or _look_of_poster(there, task, folder, decoder)
     files_ = tuple(there[target.name] for target in task.targets if target.key not in left_out)
     look = document.Appearance.parse(placeholder)
     if not task.thumbhash:
@@ -89,84 +94,41 @@ def _make(fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, re
     )
 
 
-def _render(
+def _drafts(
     fd: int,
     task: MakeTask,
     targets: tuple[Target[Operation], ...],
     folder: _Folder,
     there: dict[str, OutputFile],
+    decoder: Decoder,
     report: Report,
 ) -> Drafts:
-    """Have the missing targets made, those with the same maker in one call: an image is decoded once for all sizes, a
-    video once for all renditions.
-
-    Makers without a missing target are called as well, for every run reports what the asset as a whole lost.
-    """
-    makers: dict[str, list[Target[Operation]]] = {target.params.maker: [] for target in task.targets}
-    if task.source.kind is Kind.IMAGE:
-        makers.setdefault(IMAGE_MAKER, [])  # what the image looks like comes from there, too
-    for target in targets:
-        makers[target.params.maker].append(target)
-    if not (targets and task.info.discontinuities):
-        return _made(fd, fd, task, makers, folder, there, report)
-    from mediactl.media import timestamps  # Here: see ``_maker``.
-
-    with timestamps.continuous(fd, task, folder.temporary("continuous")) as (media, continuous):
-        return _made(fd, media, continuous, makers, folder, there, report)
-
-
-def _made(
-    fd: int,
-    media: int,
-    task: MakeTask,
-    makers: dict[str, list[Target[Operation]]],
-    folder: _Folder,
-    there: dict[str, OutputFile],
-    report: Report,
-) -> Drafts:
-    """Have each maker make its targets from ``media``, which is the source (``fd``) or a copy of it."""
-    work = {maker: sum(each.params.expected_seconds(task.info) for each in makers[maker]) for maker in makers}
-    made, done = Drafts(()), 0.0
-    for maker, group in makers.items():
-        share = work[maker] / (sum(work.values()) or 1.0)
-        request = Request(
-            media,
-            task,
-            tuple(group),
-            folder.temporary,
-            present=lambda name: folder.current(name) if name in there else None,
-            report=partial(_part, report, done, share),
-            original=fd,
+    """Have the missing targets made, with what is there already to be read."""
+    if targets:
+        folder.prepare()  # what is forbidden, is forbidden before anything is encoded
+    present = tuple(there) if targets else ()
+    for name in present:
+        decoder.workspace.provide(PREFIX + name, folder.current(name))
+    keep = decoding.refuse
+    if targets and task.work:
+        unfinished = Kept(
+            task.work, task.limits, folder.token, decoder.workspace, lambda: check_unchanged(fd, task.source)
         )
-        drafts = _maker(maker)(request)
-        made = Drafts(
-            (*made.files, *drafts.files),
-            made.placeholder or drafts.placeholder,
-            (*made.warnings, *drafts.warnings),
-            (*made.left_out, *drafts.left_out),
-        )
-        done += share
-    return made
+        unfinished.provide()
+        keep = unfinished.keep
+    names = tuple(target.name for target in targets)
+    drafts: Drafts = decoder(decoding.Make(task, names, present), fd, report, keep)
+    return drafts
 
 
-def _maker(name: str) -> Callable[[Request], Drafts]:
-    """Return the function "module:function", loaded now: a worker that only ever makes images never loads PyAV."""
-    module, _, function = name.partition(":")
-    found: Callable[[Request], Drafts] = getattr(import_module(module), function)
-    return found
-
-
-def _part(report: Report, done: float, share: float, fraction: float) -> None:
-    report(done + share * fraction)
-
-
-def _look_of_poster(there: dict[str, OutputFile], task: MakeTask, folder: _Folder) -> str:
+def _look_of_poster(there: dict[str, OutputFile], task: MakeTask, folder: _Folder, decoder: Decoder) -> str:
     """What a video looks like by the poster that was there already; "" when it has none."""
     for poster in made_by(task.targets, PosterParams):
         if poster.name in there:
-            from mediactl.media.image import render as image
-
-            return image.placeholder_at(folder.current(poster.name), poster.params.format)
+            name = PREFIX + poster.name
+            decoder.workspace.provide(name, folder.current(poster.name))
+            look = decoder(decoding.Describe(name, poster.params.format), None, lambda _: None, decoding.refuse)
+            return str(look)
     return ""
 
 
@@ -229,27 +191,13 @@ def _link(
             continue  # gone or unreadable: made here instead
 
 
-def _artefact(draft: Draft) -> Artefact:
-    return Artefact(
-        name=draft.target.name,
-        role=draft.target.role,
-        media_type=draft.media_type,
-        bytes=os.stat(draft.file).st_size,
-        sha256=files.digest_file(draft.file),
-        key=draft.target.key,
-        width=draft.width,
-        height=draft.height,
-        duration=None if draft.duration is None else round(draft.duration, 3),
-    )
-
-
 class _Folder:
     """The folder of an asset: files are staged in it under temporary names, then published together."""
 
     def __init__(self, task: MakeTask, token: bytes) -> None:
         self._out = task.out
         self._directory = os.path.join(task.out, task.source.directory)
-        self._token = token
+        self.token = token
         self._ready = False
         self._new_folders: list[bytes] = []
         self._staged: dict[str, bytes] = {}
@@ -267,8 +215,8 @@ class _Folder:
 
     def temporary(self, name: str) -> bytes:
         """Where to write something of this name."""
-        self._prepare()
-        return os.path.join(self._directory, files.TEMPORARY + self._token + b"-" + name.encode())
+        self.prepare()
+        return os.path.join(self._directory, files.TEMPORARY + self.token + b"-" + name.encode())
 
     def stage(self, temporary: bytes, artefact: Artefact) -> OutputFile:
         """Have a finished file published under its artefact's name."""
@@ -277,6 +225,23 @@ class _Folder:
         _, mtime_ns, _, inode = files.marks(status)
         self._unsynced.setdefault(inode, temporary)
         return OutputFile(artefact, mtime_ns, inode)
+
+    def stage_draft(self, draft: Draft, target: Target[Operation], workspace: Workspace) -> OutputFile:
+        """The same for a file in a workspace, which nobody else can write to any more once it is hashed."""
+        temporary = self.temporary(target.name)
+        workspace.take(os.fsdecode(os.path.basename(draft.file)), temporary)
+        artefact = Artefact(
+            name=target.name,
+            role=target.role,
+            media_type=draft.media_type,
+            bytes=os.stat(temporary, follow_symlinks=False).st_size,
+            sha256=files.digest_file(temporary),
+            key=target.key,
+            width=draft.width,
+            height=draft.height,
+            duration=None if draft.duration is None else round(draft.duration, 3),
+        )
+        return self.stage(temporary, artefact)
 
     def stage_link(self, existing: bytes, artefact: Artefact, target: Target[Operation]) -> OutputFile:
         """The same for a second name of a file that is whole; a copy where links cannot be."""
@@ -291,7 +256,7 @@ class _Folder:
 
     def stage_asset(self, content: bytes) -> None:
         """The same for asset.json, unless the very same one is there."""
-        self._prepare()
+        self.prepare()
         name = document.NAME.decode()
         try:
             with open(self.path(name), "rb") as file:
@@ -321,13 +286,14 @@ class _Folder:
     def clean(self) -> None:
         """Leave no temporary behind, nor an empty folder."""
         if self._ready:
-            files.sweep_temporaries(self._directory, self._token)
+            files.sweep_temporaries(self._directory, self.token)
             try:
                 os.rmdir(self._directory)
             except OSError:
                 return  # not empty, as it should be after success
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Create it, unless it is there. Raises OutputForbidden, JobFailed, OSError."""
         if self._ready:
             return
         # A link planted in OUT must not lead us out of it.

@@ -6,9 +6,11 @@ import os
 import re
 import time
 
-from mediactl.core.errors import JobFailed, RejectedInput, SourceChanged
+from mediactl.core.errors import JobFailed, MachineTrouble, RejectedInput, SourceChanged, SourceUnreadable
 from mediactl.core.files import digest_fd
+from mediactl.media import decode, decoding
 from mediactl.media.cache import ProbeCache, Remembered
+from mediactl.media.decoding import Decoder
 from mediactl.media.limits import require
 from mediactl.media.opening import BLOCK, check_unchanged, open_source, require_readable, unreadable
 from mediactl.model import formats
@@ -35,17 +37,18 @@ CACHE = "MEDIACTL_CACHE"
 _caches: dict[str, ProbeCache] = {}
 
 
-def probe(task: ProbeTask) -> JobResult:
+def probe(task: ProbeTask, decoder: Decoder | None = None) -> JobResult:
     """Digest and MediaInfo of a source. Raises RejectedInput, SourceChanged and SourceUnreadable."""
     try:
-        return _probe(task)
+        with decode.given(decoder) as decoder_:
+            return _probe(task, decoder_)
     except OSError as error:  # nothing but the source is read here
         if error.errno is None:
             raise
         raise unreadable(error) from error
 
 
-def _probe(task: ProbeTask) -> JobResult:
+def _probe(task: ProbeTask, decoder: Decoder) -> JobResult:
     source = task.source
     fd = open_source(source)
     try:
@@ -63,7 +66,7 @@ def _probe(task: ProbeTask) -> JobResult:
         known = cache.get(status.st_dev, mark, source.format, task.limits, position=task.position) if cache else None
         if known is None:
             # Header first: a file that is refused need not be read whole.
-            info = _certain_info(fd, task)
+            info = _certain_info(fd, task, decoder)
             known = Remembered(digest_fd(fd), info)
             check_unchanged(fd, source)
             if cache:
@@ -73,28 +76,25 @@ def _probe(task: ProbeTask) -> JobResult:
         os.close(fd)
 
 
-def _certain_info(fd: int, task: ProbeTask) -> MediaInfo:
+def _certain_info(fd: int, task: ProbeTask, decoder: Decoder) -> MediaInfo:
     """Return what the file contains. A refusal must be given twice: the first may be due to a read that failed once."""
     try:
-        return _info(fd, task)
-    except (RejectedInput, JobFailed):
+        return _info(fd, task, decoder)
+    except SourceUnreadable:
+        raise
+    except (RejectedInput, JobFailed, MachineTrouble):
         require_readable(task.source, whole=False)
-        return _info(fd, task)
+        return _info(fd, task, decoder)
 
 
-def _info(fd: int, task: ProbeTask) -> MediaInfo:
+def _info(fd: int, task: ProbeTask, decoder: Decoder) -> MediaInfo:
     source = task.source
     if refusal := formats.refusal(source.format):
         raise RejectedInput(refusal)
     if source.format == formats.UNKNOWN:
         raise RejectedInput(f"is not {_CLAIMED[source.kind]} despite its name: {_looks_like(fd)}")
-    if source.kind is Kind.IMAGE:
-        from mediactl.media.image import render
-
-        return render.probe(fd, source.format, task.limits, location=task.position)
-    from mediactl.media.inspect import streams
-
-    return streams.probe(fd, source.format, task.limits, location=task.position)
+    info: MediaInfo = decoder(decoding.Probe(task), fd, lambda _: None, decoding.refuse)
+    return info
 
 
 def _looks_like(fd: int) -> str:

@@ -100,6 +100,13 @@ class CacheUnusable(Event, frozen=True, kw_only=True, tag="cache.unusable"):
     """Why, in words."""
 
 
+class SandboxIncomplete(Event, frozen=True, kw_only=True, tag="sandbox.incomplete"):
+    """Sources are decoded with less around them than `--sandbox require` would demand."""
+
+    missing: dict[str, str]
+    """Layer -> why this machine does not have it."""
+
+
 class RunStarted(Event, frozen=True, kw_only=True, tag="run.started"):
     """A run starts."""
 
@@ -618,8 +625,8 @@ class UploadStopped(Event, frozen=True, kw_only=True, tag="upload.stopped"):
 
 
 AnyEvent = (
-    JournalDamaged | JournalRebuilt | CacheUnusable | RunStarted | ScanTrouble | SourceIgnored | SourceSettled
-    | SourceLeftOut
+    JournalDamaged | JournalRebuilt | CacheUnusable | SandboxIncomplete | RunStarted | ScanTrouble | SourceIgnored
+    | SourceSettled | SourceLeftOut
     | SourceEmptied | SourcePlanned | Plan
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone

@@ -15,6 +15,7 @@ from mediactl.core.errors import ExitCode, MachineBlocked
 from mediactl.core.faults import internal_error
 from mediactl.core.files import make_writable, shown
 from mediactl.core.processes import dump_no_core
+from mediactl.core.sandbox import workspace
 from mediactl.core.settings import Destination, Settings
 from mediactl.jobs.barrier import ENDS_THE_RUN, barrier
 from mediactl.jobs.journal import Journal
@@ -106,6 +107,8 @@ def run_pool(
             stopped = pool.run()
         except MachineBlocked as error:  # the journal's own disk: what runs was given up, the next run takes it over
             stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
+        finally:
+            workspace.sweep(settings.out)
         summary = sum_up(stopped)
         if stopped is not Stopped.COMPLETE and summary.exit_code in REPORTED:
             report(RunStopped(reason=pool.blocked_by or stopped.value, cause=CAUSES.get(stopped)))
@@ -165,6 +168,7 @@ def open_journal(settings: Settings, report: Emit, command: str) -> Iterator[Jou
         take_over(journal, settings.out, report)
         dead_locks(settings.state)
         sweep_logs(settings.state)
+        workspace.sweep(settings.out)
         if not journal.fresh:  # what a lost journal knew of, its successor has yet to find
             sweep_work(journal)
         yield journal

@@ -20,11 +20,13 @@ from mediactl import __version__
 from mediactl.assets.check import OutputCheck
 from mediactl.core.errors import ExitCode, UsageError
 from mediactl.core.files import LONGEST_OUTPUT_FOLDER, LONGEST_PATH, make_writable, shown
+from mediactl.core.sandbox import layers
+from mediactl.core.sandbox.mode import Mode
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.media import decoders
 from mediactl.media.ffmpeg.versions import encoder_versions
-from mediactl.model.events import RunStarted, Summary
+from mediactl.model.events import RunStarted, SandboxIncomplete, Summary
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.intake.batches import Intake
@@ -51,6 +53,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes], forks: F
     """
     began = time.monotonic()
     tally, report = counted(emit)
+    missing = check_sandbox(settings.sandbox)
     with ExitStack() as stack:
         chosen = loader.load(settings.recipe).at_speed(settings.speed)
         watch = None if settings.watching is None else open_watch(settings, report)
@@ -66,6 +69,8 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes], forks: F
         dispatcher = Dispatcher(journal, planner, intake, settings.out, report, time.monotonic, publisher, lanes)
 
         def begin() -> None:
+            if missing:
+                report(SandboxIncomplete(missing=missing))
             if watch is not None:
                 stack.callback(watch.close)
                 watch.start()  # its threads; every fork is over
@@ -84,6 +89,17 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes], forks: F
     for extra, sources in sorted(tally.required.items()):
         report(decoders.required(extra, sources))
     return reported(summary, tally, report)
+
+
+def check_sandbox(mode: Mode) -> dict[str, str]:
+    """Return the layers of the sandbox that are to be reported as missing. Raises UsageError where all are required."""
+    if mode is Mode.OFF:
+        return {}
+    missing = layers.missing()
+    if missing and mode is Mode.REQUIRE:
+        reasons = "; ".join(f"{layer}: {why}" for layer, why in missing.items())
+        raise UsageError(f"--sandbox require: {reasons}; use another kernel, or --sandbox auto")
+    return missing
 
 
 def sum_up(

@@ -9,8 +9,8 @@ from mediactl.core.settings import Settings
 from mediactl.pool.forkserver import ForkServer
 from mediactl.pool.process import worker_environment
 
-EXECUTE = "mediactl.media.execute:execute"
-"""What workers call for each job."""
+EXECUTE = "mediactl.media.execute:Execution"
+"""What workers make one of, and call for each job."""
 PRELOADED = ("mediactl.media.execute", "mediactl.media.probe", "mediactl.media.make", "mediactl.media.image.render")
 """What every worker needs for images, and little more than for videos; PyAV is left to those that need it."""
 _JOURNAL = "journal.db"

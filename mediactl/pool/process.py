@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from mediactl.model.verdict import Verdict
@@ -197,12 +197,18 @@ class Worker:
             return f"made no progress for {now - self.advanced:.0f} s"
         return ""
 
-    def memory(self) -> int:
-        """Return the bytes in use by the worker and what it started; 0 when it is gone."""
-        import psutil  # here, since a run without jobs does not need it
+    def processes(self) -> list[int]:
+        """Return the process ids of the worker and what it started."""
+        import psutil  # here and below, since a run without jobs does not need it
+
+        return [pid for pid in psutil.pids() if self._is_ours(pid)]
+
+    def memory(self, processes: Iterable[int]) -> int:
+        """Return the bytes that these processes use; 0 when one is gone."""
+        import psutil
 
         try:
-            return sum(psutil.Process(pid).memory_info().rss for pid in psutil.pids() if self._is_ours(pid))
+            return sum(psutil.Process(pid).memory_info().rss for pid in processes)
         except (psutil.Error, OSError):  # OSError: no file can be opened; then it is not weighed this time
             return 0
 

@@ -37,6 +37,8 @@ WEIGHING_INTERVAL = 0.25
 """Seconds between two measurements of workers' memory: a runaway decoder takes about 1 GB in that time."""
 BLOCKED_GRACE = 3.0
 """Seconds that running jobs get where the machine is blocked: most of them will meet the same full disk."""
+MOST_PROCESSES = 32
+"""Processes of one worker: itself, the one that decodes, and a few of ffmpeg."""
 CLOSE_TIMEOUT = 2.0
 """Seconds that an idle worker gets to end by itself."""
 
@@ -308,8 +310,12 @@ class Supervisor:
 
     def _weigh(self) -> None:
         for worker in self._scheduler.workers.values():
-            limit = worker.sent[0].memory_limit if worker.sent and worker.verdict is None else None
-            if limit is not None and (used := worker.memory()) > limit:
+            if not worker.sent or worker.verdict is not None:
+                continue
+            limit, processes = worker.sent[0].memory_limit, worker.processes()
+            if len(processes) > MOST_PROCESSES:
+                worker.kill_for(Verdict.CRASHED, f"started more than {MOST_PROCESSES} processes")
+            elif limit is not None and (used := worker.memory(processes)) > limit:
                 reason = f"took {used >> 20} MiB of memory, more than its limit of {limit >> 20} MiB"
                 worker.kill_for(Verdict.CRASHED, reason)
 

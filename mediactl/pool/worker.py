@@ -1,14 +1,13 @@
 """A worker process: reads jobs from its pipe, runs them one after the other, answers each.
 
-Started with the arguments CALL FD TOKEN PARENT (see ``process``); CALL is "module:function". Nothing is shared with
-the supervisor or other workers but the pipe. It ends when the pipe does.
+Started with the arguments CALL FD TOKEN PARENT (see ``process``); CALL is "module:function", or "module:class" of which
+one object, a context, is called for all jobs. Nothing is shared with the supervisor or other workers but the pipe. It
+ends when the pipe does.
 """
 
 from __future__ import annotations
 
-import errno
 import importlib
-import os
 import resource
 import signal
 import socket
@@ -16,14 +15,15 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
 
 from mediactl.core import machine
-from mediactl.core.errors import ExitCode, MediactlError
-from mediactl.core.files import shown
+from mediactl.core.errors import ExitCode
 from mediactl.core.processes import die_with, gain_no_privileges
+from mediactl.core.verdicts import judge as judge
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
@@ -33,14 +33,6 @@ from mediactl.pool.messages import Answer, Hello, Progress, Recall, Run, frame, 
 Call = Callable[[str, bytes, tuple[Reuse, ...], bytes, Callable[[float], None]], Any]
 """(kind, payload, reuse, token, report) -> a value that msgpack can hold."""
 
-BLOCKING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-"""Write errors that every other job would get, too, until the machine is in order again."""
-INTERNAL = (
-    TypeError, AttributeError, NameError, ImportError, AssertionError, LookupError, NotImplementedError, SyntaxError
-)  # fmt: skip
-"""What Python raises for mistakes in code, and never for what is in a file: ``media`` catches what libraries say of
-those. (Other kinds, as ValueError, may be about the file; they count as failures.)"""
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 EARLY = 0.05
 """Seconds before its end at which a job's time is up: timers and clocks agree to less than that."""
 PROGRESS_INTERVAL = 0.1
@@ -53,8 +45,9 @@ def main(arguments: list[str]) -> None:
     settle_in(int(parent))
     with socket.socket(fileno=int(fd)) as pipe:
         try:
-            call: Call = named(call_name)
-            serve(pipe, call, token.encode())
+            found = named(call_name)
+            with found() if isinstance(found, type) else nullcontext(found) as call:
+                serve(pipe, call, token.encode())
         except Exception as error:
             if not (machine.trouble(error) or machine.shortage()):
                 raise
@@ -193,7 +186,7 @@ def _do(
             last = now
             alarm.send(pipe, frame(Progress(run.job, run.attempt, fraction)))
 
-    started, cpu = time.perf_counter(), _cpu()
+    started, cpu = time.perf_counter(), _cpu() + cost_of(call)[0]
     verdict, reason, result = Verdict.DONE, "", b""
     try:
         try:
@@ -205,32 +198,16 @@ def _do(
         verdict, reason = Verdict.TIMED_OUT, f"took longer than its limit of {run.time_limit:.0f} s"
     except Exception as error:  # noqa: BLE001 - whatever a job raises is its verdict, never the worker's end
         verdict, reason = judge(error)
-    usage = Usage(time.perf_counter() - started, _cpu() - cpu, peak_memory())
+    elsewhere, peak = cost_of(call)
+    cpu = _cpu() + elsewhere - cpu
+    usage = Usage(time.perf_counter() - started, cpu, max(peak, peak_memory()))
     return Answer(run.job, run.attempt, verdict, reason, result, usage)
 
 
-def judge(error: Exception, *, log: bool = True) -> tuple[Verdict, str]:
-    """Return how the attempt ends that raised this, and the one line that says why; ``log``: print where an error comes
-    from that mediactl did not raise on purpose."""
-    if isinstance(error, MediactlError):
-        return error.verdict, str(error)
-    if isinstance(error, OSError) and error.errno in BLOCKING:
-        return Verdict.BLOCKED, f"cannot write outputs: {error.strerror}; free some space, then run again"
-    if isinstance(error, PermissionError):
-        where = "" if error.filename is None else f"{shown(error.filename)}: "
-        return Verdict.FORBIDDEN, f"cannot write outputs: {where}{error.strerror}; fix owner or permissions"
-    if trouble := machine.trouble(error):
-        return Verdict.UNREADABLE, f"the machine failed: {trouble}"
-    if log:
-        traceback.print_exception(error)  # into the run's log
-    if isinstance(error, MemoryError):
-        return Verdict.FAILED, "out of memory"
-    stack = traceback.extract_tb(error.__traceback__)
-    # Our own line says more than that of the library which it calls.
-    frames = [each for each in stack if each.filename.startswith(_PACKAGE)] or list(stack)
-    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{where}"
-    return Verdict.INTERNAL if isinstance(error, INTERNAL) else Verdict.FAILED, text
+def cost_of(call: Call) -> tuple[float, int]:
+    """Return CPU seconds and peak memory in bytes of a process that a call keeps for its jobs, if it has one."""
+    cost: Callable[[], tuple[float, int]] = getattr(call, "cost", lambda: (0.0, 0))
+    return cost()
 
 
 def _cpu() -> float:

@@ -24,6 +24,7 @@ from mediactl.model.events import (
     RunStarted,
     RunStopped,
     RunStopping,
+    SandboxIncomplete,
     ScanTrouble,
     SourceEmptied,
     SourceIgnored,
@@ -117,6 +118,8 @@ def problem(event: Event, *, watching: bool = False) -> str | None:
             return emptied(event)
         case CacheUnusable():
             return f"cache: cannot be used: {event.reason}; continuing without it; remove it, or set MEDIACTL_CACHE"
+        case SandboxIncomplete():
+            return f"sandbox: {'; '.join(f'{layer}: {why}' for layer, why in event.missing.items())}"
         case JournalDamaged():
             rebuilt = f"rebuilt from {count(event.adopted, 'asset.json file')}"
             return f"the journal was damaged: set aside as {event.set_aside} and {rebuilt}"

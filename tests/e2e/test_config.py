@@ -80,7 +80,9 @@ def test_keys_of_runs_do_not_change_what_other_commands_do(mediactl: CommandLine
 
 def test_what_names_programs_or_addresses_is_not_taken_from_the_current_directory() -> None:
     trusted = {key for key, option in configuration.options().items() if option.trusted}
-    assert trusted == {"ffmpeg", "to", "endpoint_url", "profile", "ca_bundle", "drain_url", "allow_outside", "log"}
+    assert trusted == {
+        "ffmpeg", "sandbox", "to", "endpoint_url", "profile", "ca_bundle", "drain_url", "allow_outside", "log",
+    }  # fmt: skip
 
 
 def test_the_schema_accepts_what_is_read_and_nothing_else(mediactl: CommandLine) -> None:

@@ -119,7 +119,9 @@ def test_one_failed_read_costs_nothing(disk: Disk, name: str, after: int) -> Non
     films.make(disk.mediactl.folder / "in/film.mp4", "-f", "lavfi", "-i", "testsrc2=s=320x240:d=4")
     once = disk.mediactl.folder / "once"
     once.touch()
-    code, summary, left = disk.run({**disk.failing(name, errno.EIO, after), "LD_FAILING_ONCE": str(once)})
+    code, summary, left = disk.run(
+        {**disk.failing(name, errno.EIO, after), "LD_FAILING_ONCE": str(once), "MEDIACTL_SANDBOX": "off"}
+    )
     assert not once.exists()
     assert (code, counts(summary), left) == (0, (4, 0, 0, 0), {})
 
@@ -128,7 +130,7 @@ def test_a_text_file_that_failed_once_is_ignored_as_ever(disk: Disk) -> None:
     (disk.mediactl.folder / "in/notes.txt").write_text("no picture")
     once = disk.mediactl.folder / "once"
     once.touch()
-    environment = {**disk.failing("notes.txt", errno.EIO, 0), "LD_FAILING_ONCE": str(once)}
+    environment = {**disk.failing("notes.txt", errno.EIO, 0), "LD_FAILING_ONCE": str(once), "MEDIACTL_SANDBOX": "off"}
     code, summary, left = disk.run(environment)
     assert not once.exists()
     assert (code, counts(summary), summary["ignored"], left) == (0, (3, 0, 0, 0), 1, {})

@@ -17,12 +17,12 @@ from mediactl.core.errors import SourceChanged
 from mediactl.core.files import fingerprint
 from mediactl.jobs.journal import Journal
 from mediactl.media import make as making
+from mediactl.media import unfinished
 from mediactl.media.ffmpeg import process
 from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.media.inspect import streams
 from mediactl.media.inspect.timing.cadence import Cadence, measure
 from mediactl.media.video import encode as video_encode
-from mediactl.media.video import pieces
 from mediactl.model.assets import Artefact, Operation, OutputFile, Reuse, Target
 from mediactl.model.jobs import JobResult, MakeTask, NewJob, PieceTask, Priority
 from mediactl.model.media import Kind, Limits, Source
@@ -116,7 +116,7 @@ class Workshop:
 
     def piece(self, task: PieceTask, reuse: tuple[Reuse, ...] = ()) -> JobResult:
         """Do one of them."""
-        return pieces.execute(task, reuse, b"token", lambda _: None)
+        return unfinished.piece(task, reuse, b"token", lambda _: None)
 
     def publish(self, keep: tuple[OutputFile, ...] = ()) -> JobResult:
         """Do the last one."""
@@ -361,7 +361,7 @@ def test_a_piece_of_a_film_that_changes_meanwhile_is_not_kept(film: Path, tmp_pa
         source.touch()
 
     with pytest.raises(SourceChanged):
-        pieces.execute(first, (), b"token", touched)
+        unfinished.piece(first, (), b"token", touched)
     assert workshop.files() == {}
 
 

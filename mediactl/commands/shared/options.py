@@ -202,6 +202,9 @@ def work_options(priority: str) -> Callable[[Callable[..., Any]], Callable[..., 
                help="ffmpeg to run.  [default: the bundled one]"),
         option(SOURCES, "--cache", type=Name(directory=True), default=None, metavar="DIR",
                help="Directory of the cache of file digests, or none.  [default: ~/.cache/mediactl]"),
+        option(SOURCES, "--sandbox", type=click.Choice(["auto", "require", "off"]), default="auto", show_default=True,
+               trusted=True, help="Decode sources in a sandbox: with what this machine has of it, only with all of it,"
+               " or not."),
         option(SCHEDULING, "--priority", type=click.Choice(PRIORITIES), default=priority, show_default=True,
                help="Priority of these sources."),
         option(SCHEDULING, "-j", "--jobs", type=click.IntRange(min=1), default=None, metavar="N",
@@ -237,6 +240,7 @@ def apply_options(
 
 def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Settings:
     """Return the Settings that these flags ask for, with defaults for flags that a command lacks. Raises UsageError."""
+    from mediactl.core.sandbox.mode import Mode
     from mediactl.core.settings import Settings, cache_folder
     from mediactl.model.jobs import Priority
     from mediactl.pool.limits import available_cores, available_memory
@@ -270,5 +274,6 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         to=destination(flags),
         watching=watching,
         cache=cache_folder(flags["cache"], os.environ),
+        sandbox=Mode(flags["sandbox"]),
         environment=environment,
     )

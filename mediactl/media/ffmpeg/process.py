@@ -23,7 +23,7 @@ _INPUT_FAULTS = frozenset({69, 176, 183, 187, 8})
 """Exit codes that blame the source: too many decoding errors (FFMPEG_ERROR_RATE_EXCEEDED, ffmpeg.h), and the low bytes
 of AVERROR_PATCHWELCOME, AVERROR_INVALIDDATA, AVERROR_EOF and AVERROR_DECODER_NOT_FOUND (libavutil/error.h)."""
 
-_MACHINE_FAULTS = {(-code) & 0xFF: code for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)}
+_MACHINE_FAULTS = {(-code) & 0xFF: code for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)}
 """Exit codes of a disk that refuses writes, each the low byte of a negative errno: the source is open already."""
 _ECHOES = (
     "Error opening", "Error muxing", "Task finished", "Terminating thread", "Nothing was written", "Last message",

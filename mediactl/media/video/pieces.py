@@ -2,12 +2,11 @@
 
 A file of that folder says by its name all that decided its bytes: the content, the encoder's versions, what was asked
 for, and which piece it is. It appears by a rename, after it was verified and forced to disk. So whoever finds it may
-use it, and whoever does not encodes it: jobs for pieces (``execute``) only make that happen earlier, and side by side.
+use it, and whoever does not encodes it: jobs for pieces (``encode_one``) only make that happen earlier, side by side.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,19 +17,17 @@ import msgspec
 
 from mediactl.core import files
 from mediactl.core.errors import JobFailed
-from mediactl.media import room, timestamps
+from mediactl.media import timestamps
 from mediactl.media.audio import mixdown
 from mediactl.media.audio.mixdown import AudioRequest
-from mediactl.media.drafts import Report
+from mediactl.media.drafts import Report, Unfinished
 from mediactl.media.ffmpeg import binary, codecs, process
 from mediactl.media.inspect import diagnosis, streams
 from mediactl.media.inspect.streams import Streams
-from mediactl.media.limits import require
-from mediactl.media.opening import check_unchanged, open_source
+from mediactl.media.opening import check_unchanged
 from mediactl.media.video import encode
 from mediactl.media.video.encode import Piece, PieceNotExact, Stream
-from mediactl.model.assets import Reuse
-from mediactl.model.jobs import JobResult, PieceTask
+from mediactl.model.jobs import PieceTask
 from mediactl.model.media import Limits, MediaInfo
 from mediactl.outputs.hls import AudioTrackParams, StreamParams
 from mediactl.outputs.video import VideoParams
@@ -50,21 +47,20 @@ class Work:
     """The folder of a video's pieces, and how what is missing in it is made."""
 
     def __init__(
-        self, fd: int, found: Streams, folder: bytes, digest: str, limits: Limits, threads: int, token: bytes,
+        self, fd: int, found: Streams, unfinished: Unfinished, digest: str, limits: Limits, threads: int,
         unchanged: Callable[[], None],
     ) -> None:  # fmt: skip
         """``unchanged`` raises SourceChanged when the open video is not what it was."""
         self._fd = fd
         self._found = found
-        self._folder = folder
+        self._unfinished = unfinished
+        self._folder = os.path.dirname(unfinished.temporary("x"))
         self._limits = limits
         self._threads = threads
-        self._token = token
         self._unchanged = unchanged
         versions = [operation.version for operation in (VideoParams, StreamParams, AudioTrackParams)]
         made_by = msgspec.json.encode([digest, binary.version(), versions, *found.info.treatment])
         self._made_by = hashlib.sha256(made_by).hexdigest()[:16]
-        os.makedirs(folder, mode=0o700, exist_ok=True)
 
     def pieces(self, streams: Iterable[Stream], number: int, report: Report) -> dict[Stream, bytes]:
         """The file of each stream's piece; those that are missing are encoded, in one run. Equal streams are one.
@@ -80,7 +76,6 @@ class Work:
         }
         missing = [stream for stream in streams if not _is_there(paths[stream], piece.frames)]
         if missing:
-            require(_bytes_in(self._folder), self._limits, "scratch_bytes", "bytes of pieces")
             temporary = {stream: self._temporary(paths[stream]) for stream in missing}
             try:
                 encoded = encode.encode(
@@ -92,9 +87,7 @@ class Work:
                         raise JobFailed(f"piece {number} of the video: invalid output")
                 self._unchanged()
                 self._note(str(number), Remarks(diagnosis.is_video_damaged(encoded.complaints), encoded.notes))
-                for stream in missing:
-                    _put(temporary[stream], paths[stream])
-                files.fsync_folder(self._folder)
+                self._keep(*temporary.values())
             except process.FfmpegFailed as error:
                 raise diagnosis.cause(error, self._fd, self._limits) from error
             finally:
@@ -123,9 +116,7 @@ class Work:
                 )
                 self._unchanged()
                 self._note("sound", Remarks(diagnosis.is_video_damaged(complaints), tuple(warnings)))
-                for each in missing:
-                    _put(temporary[each], paths[each])
-                files.fsync_folder(self._folder)
+                self._keep(*temporary.values())
             finally:
                 mixdown.forget(temporary)
                 for path in temporary.values():
@@ -191,35 +182,28 @@ class Work:
         temporary = self._temporary(path)
         with open(temporary, "wb") as file:
             file.write(content)
-        _put(temporary, path)
+        self._keep(temporary)
+
+    def _keep(self, *temporaries: bytes) -> None:
+        self._unfinished.keep(tuple(os.fsdecode(os.path.basename(each)) for each in temporaries))
 
     def _path(self, name: str) -> bytes:
-        return os.path.join(self._folder, f"{self._made_by}-{name}".encode())
+        return os.path.join(self._unfinished.folder, f"{self._made_by}-{name}".encode())
 
     def _temporary(self, path: bytes) -> bytes:
-        return os.path.join(self._folder, files.TEMPORARY + self._token + b"-" + os.path.basename(path))
+        return self._unfinished.temporary(os.fsdecode(os.path.basename(path)))
 
 
-def execute(task: PieceTask, reuse: tuple[Reuse, ...], token: bytes, report: Report) -> JobResult:
-    """Have one piece of a video, or all of its audio, encoded in its folder. Raises as ``Work.pieces``."""
-    if _is_made(task, reuse):
-        return JobResult()
-    fd = open_source(task.source)
-    try:
-        os.makedirs(task.work, mode=0o700, exist_ok=True)
-        if task.number <= 0:  # the first ones, before there are any
-            room.require(task.work, task.targets, task.info)
-        copy = os.path.join(task.work, files.TEMPORARY + token + b"-continuous")
-        with timestamps.continuous(fd, task, copy) as (media, continuous):
-            _encode(media, continuous, token, lambda: check_unchanged(fd, task.source), report)
-    finally:
-        os.close(fd)
-    return JobResult()
+def encode_one(fd: int, task: PieceTask, unfinished: Unfinished, report: Report) -> None:
+    """Encode one piece of an open video, or all of its audio. Raises as ``Work.pieces``."""
+    copy = unfinished.temporary("continuous")
+    with timestamps.continuous(fd, task, copy) as (media, continuous):
+        _encode(media, continuous, unfinished, lambda: check_unchanged(fd, task.source), report)
 
 
-def _encode(fd: int, task: PieceTask, token: bytes, unchanged: Callable[[], None], report: Report) -> None:
+def _encode(fd: int, task: PieceTask, unfinished: Unfinished, unchanged: Callable[[], None], report: Report) -> None:
     found = streams.inspect(fd, task.source.format, task.limits, task.info)
-    work = Work(fd, found, task.work, task.digest, task.limits, task.threads, token, unchanged)
+    work = Work(fd, found, unfinished, task.digest, task.limits, task.threads, unchanged)
     if task.number < 0:
         work.audio(mixdown.requests(found, task.targets), report)
     elif not work.refused:
@@ -256,27 +240,6 @@ def count(info: MediaInfo, frames: int) -> int:
     """Number of pieces of a video that is cut every so many frames."""
     assert info.video is not None and info.video.frames
     return -(-info.video.frames // frames)
-
-
-def _is_made(task: PieceTask, reuse: tuple[Reuse, ...]) -> bool:
-    """Whether a twin has become all that this piece would be a part of."""
-    there = {other.key for other in reuse if os.path.exists(other.file)}
-    return all(target.key in there for target in task.targets)
-
-
-def _put(temporary: bytes, path: bytes) -> None:
-    files.fsync_file(temporary)
-    os.rename(temporary, path)
-
-
-def _bytes_in(folder: bytes) -> int:
-    """Return the bytes of the files in a folder, without those that others remove meanwhile."""
-    total = 0
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(FileNotFoundError):
-                total += entry.stat(follow_symlinks=False).st_size
-    return total
 
 
 def _is_there(path: bytes, frames: int) -> bool:

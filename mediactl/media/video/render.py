@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from mediactl.media import timestamps
 from mediactl.media.audio import mixdown
 from mediactl.media.audio import render as audio
 from mediactl.media.audio.mixdown import AudioRequest
-from mediactl.media.drafts import About, Draft, Drafts, Present, Report, Request, Temporary, every
+from mediactl.media.drafts import About, Draft, Drafts, Present, Report, Request, Unfinished, every
 from mediactl.media.ffmpeg import binary, process
 from mediactl.media.hls import ladder
 from mediactl.media.inspect import diagnosis, verify
@@ -35,7 +36,6 @@ from mediactl.media.video import encode, pieces, subtitles
 from mediactl.media.video.encode import PieceNotExact, Stream
 from mediactl.media.video.pieces import Remarks, Work
 from mediactl.model.assets import Operation, Target, made_by
-from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Treatment, VideoStream
 from mediactl.outputs.encoding import EncodedParams
 from mediactl.outputs.hls import AudioTrackParams, MasterParams, PlaylistParams, StreamParams
@@ -75,7 +75,7 @@ def render(request: Request) -> Drafts:
     found = timestamps.inspected(request)
     if found.video is None:
         raise RejectedInput("has no video stream that can be decoded")
-    video = _Video(fd, task, found, request.temporary, lambda: check_unchanged(request.source, task.source))
+    video = _Video(request, found)
     try:
         return video.render(request.targets, request.present, request.report)
     except process.FfmpegFailed as error:
@@ -87,15 +87,13 @@ def render(request: Request) -> Drafts:
 class _Video:
     """A video while its targets are made."""
 
-    def __init__(
-        self, fd: int, task: MakeTask, found: Streams, temporary: Temporary, unchanged: Callable[[], None]
-    ) -> None:
-        """``unchanged`` raises SourceChanged when the source is not what it was."""
-        self._fd = fd
-        self._task = task
+    def __init__(self, request: Request, found: Streams) -> None:
+        self._fd = request.fd
+        self._task = request.task
         self._found = found
-        self._temporary = temporary
-        self._unchanged = unchanged
+        self._temporary = request.temporary
+        self._unfinished = request.unfinished
+        self._unchanged = partial(check_unchanged, request.source, request.task.source)
         self._scratch: list[bytes] = []
         self._about = About()
 
@@ -149,8 +147,9 @@ class _Video:
     def _encode(self, held: tuple[Target[Operation], ...], report: Report) -> Encoded:
         streams = encode.streams_of(held)
         requested = mixdown.requests(self._found, held)
-        if any(target.params.piece for target in made_by(self._task.targets, EncodedParams)) and self._task.work:
-            cut = self._cut(held, streams, requested, report)
+        in_pieces = any(target.params.piece for target in made_by(self._task.targets, EncodedParams))
+        if in_pieces and self._unfinished is not None:
+            cut = self._cut(held, streams, requested, self._unfinished, report)
             if cut is not None:
                 return cut
         elif self._task.long and streams:
@@ -164,14 +163,13 @@ class _Video:
         held: tuple[Target[Operation], ...],
         streams: tuple[Stream, ...],
         requested: tuple[AudioRequest, ...],
+        unfinished: Unfinished,
         report: Report,
     ) -> Encoded | None:
         """From pieces: those that lie there, and those that are missing. None: it cannot be cut exactly."""
         task, video = self._task, self._found.info.video
         assert video is not None
-        work = Work(
-            self._fd, self._found, task.work, task.digest, task.limits, task.threads, self._token(), self._unchanged,
-        )  # fmt: skip
+        work = Work(self._fd, self._found, unfinished, task.digest, task.limits, task.threads, self._unchanged)
         number, parts = pieces.count(self._found.info, streams[0].piece) if streams else 0, 0
 
         def part(fraction: float) -> None:
@@ -324,10 +322,6 @@ class _Video:
         self._scratch.append(path)
         remove_if_there(path)
         return path
-
-    def _token(self) -> bytes:
-        name = os.path.basename(self._temporary("x"))
-        return name.removeprefix(b".mediactl-").removesuffix(b"-x")
 
     # -- verifying -------------------------------------------------------------------------------------------------
 

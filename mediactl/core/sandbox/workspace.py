@@ -1,0 +1,112 @@
+"""The directory of a sandboxed process: one part that it reads, one part that it writes, on the file system of OUT.
+
+It is locked as long as a process has it open, so whoever gets the lock may remove it: nothing is left of those that
+were killed.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from contextlib import suppress
+
+from mediactl.core import files
+from mediactl.core.errors import JobFailed
+
+FOLDER = b".mediactl-sandbox"
+"""Directory in OUT, there as long as sandboxed processes have theirs in it."""
+
+
+class Workspace:
+    """One of these directories, locked."""
+
+    def __init__(self, out: bytes) -> None:
+        """Create it in OUT. Raises OSError."""
+        self._all = os.path.join(out, FOLDER)
+        while True:
+            try:
+                os.makedirs(self._all, mode=0o700, exist_ok=True)
+                self.folder = tempfile.mkdtemp(dir=self._all)
+                self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                os.mkdir(os.path.join(self.folder, b"in"))
+                os.mkdir(os.path.join(self.folder, b"out"))
+            except FileNotFoundError:
+                continue  # a sweep was faster than the lock
+            break
+        self.inputs = os.path.join(self.folder, b"in")
+        """What it may read."""
+        self.outputs = os.path.join(self.folder, b"out")
+        """What it may write."""
+
+    def temporary(self, name: str) -> bytes:
+        """Return where to write a file of this name."""
+        return os.path.join(self.outputs, os.fsencode(name))
+
+    def provide(self, name: str, file: bytes) -> bytes:
+        """Have a file there to be read under this name: a link, or a copy where links cannot be."""
+        path = os.path.join(self.inputs, os.fsencode(name))
+        files.remove_if_there(path)
+        try:
+            os.link(file, path, follow_symlinks=False)
+        except OSError:
+            shutil.copyfile(file, path, follow_symlinks=False)
+        return path
+
+    def take(self, name: str, destination: bytes) -> None:
+        """Move a file that was written in it to a path of which it knows nothing, then check that it is one.
+
+        Raises JobFailed where it is a link or the like, OSError where it is not there.
+        """
+        path = self.temporary(os.path.basename(name))
+        try:
+            os.rename(path, destination)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copyfile(path, destination, follow_symlinks=False)
+            os.unlink(path)
+        if not stat.S_ISREG(os.lstat(destination).st_mode):
+            os.unlink(destination)
+            raise JobFailed(f"{files.shown(name)}: not a regular file")
+
+    def clear(self) -> None:
+        """Remove everything in it, whatever a job left."""
+        for folder in (self.inputs, self.outputs):
+            with os.scandir(folder) as entries:
+                for entry in list(entries):
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                    else:
+                        files.remove_if_there(entry.path)
+
+    def close(self) -> None:
+        """Remove it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._lock)
+        with suppress(OSError):
+            os.rmdir(self._all)
+
+
+def sweep(out: bytes) -> None:
+    """Remove the directories in OUT of processes that are gone."""
+    folder = os.path.join(out, FOLDER)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        with suppress(OSError):
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(lock)
+    with suppress(OSError):
+        os.rmdir(folder)

@@ -1,0 +1,45 @@
+"""How an attempt ends that raises an exception, and why."""
+
+from __future__ import annotations
+
+import errno
+import os
+import traceback
+
+from mediactl.core import machine
+from mediactl.core.errors import MediactlError
+from mediactl.core.files import shown
+from mediactl.model.verdict import Verdict
+
+BLOCKING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Write errors that every other job would get, too, until the machine is in order again."""
+INTERNAL = (
+    TypeError, AttributeError, NameError, ImportError, AssertionError, LookupError, NotImplementedError, SyntaxError
+)  # fmt: skip
+"""What Python raises for mistakes in code, and never for what is in a file: ``media`` catches what libraries say of
+those. (Other kinds, as ValueError, may be about the file; they count as failures.)"""
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def judge(error: Exception, *, log: bool = True) -> tuple[Verdict, str]:
+    """Return how the attempt ends that raised this, and the one line that says why; ``log``: print where an error comes
+    from that mediactl did not raise on purpose."""
+    if isinstance(error, MediactlError):
+        return error.verdict, str(error)
+    if isinstance(error, OSError) and error.errno in BLOCKING:
+        return Verdict.BLOCKED, f"cannot write outputs: {error.strerror}; free some space, then run again"
+    if isinstance(error, PermissionError):
+        where = "" if error.filename is None else f"{shown(error.filename)}: "
+        return Verdict.FORBIDDEN, f"cannot write outputs: {where}{error.strerror}; fix owner or permissions"
+    if trouble := machine.trouble(error):
+        return Verdict.UNREADABLE, f"the machine failed: {trouble}"
+    if log:
+        traceback.print_exception(error)  # into the run's log
+    if isinstance(error, MemoryError):
+        return Verdict.FAILED, "out of memory"
+    stack = traceback.extract_tb(error.__traceback__)
+    # Our own line says more than that of the library which it calls.
+    frames = [each for each in stack if each.filename.startswith(_PACKAGE)] or list(stack)
+    where = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{where}"
+    return Verdict.INTERNAL if isinstance(error, INTERNAL) else Verdict.FAILED, text
