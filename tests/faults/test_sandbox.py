@@ -173,4 +173,5 @@ def test_its_end_is_the_end_of_its_worker_alone(mediactl: CommandLine, does: str
     done = site.run("-j", "2", "--attempts", "1")
     reasons = [event["reason"] for event in done.events if event["event"] == "job.quarantined"]
     assert (done.code, done.summary["done"], reasons) == (1, 1, [reason])
-    assert sorted(path.name for path in site.out.iterdir()) == [".mediactl", "good.jpg"]
+    assert not (site.out / ".mediactl-sandbox").exists()
+    assert not list((site.out / "image.jpg").iterdir())
