@@ -40,7 +40,7 @@ _CRASHES = 2
 """Worker deaths in one output directory: a job whose worker died three times is quarantined, as it should be."""
 _FIRST, _NEXT = 0.5, 0.2
 """Parts of what a whole run takes within which a run is killed at first, and again."""
-_GONE = 15.0
+_GONE = 60.0
 """Seconds until what belonged to a killed supervisor must have died; the kernel takes milliseconds."""
 _LIMIT = 600.0
 """Seconds that a run may take that is left alone."""

@@ -8,11 +8,13 @@ FROM sources AS s JOIN jobs AS j ON j.source = s.id
 WHERE s.state = 'done' AND j.state = 'ready' AND j.kind NOT IN ('upload', 'piece', 'probe') AND j.plan IN ('', s.plan);
 
 -- name: pending_without_jobs
--- Without a reason a pending source has a job that leads on; one that was adopted from asset.json (no root), or that an
--- error of the machine interrupted (a reason), is planned by the next run that finds it.
+-- Without a reason a pending source has a job that leads on; one that was adopted from asset.json (no root), that an
+-- error of the machine interrupted (a reason), or whose retried job has no payload, is planned by the next run that
+-- finds it.
 SELECT path, 'the source is pending without a job and without a reason' FROM sources AS s
 WHERE state = 'pending' AND root <> x'' AND reason = ''
-  AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.source = s.id AND j.kind <> 'upload' AND j.state IN ('ready', 'running'));
+  AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.source = s.id AND j.kind <> 'upload'
+      AND (j.state IN ('ready', 'running') OR j.state = 'cancelled' AND j.payload = x''));
 
 -- name: final_with_jobs
 -- Of a source that was given up nothing is made before somebody asks; its pieces end as soon as they are claimed.

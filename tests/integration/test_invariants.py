@@ -156,6 +156,24 @@ def test_a_row_that_contradicts_the_others_is_reported(out: Path, what: str) -> 
         assert "\n" not in each.line and each.remedy
 
 
+LEGAL = [
+    f"UPDATE sources SET state = 'pending', reason = 'could not be read' WHERE {A}",
+    f"UPDATE sources SET state = 'pending', root = x'' WHERE {A}",
+    f"UPDATE sources SET state = 'pending' WHERE {A}; UPDATE jobs SET state = 'cancelled' WHERE source ="
+    f" (SELECT id FROM sources WHERE {A})",
+    f"UPDATE sources SET state = 'rejected', reason = 'r' WHERE {A};" + JOB % ("piece", "heavy", "plan", ""),
+    f"UPDATE sources SET upload_state = 'failed', uploaded = 'd' WHERE {A}",
+    UPLOAD % "done",
+    f"UPDATE jobs SET state = 'quarantined', crashes = 3, attempt = 3, reason = 'r' WHERE id = {FIRST}",
+]
+
+
+@pytest.mark.parametrize("sql", LEGAL)
+def test_what_transitions_lead_to_is_not_reported(out: Path, sql: str) -> None:
+    change(out, sql)
+    assert violated(out) == []
+
+
 OUTPUTS = ("a.jpg/w100.webp", "a.jpg/avif.avif", "upright.mp4/v.mp4", "chimes.wav/audio.opus", "a.jpg/asset.json")
 
 
