@@ -15,6 +15,7 @@ from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.media.ffmpeg import allowed
 from mediactl.media.inspect.containers import flv
 from mediactl.media.inspect.containers.isobmff import top_level_boxes
+from mediactl.media.opening import BEGINNING, BLOCK, END
 from mediactl.model.media import Limits
 
 _METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
@@ -39,7 +40,7 @@ def opened(fd: int, limits: Limits | None = None) -> Iterator[InputContainer]:
             yield container
     except av.FFmpegError as error:
         if error.errno == errno.EIO:
-            raise JobFailed(f"the source cannot be read: {error.strerror}") from error
+            _require_readable(fd)
         raise RejectedInput(_unopenable(fd)) from error
 
 
@@ -52,6 +53,17 @@ def packets(container: InputContainer, *streams: Any) -> Iterator[Any]:
         yield from container.demux(*streams)
     except IndexError:
         return
+
+
+def _require_readable(fd: int) -> None:
+    """Raise JobFailed where an open file cannot be read: libav reports some damaged files as errors of the disk."""
+    size = os.fstat(fd).st_size
+    try:
+        for start, end in ((0, min(size, BEGINNING)), (max(0, size - END), size)):
+            for offset in range(start, end, BLOCK):
+                os.pread(fd, BLOCK, offset)
+    except OSError as error:
+        raise JobFailed(f"the source cannot be read: {error.strerror}") from error
 
 
 def _unopenable(fd: int) -> str:
