@@ -72,6 +72,8 @@ class SourceUnreadable(MachineTrouble):
 class OutputForbidden(MachineTrouble):
     """Permissions forbid writing the outputs of one source; those of others can be written."""
 
+    verdict = Verdict.UNWRITABLE
+
 
 class NoRoom(MachineTrouble):
     """The disk is too full for the outputs of one source; those of others may fit."""

@@ -31,6 +31,8 @@ class Verdict(StrEnum):
     """The machine cannot go on (disk full); costs nothing, ends the run."""
     FORBIDDEN = "forbidden"
     """Permissions forbid writing outputs; costs nothing, ends the run, and the next one does not fare better."""
+    UNWRITABLE = "unwritable"
+    """Permissions forbid writing the outputs of this source, and not those of others; it is left to the next run."""
     REFUSED = "refused"
     """Misconfigured (no such bucket, access denied); costs nothing, ends this lane's work in this run."""
     AWAY = "away"

@@ -25,6 +25,7 @@ class Completer:
             Verdict.FAILED: self._fail,
             Verdict.TIMED_OUT: self._fail,
             Verdict.UNREADABLE: self._leave_unread,
+            Verdict.UNWRITABLE: self._leave,
             Verdict.INTERNAL: self._leave_after_internal_error,
             Verdict.CRASHED: self._crash,
         }
@@ -69,6 +70,10 @@ class Completer:
         """The machine's fault, not the source's: after the last attempt it is left to the next run."""
         if not self._journal.is_last_attempt(claim.id):
             return self._fail(handler, claim, end)
+        return self._leave(handler, claim, end)
+
+    def _leave(self, handler: Handler, claim: Claim, end: Ended) -> bool:
+        """Leave it to the next run: no other attempt of this one fares better."""
         cancelled = self._journal.finish(claim.id, claim.attempt, State.CANCELLED, end.reason)
         if cancelled:
             handler.unreadable(claim, end)

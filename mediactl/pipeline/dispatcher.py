@@ -93,6 +93,8 @@ class Dispatcher:
         self._served = lanes
         self.refused: tuple[Verdict, str] | None = None
         """Why the network lane was closed."""
+        self.forbidden = 0
+        """Sources whose outputs permissions forbid to write."""
         self.wakeup = intake.wakeup
         self._context = Context(journal, planner, out, shipping)
         self._handlers = Handlers(self._context)
@@ -231,6 +233,7 @@ class Dispatcher:
         if end.verdict in DEADLY:
             handler.died(claim)
         self._pieces_freed |= handler.frees_pieces
+        self.forbidden += end.verdict is Verdict.UNWRITABLE
         if self._completer.complete(handler, claim, end, done=claim.id in done):
             self._journal.record(claim, end.verdict, end.reason, end.usage, end.worker)
             if end.verdict is Verdict.DONE:

@@ -28,6 +28,7 @@ from mediactl.media import decoders
 from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.model.events import RunStarted, SandboxIncomplete, Summary
 from mediactl.model.verdict import Verdict
+from mediactl.pipeline import output_lock
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.intake.batches import Intake
 from mediactl.pipeline.planner import Planner
@@ -59,6 +60,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes], forks: F
         watch = None if settings.watching is None else open_watch(settings, report)
         batches = found_sources(settings, stdin) if watch is None else watch
         make_out(settings.out)
+        stack.enter_context(output_lock.held(settings.out, settings.state))
         check = OutputCheck(settings.out)
         stack.callback(check.close)
         journal = stack.enter_context(open_journal(settings, report, "process" if watch is None else "watch"))
@@ -127,7 +129,7 @@ def sum_up(
         code = ExitCode.OURS
     elif in_order and dispatcher.refused is not None:
         code = ExitCode.USAGE if dispatcher.refused[0] is Verdict.REFUSED else ExitCode.STOPPED_EARLY
-    elif stopped is Stopped.FORBIDDEN:
+    elif stopped is Stopped.FORBIDDEN or (in_order and dispatcher.forbidden):
         code = ExitCode.USAGE
     elif not in_order or mine.get("pending", 0) or intake.unmounted:
         code = ExitCode.STOPPED_EARLY

@@ -32,14 +32,16 @@ def closed(folder: Path) -> Iterator[None]:
 
 def test_what_is_forbidden_ends_with_2_and_goes_on_once_it_is_allowed(mediactl: CommandLine) -> None:
     picture(mediactl.folder / "in/trip/a.jpg")
+    picture(mediactl.folder / "in/b.jpg")
     process = ("process", "in", "--recipe", "thumbnails", "--quiet")
     trip = mediactl.folder / "derived/trip"
     trip.mkdir(parents=True)
     with closed(trip):
         run = mediactl(*process)
         assert run.code == 2, run
-        assert run.out.startswith(f"stopped early: cannot write outputs: {trip}/a.jpg: "), run
-        assert run.out.endswith("; fix owner or permissions; run again to continue\n"), run
+        assert run.out.startswith(f"left for the next run: trip/a.jpg: cannot write outputs: {trip}/a.jpg: "), run
+        assert "; change owner or permissions\n" in run.out, run
+        assert (mediactl.folder / "derived/b.jpg/asset.json").exists(), "what is not forbidden is done"
     with closed(mediactl.folder):
         run = mediactl(*process, "-o", "other")
         assert (run.code, run.out) == (2, "")

@@ -82,7 +82,7 @@ def test_a_machine_out_of_memory_rejects_no_file(mediactl: CommandLine, files: P
 
 @pytest.mark.parametrize(
     ("calls", "error", "when"),
-    [("read", "EIO", "2+"), ("openat,openat2", "EMFILE", "1+")],
+    [("read", "EIO", "2+"), ("read,pread64", "ENOLINK", "1+")],
 )
 def test_a_source_whose_system_calls_fail_is_left_for_the_next_run(
     mediactl: CommandLine, files: Path, calls: str, error: str, when: str
@@ -96,6 +96,35 @@ def test_a_source_whose_system_calls_fail_is_left_for_the_next_run(
     assert [event["path"] for event in result.events if event["event"] == "job.unreadable"] == ["harbour.jpg"]
     again = mediactl(*FLAGS)
     assert (again.code, again.summary["done"]) == (0, 1), again
+
+
+def test_a_source_that_cannot_be_opened_for_want_of_descriptors_is_not_rejected(files: Path) -> None:
+    code = """
+import os, resource, sys
+from mediactl.core.errors import SourceUnreadable
+from mediactl.core.files import fingerprint
+from mediactl.media.opening import open_source
+from mediactl.model.media import Kind, Source
+root, name = map(os.fsencode, sys.argv[1:])
+source = Source(root, name, name, fingerprint(os.stat(os.path.join(root, name))), Kind.IMAGE, "jpeg")
+os.close(open_source(source))
+taken = []
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+for left in (1, 0):
+    try:
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        [os.close(taken.pop()) for _ in range(left)]  # one is for the directory above it
+    try:
+        open_source(source)
+    except SourceUnreadable as error:
+        print(error)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, "-c", code, str(files), "harbour.jpg"]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["cannot be read: Too many open files"] * 2, done
 
 
 @given(number=st.sampled_from(sorted(machine.PASSING)), hidden=st.integers(0, 4), cause=st.booleans())
@@ -146,7 +175,7 @@ def test_one_output_directory_of_another_user_costs_that_source_alone(
     assert machines.run(mediactl, nobody, "process", "in/sailing.gif", "--recipe", "small.toml").code == 0
     foreign.mkdir(parents=True)
     result = machines.run(mediactl, nobody, *FLAGS)
-    assert (result.code, result.summary["done"], result.summary["unfinished"]) == (75, len(FILES) - 1, 1), result
+    assert (result.code, result.summary["done"], result.summary["unfinished"]) == (2, len(FILES) - 1, 1), result
     (left,) = [event for event in result.events if event["event"] == "job.unreadable"]
     assert left["path"] == "below/harbour.jpg"
     assert str(mediactl.folder / "derived/below/harbour.jpg") in left["reason"]
