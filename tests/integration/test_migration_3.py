@@ -7,10 +7,15 @@ killed.
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import apsw
 import pytest
+from conftest import ROOT
 from support.journals import Clock, Rows, opened
 from test_migration import shape, version
 
@@ -66,3 +71,42 @@ def test_a_dry_run_reads_it_and_leaves_it_as_it_is(state: Path) -> None:
     with Journal.rehearse(str(state), clock=Clock(), random=lambda: 0.5, version="test") as journal:
         assert not journal.fresh
     assert (state / FILE).read_bytes() == before
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from support.journals import opened
+from mediactl.jobs import database
+
+text, after = database._text, sys.argv[2]
+
+def killed(file):
+    if file == "history.sql":  # the last that the migration asks for
+        if after == "asked":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return text(file) + ";SELECT kill();"
+    return text(file)
+
+def connected(path, connect=database.apsw.Connection):
+    connection = connect(path)
+    connection.create_scalar_function("kill", lambda: os.kill(os.getpid(), signal.SIGKILL))
+    return connection
+
+database._text, database.apsw.Connection = killed, connected
+with opened(Path(sys.argv[1])):
+    pass
+"""
+
+
+@pytest.mark.parametrize("after", ["asked", "written"])
+def test_a_migration_that_is_killed_loses_nothing(state: Path, after: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    done = subprocess.run([sys.executable, "-c", KILLED, state, after], env=environment, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert version(state) == 3
+    with opened(state):
+        pass
+    assert version(state) == database.VERSION
+    assert Rows(state).sources() == {"done": 2, "ignored": 1, "rejected": 3}
+    assert Rows(state).connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
