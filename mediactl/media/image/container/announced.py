@@ -58,21 +58,16 @@ def _markers(read: Read, at: int) -> Iterator[int]:
             if marker == _END:
                 return
             yield marker
-            position += (
-                int.from_bytes(read(at + position, 2))
-                if position + 2 > len(block)
-                else int.from_bytes(block[position : position + 2])
-            )
+            position += int.from_bytes(read(at + position, 2))
         # A marker may lie across two blocks.
-        at += max(position, len(block) - 1) if len(block) == _BLOCK else max(position, len(block))
+        at += max(position, len(block) - (len(block) == _BLOCK))
 
 
 def _frames(read: Read, limits: Limits) -> None:
     """Count the frames of a WebP."""
     if read(12, 4) != b"VP8X":
         return
-    at = frames = others = 0
-    at = 12
+    at, frames, others = 12, 0, 0
     while len(head := read(at, 8)) == 8 and others < _CHUNKS:
         frames += head[:4] == b"ANMF"
         others += head[:4] != b"ANMF"
