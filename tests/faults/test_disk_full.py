@@ -71,6 +71,19 @@ def test_a_journal_on_a_full_disk_stops_the_run_in_one_line(mediactl: CommandLin
     assert_holds(mediactl.folder / "out", small_disk / "state")
 
 
+def test_a_disk_without_inodes_stops_the_run_as_a_full_one_does(mediactl: CommandLine, small_disk: Path) -> None:
+    (mediactl.folder / "in").mkdir()
+    for seed in range(6):
+        noise = pyvips.Image.gaussnoise(60, 40, sigma=60, mean=128, seed=seed).cast("uchar")
+        (mediactl.folder / f"in/{seed}.jpg").write_bytes(noise.jpegsave_buffer())
+    subprocess.run(["mount", "-o", "remount,size=64m,nr_inodes=14", small_disk], check=True)
+    flags = ("process", "in", "--recipe", "thumbnails", "--out", small_disk / "out", "--state", "state", "--json")
+    run = mediactl(*flags)
+    assert (run.code, run.summary["rejected"], run.summary["quarantined"]) == (75, 0, 0), run
+    subprocess.run(["mount", "-o", "remount,nr_inodes=1000", small_disk], check=True)
+    assert mediactl(*flags).code == 0
+
+
 def test_a_disk_without_room_for_a_video_is_found_out_before_it_is_encoded(small_disk: Path) -> None:
     recipe = loader.parse('name = "mine"\n[[video]]\nname = "v"\nheight = 720\n', "mine.toml")
     for minutes, fits in ((2, True), (120, False)):

@@ -72,6 +72,12 @@ def test_a_machine_out_of_threads_rejects_no_file(mediactl: CommandLine, files: 
         assert (again.code, again.summary["done"] + again.summary["up_to_date"]) == (0, len(FILES)), again
 
 
+@pytest.mark.parametrize("number", [12, 18, 24])
+def test_a_machine_out_of_open_files_rejects_no_file(mediactl: CommandLine, files: Path, number: int) -> None:
+    result = machines.run(mediactl, machines.limited(f"--nofile={number}"), *FLAGS)
+    assert blames_no_file(result), result
+
+
 @pytest.mark.parametrize("megabytes", [180, 320, 480])
 def test_a_machine_out_of_memory_rejects_no_file(mediactl: CommandLine, files: Path, megabytes: int) -> None:
     result = machines.run(mediactl, machines.limited(f"--as={megabytes << 20}"), *FLAGS)
