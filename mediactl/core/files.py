@@ -29,6 +29,8 @@ LONGEST_NAME = 255
 """Bytes of a name in a folder (NAME_MAX)."""
 LONGEST_OUTPUT_FOLDER = LONGEST_PATH - 1 - LONGEST_NAME
 """Bytes of a folder in which every name can be used."""
+LONGEST_OUT = LONGEST_OUTPUT_FOLDER - 40
+"""The same of OUT, which has workspaces (``core.sandbox.workspace``) in it."""
 
 _BLOCK = 1 << 20
 _SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from mediactl import __version__
 from mediactl.assets.check import OutputCheck
 from mediactl.core.errors import ExitCode, UsageError
-from mediactl.core.files import LONGEST_OUTPUT_FOLDER, LONGEST_PATH, make_writable, shown
+from mediactl.core.files import LONGEST_OUT, LONGEST_PATH, make_writable, shown
 from mediactl.core.sandbox import layers
 from mediactl.core.sandbox.mode import Mode
 from mediactl.core.settings import Settings
@@ -280,9 +280,9 @@ def _refuse_inside_out(path: bytes, source: bytes, settings: Settings) -> None:
 
 def make_out(out: bytes) -> None:
     """Create OUT if it is not there. Raises UsageError or MachineBlocked."""
-    if len(out) > LONGEST_OUTPUT_FOLDER:
+    if len(out) > LONGEST_OUT:
         raise UsageError(
-            f"--out {shown(out[:60])}...: its path has {len(out):,} bytes; at most {LONGEST_OUTPUT_FOLDER:,} leave room"
+            f"--out {shown(out[:60])}...: its path has {len(out):,} bytes; at most {LONGEST_OUT:,} leave room"
             f" for file names, since Linux limits paths to {LONGEST_PATH:,}: use a shorter one"
         )
     make_writable(out, "output directory", "--out")

@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import socket
+import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +19,7 @@ from conftest import ROOT, CommandLine, Result
 from support import attack_output, attacks
 from support.films import make
 
-from mediactl.core.sandbox import layers
+from mediactl.core.sandbox import layers, workspace
 from mediactl.media.ffmpeg.bundled import bundled_ffmpeg
 from mediactl.pool.process import network_environment, worker_environment
 
@@ -175,3 +176,20 @@ def test_its_end_is_the_end_of_its_worker_alone(mediactl: CommandLine, does: str
     assert (done.code, done.summary["done"], reasons) == (1, 1, [reason])
     assert not (site.out / ".mediactl-sandbox").exists()
     assert not list((site.out / "image.jpg").iterdir())
+
+
+def test_a_workspace_lasts_as_long_as_its_process(tmp_path: Path) -> None:
+    out = os.fsencode(tmp_path)
+    alive = workspace.Workspace(out)
+    (tmp_path / ".mediactl-sandbox" / "begun").mkdir()
+    left = subprocess.run(
+        [sys.executable, "-c", f"import os; from mediactl.core.sandbox.workspace import Workspace; Workspace({out!r})"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    assert left.returncode == 0
+    assert len(os.listdir(tmp_path / ".mediactl-sandbox")) == 3
+    workspace.sweep(out)
+    assert os.listdir(os.fsencode(tmp_path / ".mediactl-sandbox")) == [os.path.basename(alive.folder)]
+    alive.close()
+    assert not os.listdir(tmp_path)

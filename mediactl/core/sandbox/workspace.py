@@ -20,6 +20,8 @@ from mediactl.core.errors import JobFailed
 FOLDER = b".mediactl-sandbox"
 """Directory in OUT, there as long as sandboxed processes have theirs in it."""
 
+_LOCK = b"lock"
+
 
 class Workspace:
     """One of these directories, locked."""
@@ -31,12 +33,11 @@ class Workspace:
             try:
                 os.makedirs(self._all, mode=0o700, exist_ok=True)
                 self.folder = tempfile.mkdtemp(dir=self._all)
-                self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                self._lock = _locked(self.folder, os.O_CREAT)
                 os.mkdir(os.path.join(self.folder, b"in"))
                 os.mkdir(os.path.join(self.folder, b"out"))
-            except FileNotFoundError:
-                continue  # a sweep was faster than the lock
+            except (FileNotFoundError, BlockingIOError):
+                continue  # a sweep was faster
             break
         self.inputs = os.path.join(self.folder, b"in")
         """What it may read."""
@@ -93,7 +94,7 @@ class Workspace:
 
 
 def sweep(out: bytes) -> None:
-    """Remove the directories in OUT of processes that are gone."""
+    """Remove the directories in OUT of processes that are gone; where files cannot be locked, none."""
     folder = os.path.join(out, FOLDER)
     try:
         names = os.listdir(folder)
@@ -102,11 +103,28 @@ def sweep(out: bytes) -> None:
     for name in names:
         path = os.path.join(folder, name)
         with suppress(OSError):
-            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.close(_locked(path))
                 shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(lock)
+            except FileNotFoundError:
+                os.rmdir(path)  # without a lock as yet, or any more; whoever begins there tries again
     with suppress(OSError):
         os.rmdir(folder)
+
+
+def _locked(folder: bytes, flags: int = 0) -> int:
+    """Return the descriptor of a directory's lock: a file, for NFS locks no directories.
+
+    Raises OSError where another process has it; with O_CREAT, where files cannot be locked, it is taken as locked.
+    """
+    lock = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise
+    except OSError:
+        if not flags:
+            os.close(lock)
+            raise
+    return lock
