@@ -42,7 +42,7 @@ _MEMORY = 256 << 20
 
 def trouble(error: BaseException) -> str:
     """Return in which way the machine is to blame for an error, by what it was raised from; "" if it is not."""
-    for each in _causes(error):
+    for each in causes(error):
         # Raised by Python: FFmpeg's errors borrow errno's numbers, for what is wrong with a file.
         if isinstance(each, OSError) and type(each).__module__ == "builtins" and each.errno in PASSING:
             return each.strerror or str(each)
@@ -107,8 +107,8 @@ def _began(thread: threading.Thread) -> bool:
     return thread.ident is not None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all that it was raised from, also what ``from None`` hides."""
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that it was raised from, each once; also what ``from None`` hides, and in a circle."""
     met: set[int] = set()
     found: list[BaseException | None] = [error]
     while found:

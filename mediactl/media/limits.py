@@ -7,6 +7,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mediactl.core import machine
 from mediactl.core.errors import RejectedInput
 from mediactl.model.media import Limits
 
@@ -36,13 +37,8 @@ def bounded_files(limits: Limits) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _is_too_large(error):
+        if any(getattr(each, "errno", None) == errno.EFBIG for each in machine.causes(error)):
             raise exceeded("a file made of it is larger", limits, "output_bytes") from error
         raise
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def _is_too_large(error: BaseException | None) -> bool:
-    """Return whether a file that has become too large is what caused an error."""
-    return error is not None and (getattr(error, "errno", None) == errno.EFBIG or _is_too_large(error.__cause__))

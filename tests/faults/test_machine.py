@@ -18,6 +18,8 @@ from support import machines
 
 from mediactl.core import machine
 from mediactl.core.errors import JobFailed, MachineTrouble, RejectedInput
+from mediactl.media import limits
+from mediactl.model.media import Limits
 
 RECIPE = """
 name = "small"
@@ -145,6 +147,19 @@ def test_an_error_of_the_machine_is_found_behind_whatever_was_raised_from_it(
         error = outer
     with pytest.raises(MachineTrouble, match="the machine failed"):
         machine.require(error)
+
+
+def test_an_error_that_is_raised_from_itself_has_an_end() -> None:
+    """`raise found(error) from error`, where what was found is the error itself."""
+    error = JobFailed("ffmpeg failed")
+    error.__cause__ = error
+    machine.require(error)
+    with pytest.raises(JobFailed), limits.bounded_files(Limits()):
+        raise error
+    too_large = JobFailed("ffmpeg failed")
+    too_large.__cause__ = OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    with pytest.raises(RejectedInput, match="limits.output_bytes"), limits.bounded_files(Limits()):
+        raise too_large
 
 
 def test_a_file_is_to_blame_for_other_errors() -> None:
