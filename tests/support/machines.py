@@ -26,7 +26,8 @@ def failing(path: Path, calls: str, error: str, when: str = "1+") -> list[Argume
     if not _can_trace():
         pytest.skip("making system calls fail requires strace, and permission to trace processes")
     inject = f"inject={calls}:error={error}:when={when}"
-    return ["strace", "-f", "-qq", "-o", os.devnull, "-P", path, "-e", f"trace={calls}", "-e", inject]
+    # A path is compared as the call has it: a source's is opened by its name, below its root.
+    return ["strace", "-f", "-qq", "-o", os.devnull, "-P", path, "-P", path.name, "-e", f"trace={calls}", "-e", inject]
 
 
 def limited(option: str) -> list[Argument]:
