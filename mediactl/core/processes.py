@@ -30,6 +30,18 @@ def die_with(parent: int) -> Callable[[], bool]:
     return tie
 
 
+def dies_with_this_process() -> Callable[[], None]:
+    """Return a ``preexec_fn`` of a child that dies with this process: from before exec on, since whatever stops it
+    while it starts would keep it from asking for that itself."""
+    tie = die_with(os.getpid())
+
+    def in_child() -> None:
+        if not tie():
+            os._exit(1)
+
+    return in_child
+
+
 def adopt_orphans() -> None:
     """Become the parent of all descendants whose own parent dies, so that none is overlooked (Linux only)."""
     if sys.platform.startswith("linux"):

@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
+from mediactl.core.processes import die_with, dies_with_this_process
+
 _HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mediactl.pool.forkserver import main; main(sys.argv[2:])"
 """As ``process`` starts a worker."""
@@ -88,6 +90,7 @@ class ForkServer:
                     pass_fds=(theirs.fileno(),),
                     env=self._environment,
                     start_new_session=True,
+                    preexec_fn=dies_with_this_process(),
                 )
         except OSError:  # too many processes or open files: starting a worker will say so
             self._usable = False
@@ -121,11 +124,10 @@ class ForkServer:
             self._process.send_signal(number)
 
     def close(self) -> None:
-        """End it; all its workers have to be gone."""
-        self._usable = False
-        if self._process is not None and self._control is not None:
+        """End it, whatever it does; all its workers have to be gone."""
+        self._give_up()
+        if self._control is not None:
             self._control.close()
-            self._process.wait()
 
     def _is_ready(self) -> bool:
         """Return whether it can fork; the first call waits for its imports, a while."""
@@ -140,6 +142,7 @@ class ForkServer:
         self._usable = False
         if self._process is not None:
             self._process.kill()
+            self._process.wait()
 
 
 # -- the process itself ------------------------------------------------------------------------------------------------
@@ -165,17 +168,30 @@ def main(arguments: list[str]) -> NoReturn:
             _, status = os.waitpid(int(request), 0)
             control.send(str(os.waitstatus_to_exitcode(status)).encode())
             continue
-        server = os.getpid()
         try:
-            pid = os.fork()
+            pid = _forked(control, request.decode().split(" "), fds)
         except OSError:
-            pid = None  # too many processes: starting one will say so
-        if pid == 0:
-            control.close()
-            _work(request.decode().split(" "), fds, server)
+            pid = 0  # too many processes or open files: starting one will say so
         for each in fds:
             os.close(each)
-        control.send(str(pid or 0).encode())
+        control.send(str(pid).encode())
+
+
+def _forked(control: socket.socket, words: list[str], fds: list[int]) -> int:
+    """Return the process id of a new worker, which dies with this process: before anybody who knows it may stop it."""
+    server = os.getpid()
+    tie = die_with(server)
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            pid = os.fork()
+            if pid == 0:
+                tie()
+                for each in (ours, theirs, control):
+                    each.close()
+                _work(words, fds, server)
+        ours.recv(1)  # the end of theirs
+    return pid
 
 
 def _work(words: list[str], fds: list[int], server: int) -> NoReturn:

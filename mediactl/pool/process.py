@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
+from mediactl.core.processes import dies_with_this_process
 from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment
-from mediactl.pool.forkserver import ForkServer
+from mediactl.pool.forkserver import Forked, ForkServer
 from mediactl.pool.messages import Answer, Drain, FromWorker, Noted, Recall, Run, frame, frames_from_worker
 
 _HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -50,7 +51,13 @@ class Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             forked = None if forks is None else forks.fork(call, token, theirs.fileno(), log)
-            self._process = forked or _started(call, token, environment, theirs.fileno(), log, options)
+        if forked is None:
+            # With a pipe of its own: a forked worker whose answer was lost must not read from it.
+            ours.close()
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            with theirs:
+                started = _started(call, token, environment, theirs.fileno(), log, options)
+        self._process: Forked | subprocess.Popen[bytes] = forked or started
         ours.setblocking(False)
         self.pipe = ours
         self.pid = self._process.pid
@@ -251,16 +258,13 @@ class Worker:
             return f"its worker was killed by signal {-code}"
 
     def close(self, timeout: float) -> None:
-        """Let an idle worker end by itself, by closing its pipe; kill it after ``timeout`` seconds."""
-        if self.tainted:
-            self.bury()
-            return
-        self.pipe.close()
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            self._process.wait()
+        """Let an idle worker end by itself, by closing its pipe, and kill it after ``timeout`` seconds.
+
+        What its jobs have left behind is killed in any case.
+        """
+        if not self.tainted:
+            self.pipe.close()
+        self.bury(0.0 if self.tainted else timeout)
 
 
 def _started(
@@ -276,6 +280,7 @@ def _started(
         pass_fds=(pipe,),
         env=dict(environment),
         start_new_session=True,  # its own process group: it is killed together with its ffmpeg
+        preexec_fn=dies_with_this_process(),
     )
 
 

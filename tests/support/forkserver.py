@@ -208,6 +208,7 @@ class _ForkedWorker:
         pass_fds: Sequence[int],
         env: Mapping[str, str],
         start_new_session: bool,
+        preexec_fn: Callable[[], None],
     ) -> None:
         assert stdin == subprocess.DEVNULL and stdout == stderr and start_new_session
         log = os.open(os.devnull, os.O_WRONLY) if stdout == subprocess.DEVNULL else stdout
@@ -217,6 +218,7 @@ class _ForkedWorker:
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
+            preexec_fn()
             _work(command, log, pass_fds, env)
 
     def wait(self, timeout: float | None = None) -> int:

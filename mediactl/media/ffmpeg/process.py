@@ -15,7 +15,7 @@ from collections.abc import Callable
 from mediactl.core import machine
 from mediactl.core.errors import JobFailed, MachineBlocked, MachineTrouble, RejectedInput
 from mediactl.core.files import shown
-from mediactl.core.processes import die_with
+from mediactl.core.processes import dies_with_this_process
 from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import binary
 
@@ -91,7 +91,7 @@ def run(
             pass_fds=(input_fd,),
             cwd=folder,
             env=binary.environment(),
-            preexec_fn=_tied_to_this_process(),
+            preexec_fn=dies_with_this_process(),
         )
     except OSError as error:
         if error.errno == errno.E2BIG:  # Because of the source: a chain of filters for each of very many streams.
@@ -238,14 +238,3 @@ def _full(folder: bytes) -> bool:
     except OSError:
         return False
     return room.f_bavail * room.f_frsize < 1 << 16 or (room.f_files > 0 and room.f_favail == 0)
-
-
-def _tied_to_this_process() -> Callable[[], None]:
-    """Return what the child does between fork and exec so that it dies with this process."""
-    tie = die_with(os.getpid())
-
-    def in_child() -> None:
-        if not tie():
-            os._exit(1)
-
-    return in_child
