@@ -18,7 +18,7 @@ BEGINNING, END = 1 << 30, 64 << 20
 """Bytes at either end that are read again of a source that was never read whole: a forged one may claim to have
 exabytes."""
 
-_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO})
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EINVAL, errno.EOVERFLOW})
 """What makes a file unreadable until somebody changes it; other errors (a disk's, a network file system's, too many
 open files) are the machine's, and may pass."""
 

@@ -145,6 +145,13 @@ def test_other_damage_is_rejected_with_its_cause(format: str, start: int, fill: 
     assert reason(content[:start] + fill + content[start + len(fill) :], SUFFIXES[format]) == wanted
 
 
+@pytest.mark.parametrize("length", [2**50, 2**62, 2**63 - 10, 2**64 - 1])
+def test_a_jpeg_2000_whose_box_is_longer_than_any_file_is_damaged(length: int) -> None:
+    head = b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 \0\0\0\0jp2 "
+    # File systems refuse to go there: no error of the machine.
+    assert "damaged" in reason(head + struct.pack(">I4sQ", 1, b"free", length) + bytes(64), ".jp2")
+
+
 @pytest.mark.parametrize(
     ("compression", "wanted"),
     [("tiff_lzw", "pixels are invalid"), ("tiff_deflate", "pixels are invalid")],

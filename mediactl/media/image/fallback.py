@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -35,6 +36,8 @@ _FAILURES = (
     NotImplementedError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError, Warning,
 )  # fmt: skip
 
+_OF_THE_FILE = (errno.EINVAL, errno.EOVERFLOW)
+"""What the system says where Pillow follows an offset of a file that no file can have."""
 _METADATA = re.compile(r"Decompressed data too large|Too much memory used in text chunks", re.IGNORECASE)
 """What Pillow says of PNG chunks that are larger than its limit, which is ours."""
 
@@ -69,7 +72,7 @@ def opened(content: bytes | int, format: str, limits: Limits) -> Iterator[Image.
     except RejectedInput:
         raise
     except _FAILURES as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in (None, *_OF_THE_FILE):
             raise
         if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
             raise RejectedInput(f"is too large: more than {limits.pixels:,} pixels (limits.pixels)") from None

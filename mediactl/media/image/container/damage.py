@@ -50,6 +50,7 @@ _SAID: tuple[tuple[str, str], ...] = (
     ("bad dimensions", _DAMAGED + "its width or height is missing"),
     ("no item|invalid box", _DAMAGED + "a required box is missing or invalid"),
     # Pillow, OpenJPEG
+    (r"^\[errno \d+\]", _DAMAGED + "a length in its header is invalid"),
     ("truncated file read|only got \\d", _TRUNCATED + "it ends inside its header"),
     ("image file is truncated|not enough image data|image data.* ended", _TRUNCATED + "its pixels end early"),
     ("broken data stream", "is truncated or damaged: its compressed pixels are invalid or end early"),
