@@ -111,7 +111,9 @@ def frozen(mediactl: CommandLine) -> Iterator[Callable[[], object]]:
     """A state directory on a file system of its own, and what makes that read-only, whatever is open on it."""
     state = mediactl.folder / "state"
     state.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "mediactl-test", state], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "mode=700", "mediactl-test", state], capture_output=True
+    ).returncode:
         pytest.skip("mounting requires root")
     yield lambda: subprocess.run(["mount", "-o", "remount,ro", state], check=True)
     subprocess.run(["umount", "-l", state], check=True)

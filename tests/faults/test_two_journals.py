@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,9 @@ def test_a_run_with_another_journal_is_refused_while_one_goes_on(mediactl: Comma
     first = mediactl.start(*FLAGS, "--state", "one")
     assert first.stdout is not None
     assert b"run.started" in first.stdout.readline()
+    first.send_signal(signal.SIGSTOP)  # it holds its lock until it is continued
     other = mediactl(*FLAGS, "--state", "two")
+    first.send_signal(signal.SIGCONT)
     same = mediactl(*FLAGS, "--state", "one")
     out, _ = first.communicate(timeout=100)
     assert (other.code, other.events[-1]["event"]) == (75, "run.failed"), other
