@@ -81,6 +81,7 @@ class Sweep:
         self._logs = line.folder / "logs"
         self._before = line.folder / "before"
         self._reference = ""
+        self._said = ""
 
     def calls(self) -> list[Made]:
         """Trace a run to which nothing happens; return the calls of it that may be hit."""
