@@ -120,6 +120,7 @@ class _Loop:
         self._generation = 0
         self._out = os.path.join(folder, "out")
         self._log = os.path.join(folder, "log")
+        self._others = {child.pid for child in psutil.Process().children(recursive=True)}
 
     def run(self, rounds: int) -> None:
         adopt_orphans()
@@ -258,7 +259,8 @@ class _Loop:
             yield process
         finally:
             process.wait()
-        left = psutil.Process().children(recursive=True)  # this process is the parent of those that have lost theirs
+        # This process is the parent of those that have lost theirs.
+        left = [child for child in psutil.Process().children(recursive=True) if child.pid not in self._others]
         for each in psutil.wait_procs(left, _GONE)[1]:
             self._violation(f"process {each.pid} ({shown(each.name())}) outlived its supervisor")
             each.kill()

@@ -1,7 +1,8 @@
 """Runs of which one process is traced by strace, which ends it, or has a call fail, at a chosen system call.
 
-The supervisor and the first worker are forked by ``forkserver`` and have strace attach to themselves before they begin;
-ffmpeg is started by way of a script. Only the first process of a kind is traced, so that what replaces it goes on.
+The supervisor, the first worker and the first process in which it decodes are forked, and have strace attach to
+themselves before they begin; ffmpeg is started by way of a script, which the sandbox would not allow. Only the first
+process of a kind is traced, so that what replaces it goes on.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from mediactl.core.sandbox import process
 from mediactl.media.ffmpeg import binary
 from mediactl.pool import worker
 
@@ -28,7 +32,7 @@ CALLS = (
 )  # fmt: skip
 """System calls that change files."""
 KILL = "signal=SIGKILL"
-SUPERVISOR, WORKER, FFMPEG = "supervisor", "worker", "ffmpeg"
+SUPERVISOR, WORKER, DECODER, FFMPEG = "supervisor", "worker", "decoder", "ffmpeg"
 _PR_SET_PTRACER = 0x59616D61
 _ANY = ctypes.c_ulong(-1)
 _CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)$")
@@ -38,7 +42,7 @@ class Point(NamedTuple):
     """Something that happens to one process of a run as it makes a system call."""
 
     process: str
-    """``SUPERVISOR``, ``WORKER``, or ``FFMPEG`` and the number of the run of ffmpeg, from 1."""
+    """``SUPERVISOR``, ``WORKER``, ``DECODER``, or ``FFMPEG`` and the number of the run of ffmpeg, from 1."""
     call: str
     number: int
     """The n-th call of this name that it makes."""
@@ -72,18 +76,9 @@ def traced(arguments: Sequence[str], logs: str, point: Point | None) -> None:
     """Run a command line in this process, forked by the server; trace what ``point`` names, or (None) everything."""
     if point is None or point.process == SUPERVISOR:
         _attach(f"{logs}/{SUPERVISOR}", point)
-    if point is None or point.process == WORKER:
-        work = worker.main
-
-        def first(words: list[str]) -> None:
-            try:
-                os.mkdir(f"{logs}/first")
-                _attach(f"{logs}/{WORKER}", point)
-            except FileExistsError:
-                pass
-            work(words)
-
-        vars(worker)["main"] = first
+    for kind, module, function in ((WORKER, worker, "main"), (DECODER, process, "_be")):
+        if point is None or point.process == kind:
+            vars(module)[function] = partial(_first, f"{logs}/{kind}", point, getattr(module, function))
     sys.argv = ["mediactl", *arguments]
     from mediactl.cli import main as run
 
@@ -126,6 +121,14 @@ def hit(logs: Path) -> bool:
         for log in logs.iterdir()
         if log.is_file()
     )
+
+
+def _first(log: str, point: Point | None, program: Callable[..., None], *arguments: Any) -> None:
+    """Run a program, traced if it is the first of its kind."""
+    with suppress(FileExistsError):
+        os.mkdir(f"{log}.first")
+        _attach(log, point)
+    program(*arguments)
 
 
 def _options(point: Point | None) -> list[str]:
