@@ -164,18 +164,24 @@ def test_nothing_left_the_sandbox(attacked: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("does", "reason"),
-    [("multiply", "started more than 32 processes"), ("crash", "its worker was killed by SIGSEGV")],
+    [
+        ("multiply", "started more than 32 processes"),
+        ("crash", "its worker was killed by SIGSEGV"),
+        ("hang", "took longer than its limit of 3 s"),
+    ],
 )
 def test_its_end_is_the_end_of_its_worker_alone(mediactl: CommandLine, does: str, reason: str) -> None:
     site = Site(mediactl, mediactl.folder)
     pyvips.Image.black(25, 17, bands=3).jpegsave(str(mediactl.folder / "in" / "good.jpg"))
     site.write(does=does)
-    (mediactl.folder / "attack.toml").open("a").write('when = "width == 24"\n[[image]]\nname = "w"\nwidth = 8\n')
+    (mediactl.folder / "attack.toml").open("a").write(
+        'when = "width == 24"\n[[image]]\nname = "w"\nwidth = 8\n[run]\nseconds = 3\n'
+    )
     done = site.run("-j", "2", "--attempts", "1")
     reasons = [event["reason"] for event in done.events if event["event"] == "job.quarantined"]
     assert (done.code, done.summary["done"], reasons) == (1, 1, [reason])
     assert not (site.out / ".mediactl-sandbox").exists()
-    assert not list((site.out / "image.jpg").iterdir())
+    assert not (site.out / "image.jpg").exists() or not list((site.out / "image.jpg").iterdir())
 
 
 def test_a_workspace_lasts_as_long_as_its_process(tmp_path: Path) -> None:

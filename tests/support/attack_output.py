@@ -61,6 +61,9 @@ def _attacked(request: Request, target: Target[AttackParams]) -> Draft:
         attacks.multiply()
     if facts.get("does") == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if facts.get("does") == "hang":
+        while True:
+            signal.pause()
     path = request.temporary(target.name)
     own = os.path.dirname(path)
     facts |= {"own": os.fsdecode(own), "worker": str(os.getppid())}
