@@ -52,6 +52,8 @@ CALL = [
 
 def take_in(source: str, out: str) -> None:
     """Scan, plan and enter everything into a new journal, as a run does; no worker is started."""
+    from io import BytesIO
+
     from mediactl.assets.check import OutputCheck
     from mediactl.core.settings import Settings
     from mediactl.jobs.journal import Journal
@@ -65,7 +67,7 @@ def take_in(source: str, out: str) -> None:
     check = OutputCheck(settings.out)
     with Journal.open(out, clock=time.time, random=random.random, version="benchmark") as journal:
         planner = Planner(settings, loader.load("web"), {}, journal)
-        intake = Intake(settings, journal, planner, found_sources(settings, bytes), check, lambda _: None)
+        intake = Intake(settings, journal, planner, found_sources(settings, BytesIO), check, lambda _: None)
         while intake.step():
             pass
         print(intake.reasons.total())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import random
 import time
+from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -57,7 +58,8 @@ MANY, MOST = 10, 0.9
 class Removed(NamedTuple):
     """The result of ``removed_sources``."""
 
-    sources: list[Gone]
+    sources: array[int]
+    """Ids; ``details`` has what is recorded of each."""
     unmounted: Counter[bytes]
     """Root that does not exist -> number of its sources. Its file system may not be mounted: they are never pruned."""
     emptied: list[tuple[bytes, int, int]]
@@ -67,7 +69,7 @@ class Removed(NamedTuple):
 
 def removed_sources(state: str) -> Removed:
     """Return the sources whose file is gone, each root judged on its own."""
-    found = Removed([], Counter(), [])
+    found = Removed(array("q"), Counter(), [])
     known: Counter[bytes] = Counter()
     lost: Counter[bytes] = Counter()
     with report.read(state) as rows:
@@ -86,20 +88,28 @@ def removed_sources(state: str) -> Removed:
     return found
 
 
-def prune(state: str, out: bytes, removed: list[Gone]) -> int:
+def details(state: str, removed: Iterable[int]) -> Iterator[Gone]:
+    """Yield what is recorded of removed sources, without those that are there again."""
+    with report.read(state) as rows:
+        for source in removed:
+            if (gone := rows.gone(source)) is not None:
+                yield gone
+
+
+def prune(state: str, out: bytes, removed: Iterable[int]) -> int:
     """Remove the outputs of removed sources, then their rows; return the number of files removed.
 
     Removes only files that the journal names, and directories left empty. After a kill the next prune finds the rest.
     """
     number = 0
     with report.read(state, write=True) as rows:
-        for source, _, directory, names in removed:
-            folder = os.path.join(out, directory)
-            for name in (document.NAME, *(each.encode() for each in names)):
+        for gone in filter(None, map(rows.gone, removed)):
+            folder = os.path.join(out, gone.directory)
+            for name in (document.NAME, *(each.encode() for each in gone.artefacts)):
                 number += files.remove_if_there(os.path.join(folder, name))
             while folder != out and _remove_if_empty(folder):
                 folder = os.path.dirname(folder)
-            rows.delete_source(source)
+            rows.delete_source(gone.id)
     return number
 
 

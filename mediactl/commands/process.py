@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from mediactl.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from mediactl.core.settings import Settings
+
+INPUT_IN_MEMORY = 16 << 20
+"""Bytes of standard input that are kept in memory; a longer one is kept in a temporary file."""
 
 
 @click.command(
@@ -95,8 +98,14 @@ def _run(settings: Settings, flags: dict[str, Any]) -> int:
             return run(settings, take, _read_input, forks).exit_code
 
 
-def _read_input() -> bytes:
-    """Return standard input; a terminal's is asked for."""
+def _read_input() -> IO[bytes]:
+    """Return standard input as a file that can be read twice; a terminal's is asked for."""
+    import shutil
+    import tempfile
+
     if sys.stdin.isatty():
         click.echo("mediactl: reading file names from standard input, one per line; end with Ctrl-D", err=True)
-    return sys.stdin.buffer.read()
+    copy = tempfile.SpooledTemporaryFile(INPUT_IN_MEMORY)  # noqa: SIM115 - closed by who reads it
+    shutil.copyfileobj(sys.stdin.buffer, copy)
+    copy.seek(0)
+    return copy

@@ -47,7 +47,7 @@ def prune(out: bytes, state: str | None, yes: bool, force: bool, as_json: bool) 
             " the file system may not be mounted",
             err=True,
         )
-    for _, file, directory, names in removed:
+    for _, file, directory, names in edit.details(state_folder(out, state), removed):
         fields = {"what": "source", "file": shown(file), "directory": shown(directory), "files": len(names) + 1}
         text = f"{shown(file)}: source deleted; outputs: {shown(directory)} ({count(len(names) + 1, 'file')})"
         click.echo(json.dumps(fields) if as_json else text)

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 from urllib.parse import quote
 
 import apsw
@@ -129,6 +130,14 @@ def _text(file: str) -> str:
     # Not importlib.resources, which takes 8 ms: a tenth of a start.
     with open(os.path.join(os.path.dirname(__file__), file), encoding="utf-8") as lines:
         return lines.read()
+
+
+def counts(cursor: apsw.Cursor) -> dict[str, int]:
+    """Return the only row of a statement, by the names of its columns, without what is 0."""
+    names = [name for name, *_ in cursor.get_description()]
+    row: tuple[Any, ...]
+    (row,) = cursor.fetchall()
+    return {name: number for name, number in zip(names, row, strict=True) if number}
 
 
 def open_database(path: str, *, check: bool) -> apsw.Connection:

@@ -116,7 +116,7 @@ class Report:
 
     def sources(self) -> dict[str, int]:
         """State -> number of sources."""
-        return dict(self._run("sources").fetchall())
+        return database.counts(self._run("sources"))
 
     def required(self) -> dict[str, int]:
         """Extra -> number of sources that were rejected because it is missing."""
@@ -124,7 +124,7 @@ class Report:
 
     def jobs(self) -> dict[str, int]:
         """State -> number of jobs."""
-        return dict(self._run("jobs").fetchall())
+        return database.counts(self._run("jobs"))
 
     def queue(self) -> list[QueueRow]:
         """Depth and age, by lane and priority."""
@@ -200,15 +200,25 @@ class Report:
         """The history of a job."""
         return [Attempt(*row) for row in self._run("attempts", job)]
 
-    def each_source(self) -> Iterator[tuple[bytes, Gone | None]]:
-        """Yield the root of every source without a running job, and what is recorded of it if its file is gone."""
-        for source, root, path, folder, name in self._run("all_sources").fetchall():
+    def each_source(self) -> Iterator[tuple[bytes, int | None]]:
+        """Yield the root of every source without a running job, and its id if its file is gone.
+
+        No transaction stays open meanwhile.
+        """
+        folder, name = b"", b""
+        while rows := self._run("all_sources", folder, name, PAGE).fetchall():
+            for source, root, path, _, _ in rows:
+                yield root, source if _is_gone(os.path.join(root, path)) else None
+            *_, folder, name = rows[-1]
+
+    def gone(self, source: int) -> Gone | None:
+        """Return what is recorded of a source; None if its file is there again, or a job of it is running."""
+        for root, path, folder, name in self._run("idle_source", source).fetchall():
             file = os.path.join(root, path)
-            gone = None
             if _is_gone(file):
                 names = [row[0] for row in self._run("artefact_names", source)]
-                gone = Gone(source, file, os.path.join(folder, name), names)
-            yield root, gone
+                return Gone(source, file, os.path.join(folder, name), names)
+        return None
 
     def delete_source(self, source: int) -> None:
         """Forget a source with its jobs and history; only on a journal opened for writing."""

@@ -295,11 +295,11 @@ class Sources:
 
     def met(self) -> dict[str, int]:
         """State -> number, of the sources that were found and are not this run's."""
-        return dict(self._run("met", ()).fetchall())
+        return database.counts(self._run("met", ()))
 
     def mine(self, *, uploads: bool = False) -> dict[str, int]:
         """State -> number, of the sources marked as this run's; with ``uploads``, done means uploaded, too."""
-        return dict(self._run("mine", (int(uploads),)).fetchall())
+        return database.counts(self._run("mine", (int(uploads),)))
 
     def any_pending(self, *, uploads: bool = False) -> bool:
         """Whether a source of this run is not final yet."""

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from typing import IO
 
 import msgspec
 
@@ -151,7 +152,7 @@ class _Found:
         return self._seconds + self.effect.seconds + max(0.0, read_again) * sum(self._again)
 
 
-def lines(settings: Settings, stdin: Callable[[], bytes], *, as_json: bool, verbose: bool = False) -> Iterator[str]:
+def lines(settings: Settings, stdin: Callable[[], IO[bytes]], *, as_json: bool, verbose: bool = False) -> Iterator[str]:
     """One line for each source that would be processed, then what changes by output and the totals. Raises UsageError
     as a run would."""
     events: list[Event] = []

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from mediactl import __version__
 from mediactl.assets.check import OutputCheck
@@ -39,6 +39,7 @@ from mediactl.pool.forkserver import ForkServer
 from mediactl.pool.network import NETWORK
 from mediactl.recipe import loader
 from mediactl.sources import filters, manifest, scan
+from mediactl.sources.distinct import without_repeats
 from mediactl.sources.filters import Filter
 from mediactl.ui.tally import Tally
 
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from mediactl.sources.watch import Watch
 
 
-def process(settings: Settings, emit: Emit, stdin: Callable[[], bytes], forks: ForkServer | None = None) -> Summary:
+def process(settings: Settings, emit: Emit, stdin: Callable[[], IO[bytes]], forks: ForkServer | None = None) -> Summary:
     """Make the outputs of all sources complete and return the summary; ``emit`` gets every event, in order.
 
     ``forks``, where given, forks the workers; the caller closes it.
@@ -163,7 +164,7 @@ def sum_up(
     )
 
 
-def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[scan.Found]:
+def found_sources(settings: Settings, stdin: Callable[[], IO[bytes]]) -> Iterator[scan.Found]:
     """Return everything that the SOURCE arguments name, in their order. Raises UsageError.
 
     One folder is walked while its files are processed. Several SOURCEs, and manifests, are read to the end first:
@@ -173,12 +174,14 @@ def found_sources(settings: Settings, stdin: Callable[[], bytes]) -> Iterator[sc
     if len(listed) == 1 and os.path.isdir(settings.sources[0]):
         return listed[0]
     found: Iterable[scan.Found] = chain.from_iterable(listed)
-    if settings.strict:
-        found = list(found)
-        for each in found:
-            if isinstance(each, scan.Trouble):
-                raise UsageError(f"{shown(each.name)}: {each.message} (--strict: nothing was started)")
-    return iter(scan.without_repeats(found))
+    return without_repeats(map(_untroubled, found) if settings.strict else found)
+
+
+def _untroubled(found: scan.Found) -> scan.Found:
+    """Return what was found. Raises UsageError where it could not be read."""
+    if isinstance(found, scan.Trouble):
+        raise UsageError(f"{shown(found.name)}: {found.message} (--strict: nothing was started)")
+    return found
 
 
 def open_watch(settings: Settings, report: Emit) -> Watch:
@@ -195,7 +198,7 @@ def open_watch(settings: Settings, report: Emit) -> Watch:
     return Watch(settings, found, report, time.monotonic, time.time)
 
 
-def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) -> Iterator[scan.Found]:
+def _open_source(settings: Settings, source: bytes, stdin: Callable[[], IO[bytes]]) -> Iterator[scan.Found]:
     rules = filters.of(settings)
     if source == b"-":
         # Whoever writes to standard input could name the same files as SOURCE; only manifest files may be others'.
@@ -209,13 +212,12 @@ def _open_source(settings: Settings, source: bytes, stdin: Callable[[], bytes]) 
         return _walk(path, prefix, settings, rules)
     if path.endswith(manifest.EXTENSIONS) and os.path.isfile(path):
         try:
-            with open(path, "rb") as file:
-                content = file.read()
+            file = open(path, "rb")  # noqa: SIM115 - closed by who reads it
         except OSError as error:
             raise UsageError(f"manifest {shown(source)}: cannot be read: {error.strerror}") from None
         walk = partial(_listed_folder, settings, rules)
         folder = os.path.dirname(path)
-        rows = manifest.read(content, source, folder, allow_outside=settings.allow_outside, walk=walk)
+        rows = manifest.read(file, source, folder, allow_outside=settings.allow_outside, walk=walk)
         return scan.in_folders(map(partial(_outside_out, os.path.realpath(settings.out)), rows))
     prefix = os.path.basename(os.path.dirname(path)) if settings.keep_root else b""
     return iter([scan.single(path, prefix=prefix)])

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import IO
 
 import msgspec
 
@@ -20,6 +21,8 @@ from mediactl.sources import scan
 DIRECTORIES = 4096
 """Directories whose real paths are kept: the rows of a manifest are in few, and one after the other."""
 EXTENSIONS = (b".jsonl", b".csv", b".txt")
+CHUNK = 1 << 16
+"""Bytes that are read at once."""
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,17 +38,18 @@ Walk = Callable[[bytes, bytes], Iterator[scan.Found]]
 """Yields what is in a directory, given its absolute path and the directory under OUT of its outputs."""
 
 
-def read(content: bytes, origin: bytes, root: bytes, *, allow_outside: bool, walk: Walk) -> Iterator[scan.Found]:
+def read(file: IO[bytes], origin: bytes, root: bytes, *, allow_outside: bool, walk: Walk) -> Iterator[scan.Found]:
     """Batches of one file each, or of a directory that a row names, in the order of rows; a bad row is a Trouble that
     names its line.
 
-    Paths are relative to ``root``, the manifest's own directory; those that lie outside of it are refused unless
-    ``allow_outside``.
+    ``file`` is at its start and can be read twice; it is closed at the end. Paths are relative to ``root``, the
+    manifest's own directory; those that lie outside of it are refused unless ``allow_outside``. Raises UsageError
+    where the file cannot be read.
     """
     real_root = os.path.realpath(root)
     real_directory = lru_cache(DIRECTORIES)(os.path.realpath)
     recipes: set[str] = set()
-    for number, row in _rows(content, origin):
+    for number, row in _readable(file, origin):
         label = origin + b" line %d" % number
         if isinstance(row, str):
             yield scan.Trouble(label, row)
@@ -117,21 +121,56 @@ def _safe(output: bytes) -> bool:
     return all(part and not part.startswith(b".") for part in output.split(b"/"))
 
 
-def _rows(content: bytes, origin: bytes) -> Iterator[tuple[int, Row | str]]:
+def _readable(file: IO[bytes], origin: bytes) -> Iterator[tuple[int, Row | str]]:
+    try:
+        with file:
+            yield from _rows(file, origin)
+    except OSError as error:
+        raise UsageError(f"manifest {shown(origin)}: cannot be read: {error.strerror or error}") from None
+
+
+def _rows(file: IO[bytes], origin: bytes) -> Iterator[tuple[int, Row | str]]:
     if origin.endswith(b".csv"):
-        yield from _csv(content)
-    elif origin.endswith(b".jsonl") or (origin == b"-" and content.lstrip()[:1] == b"{"):
-        yield from _jsonl(content)
+        yield from _csv(file)
+    elif origin.endswith(b".jsonl") or (origin == b"-" and _begins_with_brace(file)):
+        yield from _jsonl(file)
     else:
-        separator = b"\0" if b"\0" in content else b"\n"  # find -print0 may name anything
-        for number, line in enumerate(content.split(separator), 1):
-            line = line.removesuffix(b"\r") if separator == b"\n" else line
-            if line:
-                yield number, Row(os.fsdecode(line))
+        for number, name in enumerate(_zero_terminated(file) if _has_zero(file) else _lines(file), 1):
+            if name:
+                yield number, Row(os.fsdecode(name))
 
 
-def _jsonl(content: bytes) -> Iterator[tuple[int, Row | str]]:
-    for number, line in enumerate(content.split(b"\n"), 1):
+def _begins_with_brace(file: IO[bytes]) -> bool:
+    found = next((line.lstrip()[:1] for line in file if line.strip()), b"")
+    file.seek(0)
+    return found == b"{"
+
+
+def _has_zero(file: IO[bytes]) -> bool:
+    """Return whether names end with a zero byte: ``find -print0`` may name anything."""
+    found = any(b"\0" in chunk for chunk in iter(lambda: file.read(CHUNK), b""))
+    file.seek(0)
+    return found
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    for line in file:
+        yield line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _zero_terminated(file: IO[bytes]) -> Iterator[bytes]:
+    begun: list[bytes] = []
+    for chunk in iter(lambda: file.read(CHUNK), b""):
+        first, *others = chunk.split(b"\0")
+        begun.append(first)
+        for name in others:
+            yield b"".join(begun)
+            begun = [name]
+    yield b"".join(begun)
+
+
+def _jsonl(file: IO[bytes]) -> Iterator[tuple[int, Row | str]]:
+    for number, line in enumerate(file, 1):
         if line.strip():
             try:
                 # The standard library's decoder, for it takes the lone surrogates that stand for undecodable bytes.
@@ -140,10 +179,10 @@ def _jsonl(content: bytes) -> Iterator[tuple[int, Row | str]]:
                 yield number, f"not a valid row: {_one_line(error)}"
 
 
-def _csv(content: bytes) -> Iterator[tuple[int, Row | str]]:
+def _csv(file: IO[bytes]) -> Iterator[tuple[int, Row | str]]:
     import csv  # 2 ms, and most runs read no manifest
 
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline=""), strict=True)
+    reader = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline=""), strict=True)
     try:
         if "path" not in (reader.fieldnames or ()):
             yield 1, "has no column 'path' in its first line"

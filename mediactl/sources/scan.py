@@ -52,7 +52,7 @@ class Entry(msgspec.Struct, frozen=True, order=True, gc=False):
 _NAME = operator.attrgetter("name")
 
 
-class Batch(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, frozen=True, tag=True):
     """Files found in one folder."""
 
     root: bytes
@@ -82,14 +82,14 @@ class Batch(msgspec.Struct, frozen=True):
         return os.path.join(self.root, self.folder, entry.name)
 
 
-class Trouble(msgspec.Struct, frozen=True):
+class Trouble(msgspec.Struct, frozen=True, tag=True):
     """Something that could not be read."""
 
     name: bytes
     message: str
 
 
-class LeftOut(msgspec.Struct, frozen=True):
+class LeftOut(msgspec.Struct, frozen=True, tag=True):
     """What of one folder is left out."""
 
     root: bytes
@@ -295,50 +295,3 @@ def _but_files(each: Found) -> object:
     if isinstance(each, Batch) and each.rename is None:
         return each.root, each.folder, each.directory, each.priority, each.recipe, each.fresh
     return object()
-
-
-def without_repeats(found: Iterable[Found]) -> list[Found]:
-    """Return the batches without files that were named twice. Raises UsageError where two share an output folder.
-
-    They do also where the one's output folder is above the other's.
-    """
-    taken: dict[bytes, dict[bytes, bytes]] = {}
-    """Folder under OUT -> name of an output folder in it -> folder of its source; its name, where that is another."""
-    renamed: dict[tuple[bytes, bytes], bytes] = {}
-
-    def path_of(directory: bytes, name: bytes) -> bytes:
-        return os.path.join(taken[directory][name], renamed.get((directory, name), name))
-
-    kept: list[Found] = []
-    for each in found:
-        if not isinstance(each, Batch):
-            kept.append(each)
-            continue
-        files: list[Entry] = []
-        names, above = taken.setdefault(each.directory, {}), os.path.join(each.root, each.folder)
-        for entry in each.files:
-            name = each.output_name(entry)
-            if name not in names:
-                files.append(entry)
-                names[name] = above
-                if name != entry.name:
-                    renamed[each.directory, name] = entry.name
-            elif (other := path_of(each.directory, name)) != each.path_of(entry):
-                raise UsageError(_meeting(other, each.path_of(entry), each.output_of(entry)))
-        if files:
-            kept.append(msgspec.structs.replace(each, files=files))
-    for directory, names in taken.items():
-        above = directory
-        while above:
-            parent, name = os.path.split(above)
-            if name in taken.get(parent, ()):
-                raise UsageError(_meeting(path_of(parent, name), path_of(directory, next(iter(names))), above))
-            above = parent
-    return kept
-
-
-def _meeting(first: bytes, second: bytes, output: bytes) -> str:
-    return (
-        f"{shown(first)} and {shown(second)} would both be written to {shown(output)}; use --keep-root to put each"
-        " folder's own name in front, or give each an --out of its own"
-    )

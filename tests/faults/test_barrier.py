@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import re
 import select
@@ -87,7 +88,7 @@ def run(folder: Path, name: str) -> tuple[Summary, list[Event]]:
         state=str(folder / f"state-{name}"), recipe=str(folder / "small.toml"), jobs=1, retry_delay=0.0,
         environment=dict(os.environ),
     )  # fmt: skip
-    return process(settings, events.append, lambda: b""), events
+    return process(settings, events.append, io.BytesIO), events
 
 
 @pytest.fixture
@@ -441,7 +442,7 @@ def test_an_event_that_cannot_be_shown_does_not_end_the_run(inbox: Path) -> None
         sources=(os.fsencode(inbox / "in"),), out=os.fsencode(inbox / "out"), state=str(inbox / "state"),
         recipe=str(inbox / "small.toml"), jobs=1, environment=dict(os.environ),
     )  # fmt: skip
-    summary = process(settings, show, lambda: b"")
+    summary = process(settings, show, io.BytesIO)
     assert (summary.exit_code, summary.done) == (ExitCode.BAD_SOURCES, 3)
     assert [event.name for event in events if "injected" in getattr(event, "reason", "")] == ["scan.trouble"]
 

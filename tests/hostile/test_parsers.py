@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import time
@@ -76,7 +77,7 @@ def by_path(parse: Callable[[bytes], object]) -> Callable[[bytes], object]:
 
 
 def rows(origin: bytes, content: bytes) -> None:
-    for found in manifest.read(content, origin, b"/nowhere", allow_outside=False, walk=lambda *_: iter(())):
+    for found in manifest.read(io.BytesIO(content), origin, b"/nowhere", allow_outside=False, walk=lambda *_: iter(())):
         assert "internal error" not in str(found), found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import apsw
 import pytest
 from support.journals import Clock, Rows, a_source, claim, claim_one, new_job, opened, put, record
 
-from mediactl.jobs import report
+from mediactl.jobs import database, report
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import State
@@ -131,4 +132,34 @@ def test_a_source_that_is_gone_is_told_unless_it_is_worked_on(journal: Journal, 
             journal.add([new_job(name.decode(), source=row)])
     claim_one(journal)
     with report.read(str(tmp_path)) as rows:
-        assert [gone and gone[1:] for _, gone in rows.each_source()] == [(b"/photos/b.jpg", b"b.jpg", [])]
+        ((root, gone),) = rows.each_source()
+        assert root == b"/photos"
+        assert gone is not None
+        found = rows.gone(gone)
+    assert found is not None
+    assert found[1:] == (b"/photos/b.jpg", b"b.jpg", [])
+
+
+def test_sources_and_jobs_are_counted_in_every_state_of_the_schema(journal: Journal, tmp_path: Path) -> None:
+    states = {
+        table: re.findall(r"'(\w+)'", checked)
+        for table, checked in re.findall(
+            r"CREATE TABLE (sources|jobs) \(.*?CHECK \(state IN \((.*?)\)\)", database._text("schema.sql"), re.DOTALL
+        )
+    }
+    with journal.transaction():
+        for number, state in enumerate(states["sources"]):
+            row = journal.sources.put(a_source(b"%d" % number), "", "", "pending" if state == "done" else state)
+            if state == "done":
+                journal.sources.probed(row, "digest", MediaInfo(format="jpeg"), "")
+                journal.sources.done(row, JobResult(files=()), "")
+            journal.sources.mark_met([row])
+    assert journal.sources.met() == dict.fromkeys(states["sources"], 1)
+    with journal.transaction():
+        journal.sources.mark_mine(range(1, 1 + len(states["sources"])))
+    assert journal.sources.met() == {}
+    assert journal.sources.mine() == dict.fromkeys(states["sources"], 1)
+    with report.read(str(tmp_path)) as rows:
+        assert rows.sources() == dict.fromkeys(states["sources"], 1)
+        columns = [name for name, *_ in rows._run("jobs").get_description()]
+    assert sorted(columns) == sorted(states["jobs"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -35,7 +36,9 @@ def rows(folder: Path, content: bytes | str, name: str = "m.jsonl", *, outside: 
     """What a manifest gives: "place" of each file, "!line: message" of each bad row."""
     content = content.encode() if isinstance(content, str) else content
     told = []
-    for each in manifest.read(content, name.encode(), os.fsencode(folder), allow_outside=outside, walk=walk):
+    for each in manifest.read(
+        io.BytesIO(content), name.encode(), os.fsencode(folder), allow_outside=outside, walk=walk
+    ):
         if isinstance(each, scan.Trouble):
             assert "\n" not in each.message
             told.append(f"!{os.fsdecode(each.name).removeprefix(name)}: {each.message}")
@@ -47,7 +50,9 @@ def rows(folder: Path, content: bytes | str, name: str = "m.jsonl", *, outside: 
 
 def first(folder: Path, **fields: object) -> scan.Batch:
     """The batch of a manifest of one good row."""
-    (each,) = manifest.read(json.dumps(fields).encode(), b"-", os.fsencode(folder), allow_outside=True, walk=walk)
+    (each,) = manifest.read(
+        io.BytesIO(json.dumps(fields).encode()), b"-", os.fsencode(folder), allow_outside=True, walk=walk
+    )
     assert isinstance(each, scan.Batch), each
     return each
 
@@ -180,3 +185,11 @@ def test_undecodable_names_travel_as_lone_surrogates_or_as_bytes(folder: Path) -
 def test_any_bytes_are_read_to_the_end_without_harm(content: bytes, name: str) -> None:
     found = rows(Path("/no/such/folder"), content, name)
     assert all(each.startswith("! line ") for each in found)
+
+
+@REPEATABLE
+@given(st.lists(st.binary(max_size=9), max_size=9).map(b"\0".join), st.integers(1, 5))
+def test_names_are_split_wherever_a_chunk_ends(content: bytes, chunk: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest, "CHUNK", chunk)
+        assert list(manifest._zero_terminated(io.BytesIO(content))) == content.split(b"\0")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -202,17 +201,6 @@ def batch(root: bytes, folder: bytes, directory: bytes, *names: bytes) -> scan.B
     return scan.Batch(root, folder, directory, [scan.Entry(name, 0, 0, 0, 0) for name in names])
 
 
-def test_a_file_that_was_named_twice_is_taken_once() -> None:
-    trouble = scan.Trouble(b"x", "y")
-    twice: list[scan.Found] = [
-        batch(b"/r", b"", b"", b"a", b"b"),
-        trouble,
-        batch(b"/r", b"", b"", b"b", b"c"),
-        batch(b"/r", b"", b"", b"a"),
-    ]
-    assert scan.without_repeats(twice) == [twice[0], trouble, batch(b"/r", b"", b"", b"c")]
-
-
 @given(st.lists(st.sampled_from([
     *(batch(b"/r", b"", directory, name) for directory in (b"", b"x") for name in (b"a", b"b")),
     msgspec.structs.replace(batch(b"/r", b"", b"", b"a"), rename=b"c"),
@@ -231,24 +219,6 @@ def test_batches_that_follow_one_another_in_a_folder_are_joined(found: list[scan
     batches = [each if isinstance(each, scan.Batch) and each.rename is None else None for each in joined]
     for one, other in pairwise(batches):
         assert one is None or other is None or (one.directory, one.priority) != (other.directory, other.priority)
-
-
-@pytest.mark.parametrize(
-    "second",
-    [
-        batch(b"/two", b"x", b"x", b"a.jpg"),
-        batch(b"/two", b"x/a.jpg", b"x/a.jpg", b"b"),
-        batch(b"/two", b"", b"", b"x"),
-    ],
-)
-def test_two_files_that_would_meet_at_one_place_are_refused_by_name(second: scan.Batch) -> None:
-    first = batch(b"/one", b"x", b"x", b"a.jpg")
-    for order in ([first, second], [second, first]):
-        with pytest.raises(UsageError, match="would both be written to") as told:
-            scan.without_repeats(list(order))
-        assert re.search(r"/one/x/a\.jpg", str(told.value))
-        assert "/two/" in str(told.value)
-        assert "--keep-root" in str(told.value)
 
 
 def test_a_walk_may_begin_below(tmp_path: Path) -> None:
