@@ -157,6 +157,7 @@ def merged(
     absent = dict(baseline["skipped"]) | dict(skipped)
     names = {f"{name}, {peer}" for name, peer in figures}
     return {
+        **baseline,
         "figures": list(figures.values()),
         "skipped": [[name, why] for name, why in absent.items() if name not in names],
     }
@@ -192,9 +193,22 @@ def document(baseline: dict[str, Any]) -> str:
         "```sh",
         *commands,
         "```",
+        *_peaks(baseline["peaks"]),
         *(["", "Not measured:", "", *skipped] if skipped else []),
         "",
     ])  # fmt: skip
+
+
+def _peaks(measured: dict[str, Any]) -> list[str]:
+    """Return the table of memory, by the number of sources."""
+    rows = [
+        ["peak of the largest process, MiB", *(f"{count} sources" for count in measured["sources"])],
+        ["---"] * (1 + len(measured["sources"])),
+        *([name, *map(str, peaks)] for name, peaks in measured["mib"].items()),
+    ]
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    about = f"Memory, measured on {measured['date']} at {measured['commit']}:"
+    return ["", about, "", *lines, "", "```sh", measured["command"], "```"]
 
 
 def main() -> None:
