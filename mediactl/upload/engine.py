@@ -77,9 +77,9 @@ class Engine:
         self.answered = False
         """Whether the store ever answered, be it with an error."""
 
-    def job(self, group: Hashable) -> Job:
-        """Return a new job; those of one group end together when their bucket rejects one."""
-        return Job(group)
+    def job(self, group: Hashable, room: int | None = None) -> Job:
+        """Return a new job; those of one group end together when their bucket rejects one. ``room``: as of ``Job``."""
+        return Job(group, room)
 
     def turn(self, job: Job, size: int = 0) -> Turn:
         """Return a slot for one request, for ``with``; ``size``: bytes of body that it holds in memory.
@@ -151,7 +151,7 @@ class Turn:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._engine.queue.leave(self._size, self._slot)
+        self._engine.queue.leave(self._job, self._size, self._slot)
 
     def call(self, request: Callable[[], T], body: int = 0, fatal: bool = True) -> T:
         """Return the answer to a request, tried as often as the tuning says; ``body``: bytes that it sends.
@@ -210,7 +210,7 @@ class Turn:
         """Sleep without the slot, so that others send meanwhile; the body stays in memory, and in the budget."""
         fair = self._engine.queue
         self._slot = False
-        fair.leave(0)
+        fair.leave(self._job, 0)
         self._engine.sleep(seconds)
         fair.come_back(self._job)
         self._slot = True

@@ -13,10 +13,18 @@ from mediactl.upload.throttle import Concurrency
 class Job:
     """One upload in the queue; jobs of one group (one bucket location) fail together."""
 
-    __slots__ = ("group",)
+    __slots__ = ("bytes", "group", "room")
 
-    def __init__(self, group: Hashable) -> None:
+    def __init__(self, group: Hashable, room: int | None = None) -> None:
+        """``room``: bytes of this job that may be in flight at once; None: as many as of all together."""
         self.group = group
+        self.room = room
+        self.bytes = 0
+        """In flight now. The queue's alone."""
+
+    def fits(self, size: int) -> bool:
+        """Return whether that many bytes more may be in flight: any number where there are none."""
+        return self.room is None or not self.bytes or self.bytes + size <= self.room
 
 
 class _Unit:
@@ -31,7 +39,8 @@ class _Unit:
 
 
 class FairQueue:
-    """Admits units: at most ``concurrency.limit`` at once and ``budget`` bytes of them, each job in its turn.
+    """Admits units: at most ``concurrency.limit`` at once and ``budget`` bytes of them, each job in its turn and within
+    its own room.
 
     A unit larger than the whole budget is admitted when nothing else is in flight. Whoever was admitted must leave.
     """
@@ -53,7 +62,7 @@ class FairQueue:
         self._wait(job, size, returning=False)
 
     def come_back(self, job: Job) -> None:
-        """Wait for a slot only, after ``leave(0)``. Raises as ``enter`` does."""
+        """Wait for a slot only, after ``leave(job, 0)``. Raises as ``enter`` does."""
         self._wait(job, 0, returning=True)
 
     def submit(
@@ -67,11 +76,12 @@ class FairQueue:
                 return
         dropped(error)
 
-    def leave(self, size: int, slot: bool = True) -> None:
+    def leave(self, job: Job, size: int, slot: bool = True) -> None:
         """Give back a slot and ``size`` bytes."""
         with self._lock:
             self._running -= slot
             self._bytes -= size
+            job.bytes -= size
             self._admit()
 
     def check(self, job: Job) -> None:
@@ -134,9 +144,8 @@ class FairQueue:
 
         with self._lock:
             self._raise_if_closed(job)
-            if self._fits(size) and (returning or not self._waiting):
-                self._running += 1
-                self._bytes += size
+            if self._fits(size) and job.fits(size) and (returning or not self._waiting):
+                self._take(job, size)
                 return
             gate.acquire()
             unit = _Unit(size, gate.release, dropped)
@@ -160,12 +169,18 @@ class FairQueue:
         room = not size or not self._bytes or self._bytes + size <= self._budget
         return room and self._running < self._concurrency.limit
 
+    def _take(self, job: Job, size: int) -> None:
+        self._running += 1
+        self._bytes += size
+        job.bytes += size
+
     def _admit(self) -> None:
         while self._returning and self._fits(0):
-            self._running += 1
-            self._returning.popleft()[1].admitted()
-        while self._waiting:
-            job, units = next(iter(self._waiting.items()))
+            job, unit = self._returning.popleft()
+            self._take(job, 0)
+            unit.admitted()
+        while found := next(((job, units) for job, units in self._waiting.items() if job.fits(units[0].size)), None):
+            job, units = found
             if not self._fits(units[0].size):
                 return
             unit = units.popleft()
@@ -173,6 +188,5 @@ class FairQueue:
                 self._waiting.move_to_end(job)
             else:
                 del self._waiting[job]
-            self._running += 1
-            self._bytes += unit.size
+            self._take(job, unit.size)
             unit.admitted()

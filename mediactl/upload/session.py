@@ -30,7 +30,7 @@ from mediactl.upload.body import Body
 from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Turn
 from mediactl.upload.fair_queue import Job
-from mediactl.upload.multipart.parts import composite
+from mediactl.upload.multipart.parts import composite, room
 from mediactl.upload.policy import Standing
 from mediactl.upload.source import Source
 from mediactl.upload.store import Condition, Corrupted, Exists, Limits, Refused, Store, Stored, Unreachable
@@ -73,7 +73,7 @@ class Session:
         self.engine = engine
         self.limits = limits
         self.new_token = new_token
-        self.job: Job = engine.job(task.location)
+        self.job: Job = engine.job(task.location, room(task.size))
         self.parts_sent = 0
         self.parts_kept = 0
         self.confirmed = False

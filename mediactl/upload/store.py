@@ -63,7 +63,7 @@ class Limits(msgspec.Struct, frozen=True):
     """Sizes in bytes."""
 
     part: int = MIN_PART
-    multipart_from: int = MIN_PART * 2
+    multipart_from: int = MIN_PART * 3
     """Objects of at least this size are sent in parts."""
 
 

@@ -33,7 +33,7 @@ width = 100
 name = "w50"
 width = 50
 """
-PART = 8 << 20
+PART = 5 << 20
 """Bytes of a part when nothing else is asked for."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 

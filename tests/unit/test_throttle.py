@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -254,19 +255,60 @@ def test_turns_go_round_the_jobs() -> None:
     queue = FairQueue(Concurrency(1), 1000)
     huge, small, order = Job("p"), [Job("p") for _ in range(3)], []
     queue.enter(huge, 1)
+    running = [huge]
 
     def submit(job: Job, name: str) -> None:
-        queue.submit(job, 1, lambda: order.append(name), lambda error: order.append(f"{name} dropped"))
+        def admitted() -> None:
+            running.append(job)
+            order.append(name)
+
+        queue.submit(job, 1, admitted, lambda error: order.append(f"{name} dropped"))
 
     for number in range(100):
         submit(huge, f"part {number}")
     for number, job in enumerate(small):
         submit(job, f"small {number}")
     for _ in range(5):
-        queue.leave(1)
+        queue.leave(running.pop(), 1)
     assert order == ["part 0", "small 0", "small 1", "small 2", "part 1"]
     queue.cancel(huge, Stopped("x"))
     assert order[5:] == [f"part {number} dropped" for number in range(2, 100)]
+
+
+ROOMS = st.lists(st.tuples(st.one_of(st.none(), st.integers(1, 60)), st.lists(st.integers(1, 40), max_size=12)))
+
+
+@given(ROOMS, st.integers(1, 8), st.integers(1, 100), st.randoms(use_true_random=False))
+def test_no_job_has_more_in_flight_than_its_room_and_none_keeps_others_out(
+    jobs: list[tuple[int | None, list[int]]], concurrency: int, budget: int, dice: random.Random
+) -> None:
+    queue = FairQueue(Concurrency(concurrency), budget)
+    running: list[tuple[Job, int]] = []
+    ended: dict[Job, list[int]] = {}
+    units = [(Job("p", room), sizes) for room, sizes in jobs]
+    for job, sizes in units:
+        for size in sizes:
+            queue.submit(job, size, partial(running.append, (job, size)), _raise)
+    while running:
+        taken = {job: [size for each, size in running if each is job] for job, _ in units}
+        assert len(running) <= concurrency
+        for job, sizes in taken.items():
+            assert job.room is None or len(sizes) <= 1 or sum(sizes) <= job.room
+        done = running.pop(dice.randrange(len(running)))
+        ended.setdefault(done[0], []).append(done[1])
+        queue.leave(*done)
+    assert {job: sorted(sizes) for job, sizes in ended.items()} == {job: sorted(sizes) for job, sizes in units if sizes}
+
+
+def test_a_job_at_its_room_lets_others_pass() -> None:
+    queue = FairQueue(Concurrency(16), 1000)
+    large, other, order = Job("p", room=20), Job("p"), []
+    for number in range(4):
+        queue.submit(large, 10, partial(order.append, f"part {number}"), _raise)
+    queue.submit(other, 10, partial(order.append, "other"), _raise)
+    assert order == ["part 0", "part 1", "other"]
+    queue.leave(large, 10)
+    assert order[3:] == ["part 2"]
 
 
 @pytest.mark.parametrize(

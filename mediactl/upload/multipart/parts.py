@@ -10,8 +10,10 @@ import msgspec
 from isal import isal_zlib
 
 MIB = 1 << 20
-MIN_PART = 8 * MIB
-"""Smaller parts cost more in requests than a lost one saves."""
+MIN_PART = 5 * MIB
+"""S3's least, for all parts but the last: the smaller they are, the less a kill costs."""
+LEAST_ROOM = 4 * MIN_PART
+"""Bytes in flight of one object: fewer are slower over long lines."""
 MAX_PARTS = 10_000
 """S3's limit of parts in one upload."""
 MAX_PART = 5 * 1024 * MIB
@@ -37,6 +39,12 @@ def part_size(size: int, least: int = MIN_PART) -> int:
         raise ValueError(f"an object of {size} bytes cannot be uploaded")
     needed = -(-size // MAX_PARTS)
     return least if needed <= least else -(-needed // MIB) * MIB
+
+
+def room(size: int) -> int:
+    """Return how many bytes of parts of an object of ``size`` bytes may be in flight: what a kill may cost. A fiftieth
+    of it, from 1 GiB on."""
+    return max(LEAST_ROOM, size // 50)
 
 
 def parts(size: int, each: int) -> tuple[Part, ...]:
