@@ -14,7 +14,8 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from mediactl.core.files import shown
-from mediactl.upload.s3.http import Answer, NotConnected
+from mediactl.upload.s3.answers import Answer
+from mediactl.upload.s3.http import NotConnected
 from mediactl.upload.store import (
     Busy,
     Corrupted,

@@ -1,4 +1,4 @@
-"""S3 and what speaks it: credentials, endpoint and lists by boto3; the requests that come in thousands by ``Wire``."""
+"""S3 and what speaks it: credentials, endpoint and lists by botocore; what comes in thousands by ``Wire``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from mediactl import __version__
 from mediactl.core.files import shown
 from mediactl.model.uploads import About, Location
 from mediactl.upload.body import Body
+from mediactl.upload.s3.answers import Answer
 from mediactl.upload.s3.client import address, client
 from mediactl.upload.s3.headers import CRC32, META, crc32_number, crc32_text, described, fixed, quoted_etag
-from mediactl.upload.s3.http import READ_TIMEOUT, Answer, Wire
+from mediactl.upload.s3.http import READ_TIMEOUT, Wire
 from mediactl.upload.s3.refusals import NO_S3, Reply, broken, coded, read, refused
 from mediactl.upload.s3.sign import UNSIGNED, Signer, quoted
 from mediactl.upload.store import (
@@ -40,13 +41,13 @@ from mediactl.upload.store import (
 )
 
 _BOTO = (BotoCoreError, ClientError, ResponseParserError, OSError)
-"""What a call of boto3 raises."""
+"""What a call of botocore raises."""
 _AGENT = f"mediactl/{__version__}"
 _OF_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 class S3Store:
-    """A bucket, as ``Store`` promises. Credentials come from wherever boto3 finds them, and are refreshed as it does.
+    """A bucket, as ``Store`` promises. Credentials come from wherever botocore finds them, refreshed as it does.
 
     Over https the body is not hashed for the signature: TLS protects it and, unless the checksum is "none", its
     CRC32. A CRC32 in the answer to ``put`` or ``put_part`` is compared; with "required", an answer without one is
@@ -228,7 +229,7 @@ class S3Store:
     def _payload(self, body: Body | None) -> str:
         """Return what the signature has in the place of the body's digest.
 
-        Over plain http that is the SHA-256, as boto3 has it, where it is known already, or where nothing else need be
+        Over plain http that is the SHA-256, as botocore has it, where that is known, or where nothing else need be
         computed: a store that repeats CRC32s. Of others the ETag is compared, which takes an MD5; rclone's server
         would not look at a SHA-256. No Content-MD5: rclone gives the whole upload up over a wrong one.
         """
@@ -272,7 +273,7 @@ class S3Store:
         return quoted_etag(etag)
 
     def _pages(self, call: str, entries: str, key: str, **arguments: str) -> Iterator[dict[str, Any]]:
-        """Yield the entries of all pages of one of boto3's lists."""
+        """Yield the entries of all pages of one of botocore's lists."""
         pages = iter(self._client.get_paginator(call).paginate(Bucket=self._location.bucket, **arguments))  # type: ignore[call-overload]
         while True:
             with self._asked(key, {}):
@@ -292,7 +293,7 @@ class S3Store:
 
     @contextmanager
     def _asked(self, key: str, sent: Mapping[str, str]) -> Iterator[None]:
-        """Around a call of boto3: its errors become ours."""
+        """Around a call of botocore: its errors become ours."""
         self._keys(key)  # Their errors have words of their own.
         try:
             yield
