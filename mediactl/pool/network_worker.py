@@ -1,5 +1,8 @@
 """A worker process of a lane whose jobs wait for the network: many at once, each in a thread of its own.
 
+As many threads serve the queue as requests may be in flight: with more, each small object would wait for its turn, and
+wake another thread at its end. The thread of a job with notes mostly waits, so another one takes its place meanwhile.
+
 Started as ``worker`` is, with the arguments CALL FD TOKEN PARENT OPTIONS; CALL names a function that makes the
 ``Service`` from OPTIONS. State that a job needs kept goes to the supervisor as a note.
 """
@@ -31,6 +34,8 @@ from mediactl.pool.messages import (
 )
 from mediactl.pool.worker import PROGRESS_INTERVAL, judge, named, peak_memory, settle_in
 
+TOGETHER = 0.005
+"""Seconds in which answers are collected: each message wakes the supervisor, which commits what it brought."""
 Keep = Callable[[bytes], None]
 """Returns when these bytes are in the journal."""
 Report = Callable[[int, float], None]
@@ -41,7 +46,7 @@ class Service(Protocol):
     """Runs the jobs."""
 
     threads: int
-    """Jobs at once."""
+    """Jobs at once; besides as many that have notes, for those mostly wait."""
 
     def run(self, kind: str, payload: bytes, state: bytes, keep: Keep, report: Report) -> Any:
         """Do a job; called from many threads. Returns what msgpack can hold, raises as ``worker.Call`` does."""
@@ -67,13 +72,17 @@ class _Desk:
         self._service = service
         self._sending = threading.Lock()
         self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._noted: dict[int, threading.Event] = {}
+        self._replaced = 0
+        """Threads of jobs with notes, in the place of which others serve the queue."""
         self._numbers = iter(range(1, 1 << 62))
 
     def serve(self) -> None:
         """Read until the other end closes; the threads die with the process, for a socket may hang."""
         for _ in range(self._service.threads):
-            threading.Thread(target=self._work, daemon=True).start()
+            self._start()
+        threading.Thread(target=self._report, daemon=True).start()
         self._send(Hello())
         frames = frames_to_worker()
         while data := self._pipe.recv(1 << 20):
@@ -89,24 +98,57 @@ class _Desk:
         with self._sending:
             self._pipe.sendall(frame(message))
 
-    def _work(self) -> None:
-        encode = msgspec.msgpack.Encoder().encode
-        while True:
-            run = self._runs.get()
-            self._send(self._do(run, encode))
+    def _start(self) -> None:
+        threading.Thread(target=self._work, daemon=True).start()
 
-    def _do(self, run: Run, encode: Callable[[Any], bytes]) -> Answer:
+    def _work(self) -> None:
+        """Do jobs, until another thread has begun to do so instead."""
+        encode = msgspec.msgpack.Encoder().encode
+        replaced = False
+        while not replaced:
+            run = self._runs.get()
+            answer, replaced = self._do(run, encode)
+            self._answers.put(answer)
+        with self._sending:
+            self._replaced -= 1
+
+    def _report(self) -> None:
+        """Send answers, those of ``TOGETHER`` seconds at once."""
+        while True:
+            answers = [self._answers.get()]
+            time.sleep(TOGETHER)
+            while not self._answers.empty():
+                answers.append(self._answers.get())
+            with self._sending:
+                self._pipe.sendall(b"".join(map(frame, answers)))
+
+    def _do(self, run: Run, encode: Callable[[Any], bytes]) -> tuple[Answer, bool]:
+        """Return the answer to a run, and whether this thread was replaced meanwhile."""
         account = _Account(run, self._send)
         started, cpu = time.perf_counter(), time.thread_time()
         verdict, reason, result = Verdict.DONE, "", b""
+        replaced = False
+
+        def keep(body: bytes) -> None:
+            nonlocal replaced
+            replaced = replaced or self._replace()
+            self._keep(run, body)
+
         try:
-            result = encode(
-                self._service.run(run.kind, run.payload, run.state, lambda body: self._keep(run, body), account.report)
-            )
+            result = encode(self._service.run(run.kind, run.payload, run.state, keep, account.report))
         except Exception as error:  # noqa: BLE001 - whatever a job raises is its verdict, never the worker's end
             verdict, reason = judge(error)
         usage = Usage(time.perf_counter() - started, time.thread_time() - cpu, peak_memory(), account.sent)
-        return Answer(run.job, run.attempt, verdict, reason, result, usage)
+        return Answer(run.job, run.attempt, verdict, reason, result, usage), replaced
+
+    def _replace(self) -> bool:
+        """Start another thread for the queue, unless there are enough of them."""
+        with self._sending:
+            if self._replaced >= self._service.threads:
+                return False
+            self._replaced += 1
+        self._start()
+        return True
 
     def _keep(self, run: Run, body: bytes) -> None:
         with self._sending:

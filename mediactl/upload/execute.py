@@ -18,15 +18,14 @@ from mediactl.upload.transfer import transfer
 
 
 def s3_store(location: Location, connections: int) -> Store:
-    """Return the store of a bucket, over boto3 (imported here: a command without uploads never loads it)."""
+    """Return the store of a bucket, over botocore (imported here: a command without uploads never loads it)."""
     from mediactl.upload.s3.store import S3Store
 
     return S3Store(location, connections=connections)
 
 
 class Transfers:
-    """Runs upload jobs. Give it about twice as many threads as the tuning's concurrency: those of large objects mostly
-    wait, and a small object is sent by the thread that runs it."""
+    """Runs upload jobs. A small object is sent by the thread that runs it; those of large objects mostly wait."""
 
     def __init__(
         self,

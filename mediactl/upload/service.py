@@ -42,7 +42,7 @@ class Uploads:
     """Runs upload jobs: JSON of an UploadTask each; what they remember are msgpack of Changes."""
 
     def __init__(self, tuning: Tuning) -> None:
-        self.threads = 2 * tuning.concurrency
+        self.threads = tuning.concurrency
         self._transfers = Transfers(tuning)
         self._task = msgspec.json.Decoder(UploadTask)
         self._seen: dict[Location, _Seen] = {}

@@ -307,13 +307,13 @@ def test_what_does_not_end_within_the_grace_is_killed_and_given_back(tmp_path: P
             begun.append(network_worker())
 
     with locked(tmp_path / "lock"):
-        stopped, _ = run(tmp_path, *jobs, threads=4, prepare=on_event(look), drain=lambda: len(begun) >= 4, grace=0.5)
+        stopped, _ = run(tmp_path, *jobs, threads=4, prepare=on_event(look), drain=lambda: len(begun) >= 8, grace=0.5)
         assert stopped is Stopped.DRAIN
         assert has_died(begun[0])
     rows = Rows(tmp_path)
     assert rows.jobs() == {"ready": 40}
     assert {(rows.job(number).failures, rows.job(number).crashes) for number in range(40)} == {(0, 0)}
-    assert sum(len(state_of(tmp_path, job).parts) == 3 for job in jobs) == 4
+    assert sum(len(state_of(tmp_path, job).parts) == 3 for job in jobs) == 8, "as many again as there are threads"
 
 
 def test_what_was_stopped_is_gone_on_with_by_the_next_run(tmp_path: Path) -> None:
