@@ -68,7 +68,8 @@ class Wire:
                 for piece in _pieces(_head(method, self._absolute + target, self._forwarded | headers), body):
                     connection.sock.sendall(piece)
                 whole = True
-                _drain(connection.sock, self._timeout)
+                if body is not None and len(body) > SLICE:  # less leaves within the timeout of the answer on any line
+                    _drain(connection.sock, self._timeout)
             with connection.sock.makefile("rb") as file:
                 answer, another = read_answer(file, method)
             keep = whole and another
