@@ -511,10 +511,10 @@ def told(mediactl: CommandLine, *more: str) -> list[list[str]]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sys.orig_argv of others is not looked into")
-def test_without_a_destination_no_process_ever_loads_boto3(mediactl: CommandLine, bucket: Bucket) -> None:
+def test_without_a_destination_no_process_ever_loads_botocore(mediactl: CommandLine, bucket: Bucket) -> None:
     without = told(mediactl)
     assert {words[-1] for words in without} == {"main", "worker"}
     assert all(len(words) == 1 for words in without), without
     with_one = told(mediactl, *bucket.to())
-    loading = [words for words in with_one if "boto3" in words]
+    loading = [words for words in with_one if "botocore" in words]
     assert [words[-1] for words in loading] == ["worker"], "only the process that uploads needs it"

@@ -70,7 +70,7 @@ def _headers(file: BinaryIO) -> dict[str, str]:
         name, colon, value = line.partition(":")
         name = name.strip().lower()
         if not colon:
-            raise HTTPException(f"a line of an answer that is no header: {line[:100]!r}")
+            raise HTTPException(f"an answer has an invalid header line: {line[:100]!r}")
         found[name] = value.strip(" \t\r\n")
     raise HTTPException(f"an answer has more than {MAX_HEADERS} headers")
 
