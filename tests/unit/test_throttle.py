@@ -246,7 +246,7 @@ def test_a_rest_keeps_its_bytes() -> None:
     assert order == ["failed", "again", "other"], "its 1000 bytes left no room for another body"
 
 
-def _raise(error: Exception | None) -> None:
+def _raise(error: BaseException | None) -> None:
     if error is not None:
         raise error
 
@@ -302,7 +302,8 @@ def test_no_job_has_more_in_flight_than_its_room_and_none_keeps_others_out(
 
 def test_a_job_at_its_room_lets_others_pass() -> None:
     queue = FairQueue(Concurrency(16), 1000)
-    large, other, order = Job("p", room=20), Job("p"), []
+    large, other = Job("p", room=20), Job("p")
+    order: list[str] = []
     for number in range(4):
         queue.submit(large, 10, partial(order.append, f"part {number}"), _raise)
     queue.submit(other, 10, partial(order.append, "other"), _raise)
