@@ -487,17 +487,24 @@ def test_a_destination_that_makes_no_sense_is_refused_before_anything_is_done(
 # -- and without --to ----------------------------------------------------------------------------------------------
 
 TELL = """
-import atexit, os, sys
-def tell():
-    loaded = sorted(name for name in ("boto3", "botocore") if name in sys.modules)
-    with open(os.path.join(TOLD, str(os.getpid())), "w") as file:
-        file.write(" ".join([*loaded, "worker" if "mediactl.pool" in str(sys.argv) + str(sys.orig_argv) else "main"]))
-atexit.register(tell)
+import os, sys
+ROLE = "worker" if "mediactl.pool" in str(sys.argv) + str(sys.orig_argv) else "main"
+def tell(what):
+    with open(os.path.join(TOLD, f"{what}-{os.getpid()}"), "w") as file:
+        file.write(ROLE)
+class Telling:
+    def find_spec(self, name, path=None, target=None):
+        if name == "botocore":
+            tell("loading")
+sys.meta_path.insert(0, Telling())
+tell("started")
 """
+"""Forked processes have the finder of the one that they were forked from; they end without a word, so it is told when
+something is loaded."""
 
 
-def told(mediactl: CommandLine, *more: str) -> list[list[str]]:
-    """What each process of a run has loaded when it ends, and last its role."""
+def told(mediactl: CommandLine, *more: str) -> tuple[set[str], set[str]]:
+    """Roles of the processes that a run started, and of those that began to load botocore."""
     told_by = mediactl.folder / "told"
     shutil.rmtree(told_by, ignore_errors=True)
     told_by.mkdir()
@@ -507,14 +514,11 @@ def told(mediactl: CommandLine, *more: str) -> list[list[str]]:
     shutil.rmtree(mediactl.folder / "derived", ignore_errors=True)
     run = mediactl("process", "in", "--recipe", "small.toml", *more, environment={"PYTHONPATH": paths})
     assert run.code == 0, run
-    return sorted((file.read_text().split() for file in told_by.iterdir()), key=lambda words: words[-1])
+    started, loading = ({file.read_text() for file in told_by.glob(f"{what}-*")} for what in ("started", "loading"))
+    return started, loading
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sys.orig_argv of others is not looked into")
 def test_without_a_destination_no_process_ever_loads_botocore(mediactl: CommandLine, bucket: Bucket) -> None:
-    without = told(mediactl)
-    assert {words[-1] for words in without} == {"main", "worker"}
-    assert all(len(words) == 1 for words in without), without
-    with_one = told(mediactl, *bucket.to())
-    loading = [words for words in with_one if "botocore" in words]
-    assert [words[-1] for words in loading] == ["worker"], "only the process that uploads needs it"
+    assert told(mediactl) == ({"main", "worker"}, set())
+    assert told(mediactl, *bucket.to())[1] == {"worker"}, "only the process that uploads needs it"
