@@ -81,7 +81,9 @@ class OutputCheck:
         self._pipe, theirs = socket.socketpair()
         self._pid = os.fork()
         if self._pid == 0:
-            self._pipe.close()
+            # Neither the run's lock nor its name may outlive it in here.
+            os.closerange(3, theirs.fileno())
+            os.closerange(theirs.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
             _serve(theirs, out)  # never returns
         theirs.close()
 
