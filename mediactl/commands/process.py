@@ -106,6 +106,8 @@ def _read_input() -> IO[bytes]:
     if sys.stdin.isatty():
         click.echo("mediactl: reading file names from standard input, one per line; end with Ctrl-D", err=True)
     copy = tempfile.SpooledTemporaryFile(INPUT_IN_MEMORY)  # noqa: SIM115 - closed by who reads it
-    shutil.copyfileobj(sys.stdin.buffer, copy)
+    # Unbuffered: a terminal's end is there once, and a buffer that met it would ask for another.
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as names:
+        shutil.copyfileobj(names, copy)
     copy.seek(0)
     return copy
