@@ -249,7 +249,7 @@ def test_bad_files_end_rejected_and_their_neighbours_never_notice(
     reasons = {event["path"]: event["reason"] for event in run.events if event["event"] == "job.rejected"}
     assert set(reasons) == {"empty.jpg", "text.mp4", "vector.svg", "cut.jpg"}
     assert "empty" in reasons["empty.jpg"]
-    assert "text" in reasons["text.mp4"]
+    assert "playlist" in reasons["text.mp4"]
     assert "SVG" in reasons["vector.svg"]
     assert all(reason and "\n" not in reason for reason in reasons.values())
     assert (run.summary["done"], run.summary["ignored"]) == (2, 1)

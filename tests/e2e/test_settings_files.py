@@ -73,7 +73,7 @@ def test_the_current_folder_overrides_the_users_own_configuration(mediactl: Comm
     (mediactl.folder / "mediactl.toml").write_text('out = "from-folder"\n')
     mediactl("process", "in")
     assert {"from-own", "from-folder", "state"} <= set(os.listdir(mediactl.folder))
-    assert not (mediactl.folder / "from-folder/.mediactl").exists()
+    assert not (mediactl.folder / "from-folder/.mediactl/journal.db").exists()
 
 
 def test_without_xdg_config_home_it_lies_in_the_home_folder(mediactl: CommandLine) -> None:

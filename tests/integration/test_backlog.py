@@ -200,7 +200,7 @@ class Machine(RuleBasedStateMachine):
             here.changes[source.path] += 1
             if here.changes[source.path] >= MAX_CHANGES:
                 self.given_up.add(source.path)
-        if verdict is Verdict.UNREADABLE:
+        if verdict in (Verdict.UNREADABLE, Verdict.UNWRITABLE):
             self.given_up.add(source.path)
         if verdict is Verdict.DONE and assignment.kind not in ("probe", "piece"):
             self.made[source.path] = mtime_ns

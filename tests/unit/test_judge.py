@@ -40,10 +40,10 @@ def test_an_error_of_ours_says_itself_what_it_means(error: Exception, verdict: V
     assert judge(error) == (verdict, "why")
 
 
-def test_a_full_disk_blocks_and_a_broken_one_fails() -> None:
+def test_a_full_disk_blocks_and_a_broken_one_is_no_fault_of_the_file() -> None:
     assert judge(OSError(errno.ENOSPC, "No space left on device"))[0] is Verdict.BLOCKED
     assert judge(OSError(errno.EACCES, "Permission denied"))[0] is Verdict.FORBIDDEN
-    assert judge(OSError(errno.EIO, "Input/output error"))[0] is Verdict.FAILED
+    assert judge(OSError(errno.EIO, "Input/output error"))[0] is Verdict.UNREADABLE
 
 
 @pytest.mark.parametrize(
