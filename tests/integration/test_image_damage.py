@@ -19,6 +19,8 @@ from support.pictures import outputs, photo, render
 from support.repeatable import REPEATABLE
 
 from mediactl.core.errors import RejectedInput
+from mediactl.media.image.container import damage
+from mediactl.media.image.vips import pyvips
 from mediactl.model import formats
 
 SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "TIFF": "tif", "BMP": "bmp", "HEIF": "heic"}
@@ -177,6 +179,13 @@ def test_a_jpeg_without_valid_tables_is_rejected_with_its_cause(marker: bytes, w
         while (at := content.find(marker)) >= 0:
             content[at + 1] = 0xEF  # an application segment
     assert reason(bytes(content), "jpg") == wanted
+
+
+def test_what_libvips_adds_after_the_cause_does_not_hide_it() -> None:
+    """Another thread asks a loader that has failed for more rows: libvips says so in a line after the cause."""
+    lines = "VipsJpeg: Quantization table 0x00 was not defined\njpegload_source: load error\n"
+    failed = pyvips.Error("unable to call VipsCopyMemory", lines)
+    assert str(damage.rejection(failed, saved("JPEG"), "jpeg")) == "is damaged: a quantization table is missing"
 
 
 def with_frame(marker: int, depth: int = 8, height: int = 48) -> bytes:

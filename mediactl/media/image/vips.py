@@ -28,8 +28,9 @@ FAILURES = (pyvips.Error, UnicodeDecodeError)
 """What pyvips raises when libvips fails; the second when the message itself, or a field, quotes malformed text."""
 
 _PREFIX = re.compile(r"^(?:\w*vips\w*|heif|[a-z]+load(?:_source)?|VipsJpeg): ", re.IGNORECASE)
-_NOISE = re.compile(r"^\(|bad seek|TIFF_SETGET|unable to open source|\.\.\.$")
-"""Lines that do not help a person: error numbers, the search for an end, unknown TIFF tags, a message cut off."""
+_NOISE = re.compile(r"^\(|bad seek|TIFF_SETGET|unable to open source|: load error$|\.\.\.$")
+"""Lines that do not help a person: error numbers, the search for an end, unknown TIFF tags, a message cut off, and what
+libvips says after the cause when another of its threads asks a failed loader for more (foreign.c)."""
 _ALLOWED = ("Jpeg", "Png", "Webp", "Nsgif", "Tiff", "Heif")
 
 # Every image is different, so an operation cache only costs memory.
