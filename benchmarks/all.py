@@ -53,13 +53,19 @@ class Comparison(NamedTuple):
 
     script: str
     full: str
-    quick: str
+    quick: str | None
+    """None: left out."""
 
 
 COMPARISONS = (
     Comparison("upload.py", "--rounds 5", "--rounds 2 --megabytes 256 --number 600"),
     Comparison("upload.py", "--rounds 5 --tls", "--rounds 2 --megabytes 256 --number 600 --tls"),
     Comparison("images.py", "--rounds 5 --photos 90", "--rounds 2 --photos 60"),
+    Comparison("images.py", "--rounds 5 --photos 36 --megapixels 12 --formats jpeg", None),
+    Comparison("images.py", "--rounds 5 --photos 24 --megapixels 12 --formats webp", None),
+    Comparison("images.py", "--rounds 2 --photos 4 --megapixels 12 --formats avif", None),
+    Comparison("images.py", "--rounds 2 --photos 300 --megapixels 12 --formats jpeg", None),
+    Comparison("images.py", "--rounds 1 --photos 1000 --formats jpeg", None),
     Comparison("video.py", "--rounds 5", "--rounds 1 --seconds 30"),
     Comparison("rescan.py", "--rounds 5", "--rounds 3 --sources 100000"),
     Comparison("queue.py", "--rounds 5", "--rounds 3 --jobs 5000"),
@@ -105,7 +111,7 @@ def figures_in(command: str, line: dict[str, Any]) -> Iterator[Figure | Skipped]
 
 def measured(each: Comparison, quick: bool, more: Sequence[str]) -> Iterator[Figure | Skipped]:
     """Run a script and return its figures; one that fails is skipped."""
-    words = [each.script, *shlex.split(each.quick if quick else each.full)]
+    words = [each.script, *shlex.split(each.quick or "" if quick else each.full)]
     command = "python benchmarks/" + shlex.join(words)
     print(command, file=sys.stderr, flush=True)
     with tempfile.NamedTemporaryFile("r", suffix=".jsonl") as kept:
@@ -236,7 +242,7 @@ def main() -> None:
     skipped: list[Skipped] = []
     about = stamp()
     for each in COMPARISONS:
-        if options.only and each.script not in options.only:
+        if (options.only and each.script not in options.only) or (options.quick and each.quick is None):
             continue
         results = list(measured(each, options.quick, more.get(each.script, ())))
         found += (figures := [result for result in results if isinstance(result, Figure)])

@@ -240,7 +240,8 @@ def main() -> None:
             ready = {name: start for name, start in ready.items() if name.startswith(wanted)}
             results, failures = take_turns(ready, options.rounds)
             print(report(task, options.photos, results, {**missing, **failures}), flush=True)
-            keep(options.json, f"{options.photos} photos, {format_}", results, {**missing, **failures})
+            each = f" of {options.megapixels:g} MP" if options.megapixels else ""
+            keep(options.json, f"{options.photos:,} photos{each}, {format_}", results, {**missing, **failures})
 
 
 if __name__ == "__main__":
