@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from support.events import check, parsed
-from support.forkserver import ForkServer
+from support.forkserver import AT_START, ForkServer
 
 pytest_plugins = ["support.servers"]
 
@@ -77,6 +77,17 @@ ENVIRONMENT = {
 _SERVER = ForkServer(ENVIRONMENT)
 
 
+def _environment() -> dict[str, str]:
+    """Return the environment of this test, without what libraries read at their start unless it was there in the
+    beginning: modules that were imported since set such variables (VIPS_CONCURRENCY), which no user has.
+    """
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("MEDIACTL_") and (key in ENVIRONMENT or not key.startswith(AT_START))
+    }
+
+
 class CommandLine:
     """Runs mediactl in a folder, in a process of its own, with an environment of its own.
 
@@ -88,7 +99,7 @@ class CommandLine:
         self.folder = folder
         self.servers = [_SERVER]
         self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("MEDIACTL_")},
+            **_environment(),
             "MEDIACTL_CACHE": str(folder / "cache"),
             "XDG_CONFIG_HOME": str(folder / "config"),
             "MEDIACTL_DEBUG": "1",
