@@ -4,7 +4,8 @@
                               effort, encoded from one full-quality resize
   quality.py --auto           what quality = "auto" chooses for several targets
   quality.py --against-sharp  SSIM of every default variant, and of sharp's at the same bytes (needs node, sharp and
-                              ImageMagick, whose Lanczos resize is the reference that both are compared with)
+                              ImageMagick, whose Lanczos resize is the reference that both are compared with);
+                              SSIMULACRA2 beside it where that is installed (PyPI: pip install ssimulacra2)
 
 Pictures: the photographs of the corpus (MEDIACTL_CORPUS) and the two Kodak pictures in it, each scene once.
 """
@@ -151,21 +152,40 @@ def variants(path: Path, wanted: tuple[ImageOutput, ...], out: Path) -> dict[str
         os.close(fd)
 
 
-def reference(path: Path, size: tuple[int, int], profile: Path, out: Path) -> VipsImage:
+def resize_by_hand(path: Path, size: tuple[int, int], profile: Path, out: Path) -> None:
     """ImageMagick's resize from all pixels of the original, in the space that both contenders shrink in."""
     words = ["convert", f"{path}[0]", "-auto-orient", "-filter", "Lanczos", "-resize", f"{size[0]}x{size[1]}!"]
     subprocess.run([*words, "-intent", "perceptual", "-profile", profile, "-depth", "8", f"png24:{out}"], check=True)
-    return luma(pyvips.Image.pngload(str(out))).copy_memory()
 
 
-def at_size(points: list[tuple[int, float]], size: int) -> float | None:
-    """SSIM at this many bytes, on the line between the two nearest points (bytes as logarithm); None when outside."""
-    points = sorted(points)
-    for (low, alike), (high, better) in itertools.pairwise(points):
+def at_size(files: list[bytes], size: int, measure: Callable[[bytes], float]) -> float | None:
+    """What is measured at this many bytes, on the line between the two nearest files (bytes as logarithm); None when
+    outside."""
+    for below, above in itertools.pairwise(sorted(files, key=len)):
+        low, high = len(below), len(above)
         if low <= size <= high:
             share = 0.0 if high == low else math.log(size / low) / math.log(high / low)
-            return alike + share * (better - alike)
+            return measure(below) + share * (measure(above) - measure(below))
     return None
+
+
+def measures(reference: Path, folder: Path) -> dict[str, Callable[[bytes], float]]:
+    """What is measured of a file by this reference, by its name."""
+    wanted = luma(pyvips.Image.pngload(str(reference))).copy_memory()
+    found: dict[str, Callable[[bytes], float]] = {
+        "SSIM": functools.cache(lambda data: ssim(wanted, luma(decoded(data))))
+    }
+    try:
+        from ssimulacra2 import compute_ssimulacra2
+    except ImportError:
+        return found
+
+    def ssimulacra2(data: bytes) -> float:
+        picture = folder / "decoded.png"
+        decoded(data).pngsave(str(picture), strip=True)
+        return float(compute_ssimulacra2(str(reference), str(picture)))
+
+    return {**found, "SSIMULACRA2": functools.cache(ssimulacra2)}
 
 
 def against_sharp(found: list[Path], sharp_dir: str, only: list[str], own_effort: bool) -> None:
@@ -196,30 +216,30 @@ def against_sharp(found: list[Path], sharp_dir: str, only: list[str], own_effort
         words = ["node", str(HERE / "sharp_quality_peer.mjs"), sharp_dir]
         done = subprocess.run(words, input=json.dumps(jobs), text=True, check=True, capture_output=True)
         print(done.stdout.strip(), "at", "mediactl's effort" if own_effort else "its default effort")
-        means: dict[str, list[tuple[int, float, float]]] = {}
+        means: dict[tuple[str, str], list[tuple[int, float, float]]] = {}
         for job in jobs:
             stem = Path(job["out"])
             number, output_name = int(stem.parent.name), stem.name.removeprefix("sharp-")
             data = ours[number, output_name].read_bytes()
             picture = decoded(data)
-            size = picture.width, picture.height
-            wanted = reference(Path(job["file"]), size, profile, folder / "reference.png")
-            points = []
-            for quality in job["qualities"]:
-                peer = Path(f"{stem}-{quality}").read_bytes()
-                points.append((len(peer), ssim(wanted, luma(decoded(peer)))))
-            if (theirs := at_size(points, len(data))) is None:
-                print(f"{job['file']} {output_name}: sharp's qualities do not reach {len(data)} bytes", file=sys.stderr)
-                continue
-            means.setdefault(output_name, []).append((len(data), ssim(wanted, luma(picture)), theirs))
+            resize_by_hand(Path(job["file"]), (picture.width, picture.height), profile, folder / "reference.png")
+            peers = [Path(f"{stem}-{quality}").read_bytes() for quality in job["qualities"]]
+            for name, measure in measures(folder / "reference.png", folder).items():
+                if (theirs := at_size(peers, len(data), measure)) is None:
+                    print(
+                        f"{job['file']} {output_name}: sharp's qualities do not reach {len(data)} bytes",
+                        file=sys.stderr,
+                    )
+                    break
+                means.setdefault((output_name, name), []).append((len(data), measure(data), theirs))
     rows = []
-    for output_name, all_ in means.items():
+    for key, all_ in means.items():
         number = len(all_)
         kilobytes, mine, other = (sum(each[at] for each in all_) / number for at in range(3))
         wins = sum(each[1] > each[2] for each in all_)
         row = [f"{kilobytes / 1000:.1f}", f"{mine:.4f}", f"{other:.4f}", f"{mine - other:+.4f}", f"{wins}/{number}"]
-        rows.append([output_name, *row])
-    print(table(["variant", "kB", "mediactl", "sharp", "difference", "better in"], rows))
+        rows.append([*key, *row])
+    print(table(["variant", "measure", "kB", "mediactl", "sharp", "difference", "better in"], rows))
 
 
 def main() -> None:
