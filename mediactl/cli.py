@@ -90,7 +90,9 @@ def _fail(line: str, code: int) -> NoReturn:
         from mediactl.ui.ndjson import NdJson
 
         with suppress(OSError):
-            NdJson(sys.stdout.buffer, time.time).take(RunFailed(reason=line.partition(": ")[2], exit_code=code))
+            out = NdJson(sys.stdout.buffer, time.time)
+            out.take(RunFailed(reason=line.partition(": ")[2], exit_code=code))
+            out.close()
     sys.exit(code)
 
 

@@ -45,8 +45,9 @@ def _structs(struct: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
         for name in ("types", "item_types"):
             for each in getattr(kind, name, ()):
                 look(each)
-        if hasattr(kind, "item_type"):
-            look(kind.item_type)
+        for name in ("item_type", "value_type"):
+            if hasattr(kind, name):
+                look(getattr(kind, name))
 
     look(msgspec.inspect.type_info(struct))
     return found

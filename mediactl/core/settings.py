@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from mediactl.core.sandbox.mode import Mode
+from mediactl.model.hours import Hours
 from mediactl.model.jobs import Priority
 from mediactl.model.speed import BALANCED, Speed
 from mediactl.model.uploads import IfExists, Location
@@ -91,6 +92,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that attempts and runs are kept in the journal."""
     watching: Watching | None = None
     """None: what is there is processed, and that is all."""
+    hours: Hours | None = None
+    """When jobs may be started; None: at any time."""
     cache: bytes | None = None
     sandbox: Mode = Mode.AUTO
     environment: Mapping[str, str] = {}

@@ -42,6 +42,17 @@ class StopCause(StrEnum):
     """The machine cannot go on, e.g. since a disk is full."""
     FORBIDDEN = "forbidden"
     """Permissions forbid writing outputs."""
+    HOURS = "hours"
+    """The hours of `--hours` are over."""
+
+
+class PauseCause(StrEnum):
+    """Why a run starts no jobs for now."""
+
+    COMMAND = "command"
+    """`mediactl pause`, or the key p of `mediactl top`."""
+    HOURS = "hours"
+    """It is outside of the hours of `--hours`."""
 
 
 class LeftOutBy(StrEnum):
@@ -146,6 +157,117 @@ class RunStopped(Event, frozen=True, kw_only=True, tag="run.stopped"):
     """Why, in words."""
     cause: StopCause | None = None
     """Why; absent where only some sources are left for the next run."""
+
+
+class RunPaused(Event, frozen=True, kw_only=True, tag="run.paused"):
+    """The run starts no jobs until `run.resumed`."""
+
+    cause: PauseCause
+    """Why."""
+    suspended: bool
+    """Whether running jobs are suspended, too (`pause --now`); no time passes for their limits."""
+    until: float | None = None
+    """Seconds since 1970 when the hours of `--hours` begin."""
+
+
+class RunResumed(Event, frozen=True, kw_only=True, tag="run.resumed"):
+    """The run starts jobs again."""
+
+
+class SocketUnusable(Event, frozen=True, kw_only=True, tag="socket.unusable"):
+    """The run has no event socket: `events --follow`, `top`, `pause` and `resume` do not reach it."""
+
+    reason: str
+    """Why, in words."""
+
+
+class EventsMissed(Event, frozen=True, kw_only=True, tag="events.missed"):
+    """Events are missing here: this reader was too slow, and a run waits for none."""
+
+    missed: int
+    """Number of events."""
+
+
+class LaneStatus(msgspec.Struct, frozen=True):
+    """What a run does in one lane."""
+
+    running: int
+    """Jobs that workers run."""
+    queued: int
+    """Jobs that were sent to workers and have not begun, or are about to be."""
+
+
+class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A running job, and where it runs."""
+
+    pid: int
+    """Process ID of the worker."""
+    lane: str
+    """Lane of the job."""
+    job: str
+    """Key of the job."""
+    kind: str
+    """Kind of the job."""
+    path: str | None = None
+    """Path of its source."""
+    piece: int | None = None
+    """Piece of a long video, as in events of jobs."""
+    pieces: int | None = None
+    """Number of pieces that the video is split into."""
+    seconds: float | None = None
+    """For how long it has been running, without the time for which it was suspended; absent of uploads."""
+    fraction: float | None = None
+    """0 to 1, where it reports progress."""
+
+
+class RunSnapshot(Event, frozen=True, kw_only=True, tag="run.snapshot"):
+    """How a run stands; only on its event socket (`events --follow`): after `run.started` and `events.missed`."""
+
+    elapsed_s: float
+    """Seconds since the run started."""
+    lanes: dict[str, LaneStatus]
+    """By lane: quick, heavy, network."""
+    running: list[WorkerStatus]
+    """Running jobs."""
+    workers: int
+    """Worker processes."""
+    planned: bool
+    """Whether the scan is complete."""
+    sources: int
+    """Sources with something to be done, found so far."""
+    done: int
+    """Sources that this run completed."""
+    rejected: int
+    """Jobs that were rejected."""
+    quarantined: int
+    """Jobs that were quarantined."""
+    jobs: int
+    """Jobs that this run finished, however they ended."""
+    artefacts: int
+    """Files that this run wrote."""
+    bytes_in: int
+    """Size of the sources that were done."""
+    bytes_out: int
+    """Size of the files written."""
+    fraction: float | None = None
+    """How much of the work is done, 0 to 1, as far as it is known."""
+    paused: PauseCause | None = None
+    """Why it starts no jobs, if it does not."""
+    suspended: bool = False
+    """Whether running jobs are suspended."""
+    stopping: StopCause | None = None
+    """Why it is stopping, if it is."""
+
+
+class ControlAnswer(Event, frozen=True, kw_only=True, tag="control.answer"):
+    """The answer to a request; only on the event socket, to the client that asked."""
+
+    request: str
+    """Name of the request."""
+    done: bool
+    """Whether it was carried out."""
+    reason: str
+    """What was done, or why not, in words."""
 
 
 class Summary(Event, frozen=True, kw_only=True, tag="summary"):
@@ -630,7 +752,7 @@ AnyEvent = (
     | SourceEmptied | SourcePlanned | Plan
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone
-    | UploadStopped | ExtraRequired | RunStopping | RunStopped | RunFailed | Summary | Selftest
-    | SelftestKilled
+    | UploadStopped | ExtraRequired | RunStopping | RunStopped | RunPaused | RunResumed | RunFailed | Summary | Selftest
+    | SelftestKilled | SocketUnusable | EventsMissed | RunSnapshot | ControlAnswer
 )  # fmt: skip
 """Every event on the wire, in the order of docs/events.md."""

@@ -15,7 +15,19 @@ from mediactl.core.files import Anchor
 from mediactl.jobs.barrier import barrier, together_or_singly
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.journal import Journal
-from mediactl.model.events import Event, Plan, RunStopping, StopCause, Suspending, Tick, UploadStopped
+from mediactl.model.events import (
+    Event,
+    JobFields,
+    PauseCause,
+    Plan,
+    RunPaused,
+    RunResumed,
+    RunStopping,
+    StopCause,
+    Suspending,
+    Tick,
+    UploadStopped,
+)
 from mediactl.model.jobs import HEAVY, QUICK, Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
@@ -35,6 +47,7 @@ CAUSES = {
     Stopped.ASKED: StopCause.SIGNAL,
     Stopped.DRAIN: StopCause.DRAIN,
     Stopped.TIME_UP: StopCause.TIME_LIMIT,
+    Stopped.HOURS: StopCause.HOURS,
     Stopped.BLOCKED: StopCause.BLOCKED,
     Stopped.FORBIDDEN: StopCause.FORBIDDEN,
 }
@@ -104,6 +117,8 @@ class Dispatcher:
         """By job and attempt: what was given back may run on for a moment, and its answer is nobody's."""
         self._faults: dict[tuple[int, int], Exception] = {}
         """By job and attempt: what went wrong while it was reported; its source ends with it."""
+        self._fractions: dict[tuple[int, int], float] = {}
+        """By job and attempt: how far those are that report progress."""
         self._pieces_freed = False
         """Whether pieces may be of no more use since they were last swept."""
         self._next_reclaim = 0.0
@@ -183,6 +198,7 @@ class Dispatcher:
         """A running job is so far along."""
         running = self._running.get((job, attempt))
         if running is not None:
+            self._fractions[job, attempt] = fraction
             with barrier(lambda error: self._remember(job, attempt, error)):
                 self._emit(running.handler.progress(running.claim, running.pace, fraction, sent, self._clock()))
 
@@ -196,6 +212,21 @@ class Dispatcher:
     def stopping(self, why: Stopped, signal: str | None, running: int, grace: float) -> None:
         """Running jobs are finished, and no others are taken."""
         self._emit(RunStopping(reason=why.value, cause=CAUSES[why], signal=signal, jobs=running, grace_s=grace))
+
+    def paused(self, cause: PauseCause, *, suspended: bool, until: float | None) -> None:
+        """No jobs are started for now."""
+        self._emit(RunPaused(cause=cause, suspended=suspended, until=until))
+
+    def resumed(self) -> None:
+        """Jobs are started again."""
+        self._emit(RunResumed())
+
+    def described(self, job: int, attempt: int) -> tuple[JobFields, float | None] | None:
+        """Return what a running job is of, and how far it is; None: it has ended."""
+        running = self._running.get((job, attempt))
+        if running is None:
+            return None
+        return running.handler.head(running.claim), self._fractions.get((job, attempt))
 
     def suspending(self) -> None:
         """Let the display get out of the way."""
@@ -213,6 +244,7 @@ class Dispatcher:
         for end in ended:
             mark = (end.assignment.job, end.assignment.attempt)
             running, fault = self._running.pop(mark, None), self._faults.pop(mark, None)
+            self._fractions.pop(mark, None)
             if running is not None and fault is not None:
                 self._give_up(running.claim, fault, end.usage, end.worker)
             elif running is not None:
@@ -254,6 +286,7 @@ class Dispatcher:
         """Quarantine a job and its source for a fault of mediactl's in handling them."""
         reason = internal_error(error)
         self._running.pop((claim.id, claim.attempt), None)
+        self._fractions.pop((claim.id, claim.attempt), None)
         event = given_up(self._journal, claim.id, claim.attempt, reason)
         with barrier(lambda _: None), self._journal.part():  # the history does without it, should that be what failed
             self._journal.record(claim, Verdict.INTERNAL, reason, usage, worker)

@@ -7,10 +7,13 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import msgspec
 
 from mediactl import __version__
+from mediactl.control import address
+from mediactl.control.server import Server
 from mediactl.core.errors import ExitCode, MachineBlocked
 from mediactl.core.faults import internal_error
 from mediactl.core.files import make_writable, shown
@@ -19,11 +22,21 @@ from mediactl.core.sandbox import workspace
 from mediactl.core.settings import Destination, Settings
 from mediactl.jobs.barrier import ENDS_THE_RUN, barrier
 from mediactl.jobs.journal import Journal
-from mediactl.jobs.owners import dead_locks
+from mediactl.jobs.owners import dead_locks, is_alive
 from mediactl.jobs.runs import Counts
 from mediactl.jobs.states import Patience
-from mediactl.model.events import Event, JournalDamaged, JournalRebuilt, RunStarted, RunStopped, ScanTrouble, Summary
+from mediactl.model.events import (
+    Event,
+    JournalDamaged,
+    JournalRebuilt,
+    RunStarted,
+    RunStopped,
+    ScanTrouble,
+    SocketUnusable,
+    Summary,
+)
 from mediactl.pipeline import drain
+from mediactl.pipeline.clients.control import RunControl
 from mediactl.pipeline.dispatcher import CAUSES, Dispatcher
 from mediactl.pipeline.rebuild import adopt
 from mediactl.pipeline.recovery import LOGS, sweep_logs, sweep_work, take_over
@@ -43,12 +56,13 @@ REPORTED = (ExitCode.STOPPED_EARLY, ExitCode.USAGE, ExitCode.OURS)
 Emit = Callable[[Event], None]
 
 
-def counted(emit: Emit) -> tuple[Tally, Emit]:
-    """Return a tally, and a function that counts an event there before it emits it."""
+def counted(emit: Emit, clients: Server) -> tuple[Tally, Emit]:
+    """Return a tally, and a function that counts an event there before it emits it, and sends it to ``clients``."""
     tally = Tally()
 
     def report_one(event: Event) -> None:
         tally.take(event)
+        clients.take(event)
         if tally.unheard:
             return
         try:
@@ -80,6 +94,7 @@ def run_pool(
     report: Emit,
     tally: Tally,
     started: RunStarted,
+    clients: Server,
     *,
     workers: int,
     network: Service | None,
@@ -100,14 +115,19 @@ def run_pool(
             network_environment=network_environment(settings.environment), log=log,
             grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
             memory=settings.memory, network=network, forks=forks, drain=lambda: bool(tally.unheard) or draining(),
+            hours=settings.hours, ends_with_hours=settings.watching is None, clients=clients,
         )  # fmt: skip
+        unusable = listen(clients, settings.state, journal.run, RunControl(pool, dispatcher, journal, tally, workers))
         report(started)
+        if unusable:
+            report(SocketUnusable(reason=unusable))
         begin()
         try:
             stopped = pool.run()
         except MachineBlocked as error:  # the journal's own disk: what runs was given up, the next run takes it over
             stopped, pool.blocked_by = Stopped.BLOCKED, str(error)
         finally:
+            clients.stop_listening()
             workspace.sweep(settings.out)
         summary = sum_up(stopped)
         if stopped is not Stopped.COMPLETE and summary.exit_code in REPORTED:
@@ -121,9 +141,19 @@ def run_pool(
     return summary
 
 
-def reported(summary: Summary, tally: Tally, report: Emit) -> Summary:
+def listen(clients: Server, state: str, run: str, control: RunControl) -> str:
+    """Have a run serve its events; return why it cannot, or ""."""
+    try:
+        clients.listen(state, run, control)
+    except OSError as error:
+        return str(error.strerror)
+    return ""
+
+
+def reported(summary: Summary, tally: Tally, report: Emit, clients: Server) -> Summary:
     """Report the summary and return it; a run whose output was lost has stopped early, however far it came."""
     report(summary)
+    clients.close()
     return msgspec.structs.replace(summary, exit_code=ExitCode.STOPPED_EARLY) if tally.unheard else summary
 
 
@@ -167,6 +197,7 @@ def open_journal(settings: Settings, report: Emit, command: str) -> Iterator[Jou
             report(JournalRebuilt(adopted=adopted))
         take_over(journal, settings.out, report)
         dead_locks(settings.state)
+        address.sweep(settings.state, partial(is_alive, settings.state))
         sweep_logs(settings.state)
         workspace.sweep(settings.out)
         if not journal.fresh:  # what a lost journal knew of, its successor has yet to find

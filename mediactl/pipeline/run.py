@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 from mediactl import __version__
 from mediactl.assets.check import OutputCheck
+from mediactl.control.server import Server
 from mediactl.core.errors import ExitCode, UsageError
 from mediactl.core.files import LONGEST_OUT, LONGEST_PATH, make_writable, shown
 from mediactl.core.sandbox import layers
@@ -54,7 +55,8 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], IO[bytes]], fork
     Raises UsageError before anything is started where the settings are invalid.
     """
     began = time.monotonic()
-    tally, report = counted(emit)
+    clients = Server(time.time)
+    tally, report = counted(emit, clients)
     missing = check_sandbox(settings.sandbox)
     with ExitStack() as stack:
         chosen = loader.load(settings.recipe).at_speed(settings.speed)
@@ -83,7 +85,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], IO[bytes]], fork
             watching=watch is not None,
         )  # fmt: skip
         summary = run_pool(
-            settings, journal, dispatcher, report, tally, started,
+            settings, journal, dispatcher, report, tally, started, clients,
             workers=settings.jobs, network=uploading(settings.to), forks=forks, begin=begin,
             sum_up=lambda stopped: sum_up(
                 stopped, intake, dispatcher, journal, tally, time.monotonic() - began, settings
@@ -91,7 +93,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], IO[bytes]], fork
         )  # fmt: skip
     for extra, sources in sorted(tally.required.items()):
         report(decoders.required(extra, sources))
-    return reported(summary, tally, report)
+    return reported(summary, tally, report, clients)
 
 
 def check_sandbox(mode: Mode) -> dict[str, str]:

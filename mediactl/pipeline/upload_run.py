@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from mediactl import __version__
+from mediactl.control.server import Server
 from mediactl.core.errors import ExitCode
 from mediactl.core.files import shown
 from mediactl.core.settings import Settings
@@ -80,7 +81,8 @@ def network_run(
     ``everything``: it is judged by all that it ran, not only by what its intake asked for.
     """
     began = time.monotonic()
-    tally, report = counted(emit)
+    clients = Server(time.time)
+    tally, report = counted(emit, clients)
     with ExitStack() as stack:
         journal = stack.enter_context(open_journal(settings, report, "resume" if everything else "upload"))
         planner = Planner(settings, load("web"), {}, journal)
@@ -96,9 +98,9 @@ def network_run(
             return _sum_up(stopped, intake, dispatcher, mine, tally, time.monotonic() - began)
 
         summary = run_pool(
-            settings, journal, dispatcher, report, tally, started, workers=1, network=service, sum_up=sum_up
+            settings, journal, dispatcher, report, tally, started, clients, workers=1, network=service, sum_up=sum_up
         )  # fmt: skip
-    return reported(summary, tally, report)
+    return reported(summary, tally, report, clients)
 
 
 def _sum_up(

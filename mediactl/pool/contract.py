@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from mediactl.model.assets import Reuse
+from mediactl.model.events import PauseCause
 from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
 
@@ -115,11 +116,38 @@ class Queue(Protocol):
         """Report that no more jobs are taken, and that the running ones get ``grace`` seconds; ``signal``: the name of
         the first signal, if there was one."""
 
+    def paused(self, cause: PauseCause, *, suspended: bool, until: float | None) -> None:
+        """Report that no jobs are started for now, ``until`` a time (seconds since 1970) where it is known;
+        ``suspended``: running ones are suspended, too."""
+
+    def resumed(self) -> None:
+        """Report that jobs are started again."""
+
     def suspending(self) -> None:
         """Report that this process and its workers are about to be stopped until continued (Ctrl-Z)."""
 
     def tick(self, running: int) -> None:
         """Do what is periodic; called several times a second."""
+
+
+class Busy(msgspec.Struct, frozen=True):
+    """A job that a worker runs."""
+
+    pid: int
+    lane: str
+    assignment: Assignment
+    seconds: float | None
+    """For how long; None: unknown, since its worker runs many at once."""
+
+
+class Clients(Protocol):
+    """Those that follow the run from outside, and may ask it for something."""
+
+    def fileno(self) -> int:
+        """Return what is readable when ``serve`` has something to do."""
+
+    def serve(self) -> None:
+        """Do it, without waiting."""
 
 
 class Stopped(Enum):
@@ -129,5 +157,6 @@ class Stopped(Enum):
     ASKED = "asked to stop"
     DRAIN = "this machine is being drained"
     TIME_UP = "the time of --max-duration is up"
+    HOURS = "outside of --hours"
     BLOCKED = "blocked"
     FORBIDDEN = "forbidden"

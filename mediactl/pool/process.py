@@ -11,7 +11,10 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
+import msgspec
+
 from mediactl.core.processes import dies_with_this_process
+from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment
 from mediactl.pool.forkserver import Forked, ForkServer
@@ -78,6 +81,8 @@ class Worker:
         """Whether it is to be replaced when it is idle."""
         self.tainted = False
         """Whether a job was cut short in it."""
+        self._suspended = 0.0
+        """Seconds for which the first of ``sent`` was suspended."""
         self.advanced = 0.0
         """Monotonic time of the last sign of progress of the first of ``sent``."""
         self._frames = frames_from_worker()
@@ -203,6 +208,18 @@ class Worker:
         if stall_limit is not None and now - self.advanced > stall_limit:
             return f"made no progress for {now - self.advanced:.0f} s"
         return ""
+
+    def skip(self, seconds: float) -> None:
+        """Take note that it was suspended for so long: that counts against no limit of its job."""
+        self.started += seconds
+        self.advanced += seconds
+        if self.sent and self.greeted:
+            self._suspended += seconds
+
+    def without_suspension(self, usage: Usage) -> Usage:
+        """Return the usage of the job that it has answered without the time for which it was suspended."""
+        skipped, self._suspended = self._suspended, 0.0
+        return msgspec.structs.replace(usage, wall=max(0.0, usage.wall - skipped)) if skipped else usage
 
     def processes(self) -> list[int]:
         """Return the process ids of the worker and what it started."""

@@ -124,6 +124,14 @@ class Scheduler:
         surplus = len(self.workers) - (self._size + 2)
         return [worker for number, worker in enumerate(idle) if worker.worn or number < surplus]
 
+    def numbers(self) -> dict[str, tuple[int, int]]:
+        """Return how many jobs are running and queued, by lane."""
+        found = {}
+        for lane, queue in self.waiting.items():
+            busy = self._busy_in(lane)
+            found[lane] = len(busy), len(queue) + sum(len(worker.sent) - 1 for worker in busy)
+        return found
+
     def busy(self) -> int:
         """Return the number of workers with jobs."""
         return sum(1 for worker in self.workers.values() if worker.sent)

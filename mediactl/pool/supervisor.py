@@ -8,20 +8,34 @@ from __future__ import annotations
 import selectors
 import signal
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from types import MappingProxyType
 
 import msgspec
 
 from mediactl.core import machine
 from mediactl.core.errors import MachineBlocked, MediactlError
+from mediactl.model.events import LaneStatus, PauseCause
+from mediactl.model.hours import Hours
 from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pool.clock import LivedClock
-from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Queue, Room, Stopped
+from mediactl.pool.contract import (
+    Assignment,
+    Busy,
+    Clients,
+    Ended,
+    IntakeStep,
+    Noting,
+    Queue,
+    Room,
+    Stopped,
+)
 from mediactl.pool.forkserver import ForkServer
 from mediactl.pool.messages import Answer, Note, Noted, Progress
 from mediactl.pool.network import NETWORK, Network, Service
-from mediactl.pool.process import LAST_WORDS, Worker
+from mediactl.pool.pause import Pause
+from mediactl.pool.process import HARD_EXTRA, LAST_WORDS, Worker
 from mediactl.pool.scheduler import Scheduler
 from mediactl.pool.signals import Signals
 
@@ -29,6 +43,8 @@ TICK = 0.1
 """Seconds between two checks of timers and updates of the display, at most."""
 IDLE_TICK = 0.5
 """Seconds between two claims while there are no jobs: retries come due, and jobs of runs that died."""
+SUSPENDED_TICK = 0.5
+"""The same while all workers are suspended and nothing is due."""
 SLICE = 0.005
 """Seconds of planning between two polls of the pipes."""
 MAX_STARTS = 3
@@ -41,6 +57,8 @@ MOST_PROCESSES = 32
 """Processes of one worker: itself, the one that decodes, and a few of ffmpeg."""
 CLOSE_TIMEOUT = 2.0
 """Seconds that an idle worker gets to end by itself."""
+SHOWN = 16
+"""Jobs of a process of the network lane that are reported as running."""
 
 ENDING = {Verdict.BLOCKED: Stopped.BLOCKED, Verdict.FORBIDDEN: Stopped.FORBIDDEN}
 """Verdicts that end the run."""
@@ -54,6 +72,8 @@ class Supervisor:
     or kind that run at once, ``memory`` (bytes) what they are expected to take together; ``drain``, called many times a
     second, returns whether the machine is being drained. Without ``network`` no job of that lane is taken; its worker
     has ``network_environment``, where that is given. ``forks`` forks the other workers; the caller closes it.
+    Jobs are started within ``hours``; outside of them the run waits, or ends where ``ends_with_hours``. ``clients`` may
+    call ``pause`` and ``resume`` when they are served.
     """
 
     def __init__(
@@ -73,6 +93,9 @@ class Supervisor:
         network: Service | None = None,
         forks: ForkServer | None = None,
         drain: Callable[[], bool] = lambda: False,
+        hours: Hours | None = None,
+        ends_with_hours: bool = False,
+        clients: Clients | None = None,
     ) -> None:
         self._call = call
         self._queue = queue
@@ -95,6 +118,9 @@ class Supervisor:
         self._planning = IntakeStep.MORE
         self._signals = Signals()
         self._stopping: Stopped | None = None
+        self._pause = Pause(queue, hours)
+        self._ends_with_hours = ends_with_hours
+        self._clients = clients
         self._deadline = 0.0
         self._next_weighing = 0.0
         self.blocked_by = ""
@@ -108,11 +134,13 @@ class Supervisor:
         next_look = 0.0
         with self._signals, self._clock.pulse():
             self._selector.register(self._signals.wakeup, selectors.EVENT_READ)
-            if self._queue.wakeup is not None:
-                self._selector.register(self._queue.wakeup, selectors.EVENT_READ)
+            self._follow_intake(True)
+            if self._clients is not None:
+                self._selector.register(self._clients, selectors.EVENT_READ)
+            self._follow_hours()
             try:
                 while True:
-                    if not self._stopping and self._plan():
+                    if not self._stopping and self._pause.suspended_at is None and self._plan():
                         next_look = 0.0
                         self._begin_new()
                     room = self._room()
@@ -125,9 +153,13 @@ class Supervisor:
                     if not busy and not self._ended and not self._waiting():
                         if self._stopping:
                             return self._stopping
-                        if next_look and self._planning is IntakeStep.DONE and self._queue.complete():
+                        if (
+                            (next_look or self._pause.cause)
+                            and self._planning is IntakeStep.DONE
+                            and self._queue.complete()
+                        ):
                             return Stopped.COMPLETE
-                    self._wait(TICK if self._stopping or not self._more_to_plan() else 0.0)
+                    self._wait(self._patience())
                     self._watch_the_clock()
                     if self._signals.to_suspend:
                         self._suspend()
@@ -143,8 +175,8 @@ class Supervisor:
         added = False
         while self._planning is not IntakeStep.DONE:
             self._planning = self._queue.plan()
-            if self._planning is IntakeStep.DONE and self._queue.wakeup is not None:
-                self._selector.unregister(self._queue.wakeup)  # at its end it would be readable forever
+            if self._planning is IntakeStep.DONE:
+                self._follow_intake(False)  # at its end it would be readable forever
             added = added or self._planning is IntakeStep.ADDED
             if not self._more_to_plan() or (added and self._scheduler.idle()) or self._clock() >= until:
                 break
@@ -152,7 +184,7 @@ class Supervisor:
 
     def _begin_new(self) -> None:
         """Hand out new jobs before answers are settled: settling waits for the disk, and urgent jobs need not."""
-        if self._ended and (room := self._scheduler.room(self._clock())):
+        if self._ended and not self._pause.cause and (room := self._scheduler.room(self._clock())):
             ended, self._ended = self._ended, []
             notes, self._notes = self._notes, []
             self._exchange(room)
@@ -161,7 +193,7 @@ class Supervisor:
             self._notes = notes + self._notes
 
     def _room(self) -> Room:
-        if self._stopping:
+        if self._stopping or self._pause.cause:
             return Room()
         room = self._scheduler.room(self._clock())
         network = self._network.room()
@@ -202,6 +234,9 @@ class Supervisor:
                 continue
             if key.fileobj is self._queue.wakeup:
                 continue  # planning reads it
+            if self._clients is not None and key.fileobj is self._clients:
+                self._clients.serve()
+                continue
             worker: Worker = key.data
             if events & selectors.EVENT_WRITE and not worker.flush():
                 self._selector.modify(worker.pipe, selectors.EVENT_READ, worker)
@@ -236,9 +271,11 @@ class Supervisor:
         if worker.verdict is not None:  # it was killed, but had answered: that verdict was not for the next job
             worker.verdict = (Verdict.INTERRUPTED, "its worker was killed")
         worker.started = worker.advanced = self._clock()
+        usage = answer.usage
         if worker.lane != NETWORK:
+            usage = worker.without_suspension(usage)
             self._scheduler.answered(worker, assignment, answer)
-        self._ended.append(Ended(assignment, answer.verdict, answer.reason, answer.result, answer.usage, worker.pid))
+        self._ended.append(Ended(assignment, answer.verdict, answer.reason, answer.result, usage, worker.pid))
 
     def _lost(self, worker: Worker) -> None:
         """End the jobs of a worker that died: the one that ran is to blame, if any is."""
@@ -272,6 +309,9 @@ class Supervisor:
             self._stop(why)
         if self._stopping and (self._signals.count > 1 or now >= self._deadline):
             self._kill_busy()
+        self._follow_hours()
+        if self._pause.suspended_at is not None:
+            return
         self._enforce_limits(now)
         for assignment, seconds in self._scheduler.overrunning(now):
             self._queue.overran(assignment.job, assignment.attempt, seconds)
@@ -361,17 +401,127 @@ class Supervisor:
     def _all_workers(self) -> list[Worker]:
         return [*self._scheduler.workers.values(), *self._network.workers.values()]
 
+    # -- pausing ---------------------------------------------------------------------------------------------------
+
+    def pause(self, *, now: bool) -> None:
+        """Start no more jobs until ``resume``; ``now``: suspend the running ones, too, and their limits with them."""
+        self._pause.asked = True
+        if now and self._pause.suspended_at is None:
+            self._pause.suspended_at = self._clock()
+            self._follow_intake(False)
+            for worker in self._all_workers():
+                worker.send_signal(signal.SIGSTOP)
+        self._update_pause()
+
+    def resume(self) -> None:
+        """Start jobs again, unless it is outside of the run's hours, and continue those that were suspended."""
+        self._pause.asked = False
+        self._continue()
+        self._update_pause()
+
+    def _continue(self) -> None:
+        """Continue what was suspended, as if no time had passed."""
+        if self._pause.suspended_at is None:
+            return
+        skipped = self._clock() - self._pause.suspended_at
+        self._pause.suspended_at = None
+        self._follow_intake(self._planning is not IntakeStep.DONE)
+        for worker in self._all_workers():
+            worker.skip(skipped)
+            worker.send_signal(signal.SIGCONT)
+
+    def _follow_hours(self) -> None:
+        """Stop, or wait, outside of the hours."""
+        if self._stopping is not None:
+            return
+        if not self._ends_with_hours:
+            self._update_pause()
+        elif self._pause.outside:
+            self._stop(Stopped.HOURS)
+
+    def _update_pause(self) -> None:
+        """Take back, where jobs may no longer be started, those that have not begun."""
+        if self._pause.update():
+            why = "paused before it began"
+            for queue in self._scheduler.waiting.values():
+                self._give_back(queue, why)
+                queue.clear()
+            self._ended.extend(self._network.give_back(why))
+            for worker in self._scheduler.workers.values():
+                self._give_back(worker.recall(), why)
+                self._flush(worker)
+
+    def _follow_intake(self, follow: bool) -> None:
+        """Wake up, or no longer, when there is something to plan."""
+        wakeup = self._queue.wakeup
+        if wakeup is None or follow == (wakeup in self._selector.get_map()):
+            return
+        if follow:
+            self._selector.register(wakeup, selectors.EVENT_READ)
+        else:
+            self._selector.unregister(wakeup)
+
+    # -- what others may see ---------------------------------------------------------------------------------------
+
+    @property
+    def pause_cause(self) -> PauseCause | None:
+        """Why no jobs are started; None: they are."""
+        return self._pause.cause
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether running jobs are suspended."""
+        return self._pause.suspended_at is not None
+
+    @property
+    def stopping(self) -> Stopped | None:
+        """Why the run is stopping; None: it is not."""
+        return self._stopping
+
+    def lanes(self) -> dict[str, LaneStatus]:
+        """Return how many jobs are running and queued, by lane."""
+        found = {lane: LaneStatus(*numbers) for lane, numbers in self._scheduler.numbers().items()}
+        if self._network.workers or self._network.waiting:
+            found[NETWORK] = LaneStatus(self._network.busy(), len(self._network.waiting))
+        return found
+
+    def running(self) -> list[Busy]:
+        """Return the running jobs; of a process of the network lane, its first ones."""
+        now = self._clock() if self._pause.suspended_at is None else self._pause.suspended_at
+        busy = [
+            Busy(worker.pid, worker.lane, worker.sent[0], max(0.0, now - worker.started) if worker.greeted else 0.0)
+            for worker in self._scheduler.workers.values()
+            if worker.sent
+        ]
+        for worker in self._network.workers.values():
+            busy += [Busy(worker.pid, NETWORK, each, None) for each in islice(worker.sent, SHOWN)]
+        return busy
+
     # -- stopping --------------------------------------------------------------------------------------------------
 
     def _stop(self, why: Stopped) -> None:
         if self._stopping is None:
             self._stopping = why
-            grace = min(self._grace, BLOCKED_GRACE) if why is Stopped.BLOCKED else self._grace
+            self._continue()
+            grace = self._grace_of(why)
             self._deadline = self._clock() + grace
             running = self._scheduler.busy() + self._network.busy()
             self._queue.stopping(why, self._signals.first, running, grace)
-            for worker in self._network.drain(grace):
+            for worker in self._network.drain(min(grace, self._grace)):
                 self._flush(worker)
+
+    def _grace_of(self, why: Stopped) -> float:
+        """Return the seconds that running jobs get to finish."""
+        if why is Stopped.HOURS:  # all that they may take: no hour of encoding is lost because the night is over
+            limits = (worker.sent[0].time_limit for worker in self._scheduler.workers.values() if worker.sent)
+            return max(self._grace, max(limits, default=0.0) + HARD_EXTRA)
+        return min(self._grace, BLOCKED_GRACE) if why is Stopped.BLOCKED else self._grace
+
+    def _patience(self) -> float:
+        """Return the seconds until there is something to do, at most."""
+        if self._pause.suspended_at is not None:
+            return SUSPENDED_TICK
+        return TICK if self._stopping or not self._more_to_plan() else 0.0
 
     def _suspend(self) -> None:
         """Stop together with all workers (Ctrl-Z) until continued (fg): they are in sessions of their own, which the
@@ -384,7 +534,7 @@ class Supervisor:
         self._signals.suspend()
         if self._forks is not None:
             self._forks.send_signal(signal.SIGCONT)
-        for worker in self._all_workers():
+        for worker in self._all_workers() if self._pause.suspended_at is None else ():
             worker.send_signal(signal.SIGCONT)
 
     def _close(self) -> None:

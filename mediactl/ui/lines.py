@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from mediactl.model.events import (
     CacheUnusable,
     Event,
+    EventsMissed,
     ExtraRequired,
     JobCancelled,
     JobDone,
@@ -20,12 +22,17 @@ from mediactl.model.events import (
     JournalDamaged,
     JournalRebuilt,
     LeftOutBy,
+    PauseCause,
     Plan,
+    RunPaused,
+    RunResumed,
+    RunSnapshot,
     RunStarted,
     RunStopped,
     RunStopping,
     SandboxIncomplete,
     ScanTrouble,
+    SocketUnusable,
     SourceEmptied,
     SourceIgnored,
     SourceLeftOut,
@@ -125,6 +132,10 @@ def problem(event: Event, *, watching: bool = False) -> str | None:
             return f"the journal was damaged: set aside as {event.set_aside} and {rebuilt}"
         case JournalRebuilt():
             return f"the journal was lost: rebuilt from {count(event.adopted, 'asset.json file')}"
+        case SocketUnusable():
+            return f"event socket: cannot be created: {event.reason}; top, pause and events do not reach this run"
+        case EventsMissed():
+            return f"{count(event.missed, 'event')} missed: this reader was too slow"
         case UploadStopped():
             return f"uploads stopped: {event.reason}"
         case RunStopping(cause=StopCause.SIGNAL) if event.jobs:
@@ -190,6 +201,26 @@ def stopping(event: RunStopping, jobs: int, left: float) -> str:
     if event.signal == "SIGINT":
         return f"{text} Ctrl-C again stops now."
     return f"{text} Another signal stops now." if event.signal else text
+
+
+def paused(event: RunPaused) -> str:
+    """Return the line of a run that starts no jobs for now."""
+    if event.cause is PauseCause.HOURS:
+        until = "" if event.until is None else f" until {time.strftime('%H:%M', time.localtime(event.until))}"
+        return f"paused{until}: outside of --hours"
+    jobs = "running jobs are suspended" if event.suspended else "running jobs finish"
+    return f"paused: {jobs}; `mediactl resume` continues"
+
+
+def snapshot(event: RunSnapshot) -> str:
+    """Return how a run stands."""
+    found = "" if event.planned else "+"
+    state = "paused, " if event.paused else ""
+    running = ", ".join(sorted({each.path or each.job for each in event.running})[:NAMED])
+    return (
+        f"{state}{event.done:,} of {event.sources:,}{found} sources done, {count(len(event.running), 'job')} running"
+        + (f": {running}" if running else "")
+    )
 
 
 NO_MEDIA = "no images, videos or audio found"
@@ -309,7 +340,7 @@ class Lines:
         That the time limit was reached is no problem: it was set for that.
         """
         match event:
-            case RunStopped(cause=StopCause.TIME_LIMIT):
+            case RunStopped(cause=StopCause.TIME_LIMIT | StopCause.HOURS):
                 self._expected = True
                 return None
             case JobRetry():
@@ -331,6 +362,12 @@ class Lines:
                 return self._start(event)
             case RunStopping(jobs=0):
                 return None
+            case RunPaused():
+                return paused(event)
+            case RunResumed():
+                return "resumed"
+            case RunSnapshot():
+                return snapshot(event)
             case RunStopping():
                 return stopping(event, event.jobs, event.grace_s)
         line = self._watched(event) if self._watching else self._progress(event)

@@ -9,7 +9,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mediactl.model.events import Event, RunStarted, RunStopping, SourceEmptied, Summary, Suspending, Tick
+from mediactl.model.events import (
+    Event,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    RunStopping,
+    SourceEmptied,
+    Summary,
+    Suspending,
+    Tick,
+)
 from mediactl.ui.lines import (
     NO_MEDIA,
     NO_UPLOADS,
@@ -18,6 +28,7 @@ from mediactl.ui.lines import (
     detail,
     emptied,
     ending,
+    paused,
     problem,
     remaining,
     size,
@@ -44,6 +55,8 @@ class LiveView:
         """Number of running jobs."""
         self._stopping: tuple[RunStopping, float] | None = None
         """That the run is stopping, and by when it does."""
+        self._paused = ""
+        """Why no jobs are started, if none are."""
         self._where = ""
         """Recipe and output directory."""
         self._printed: list[Text] = []
@@ -66,6 +79,12 @@ class LiveView:
                 self._next = 0.0
             case Tick():
                 self._running = event.running
+            case RunPaused():
+                self._paused = paused(event)
+                self._next = 0.0
+            case RunResumed():
+                self._paused = ""
+                self._next = 0.0
             case Suspending():
                 self.close()
                 self._next = self._clock() + REFRESH
@@ -123,6 +142,8 @@ class LiveView:
             rows.append(Text("  " + ", ".join(f"{number:,} {state}" for state, number in bad.items() if number), "dim"))
         if self._watching and total is not None and not self._running:
             rows[0] = Text(f"watching: {count(over, 'source')} done")
+        if self._paused and not self._stopping:
+            rows.append(Text(self._paused, "bold"))
         if self._stopping:
             event, end = self._stopping
             rows.append(Text(stopping(event, self._running, end - self._clock()), "bold"))

@@ -10,6 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2] / "mediactl"
 MOST_ENTRIES = 20
 MOST_MODULES = 15
+MOST_COMMANDS = 30
+"""Each is a module that is found by its name; `mediactl --help` has them in sections."""
 
 
 def modules() -> dict[str, Path]:
@@ -62,4 +64,5 @@ def test_no_package_has_many_modules_side_by_side() -> None:
     for folder in (path for path in (ROOT, *ROOT.rglob("*")) if path.is_dir() and path.name != "__pycache__"):
         inner_media = folder.parent == ROOT / "media"
         names = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
-        assert inner_media or len(names) <= MOST_MODULES, (folder, sorted(names))
+        most = MOST_COMMANDS if folder == ROOT / "commands" else MOST_MODULES
+        assert inner_media or len(names) <= most, (folder, sorted(names))

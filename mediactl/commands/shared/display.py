@@ -24,8 +24,8 @@ def display(flags: Mapping[str, Any]) -> Iterator[Take]:
     with ExitStack() as stack:
         log = flags["log"]
         file = None if log is None else stack.enter_context(_opened(log))
-        take = _json() if flags["as_json"] else _text(flags, stack)
-        yield take if file is None else _both(take, file)
+        take = _json(stack) if flags["as_json"] else _text(flags, stack)
+        yield take if file is None else _both(take, file, stack)
 
 
 def _opened(path: str) -> BinaryIO:
@@ -35,22 +35,26 @@ def _opened(path: str) -> BinaryIO:
         raise UsageError(f"--log {shown(path)}: cannot be written: {error.strerror}") from None
 
 
-def _both(take: Take, file: BinaryIO) -> Take:
-    from mediactl.ui.ndjson import NdJson
-
-    log = NdJson(file, time.time)
+def _both(take: Take, file: BinaryIO, stack: ExitStack) -> Take:
+    log = _ndjson(file, stack)
 
     def take_both(event: Event) -> None:
-        log.take(event)
+        log(event)
         take(event)
 
     return take_both
 
 
-def _json() -> Take:
+def _json(stack: ExitStack) -> Take:
+    return _ndjson(sys.stdout.buffer, stack)
+
+
+def _ndjson(file: BinaryIO, stack: ExitStack) -> Take:
     from mediactl.ui.ndjson import NdJson
 
-    return NdJson(sys.stdout.buffer, time.time).take
+    out = NdJson(file, time.time)
+    stack.callback(out.close)
+    return out.take
 
 
 def _text(flags: Mapping[str, Any], stack: ExitStack) -> Take:

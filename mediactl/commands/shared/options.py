@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediactl.commands.shared.sections import OUTPUT, SCHEDULING, SOURCES, UPLOADS, Option
-from mediactl.commands.shared.types import Bounded, Duration, Name, Path, Recipe, Size, Tag
+from mediactl.commands.shared.types import Bounded, Duration, HoursOfDay, Name, Path, Recipe, Size, Tag
 from mediactl.model.speed import BALANCED, SPEEDS
 
 if TYPE_CHECKING:
@@ -207,6 +207,9 @@ def work_options(priority: str) -> Callable[[Callable[..., Any]], Callable[..., 
                " or not."),
         option(SCHEDULING, "--priority", type=click.Choice(PRIORITIES), default=priority, show_default=True,
                help="Priority of these sources."),
+        option(SCHEDULING, "--hours", type=HoursOfDay(), default=None, metavar="FROM-TO",
+               help="Start jobs only in these hours of local time, e.g. 22:00-06:00; outside of them, process ends with"
+               " 75 once running jobs have finished, and watch waits."),
         option(SCHEDULING, "-j", "--jobs", type=click.IntRange(min=1), default=None, metavar="N",
                help="Number of worker processes.  [default: usable cores]"),
         option(SCHEDULING, "--lane", multiple=True, type=Bounded(LIMITED), metavar="NAME=N",
@@ -273,6 +276,7 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         history=flags["history"],
         to=destination(flags),
         watching=watching,
+        hours=flags["hours"],
         cache=cache_folder(flags["cache"], os.environ),
         sandbox=Mode(flags["sandbox"]),
         environment=environment,

@@ -160,7 +160,7 @@ class Group(Command, click.Group):
             match self.get_command(click.Context(self), name):
                 case Command() as command:
                     return command.prints_events(arguments[number + 1 :])
-        return False
+        return super().prints_events(arguments)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

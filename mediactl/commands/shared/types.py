@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from mediactl.core import quantities
+from mediactl.model import hours
 
 
 class Path(click.ParamType[bytes]):
@@ -116,6 +117,19 @@ class Duration(click.ParamType[float]):
         if self.maximum is not None and seconds > self.maximum:
             self.fail(f"{value}: expected at most {self.maximum:g} s", parameter, context)
         return seconds
+
+
+class HoursOfDay(click.ParamType[hours.Hours]):
+    """FROM-TO, such as 22:00-06:00."""
+
+    name = "hours"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> hours.Hours:
+        """Return the hours of the argument."""
+        try:
+            return value if isinstance(value, hours.Hours) else hours.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), parameter, context)
 
 
 class Bounded(click.ParamType[tuple[str, int]]):

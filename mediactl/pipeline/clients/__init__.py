@@ -1,0 +1,1 @@
+"""What others may see of a run, and ask of it, while it goes on."""
