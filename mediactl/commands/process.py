@@ -12,6 +12,7 @@ from mediactl.commands.shared.options import option, settings_of, work_options
 from mediactl.commands.shared.sections import EXITS, OUTPUT, RUN, SCHEDULING, SOURCES, Command
 from mediactl.commands.shared.types import Duration
 from mediactl.core.errors import ExitCode
+from mediactl.model.shard import SHARD_BY
 
 if TYPE_CHECKING:
     from mediactl.core.settings import Settings
@@ -31,6 +32,7 @@ INPUT_IN_MEMORY = 16 << 20
         "process ./archive -o /srv/derived --max-duration 6h --quiet",
         "process ./archive --speed small",
         "process ./assets --to s3://bucket/prefix",
+        "process ./archive --to s3://bucket/prefix --shard 3/10",
         "process --json - < files.txt",
     ),
 )
@@ -39,6 +41,10 @@ INPUT_IN_MEMORY = 16 << 20
         help="Allow manifest files to name files outside their own directory.")  # fmt: skip
 @option(SOURCES, "--strict", is_flag=True,
         help="Reject manifests with malformed rows; exit 1 also for sources rejected in earlier runs.")  # fmt: skip
+@option(SOURCES, "--shard", default=None, metavar="N/M",
+        help="Process the Nth of M parts of the sources, e.g. 3/10; auto: as the array job says.")  # fmt: skip
+@option(SOURCES, "--shard-by", type=click.Choice(SHARD_BY), default="path", show_default=True,
+        help="Divide sources by a hash of their paths, or so that each part is as much work.")  # fmt: skip
 @option(
     OUTPUT, "-n", "--dry-run", is_flag=True, setting=False, help="Print what would be done and why; change nothing."
 )

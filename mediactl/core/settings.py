@@ -11,6 +11,7 @@ import msgspec
 from mediactl.core.sandbox.mode import Mode
 from mediactl.model.hours import Hours
 from mediactl.model.jobs import Priority
+from mediactl.model.shard import Shard
 from mediactl.model.speed import BALANCED, Speed
 from mediactl.model.uploads import IfExists, Location
 
@@ -71,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exclude: tuple[bytes, ...] = ()
     """Patterns of gitignore, relative to each SOURCE."""
     default_excludes: bool = True
+    shard: Shard | None = None
+    """None: all sources."""
     grace: float = 25.0
     """Seconds that running jobs get after the first signal."""
     max_duration: float | None = None

@@ -39,7 +39,7 @@ from mediactl.pool.contract import Stopped
 from mediactl.pool.forkserver import ForkServer
 from mediactl.pool.network import NETWORK
 from mediactl.recipe import loader
-from mediactl.sources import filters, manifest, scan
+from mediactl.sources import filters, manifest, scan, shards
 from mediactl.sources.distinct import without_repeats
 from mediactl.sources.filters import Filter
 from mediactl.ui.tally import Tally
@@ -167,7 +167,13 @@ def sum_up(
 
 
 def found_sources(settings: Settings, stdin: Callable[[], IO[bytes]]) -> Iterator[scan.Found]:
-    """Return everything that the SOURCE arguments name, in their order. Raises UsageError.
+    """Return everything that the SOURCE arguments name, in their order, or the shard's part. Raises UsageError."""
+    found = _all_sources(settings, stdin)
+    return found if settings.shard is None else shards.only(found, settings.shard)
+
+
+def _all_sources(settings: Settings, stdin: Callable[[], IO[bytes]]) -> Iterator[scan.Found]:
+    """Return everything that the SOURCE arguments name. Raises UsageError.
 
     One folder is walked while its files are processed. Several SOURCEs, and manifests, are read to the end first:
     shared output folders, and bad rows under --strict, must be reported before anything is started.

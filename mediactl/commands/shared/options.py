@@ -14,6 +14,7 @@ from mediactl.model.speed import BALANCED, SPEEDS
 
 if TYPE_CHECKING:
     from mediactl.core.settings import Destination, Settings, Watching
+    from mediactl.model.shard import Shard, ShardBy
     from mediactl.model.uploads import Location
 
 PRIORITIES = ("urgent", "high", "normal", "low", "backfill")
@@ -264,6 +265,7 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         list_ignored=flags["verbose"] or flags["as_json"] or flags["log"] is not None,
         keep_root=flags["keep_root"],
         **walk_settings(flags),
+        shard=_shard(flags.get("shard"), flags.get("shard_by", "path")),
         allow_outside=flags.get("allow_outside", False),
         grace=flags["grace"],
         max_duration=flags["max_duration"],
@@ -281,3 +283,11 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         sandbox=Mode(flags["sandbox"]),
         environment=environment,
     )
+
+
+def _shard(text: str | None, by: ShardBy) -> Shard | None:
+    if text is None:
+        return None
+    from mediactl.sources import shards
+
+    return shards.parse(text, os.environ, by)

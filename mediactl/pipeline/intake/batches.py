@@ -121,7 +121,7 @@ class Intake:
             self._leave_out(batch)
             return True
         self.found += len(batch.files)
-        if batch.files:
+        if batch.files or self._watch is None:  # the files may be in other shards
             self._roots.met(batch.root)
         self._take(batch)
         self._remake(self._check.stale())
