@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from mediactl.commands.shared.monitoring import LISTEN, TEXTFILE, monitored
 from mediactl.commands.shared.options import option, settings_of, work_options
 from mediactl.commands.shared.sections import EXITS, OUTPUT, RUN, SCHEDULING, SOURCES, Command
 from mediactl.commands.shared.types import Duration
@@ -45,6 +46,7 @@ INPUT_IN_MEMORY = 16 << 20
         help="Process the Nth of M parts of the sources, e.g. 3/10; auto: as the array job says.")  # fmt: skip
 @option(SOURCES, "--shard-by", type=click.Choice(SHARD_BY), default="path", show_default=True,
         help="Divide sources by a hash of their paths, or so that each part is as much work.")  # fmt: skip
+@TEXTFILE
 @option(
     OUTPUT, "-n", "--dry-run", is_flag=True, setting=False, help="Print what would be done and why; change nothing."
 )
@@ -82,6 +84,8 @@ def process(**flags: Any) -> int:
         help="Rescan at this interval instead of using inotify: for NFS and SMB.")  # fmt: skip
 @option(SCHEDULING, "--rescan", type=Duration(minimum=1), default="10m", show_default=True, metavar="TIME",
         help="Rescan at this interval in any case.")  # fmt: skip
+@TEXTFILE
+@LISTEN
 def watch(settle: float, poll: float | None, rescan: float, **flags: Any) -> int:
     """Process every SOURCE directory, then each file that arrives.
 
@@ -100,7 +104,7 @@ def _run(settings: Settings, flags: dict[str, Any]) -> int:
         from mediactl.commands.shared.display import display
         from mediactl.pipeline.run import process as run
 
-        with display(flags) as take:
+        with display(flags) as shown, monitored(flags, settings, shown) as take:
             return run(settings, take, _read_input, forks).exit_code
 
 

@@ -33,6 +33,7 @@ class Claim(msgspec.Struct, frozen=True):
     pieces: int | None
     cut: str
     destination: str
+    enqueued_at: float
 
 
 def choose(

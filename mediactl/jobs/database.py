@@ -22,7 +22,7 @@ from mediactl.core.files import shown
 from mediactl.core.filesystem.mounts import MOUNTS, mount_of
 from mediactl.jobs import owners
 
-VERSION = 4
+VERSION = 5
 """Schema version, in the database's user_version."""
 APPLICATION_ID = 0x6D636A31
 """Marks the file as a mediactl journal ("mcj1")."""
@@ -86,9 +86,12 @@ MIGRATIONS: dict[int, str] = {
     ALTER TABLE sources ADD COLUMN decoders TEXT NOT NULL DEFAULT '';
     ALTER TABLE sources ADD COLUMN requires TEXT NOT NULL DEFAULT '';
     """,
+    4: """
+    ALTER TABLE runs ADD COLUMN workers INTEGER;
+    """,
 }
 """Version v -> SQL that makes v+1 of it, with what ``NEW_TABLES`` names."""
-NEW_TABLES: dict[int, str] = {1: "uploads.sql", 3: "history.sql"}
+NEW_TABLES: dict[int, str] = {1: "uploads.sql", 3: "history.sql", 4: "totals.sql"}
 """Version v -> file with the tables that came in with v+1."""
 
 

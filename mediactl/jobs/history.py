@@ -25,6 +25,13 @@ def sizes_of(bucket_: int) -> tuple[int, int]:
     return (0 if bucket_ == 0 else 1 << (2 * bucket_ - 1)), 1 << (2 * bucket_ + 1)
 
 
+def mean(counts: Iterable[tuple[int, int]]) -> float:
+    """Return the mean in seconds of (bucket, count) pairs, 0 when there are none; of each bucket its middle."""
+    listed = list(counts)
+    total = sum(count for _, count in listed)
+    return sum(count * math.exp((index + 0.5) * _LOG) for index, count in listed) / 1000.0 / total if total else 0.0
+
+
 def quantile(counts: Iterable[tuple[int, int]], q: float) -> float | None:
     """The q-quantile in seconds of (bucket, count) pairs, None when there are none; the bucket's upper edge."""
     ordered = sorted(counts)

@@ -6,7 +6,7 @@ import heapq
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
@@ -33,6 +33,8 @@ from mediactl.model.jobs import HEAVY, QUICK, NewJob, Priority, Usage
 from mediactl.model.verdict import Verdict
 
 FILE = "journal.db"
+BEAT = 5.0
+"""Seconds between two heartbeats."""
 
 
 @contextmanager
@@ -80,6 +82,8 @@ class Journal:
         self.run = "rehearsal" if lock is None else lock.id
         self.fresh = False
         self.set_aside: str | None = None
+        self._lock = lock
+        self._next_beat = 0.0
         self._file = None if lock is None else files.Anchor(os.path.join(state, FILE), "journal")
         self._connection = connection
         self._clock = clock
@@ -111,12 +115,13 @@ class Journal:
         rebuild: Callable[[Journal], None] | None = None,
         patience: Patience = PATIENCE,
         command: str = runs.EDIT,
+        workers: int = 0,
     ) -> Iterator[Journal]:
         """Open or make the journal in the folder ``state`` and hold it as a new run until the block ends.
 
-        The history has it under the name ``command``. ``rebuild`` is called, before any other run may enter, for a
-        journal that was made now or in place of a damaged one (``journal.set_aside`` names that); cut short, it is
-        called again at the next open. Raises MachineBlocked, database.TooNew and, without ``rebuild``,
+        The history has it under the name ``command``, with so many ``workers``. ``rebuild`` is called, before any other
+        run may enter, for a journal that was made now or in place of a damaged one (``journal.set_aside`` names that);
+        cut short, it is called again at the next open. Raises MachineBlocked, database.TooNew and, without ``rebuild``,
         database.Damaged.
         """
         path = os.path.join(state, FILE)
@@ -146,7 +151,8 @@ class Journal:
                         rebuild(journal)
                     # The first run's row says that the rebuilding is complete.
                     with journal.transaction():
-                        journal._begin(command)
+                        journal._begin(command, workers)
+                    journal.beat()
                 except BaseException:
                     lock.close()
                     raise
@@ -168,14 +174,14 @@ class Journal:
         journal = cls(connection, state, None, clock, random, version, PATIENCE)
         journal.fresh = fresh
         with journal.transaction():
-            journal._begin("process")
+            journal._begin("process", 0)
         try:
             yield journal
         finally:
             connection.close()
 
-    def _begin(self, command: str) -> None:
-        mine = (self.run, os.getpid(), owners.boot_id(), self._version, self._clock(), command)
+    def _begin(self, command: str, workers: int) -> None:
+        mine = (self.run, os.getpid(), owners.boot_id(), self._version, self._clock(), command, workers)
         self._run("put_run", mine)
 
     def end(self, exit_code: int, counts: runs.Counts | None = None) -> None:
@@ -236,6 +242,13 @@ class Journal:
             raise MachineBlocked(
                 f"journal in {shown(self.state)} cannot be written: {error}; free some space and run again"
             ) from None
+
+    def beat(self) -> None:
+        """Show that this run goes on; at most once in ``BEAT`` seconds."""
+        now = self._clock()
+        if self._lock is not None and now >= self._next_beat:
+            self._next_beat = now + BEAT
+            self._lock.beat(now)
 
     def require_in_place(self) -> None:
         """Raise MachineBlocked when the journal's file was removed or replaced: what this run writes would be lost."""
@@ -406,6 +419,12 @@ class Journal:
         """Add an attempt to the history; durations of done ones feed predictions."""
         self._attempts.add(claim, verdict, reason, usage, worker)
 
+    def count_made(self, bytes_in: int, bytes_out: int, roles: Mapping[str, int]) -> None:
+        """Add what a job has made of a source to the totals: bytes, and number of artefacts by role."""
+        self._attempts.totals.add_bytes("in", bytes_in)
+        self._attempts.totals.add_bytes("out", bytes_out)
+        self._attempts.totals.add_artefacts(roles)
+
     def bump(self, job: int, priority: Priority) -> bool:
         """Give a ready job another priority: it is due as if it had been enqueued with it."""
         self._run("bump", (job, int(priority), SLACK[priority]))
@@ -445,19 +464,19 @@ class Journal:
                 together_or_singly(
                     rows, self.part, partial(self._reclaimed, owner, clean), lambda row, error: give_up(row[0], error)
                 )
-                orphans += [(owner, job, source) for job, _, source, _ in rows]
+                orphans += [(owner, job, source) for job, _, source, _, _ in rows]
         return orphans
 
     def _reclaimed(
-        self, owner: str, clean: Callable[[str, int], None], rows: Sequence[tuple[int, int, int | None, str]]
+        self, owner: str, clean: Callable[[str, int], None], rows: Sequence[tuple[int, int, int | None, str, str]]
     ) -> None:
-        for job, attempt, source, state in rows:
+        for job, attempt, source, state, operation in rows:
             if source is not None:
                 clean(owner, source)
             if state == State.QUARANTINED and source is not None:
                 self.sources.set_state(source, "quarantined", "its run was killed too often")
                 self.sources.cancel_pieces(source, "another piece was quarantined")
-            self._attempts.add_killed(job, attempt, owner)
+            self._attempts.add_killed(job, attempt, owner, operation)
 
     def waiting(self, lanes: Iterable[str]) -> tuple[float | None, bool, bool]:
         """Of these lanes: time of the next retry (None: there is none), and whether jobs are ready; and whether other

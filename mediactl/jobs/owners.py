@@ -35,6 +35,10 @@ class RunLock:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         self._name = _bound(self.id)
 
+    def beat(self, now: float) -> None:
+        """Set the time of the file, in seconds since 1970: the run goes on."""
+        os.utime(self._fd, (now, now))
+
     def close(self) -> None:
         """Let go; the file is removed first, so that no dead lock is left to be tested.
 
@@ -84,6 +88,14 @@ def seems_alive(state: str, run: str, pid: int, boot: str) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def heartbeat(state: str, run: str) -> float | None:
+    """Return when an active run last did anything, in seconds since 1970; None: it cannot be seen."""
+    try:
+        return os.stat(_lock_file(state, run)).st_mtime
+    except OSError:
+        return None
 
 
 def dead_locks(state: str) -> list[str]:

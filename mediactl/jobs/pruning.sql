@@ -31,14 +31,17 @@ DELETE FROM jobs WHERE id > ?1 AND id <= ?2 AND enqueued_at < ?3 AND kind <> 'up
 SELECT id FROM runs WHERE ended_at IS NULL AND started_at < ?;
 
 -- name: add_up
--- Runs that started before ?1, but for this one (?2), those that are alive (?3), and those that own jobs. Edits are none.
+-- Runs that started before ?1, but for this one (?2), those that are alive (?3), those that own jobs, and the last one
+-- that succeeded. Edits are none.
 UPDATE pruning SET runs = pruning.runs + old.runs, done = pruning.done + old.done,
     since = min(coalesce(pruning.since, old.since), old.since)
 FROM (SELECT count(*) AS runs, coalesce(sum(done), 0) AS done, min(started_at) AS since
     FROM runs WHERE started_at < ?1 AND id <> ?2 AND NOT instr(?3, id) AND command <> 'edit'
-        AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND owner = runs.id)) AS old
+        AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND owner = runs.id)
+        AND id IS NOT (SELECT id FROM runs WHERE exit_code = 0 AND command <> 'edit' ORDER BY ended_at DESC LIMIT 1)) AS old
 WHERE old.runs > 0;
 
 -- name: runs
 DELETE FROM runs WHERE started_at < ?1 AND id <> ?2 AND NOT instr(?3, id)
-    AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND owner = runs.id);
+    AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND owner = runs.id)
+    AND id IS NOT (SELECT id FROM runs WHERE exit_code = 0 AND command <> 'edit' ORDER BY ended_at DESC LIMIT 1);

@@ -40,7 +40,7 @@ SELECT min(due) FROM jobs WHERE lane = 'alone' AND state = 'ready' AND run_after
 UPDATE jobs SET state = 'running', owner = ?2, attempt = attempt + 1, started_at = ?3
 WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'ready' AND run_after IS NULL
 RETURNING id, key, kind, operation, lane, source, content, format, size, payload, priority, due, attempt, time_limit,
-    plan, cores, stall_limit, memory_limit, memory, piece, pieces, cut, destination;
+    plan, cores, stall_limit, memory_limit, memory, piece, pieces, cut, destination, enqueued_at;
 
 -- name: finish_done
 -- As "finish", for all of a JSON list of [job, attempt]; those that it changed. (The "+" keeps SQLite from starting at
@@ -102,7 +102,7 @@ UPDATE jobs SET owner = NULL, started_at = NULL, interruptions = interruptions +
         ELSE 'ready'
     END
 WHERE owner = ?1 AND state = 'running'
-RETURNING id, attempt, source, state;
+RETURNING id, attempt, source, state, operation;
 
 -- name: owners
 SELECT DISTINCT owner FROM jobs WHERE state = 'running' AND owner <> ?1;
@@ -259,7 +259,7 @@ SELECT
     EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND owner <> ?1);
 
 -- name: put_run
-INSERT INTO runs (id, pid, boot, version, started_at, command) VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO runs (id, pid, boot, version, started_at, command, workers) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: any_run
 SELECT EXISTS (SELECT 1 FROM runs);

@@ -14,11 +14,13 @@ from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.jobs import database, owners
 from mediactl.jobs.journal import FILE
+from mediactl.jobs.metrics import reading
 from mediactl.jobs.prediction import Class
 from mediactl.jobs.runs import Earlier, RunRow
 from mediactl.jobs.sources import warnings_of
 from mediactl.jobs.uploads import Remembered, remembered
 from mediactl.model.assets import Artefact
+from mediactl.model.figures import Figures
 from mediactl.model.jobs import Priority
 from mediactl.model.media import MediaInfo
 from mediactl.model.uploads import UploadTask
@@ -139,7 +141,19 @@ class Report:
         for row in self._run("runs", limit, int(unended)).fetchall():
             run = RunRow(*row)
             active = run.ended_at is None and owners.seems_alive(self._state, run.id, run.pid, run.boot)
-            yield msgspec.structs.replace(run, active=True) if active else run
+            if active:
+                heartbeat = owners.heartbeat(self._state, run.id) or run.started_at
+                run = msgspec.structs.replace(run, active=True, heartbeat=heartbeat)
+            yield run
+
+    def figures(self, now: float) -> Figures:
+        """Return what metrics and checks report."""
+        return reading.figures(self._connection, self.living_runs(), self._lost_watch(), now)
+
+    def _lost_watch(self) -> bool:
+        """Return whether the last watch was killed."""
+        row = self._run("last_watch").fetchone()
+        return row is not None and bool(row[0]) and not owners.seems_alive(self._state, *row[1:])
 
     def earlier_runs(self) -> Earlier:
         """Return the totals of runs that were pruned."""

@@ -29,7 +29,7 @@ WHERE state = 'ready' GROUP BY lane, priority ORDER BY lane, priority;
 
 -- name: runs
 -- The newest (at most ?1) but for edits, or (?2) all without an end.
-SELECT id, pid, boot, version, command, started_at, ended_at, exit_code, done, rejected, quarantined, unfinished
+SELECT id, pid, boot, version, command, started_at, ended_at, exit_code, done, rejected, quarantined, unfinished, workers
 FROM runs WHERE iif(?2, ended_at IS NULL, command <> 'edit') ORDER BY started_at DESC LIMIT ?1;
 
 -- name: earlier_runs
@@ -124,3 +124,7 @@ FROM sources WHERE state = 'done' AND id > ?1 ORDER BY id LIMIT ?2;
 
 -- name: published
 SELECT name, role, media_type, bytes, sha256, key, width, height, duration FROM artefacts WHERE source = ? ORDER BY ordinal;
+
+-- name: last_watch
+-- The newest: whether it has no end, and who it is.
+SELECT ended_at IS NULL, id, pid, boot FROM runs WHERE command = 'watch' ORDER BY started_at DESC LIMIT 1;

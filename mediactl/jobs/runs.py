@@ -40,8 +40,12 @@ class RunRow(msgspec.Struct, frozen=True):
     quarantined: int | None
     unfinished: int | None
     """None, as the three before: it ended without a summary, or has not ended."""
+    workers: int | None = None
+    """Worker processes; None: of an older mediactl."""
     active: bool = False
     """Whether its process is alive."""
+    heartbeat: float = 0.0
+    """Of an active one: when it last did anything."""
 
     @property
     def killed(self) -> bool:

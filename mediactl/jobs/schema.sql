@@ -1,4 +1,4 @@
--- The journal, version 4. Paths are BLOBs: Linux names need not be text (CAST(name AS TEXT) shows them).
+-- The journal, version 5. Paths are BLOBs: Linux names need not be text (CAST(name AS TEXT) shows them).
 -- Times are seconds since 1970, durations seconds, sizes bytes.
 
 -- One row for each time that the journal is opened to be changed. A run is alive while runs/<id>.lock is locked; the
@@ -15,7 +15,8 @@ CREATE TABLE runs (
     done       INTEGER,                       -- sources as its summary counts them; NULL: it reported none
     rejected   INTEGER,
     quarantined INTEGER,
-    unfinished INTEGER
+    unfinished INTEGER,
+    workers    INTEGER                        -- worker processes; NULL: by an older mediactl
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE recipes (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 
 import msgspec
 
@@ -48,7 +49,7 @@ def _make(
     fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, decoder: Decoder, report: Report
 ) -> JobResult:
     there = _check_kept(task, folder)
-    kept = len(there)
+    kept = frozenset(there)
     about = {file.artefact.key: warnings.about(file.artefact.key, task.warnings) for file in there.values()}
     for target in task.targets:
         if target.name not in there:
@@ -86,8 +87,9 @@ def _make(
     folder.stage_asset(document.encode(whole))
     return JobResult(
         files=files_,
-        made=len(files_) - kept,
+        made=len(files_) - len(kept),
         bytes_made=written,
+        roles=Counter(file.artefact.role for file in files_ if file.artefact.name not in kept),
         placeholder=look.text(),
         warnings=found,
         folder_mtime_ns=folder.publish(),

@@ -111,6 +111,15 @@ class CacheUnusable(Event, frozen=True, kw_only=True, tag="cache.unusable"):
     """Why, in words."""
 
 
+class MonitorTrouble(Event, frozen=True, kw_only=True, tag="monitor.trouble"):
+    """Metrics or notifications of the run do not get through; reported once for each of them, and the run goes on."""
+
+    monitor: str
+    """The flag, or the host of a notification."""
+    reason: str
+    """Why, in words."""
+
+
 class SandboxIncomplete(Event, frozen=True, kw_only=True, tag="sandbox.incomplete"):
     """Sources are decoded with less around them than `--sandbox require` would demand."""
 
@@ -747,8 +756,8 @@ class UploadStopped(Event, frozen=True, kw_only=True, tag="upload.stopped"):
 
 
 AnyEvent = (
-    JournalDamaged | JournalRebuilt | CacheUnusable | SandboxIncomplete | RunStarted | ScanTrouble | SourceIgnored
-    | SourceSettled | SourceLeftOut
+    JournalDamaged | JournalRebuilt | CacheUnusable | SandboxIncomplete | MonitorTrouble | RunStarted | ScanTrouble
+    | SourceIgnored | SourceSettled | SourceLeftOut
     | SourceEmptied | SourcePlanned | Plan
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone

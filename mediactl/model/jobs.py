@@ -153,6 +153,8 @@ class JobResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many of them this job made (encoded or linked)."""
     bytes_made: int = 0
     """Bytes of those, links counted once."""
+    roles: dict[str, int] = {}
+    """How many of those have which role."""
     placeholder: str = ""
     """What the source looks like, as text (``asset.Appearance``)."""
     warnings: tuple[AssetWarning, ...] = ()

@@ -234,6 +234,7 @@ class Dispatcher:
 
     def tick(self, running: int) -> None:
         """Let the display move on."""
+        self._journal.beat()
         self._emit(Tick(running=running))
 
     # -- completing and claiming -----------------------------------------------------------------------------------

@@ -171,8 +171,8 @@ def network_service(concurrency: int, memory: int, bandwidth: float | None) -> S
 
 
 @contextmanager
-def open_journal(settings: Settings, report: Emit, command: str) -> Iterator[Journal]:
-    """Open the journal for a run of ``command``.
+def open_journal(settings: Settings, report: Emit, command: str, workers: int = 0) -> Iterator[Journal]:
+    """Open the journal for a run of ``command`` with so many worker processes.
 
     It is rebuilt from OUT where it was lost, and the jobs of dead runs are pending again.
     """
@@ -189,6 +189,7 @@ def open_journal(settings: Settings, report: Emit, command: str) -> Iterator[Jou
         version=__version__,
         rebuild=rebuild,
         command=command,
+        workers=workers,
         patience=Patience(failures=settings.attempts, base=settings.retry_delay, cap=max(60.0, settings.retry_delay)),
     ) as journal:
         if journal.set_aside:

@@ -66,7 +66,8 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], IO[bytes]], fork
         stack.enter_context(output_lock.held(settings.out, settings.state))
         check = OutputCheck(settings.out)
         stack.callback(check.close)
-        journal = stack.enter_context(open_journal(settings, report, "process" if watch is None else "watch"))
+        command = "process" if watch is None else "watch"
+        journal = stack.enter_context(open_journal(settings, report, command, settings.jobs))
         planner = Planner(settings, chosen, encoder_versions(settings.environment.get("MEDIACTL_FFMPEG")), journal)
         publisher = None if settings.to is None else Publisher(journal, settings.to, settings.out)
         intake = Intake(settings, journal, planner, batches, check, report, watch, publisher)

@@ -84,7 +84,7 @@ def network_run(
     clients = Server(time.time)
     tally, report = counted(emit, clients)
     with ExitStack() as stack:
-        journal = stack.enter_context(open_journal(settings, report, "resume" if everything else "upload"))
+        journal = stack.enter_context(open_journal(settings, report, "resume" if everything else "upload", 0))
         planner = Planner(settings, load("web"), {}, journal)
         intake = open_intake(journal, report)
         dispatcher = Dispatcher(journal, planner, intake, settings.out, report, time.monotonic, lanes=(NETWORK,))

@@ -22,6 +22,7 @@ from mediactl.model.events import (
     JournalDamaged,
     JournalRebuilt,
     LeftOutBy,
+    MonitorTrouble,
     PauseCause,
     Plan,
     RunPaused,
@@ -125,6 +126,8 @@ def problem(event: Event, *, watching: bool = False) -> str | None:
             return emptied(event)
         case CacheUnusable():
             return f"cache: cannot be used: {event.reason}; continuing without it; remove it, or set MEDIACTL_CACHE"
+        case MonitorTrouble():
+            return f"{event.monitor}: {event.reason}; the run goes on"
         case SandboxIncomplete():
             return f"sandbox: {'; '.join(f'{layer}: {why}' for layer, why in event.missing.items())}"
         case JournalDamaged():

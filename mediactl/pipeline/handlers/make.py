@@ -52,6 +52,7 @@ class MakeHandler(SourceHandler):
             if self._context.publisher is not None:
                 priority, due = Priority(claim.priority), successor_due(claim.due)
                 self.report(self._context.publisher.begin(row.id, priority, due))
+        self._journal.count_made(row.source.fingerprint.size, result.bytes_made, result.roles)
         self.report(
             JobDone(
                 **self.head(claim), seconds=round(end.usage.wall, 3), cpu_seconds=round(end.usage.cpu, 3),
