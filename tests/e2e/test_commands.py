@@ -32,7 +32,7 @@ def test_a_module_dropped_into_the_package_is_a_command(extended: CommandLine) -
 def test_the_help_lists_it_in_its_section(extended: CommandLine) -> None:
     look = extended("--help").out.partition("\nLook:\n")[2].partition("\n\n")[0]
     names = [line.split()[0] for line in look.splitlines()]
-    assert names == ["status", "jobs", "runs", "show", "why", "lanes", "sizes", "check", "events", "metrics"]
+    assert names.index("lanes") < names.index("sizes") < names.index("events")
 
 
 def test_its_flags_are_set_by_environment_before_the_settings_file(extended: CommandLine) -> None:
