@@ -17,38 +17,55 @@ from mediactl.assets import document
 from mediactl.core import files
 from mediactl.jobs import report
 from mediactl.jobs.journal import Journal
-from mediactl.jobs.report import Gone, JobRow
+from mediactl.jobs.report import Filter, Gone, JobRow
 from mediactl.model.jobs import Priority
 
+STOPPED, READY = ("rejected", "quarantined"), "ready"
+"""States of the jobs that are retried, and of those that are cancelled, where none is named."""
 
-def retry(state: str, what: bytes | None, out: bytes) -> list[JobRow]:
-    """Make jobs ready again and return them: those of a key or path, or (None) all rejected and quarantined ones.
+
+def retry(state: str, what: bytes | None, out: bytes, wanted: Filter | None = None) -> list[JobRow]:
+    """Make jobs ready again and return them: those of a key or path, or (None) those ``wanted``: by default all
+    rejected and quarantined ones.
 
     Raises UsageError.
     """
-    with report.read(state) as rows:
-        if what is not None:
-            jobs = find(rows, what, out)
-        else:
-            jobs = [job for each in ("rejected", "quarantined") for job in rows.listed(each, -1)]
+    jobs = _chosen(state, what, out, wanted or Filter(STOPPED))
     with opened(state) as journal, journal.transaction():
         return [job for job in jobs if journal.retry(job.id)]
 
 
-def cancel(state: str, what: bytes | None, out: bytes) -> list[JobRow]:
-    """Cancel pending jobs, those named or (None) all, and return them. Raises UsageError."""
-    with report.read(state) as rows:
-        jobs = find(rows, what, out) if what is not None else list(rows.listed("ready", -1))
+def cancel(state: str, what: bytes | None, out: bytes, wanted: Filter | None = None) -> list[JobRow]:
+    """Cancel pending jobs, those named or (None) those ``wanted``, by default all, and return them.
+
+    Raises UsageError.
+    """
+    jobs = _chosen(state, what, out, wanted or Filter((READY,)))
     with opened(state) as journal, journal.transaction():
         return [job for job in jobs if journal.cancel(job.id)]
 
 
-def bump(state: str, what: bytes, priority: Priority, out: bytes) -> list[JobRow]:
-    """Give pending jobs another priority and return them. Raises UsageError."""
-    with report.read(state) as rows:
-        jobs = find(rows, what, out)
+def bump(state: str, what: bytes | None, priority: Priority, out: bytes, wanted: Filter | None = None) -> list[JobRow]:
+    """Give pending jobs, those named or (None) those ``wanted``, another priority and return them.
+
+    Raises UsageError.
+    """
+    jobs = _chosen(state, what, out, wanted or Filter((READY,)))
     with opened(state) as journal, journal.transaction():
         return [job for job in jobs if journal.bump(job.id, priority)]
+
+
+def matching(state: str, wanted: Filter) -> list[JobRow]:
+    """Return the jobs that a filter selects. Raises UsageError."""
+    with report.read(state) as rows:
+        return list(rows.selected(wanted))
+
+
+def _chosen(state: str, what: bytes | None, out: bytes, wanted: Filter) -> list[JobRow]:
+    if what is None:
+        return matching(state, wanted)
+    with report.read(state) as rows:
+        return find(rows, what, out)
 
 
 MANY, MOST = 10, 0.9

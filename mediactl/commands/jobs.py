@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import click
 
+from mediactl.commands.shared.filters import filter_options, selected
 from mediactl.commands.shared.options import journal_options, json_option, state_folder
 from mediactl.commands.shared.sections import LOOK, Command
 from mediactl.commands.shared.types import Job
-
-JOB_STATES = ("ready", "running", "done", "rejected", "quarantined", "cancelled")
 
 
 @click.command(cls=Command, section=LOOK, examples=("status", "status -o /srv/derived", "status --json | jq .queue"))
@@ -36,25 +36,32 @@ def status(out: bytes, state: str | None, as_json: bool) -> None:
 
 
 @click.command(
-    cls=Command, section=LOOK, examples=("jobs", "jobs --only rejected", "jobs -o /srv/derived --limit 100 --json")
+    cls=Command,
+    section=LOOK,
+    examples=("jobs", "jobs --only rejected", "jobs --path 'trip/*' --since 24h", "jobs --limit 100 --json"),
 )
 @journal_options
-@click.option("--only", "wanted", type=click.Choice(JOB_STATES), default=None, help="List only jobs in this state.")
+@filter_options
 @click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N", help="List at most N jobs.")
 @json_option("Print one JSON object per job.")
-def jobs(out: bytes, state: str | None, wanted: str | None, limit: int | None, as_json: bool) -> None:
-    """List jobs."""
+def jobs(out: bytes, state: str | None, limit: int | None, as_json: bool, **flags: Any) -> None:
+    """List jobs; those that options select are counted."""
     from mediactl.admin import status as inspect
     from mediactl.jobs import report
+    from mediactl.ui.lines import count
 
-    if state in JOB_STATES and wanted is None and not os.path.exists(state):
-        state, wanted = None, state  # what --only is for: --state is the journal's directory everywhere
-    job = None
+    state, wanted = selected(state, flags)
+    number = 0
     with report.read(state_folder(out, state)) as rows:
-        for job in rows.listed(wanted, limit or -1):
+        for job in rows.selected(wanted or report.Filter(), limit or -1):
+            number += 1
             click.echo(json.dumps(inspect.job_json(job)) if as_json else inspect.job_line(job))
-    if job is None and not as_json:
-        click.echo(f"no {wanted} jobs" if wanted else "no jobs")
+    if as_json:
+        return
+    if not number:
+        click.echo("no jobs" if wanted is None else "no jobs match")
+    elif wanted is not None:
+        click.echo(count(number, "job"))
 
 
 @click.command(cls=Command, section=LOOK, examples=("runs", "runs --limit 100", "runs -o /srv/derived --json"))

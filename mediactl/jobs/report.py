@@ -22,7 +22,7 @@ from mediactl.jobs.uploads import Remembered, remembered
 from mediactl.model.assets import Artefact
 from mediactl.model.figures import Figures
 from mediactl.model.jobs import Priority
-from mediactl.model.media import MediaInfo
+from mediactl.model.media import Fingerprint, Kind, MediaInfo, Source
 from mediactl.model.uploads import UploadTask
 
 PAGE = 256
@@ -65,6 +65,41 @@ class JobRow(msgspec.Struct, frozen=True):
     """As in ``NewJob``."""
 
 
+class Filter(msgspec.Struct, frozen=True):
+    """Which jobs are meant: those to which all of it applies. None: any will do."""
+
+    states: tuple[str, ...] | None = None
+    reason: str | None = None
+    """Pattern as SQLite's GLOB has it: "*" and "?" match "/", too."""
+    kind: str | None = None
+    path: bytes | None = None
+    """The same of the path of the source."""
+    since: float | None = None
+    """Seconds since 1970: enqueued since then, or with an attempt that ended since then."""
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What one attempt took. Fields in the order of the query "costliest"; seconds and bytes."""
+
+    key: str
+    kind: str
+    path: bytes | None
+    attempt: int
+    outcome: str
+    ended_at: float
+    wall: float
+    cpu: float
+    peak_memory: int
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Which attempts are measured: those that ended since a time, or all of one run."""
+
+    since: float = 0.0
+    """Seconds since 1970."""
+    run: str | None = None
+
+
 class Attempt(msgspec.Struct, frozen=True):
     """One attempt of the history: seconds and bytes."""
 
@@ -90,6 +125,29 @@ class QueueRow(msgspec.Struct, frozen=True):
     """When the oldest was enqueued."""
     delayed: int
     """How many of them are retries whose time has not come."""
+
+
+class Made(msgspec.Struct, frozen=True):
+    """An artefact, as far as reports go. Fields in the order of the query "made_of"."""
+
+    name: str
+    role: str
+    bytes: int
+    width: int | None
+    height: int | None
+    similarity: float | None
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """A source that a run completed."""
+
+    source: Source
+    digest: str
+    info: MediaInfo
+    recipe: str
+    """Digest of its recipe."""
+    warnings: tuple[str, ...]
+    made: tuple[Made, ...]
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -155,13 +213,65 @@ class Report:
         row = self._run("last_watch").fetchone()
         return row is not None and bool(row[0]) and not owners.seems_alive(self._state, *row[1:])
 
+    def run(self, start: str) -> RunRow | None:
+        """Return the run whose id begins so; None: there is none, or more than one."""
+        found = self._run("run", start).fetchall()
+        return RunRow(*found[0]) if len(found) == 1 else None
+
+    def problems_of(self, run: str) -> Iterator[tuple[bytes | None, str, str, str]]:
+        """Yield path, kind, state and reason of what a run gave up."""
+        for path, kind, _, state, reason, _ in self._run("run_problems", run):
+            yield path, kind, state, reason
+
+    def completed_by(self, run: str) -> Iterator[Completed]:
+        """Yield the sources that a run completed and that are done still. No transaction stays open meanwhile."""
+        last = 0
+        while rows := self._run("run_sources", run, last, PAGE).fetchall():
+            for (
+                last,
+                root,
+                path,
+                folder,
+                name,
+                kind,
+                format_,
+                size,
+                mtime,
+                ctime,
+                inode,
+                digest,
+                info,
+                recipe,
+                text,
+            ) in rows:
+                source = Source(
+                    root, path, os.path.join(folder, name), Fingerprint(size, mtime, ctime, inode), Kind(kind), format_
+                )
+                made = tuple(Made(*row) for row in self._run("made_of", last).fetchall())
+                warnings = tuple(each.text for each in warnings_of(text))
+                yield Completed(source, digest, msgspec.json.decode(info, type=MediaInfo), recipe, warnings, made)
+
+    def recipe(self, digest: str) -> str | None:
+        """Return the JSON of a recipe."""
+        content: str | None = self._run("recipe", digest).get
+        return content
+
+    def repaired(self, before: str, run: str) -> list[bytes]:
+        """Return the sources that failed in the run ``before`` and were completed by ``run``."""
+        return [row[0] for row in self._run("changed_fate", before, run)]
+
     def earlier_runs(self) -> Earlier:
         """Return the totals of runs that were pruned."""
         return Earlier(*self._run("earlier_runs").fetchone())
 
     def listed(self, state: str | None, limit: int) -> Iterator[JobRow]:
         """Jobs in the order in which they were added, all or in one state."""
-        rows = self._run("list", state, limit)
+        return self.selected(Filter() if state is None else Filter(states=(state,)), limit)
+
+    def selected(self, wanted: Filter, limit: int = -1) -> Iterator[JobRow]:
+        """Jobs in the order in which they were added; at most ``limit``, -1: all of them."""
+        states = None if wanted.states is None else msgspec.json.encode(wanted.states).decode()
+        rows = self._run("list", states, wanted.reason, wanted.kind, wanted.path, wanted.since, limit)
         # A pager may keep its reader waiting, and the journal's log grows as long as rows are being read from it.
         for row in rows.fetchall() if limit > 0 else rows:
             yield JobRow(*row)
@@ -209,6 +319,19 @@ class Report:
         for priority, lane, seconds in self._run(query):
             found.setdefault(f"{Priority(priority).name.lower()}/{lane}", []).append(seconds)
         return found
+
+    def measured(self, by: str, window: Window) -> Iterator[tuple[str, float, float | None]]:
+        """Yield of each attempt its group ("operation", "format", "lane" or "version"), seconds that it ran, and
+        seconds that its job was pending before; None: an attempt came before."""
+        yield from self._run("measured", by, window.since, window.run)
+
+    def spent(self, by: str, window: Window) -> dict[str, tuple[int, int, float, int]]:
+        """Group -> number of attempts, of those that are not done, CPU seconds, and largest memory in bytes."""
+        return {group: tuple(numbers) for group, *numbers in self._run("spent", by, window.since, window.run)}
+
+    def costliest(self, column: str, window: Window, limit: int) -> list[Cost]:
+        """Return the attempts that took longest ("wall"), or most memory ("peak_memory")."""
+        return [Cost(*row) for row in self._run("costliest", column, window.since, window.run, limit)]
 
     def attempts(self, job: int) -> list[Attempt]:
         """The history of a job."""

@@ -79,3 +79,37 @@ def test_commands_that_read_take_out_state_and_json_alike(processed: CommandLine
     assert (result.code, result.err) == (0, "")
     for line in result.out.splitlines():
         assert isinstance(json.loads(line), dict)
+
+
+def test_jobs_are_selected_and_counted_by_what_they_are(processed: CommandLine) -> None:
+    lines = processed("jobs", "--reason", "*", "--kind", "probe").out.splitlines()
+    assert len(lines) == 4 and lines[-1] == "3 jobs"
+    assert processed("jobs", "--path", "trip/*.jpg", "--only", "rejected").out.splitlines()[-1] == "1 job"
+    assert processed("jobs", "--path", "*.jpg", "--since", "1h").out.splitlines()[-1] == "1 job"
+    assert processed("jobs", "--path", "TRIP/*").out == "no jobs match\n"
+    (one,) = processed("jobs", "--reason", "*signature*", "--json").out.splitlines() or [""]
+    assert not one or json.loads(one)["path"] == "trip/broken.jpg"
+
+
+def test_a_filter_lists_what_it_would_change_and_yes_changes_it(processed: CommandLine) -> None:
+    listed = processed("retry", "--path", "trip/*")
+    assert (listed.code, listed.err) == (0, "")
+    assert listed.out.splitlines()[-1] == "1 job match; --yes changes them"
+    assert processed("status", "--json").out == processed("status", "--json").out
+    assert "1 rejected" in processed("status").out
+    *jobs, totals = map(json.loads, processed("retry", "--path", "trip/*", "--json", "--yes").out.splitlines())
+    assert ([job["path"] for job in jobs], totals) == (
+        ["trip/broken.jpg"], {"what": "summary", "jobs": 1, "changed": 1}
+    )  # fmt: skip
+    assert processed("bump", "--kind", "probe", "--yes").out.splitlines()[-1] == "1 job now urgent"
+    assert processed("cancel", "--since", "1h", "--yes").out.splitlines()[-1].startswith("1 job cancelled")
+    assert processed("retry", "--state", "cancelled", "--yes").out.splitlines()[-1].startswith("1 job ready")
+    assert processed("cancel", "--reason", "[", "--yes").out == "nothing to cancel\n"
+
+
+@pytest.mark.parametrize("command", ["retry", "cancel", "bump"])
+def test_a_job_and_a_filter_exclude_each_other(processed: CommandLine, command: str) -> None:
+    for arguments in ((), ("trip/broken.jpg", "--kind", "probe")):
+        result = processed(command, *arguments)
+        assert (result.code, result.out) == (2, "")
+        assert "name one JOB" in result.err
