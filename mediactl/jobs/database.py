@@ -22,7 +22,7 @@ from mediactl.core.files import shown
 from mediactl.core.filesystem.mounts import MOUNTS, mount_of
 from mediactl.jobs import owners
 
-VERSION = 5
+VERSION = 6
 """Schema version, in the database's user_version."""
 APPLICATION_ID = 0x6D636A31
 """Marks the file as a mediactl journal ("mcj1")."""
@@ -89,6 +89,7 @@ MIGRATIONS: dict[int, str] = {
     4: """
     ALTER TABLE runs ADD COLUMN workers INTEGER;
     """,
+    5: "ALTER TABLE artefacts ADD COLUMN similarity REAL;",
 }
 """Version v -> SQL that makes v+1 of it, with what ``NEW_TABLES`` names."""
 NEW_TABLES: dict[int, str] = {1: "uploads.sql", 3: "history.sql", 4: "totals.sql"}

@@ -372,6 +372,11 @@ class Journal:
             self._run("cancel_pieces", (source, reason, None, None))
         return GivenUp(key, kind, self.path_of(source))
 
+    def source_of(self, job: int) -> int | None:
+        """Return the source of a job, if it has one."""
+        source: int | None = self._run("head", (job,)).fetchone()[2]
+        return source
+
     def path_of(self, source: int) -> bytes:
         """Return the path of a source, and nothing else of it."""
         path: bytes | None = self._run("source_path", (source,)).get

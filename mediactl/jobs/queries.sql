@@ -217,12 +217,18 @@ WHERE id = ?1;
 DELETE FROM artefacts WHERE source = ?;
 
 -- name: put_artefact
-INSERT INTO artefacts (source, ordinal, name, role, media_type, bytes, sha256, key, width, height, duration, mtime_ns, inode)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO artefacts (source, ordinal, name, role, media_type, bytes, sha256, key, width, height, duration, mtime_ns, inode,
+    similarity)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: artefacts
-SELECT name, role, media_type, bytes, sha256, key, width, height, duration, mtime_ns, inode
+SELECT name, role, media_type, bytes, sha256, key, width, height, duration, mtime_ns, inode, similarity
 FROM artefacts WHERE source = ? ORDER BY ordinal;
+
+-- name: measured_artefacts
+-- Of done sources whose plan is that of their kind in a JSON object.
+SELECT s.path, a.name, a.role, a.bytes, a.similarity FROM sources AS s JOIN artefacts AS a ON a.source = s.id
+WHERE s.state = 'done' AND s.plan = ?1 ->> s.kind ORDER BY s.id, a.ordinal;
 
 -- name: outcomes
 -- Done sources with what they have, an artefact a row, those of a source together.

@@ -1,4 +1,4 @@
--- The journal, version 5. Paths are BLOBs: Linux names need not be text (CAST(name AS TEXT) shows them).
+-- The journal, version 6. Paths are BLOBs: Linux names need not be text (CAST(name AS TEXT) shows them).
 -- Times are seconds since 1970, durations seconds, sizes bytes.
 
 -- One row for each time that the journal is opened to be changed. A run is alive while runs/<id>.lock is locked; the
@@ -71,6 +71,7 @@ CREATE TABLE artefacts (
     duration   REAL,
     mtime_ns   INTEGER NOT NULL,              -- 0: never seen by this journal, to be hashed before it is trusted
     inode      INTEGER NOT NULL,
+    similarity REAL,                          -- SSIM to its source at the same size; NULL: not measured
     PRIMARY KEY (source, ordinal)
 ) STRICT, WITHOUT ROWID;
 

@@ -203,7 +203,7 @@ class Sources:
             self._sql["put_artefact"],
             (
                 (source, number, a.name, a.role, a.media_type, a.bytes, a.sha256, a.key, a.width, a.height, a.duration,
-                 file.mtime_ns, file.inode)
+                 file.mtime_ns, file.inode, file.similarity)
                 for number, file in enumerate(files)
                 for a in (file.artefact,)
             ),
@@ -211,9 +211,12 @@ class Sources:
 
     def artefacts(self, source: int) -> tuple[OutputFile, ...]:
         """The artefacts of a source as they were published."""
-        return tuple(
-            OutputFile(_artefact(row[:9]), row[9], row[10]) for row in self._run("artefacts", (source,)).fetchall()
-        )
+        return tuple(OutputFile(_artefact(row[:9]), *row[9:]) for row in self._run("artefacts", (source,)).fetchall())
+
+    def measured_artefacts(self, plans: Mapping[str, str]) -> Iterator[tuple[bytes, str, str, int, float | None]]:
+        """Yield path, name, role, bytes and similarity of the artefacts of done sources whose plan is that of their
+        kind."""
+        yield from self._run("measured_artefacts", (msgspec.json.encode(plans).decode(),))
 
     def outcomes(self, of: Iterable[int] | None = None) -> Iterator[Outcome]:
         """What was made of done sources: of all, or of those with these ids, in their order."""

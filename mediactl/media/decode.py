@@ -11,7 +11,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -24,7 +24,11 @@ from mediactl.core.sandbox.channel import Channel, Closed
 from mediactl.core.sandbox.workspace import Workspace
 from mediactl.media import decoding, limits
 from mediactl.media.decoding import (
+    AFTER,
+    BEFORE,
     PREFIX,
+    Compare,
+    Compared,
     Decoder,
     Describe,
     Done,
@@ -41,6 +45,8 @@ from mediactl.model.jobs import MakeTask
 from mediactl.model.media import Kind, MediaInfo
 from mediactl.outputs.base import IMAGE_MAKER
 
+Around = Callable[[Workspace], AbstractContextManager[None]]
+"""A context for each request, of a workspace."""
 PROGRESS_INTERVAL = 0.1
 """Seconds between two signs of life."""
 
@@ -70,20 +76,30 @@ def given(decoder: Decoder | None) -> Iterator[Decoder]:
             workspace.close()
 
 
-def serve(workspace: Workspace, channel: Channel) -> None:
-    """Answer requests until the channel is closed."""
+def serve(
+    workspace: Workspace,
+    channel: Channel,
+    around: Around = lambda _: nullcontext(),
+) -> None:
+    """Answer requests until the channel is closed, each in the context ``around``."""
     os.environ["TMPDIR"] = os.fsdecode(workspace.outputs)
     tempfile.tempdir = None
     here = Here(workspace)
     try:
         while True:
             message, fds = channel.receive_with_fds()
-            channel.send(decoding.encode(_answered(here, message, fds, channel)))
+            channel.send(decoding.encode(_answered(here, message, fds, channel, around)))
     except Closed:
         return
 
 
-def _answered(here: Here, message: bytes, fds: list[int], channel: Channel) -> Done | Failed:
+def _answered(
+    here: Here,
+    message: bytes,
+    fds: list[int],
+    channel: Channel,
+    around: Around,
+) -> Done | Failed:
     last = 0.0
 
     def report(fraction: float) -> None:
@@ -99,7 +115,8 @@ def _answered(here: Here, message: bytes, fds: list[int], channel: Channel) -> D
 
     try:
         request = decoding.decode_request(message)
-        result = here(request, fds[0] if fds else None, report, keep)
+        with around(here.workspace):
+            result = here(request, fds[0] if fds else None, report, keep)
         return Done(msgspec.Raw(decoding.encode(result)), *_cost())
     except Closed:
         raise
@@ -136,6 +153,15 @@ def _describe(request: Describe, fd: None, workspace: Workspace, report: Report,
     from mediactl.media.image import render
 
     return render.placeholder_at(os.path.join(workspace.inputs, request.name.encode()), request.format)
+
+
+def _compare(request: Compare, fd: int, workspace: Workspace, report: Report, keep: Keep) -> Compared:
+    from mediactl.media.image import compare
+
+    file = os.path.join(workspace.inputs, (PREFIX + request.name).encode())
+    previews = workspace.temporary(BEFORE), workspace.temporary(AFTER)
+    with limits.bounded_files(request.task.limits):
+        return Compared(*compare.compared(fd, request.task, request.name, file, request.side, previews))
 
 
 def _piece(request: EncodePiece, fd: int, workspace: Workspace, report: Report, keep: Keep) -> None:
@@ -217,4 +243,6 @@ def _part(report: Report, done: float, share: float, fraction: float) -> None:
     report(done + share * fraction)
 
 
-_ANSWERS: dict[type, Callable[..., Any]] = {Probe: _probe, Make: _make, EncodePiece: _piece, Describe: _describe}
+_ANSWERS: dict[type, Callable[..., Any]] = {
+    Probe: _probe, Make: _make, EncodePiece: _piece, Describe: _describe, Compare: _compare,
+}  # fmt: skip

@@ -68,7 +68,27 @@ class Describe(msgspec.Struct, frozen=True, tag=True, array_like=True):
     result: ClassVar[Any] = str
 
 
-Request = Probe | Make | EncodePiece | Describe
+class Compared(msgspec.Struct, frozen=True, array_like=True):
+    """How an artefact and its source look."""
+
+    similarity: float
+    """SSIM, 1.0 being equal."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height of the previews, in pixels."""
+
+
+class Compare(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """How similar is an image of ours, which the workspace provides, to the open source at the same size?"""
+
+    task: MakeTask
+    name: str
+    """Of the target."""
+    side: int = 0
+    """Longest side in pixels of previews of both, which are written to the workspace as BEFORE and AFTER; 0: none."""
+    result: ClassVar[Any] = Compared
+
+
+Request = Probe | Make | EncodePiece | Describe | Compare
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -126,6 +146,8 @@ _BY_VERDICT = {
     Verdict.BLOCKED: MachineBlocked,
     Verdict.UNREADABLE: MachineTrouble,
 }
+BEFORE, AFTER = "before.webp", "after.webp"
+"""Names of previews of a source and an artefact."""
 PREFIX = "kept-"
 """Before the names of artefacts that the workspace provides."""
 CONTINUOUS = "continuous"

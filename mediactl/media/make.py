@@ -70,6 +70,7 @@ def _make(
     for target in todo:
         if target.name not in there:
             _link(target, there, (), folder, about)  # its twin by key was just made
+    _compare(fd, task, there, folder, decoder)
     left_out = {target.key for target in todo if target.name in drafts.left_out}
     placeholder = drafts.placeholder or task.placeholder or _look_of_poster(there, task, folder, decoder)
     files_ = tuple(there[target.name] for target in task.targets if target.key not in left_out)
@@ -123,6 +124,16 @@ def _drafts(
     return drafts
 
 
+def _compare(fd: int, task: MakeTask, there: dict[str, OutputFile], folder: _Folder, decoder: Decoder) -> None:
+    """Measure how similar to the source those artefacts are that are to be compared and were not as yet."""
+    for name in task.compared:
+        file = there.get(name)
+        if file is not None and file.similarity is None:
+            decoder.workspace.provide(PREFIX + name, folder.current(name))
+            found = decoder(decoding.Compare(task, name), fd, lambda _: None, decoding.refuse)
+            there[name] = msgspec.structs.replace(file, similarity=found.similarity)
+
+
 def _look_of_poster(there: dict[str, OutputFile], task: MakeTask, folder: _Folder, decoder: Decoder) -> str:
     """What a video looks like by the poster that was there already; "" when it has none."""
     for poster in made_by(task.targets, PosterParams):
@@ -164,7 +175,7 @@ def _check_kept(task: MakeTask, folder: _Folder) -> dict[str, OutputFile]:
                 continue
         except OSError:
             continue
-        there[file.artefact.name] = OutputFile(file.artefact, mtime_ns, inode)
+        there[file.artefact.name] = OutputFile(file.artefact, mtime_ns, inode, file.similarity)
     return there
 
 

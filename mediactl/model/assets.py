@@ -142,6 +142,8 @@ class OutputFile(msgspec.Struct, frozen=True, array_like=True):
     artefact: Artefact
     mtime_ns: int
     inode: int
+    similarity: float | None = None
+    """SSIM to the source at the same size; None: not measured."""
 
 
 class Reuse(msgspec.Struct, frozen=True):

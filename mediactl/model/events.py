@@ -326,6 +326,8 @@ class Summary(Event, frozen=True, kw_only=True, tag="summary"):
     """Files and directories that were left out, by reason."""
     cancelled: int = 0
     """Those of the unfinished sources that were cancelled (`mediactl cancel`)."""
+    over_budget: int = 0
+    """Number of `budget.broken` events."""
 
 
 class ExtraRequired(Event, frozen=True, kw_only=True, tag="extra.required"):
@@ -531,6 +533,25 @@ class Plan(Event, frozen=True, kw_only=True, tag="plan"):
     """Dry run: for each kind of new source, the outputs that each of them gets."""
     left_out: dict[LeftOutBy, int] | None = None
     """Files and directories that were left out, by reason."""
+
+
+class BudgetBroken(Event, frozen=True, kw_only=True, tag="budget.broken"):
+    """A file is over a `[[budget]]` of its recipe: the run exits with 1. Every run reports all that are."""
+
+    path: str
+    """Path of the source relative to its SOURCE."""
+    output: str
+    """Output as the budget names it: "image.w1600"."""
+    file: str
+    """File name of the artefact."""
+    bytes: int | None = None
+    """Its size, if that is over budget."""
+    bytes_allowed: int | None = None
+    """Maximum size."""
+    similarity: float | None = None
+    """Its SSIM to the source at the same size, if that is below the budget."""
+    similarity_required: float | None = None
+    """Minimum SSIM."""
 
 
 class WatchTrouble(Event, frozen=True, kw_only=True, tag="watch.trouble"):
@@ -758,7 +779,7 @@ class UploadStopped(Event, frozen=True, kw_only=True, tag="upload.stopped"):
 AnyEvent = (
     JournalDamaged | JournalRebuilt | CacheUnusable | SandboxIncomplete | MonitorTrouble | RunStarted | ScanTrouble
     | SourceIgnored | SourceSettled | SourceLeftOut
-    | SourceEmptied | SourcePlanned | Plan
+    | SourceEmptied | SourcePlanned | Plan | BudgetBroken
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone
     | UploadStopped | ExtraRequired | RunStopping | RunStopped | RunPaused | RunResumed | RunFailed | Summary | Selftest

@@ -118,6 +118,8 @@ class MakeTask(msgspec.Struct, frozen=True):
     """Whether a video of this length is cut into pieces where it can be."""
     warnings: tuple[AssetWarning, ...] = ()
     """Those of the asset as it was left: the ones about artefacts that are kept stay."""
+    compared: tuple[str, ...] = ()
+    """Names of the artefacts whose similarity to the source is measured."""
 
 
 class PieceTask(msgspec.Struct, frozen=True):

@@ -110,6 +110,8 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What its artefacts are to a page, as asset.json has it."""
     order: ClassVar[int] = 1000
     """Outputs of a source come in this order in asset.json, then by table."""
+    comparable: ClassVar[bool] = False
+    """Whether the similarity of its artefacts to their source can be measured."""
     in_every_plan: ClassVar[bool] = False
     """Whether plans name its operations even for recipes without it, as those of the first outputs do: a new version of
     an operation then has every source of its kinds planned again."""

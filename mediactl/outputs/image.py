@@ -172,6 +172,7 @@ class ImageOutput(StillOutput, frozen=True):
     operations = (ImageParams,)
     roles = (ImageParams.role,)
     order = 10
+    comparable = True
     in_every_plan = True
 
     def resolve(self, asset: AssetPlan) -> Iterator[Target[Params]]:

@@ -56,6 +56,11 @@ class Planner:
         """Whether this run follows links below its SOURCE directories."""
         return self._settings.follow_symlinks
 
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """Return the recipes that this run has chosen."""
+        return self._default, *self._by_name.values()
+
     def named(self, name: str | None) -> Recipe:
         """The run's recipe, or the one that a manifest row names. Raises UsageError."""
         if name is None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
-from itertools import chain
+from itertools import chain, starmap
 from typing import IO, TYPE_CHECKING
 
 from mediactl import __version__
@@ -35,6 +35,7 @@ from mediactl.pipeline.intake.batches import Intake
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.pool_run import Emit, counted, open_journal, reported, run_pool, uploading
 from mediactl.pipeline.publish import Publisher
+from mediactl.planning import budgets
 from mediactl.pool.contract import Stopped
 from mediactl.pool.forkserver import ForkServer
 from mediactl.pool.network import NETWORK
@@ -89,7 +90,8 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], IO[bytes]], fork
             settings, journal, dispatcher, report, tally, started, clients,
             workers=settings.jobs, network=uploading(settings.to), forks=forks, begin=begin,
             sum_up=lambda stopped: sum_up(
-                stopped, intake, dispatcher, journal, tally, time.monotonic() - began, settings
+                stopped, intake, dispatcher, journal, tally, time.monotonic() - began, settings,
+                over_budget=0 if watch is not None else check_budgets(journal, planner, report),
             ),
         )  # fmt: skip
     for extra, sources in sorted(tally.required.items()):
@@ -116,6 +118,8 @@ def sum_up(
     tally: Tally,
     elapsed: float,
     settings: Settings,
+    *,
+    over_budget: int = 0,
 ) -> Summary:
     """Return how the sources stand now, with the exit code: a watch that is stopped is complete unless it leaves
     something unfinished."""
@@ -139,7 +143,7 @@ def sum_up(
         code = ExitCode.STOPPED_EARLY
     elif intake.watched:
         code = ExitCode.COMPLETE
-    elif intake.troubles or tally.faults or bad:
+    elif intake.troubles or tally.faults or bad or over_budget:
         code = ExitCode.BAD_SOURCES
     else:
         code = ExitCode.COMPLETE  # also when nothing was to be done, though bad sources of old are still there
@@ -164,7 +168,20 @@ def sum_up(
         internal_errors=tally.internal_errors,
         internal_error=tally.internal_error,
         left_out=dict(intake.left_out) or None,
+        over_budget=over_budget,
     )
+
+
+def check_budgets(journal: Journal, planner: Planner, report: Emit) -> int:
+    """Report every artefact in OUT that is over a budget of one of the recipes of this run; return how many are."""
+    number = 0
+    for recipe in planner.recipes:
+        if recipe.budgets:
+            made = journal.sources.measured_artefacts(planner.plans(recipe))
+            for broken in budgets.broken(recipe, starmap(budgets.Measured, made)):
+                report(broken)
+                number += 1
+    return number
 
 
 def found_sources(settings: Settings, stdin: Callable[[], IO[bytes]]) -> Iterator[scan.Found]:

@@ -18,6 +18,7 @@ from mediactl.outputs.encoding import EncodedParams
 from mediactl.outputs.hls import AudioTrackParams
 from mediactl.outputs.video import VideoParams
 from mediactl.planning.keys import Versions, effective_kind
+from mediactl.recipe import budgets
 from mediactl.recipe.loader import Recipe, RunLimits
 
 STALL_LIMIT = 180.0
@@ -49,16 +50,25 @@ def plan_digest(recipe: Recipe, kind: Kind, versions: Versions) -> str:
     kinds = (Kind.VIDEO, Kind.AUDIO) if kind is Kind.VIDEO else (kind,)
     outputs = [recipe.outputs(each) for each in kinds]
     operations = {each.operation(): each for each in _operations(recipe, kinds)}
+    # What was not measured is read once more; a budget without similarity changes no plan.
+    compared = [names] if (names := compared_of(recipe)) and Kind.IMAGE in kinds else []
     encoders = {name for operation in operations.values() for name in operation.encoders} & set(versions)
     return ":".join(
         (
-            _digest(recipe.name, outputs, recipe.limits, recipe.placeholder, recipe.metadata, recipe.cutting)[:16],
+            _digest(
+                recipe.name, outputs, recipe.limits, recipe.placeholder, recipe.metadata, recipe.cutting, *compared
+            )[:16],
             _digest(
                 [(name, operations[name].version) for name in sorted(operations)],
                 [(name, versions[name]) for name in sorted(encoders)],
             )[:16],
         )
     )
+
+
+def compared_of(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the artefacts whose similarity to their source is measured."""
+    return budgets.compared(recipe.budgets, recipe.by_table()) if recipe.budgets else ()
 
 
 def _operations(recipe: Recipe, kinds: tuple[Kind, ...]) -> Iterator[type[Params]]:
@@ -127,6 +137,7 @@ def make_task(
         work=work,
         long=kind is Kind.VIDEO and is_long(subject.info, recipe.cutting),
         warnings=tuple(each for each in subject.warnings if each.keys != ()),
+        compared=compared_of(recipe) if kind is Kind.IMAGE else (),
     )
 
 

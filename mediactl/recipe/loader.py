@@ -20,7 +20,8 @@ from mediactl.model.speed import Speed
 from mediactl.outputs import registry
 from mediactl.outputs.base import Name, Output
 from mediactl.outputs.cutting import Cutting
-from mediactl.recipe import collisions, conditions, inheritance, messages
+from mediactl.recipe import budgets, collisions, conditions, inheritance, messages
+from mediactl.recipe.budgets import Budget
 from mediactl.recipe.inheritance import Draft
 
 Tag = Literal[
@@ -72,11 +73,22 @@ class Recipe(_Head, frozen=True, kw_only=True):
     """Upper bounds for sources."""
     run: RunLimits = RunLimits()
     """Limits of one job."""
+    budget: tuple[Budget, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Budgets of outputs. A recipe without any has the digest that it had before there were budgets."""
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """The budgets of its outputs."""
+        return () if self.budget is msgspec.UNSET else self.budget
 
     def table(self, output: type[OutputT]) -> tuple[OutputT, ...]:
         """Return the outputs of one table."""
         found: tuple[OutputT, ...] | msgspec.UnsetType = getattr(self, output.table)
         return () if found is msgspec.UNSET else found
+
+    def by_table(self) -> dict[str, tuple[Output, ...]]:
+        """Return all outputs by table."""
+        return {name: self.table(kind) for name, kind in registry.tables().items()}
 
     def outputs(self, kind: Kind) -> tuple[Output, ...]:
         """Return the outputs that a source of this kind gets, in the order of asset.json."""
@@ -84,8 +96,9 @@ class Recipe(_Head, frozen=True, kw_only=True):
 
     def at_speed(self, speed: Speed) -> Self:
         """Return the recipe with the encoder settings of a speed, where it does not set them."""
-        tables = {name: self.table(kind) for name, kind in registry.tables().items()}
-        changed = {name: tuple(each.at_speed(speed) for each in found) for name, found in tables.items() if found}
+        changed = {
+            name: tuple(each.at_speed(speed) for each in found) for name, found in self.by_table().items() if found
+        }
         return msgspec.structs.replace(self, **changed)
 
     def digest(self) -> str:
@@ -148,7 +161,7 @@ _BUNDLED = os.path.join(os.path.dirname(__file__), "bundled")
 
 def structs() -> dict[str, type[msgspec.Struct]]:
     """Return what each table of a recipe holds one of, or several."""
-    return {**registry.tables(), "cutting": Cutting, "limits": Limits, "run": RunLimits}
+    return {**registry.tables(), "cutting": Cutting, "limits": Limits, "run": RunLimits, "budget": Budget}
 
 
 def builtin_names() -> list[str]:
@@ -248,6 +261,9 @@ def checked(found: Draft) -> Recipe:
         for entry, output in zip(found.outputs[table], recipe.table(kind_of_output), strict=True):
             if problem := _problem(output):
                 raise UsageError(f"{shown(entry.origin)}: {entry.toml_path}.{problem[0]}: {shown(problem[1])}")
+    for number, budget in enumerate(recipe.budgets):
+        if problem := budgets.problem(budget, recipe.by_table()):
+            raise UsageError(f"{shown(found.origin)}: budget[{number}].{problem[0]}: {shown(problem[1])}")
     for kind in Kind:
         _check_collisions(found, recipe, kind)
     if not any(recipe.outputs(kind) for kind in Kind):

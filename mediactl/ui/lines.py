@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from mediactl.model.events import (
+    BudgetBroken,
     CacheUnusable,
     Event,
     EventsMissed,
@@ -124,6 +125,8 @@ def problem(event: Event, *, watching: bool = False) -> str | None:
             return f"{event.path}: {event.reason}"
         case SourceEmptied(unmounted=str()):
             return emptied(event)
+        case BudgetBroken():
+            return over_budget(event)
         case CacheUnusable():
             return f"cache: cannot be used: {event.reason}; continuing without it; remove it, or set MEDIACTL_CACHE"
         case MonitorTrouble():
@@ -146,6 +149,15 @@ def problem(event: Event, *, watching: bool = False) -> str | None:
         case RunStopped():
             return f"stopped early: {event.reason}; run again to continue"
     return None
+
+
+def over_budget(event: BudgetBroken) -> str:
+    """Return the line of an artefact that is over a budget."""
+    if event.bytes is not None:
+        what = f"{event.bytes:,} bytes, {event.output} allows {event.bytes_allowed:,}"
+    else:
+        what = f"similarity {event.similarity:g}, {event.output} requires {event.similarity_required:g}"
+    return f"over budget: {event.path}: {event.file}: {what}"
 
 
 def settled(event: SourceSettled) -> str:
@@ -279,6 +291,8 @@ def ending(summary: Summary, nothing: str = NO_MEDIA) -> str:
         "unfinished": summary.unfinished - summary.cancelled,
     }
     text += "".join(f", {number:,} {state}" for state, number in bad.items() if number)
+    if summary.over_budget:
+        text += f", {count(summary.over_budget, 'file')} over budget"
     if summary.ignored:
         text += f"; {count(summary.ignored, 'other file')} ignored"
     text += left_out(summary.left_out or {})

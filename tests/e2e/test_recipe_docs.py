@@ -69,7 +69,9 @@ def test_what_the_docs_say_of_a_key_is_what_the_schema_says() -> None:
             if default.startswith("`"):
                 assert tomllib.loads(f"x = {default.strip('`')}")["x"] == value, (table, key)
             else:
-                assert default == ("required" if key == "name" else "all but `place`" if key == "metadata" else "")
+                assert default == (
+                    "required" if key in ("name", "output") else "all but `place`" if key == "metadata" else ""
+                )
                 assert value in (None, "", []) or key == "metadata", (table, key)
 
 
@@ -81,18 +83,25 @@ def test_every_example_of_a_key_is_valid(table: str, example: str) -> None:
         tree[table] = [{"name": "x", **NEEDED.get(table, {}), **WITH.get(next(iter(said)), {}), **said}]
     else:
         tree["image"] = [{"name": "x"}]
-        tree = {**tree, table: said} if table else {**tree, **said}
+        whole = [{"output": "image.x", "bytes": 1000, **said}] if table == "budget" else said
+        tree = {**tree, table: whole} if table else {**tree, **said}
     if "without" in tree:
         # What is left out has to be there.
         tree["extends"] = "web"
     found = loader.parse(inheritance.toml(tree), "mine.toml")
-    where = getattr(found, table)[0] if table in registry.tables() else getattr(found, table) if table else found
+    where = (
+        getattr(found, table)[0]
+        if table in (*registry.tables(), "budget")
+        else getattr(found, table)
+        if table
+        else found
+    )
     for key, value in said.items():
         if key not in ("extends", "without"):
             assert plain(getattr(where, key)) == value
             field = next(field for field in msgspec.structs.fields(type(where)) if field.name == key)
             default = field.default_factory() if callable(field.default_factory) else field.default
-            assert key in ("name", "format") or plain(default) != value, "an example that changes nothing"
+            assert key in ("name", "format", "output") or plain(default) != value, "an example that changes nothing"
 
 
 def test_every_recipe_in_the_docs_is_valid_and_agrees_with_the_schema(mediactl: CommandLine) -> None:

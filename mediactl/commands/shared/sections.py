@@ -19,7 +19,7 @@ COMPLETE = (0, "Complete, or nothing to do.")
 INVALID = (2, "Invalid command line, settings, recipe or manifest.")
 EXITS = (
     COMPLETE,
-    (1, "Finished, but some sources were rejected or quarantined."),
+    (1, "Finished, but some sources were rejected or quarantined, or a file is over budget."),
     (2, "Invalid command line, settings, recipe or manifest; no permission to write to OUT."),
     (70, "Internal error; the next run retries what it left unfinished."),
     (75, "Stopped early (signal, time limit, full disk), or a source could not be read; run again to resume."),

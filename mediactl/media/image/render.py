@@ -217,13 +217,27 @@ def _save_video(source: _Source, target: Target[AnimationParams], file: bytes, t
 def _encoded(image: VipsImage, params: StillParams) -> bytes:
     """Return the content of one variant, made from an image that covers it."""
     try:
-        if params.fit == "cover":
-            image = crop.cut(image, params.width, params.height, params.position)
-        elif params.fit == "exact":
-            image = load.shrink(image, params.width, params.height).copy_memory()
-        return encode(image, params)
+        return encode(_fitted(image, params), params)
     except FAILURES as error:
         raise JobFailed(f"the {params.format} encoder failed: {reason(error)}") from None
+
+
+def fitted(fd: int, task: MakeTask, target: Target[ImageParams]) -> VipsImage:
+    """Return the pixels that a target is encoded from, in memory; of an animation, the first frame.
+
+    Raises RejectedInput, and one of ``vips.FAILURES``.
+    """
+    source = _Source(fd, task)
+    return _fitted(source.at(*_covering(target.params, source.width, source.height)), target.params)
+
+
+def _fitted(image: VipsImage, params: StillParams) -> VipsImage:
+    """Return an image that covers a variant, cropped or squeezed as its parameters say."""
+    if params.fit == "cover":
+        return crop.cut(image, params.width, params.height, params.position)
+    if params.fit == "exact":
+        return load.shrink(image, params.width, params.height).copy_memory()
+    return image
 
 
 def _frame(file: bytes, params: StillParams) -> VipsImage:
