@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from mediactl.commands.shared import ci
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 
@@ -25,7 +26,7 @@ def display(flags: Mapping[str, Any]) -> Iterator[Take]:
         log = flags["log"]
         file = None if log is None else stack.enter_context(_opened(log))
         take = _json(stack) if flags["as_json"] else _text(flags, stack)
-        yield take if file is None else _both(take, file, stack)
+        yield ci.beside(take if file is None else _both(take, file, stack), flags, stack)
 
 
 def _opened(path: str) -> BinaryIO:

@@ -84,6 +84,10 @@ RUN_OPTIONS = [
            help="Append NDJSON events to a file, in addition to what is printed."),
     option(OUTPUT, "--log-format", type=click.Choice(["auto", "plain", "time"]), default="auto", show_default=True,
            help="Begin printed lines with the time; auto: unless a terminal or journald shows it."),
+    option(OUTPUT, "--junit", type=Name(), default=None, trusted=True, metavar="FILE",
+           help="Write a test case for each source to a JUnit XML file."),
+    option(OUTPUT, "--github", is_flag=True,
+           help="Print annotations of GitHub Actions, and add to the summary of the step."),
 ]  # fmt: skip
 """Options of every command that runs jobs: when it stops and what it prints."""
 
