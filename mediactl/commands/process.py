@@ -11,7 +11,7 @@ import click
 from mediactl.commands.shared.monitoring import LISTEN, TEXTFILE, monitored
 from mediactl.commands.shared.options import option, settings_of, work_options
 from mediactl.commands.shared.sections import EXITS, OUTPUT, RUN, SCHEDULING, SOURCES, Command
-from mediactl.commands.shared.types import Duration
+from mediactl.commands.shared.types import Duration, Name
 from mediactl.core.errors import ExitCode
 from mediactl.model.shard import SHARD_BY
 
@@ -47,6 +47,10 @@ INPUT_IN_MEMORY = 16 << 20
 @option(SOURCES, "--shard-by", type=click.Choice(SHARD_BY), default="path", show_default=True,
         help="Divide sources by a hash of their paths, or so that each part is as much work.")  # fmt: skip
 @TEXTFILE
+@option(OUTPUT, "--report", type=Name(), default=None, trusted=True, metavar="FILE",
+        help="Write a report of the run: one HTML file, with images before and after.")  # fmt: skip
+@option(OUTPUT, "--report-blob", type=Name(), default=None, trusted=True, metavar="FILE",
+        help="Write what `report merge` makes one report of several runs from.")  # fmt: skip
 @option(
     OUTPUT, "-n", "--dry-run", is_flag=True, setting=False, help="Print what would be done and why; change nothing."
 )
@@ -63,7 +67,7 @@ def process(**flags: Any) -> int:
         for line in dry_run.lines(settings, _read_input, as_json=flags["as_json"], verbose=flags["verbose"]):
             click.echo(line)
         return ExitCode.COMPLETE
-    return _run(settings, flags)
+    return _reported(settings, flags) if flags["report"] or flags["report_blob"] else _run(settings, flags)
 
 
 @click.command(
@@ -97,15 +101,40 @@ def watch(settle: float, poll: float | None, rescan: float, **flags: Any) -> int
     return _run(settings_of(flags, Watching(settle, poll, rescan)), flags)
 
 
-def _run(settings: Settings, flags: dict[str, Any]) -> int:
+def _reported(settings: Settings, flags: dict[str, Any]) -> int:
+    """Run, then write the report; that it cannot be written changes no exit code but 0."""
+    from mediactl.commands.shared import reports
+    from mediactl.core.errors import MediactlError
+
+    html, blob = flags["report"], flags["report_blob"]
+    for file in (html, blob):
+        reports.require_writable(file)
+    runs: list[str] = []
+    code = _run(settings, flags, runs)
+    try:
+        reports.write(settings.state, settings.out, runs[0], html, blob)
+    except (MediactlError, OSError) as error:
+        click.echo(f"mediactl: {error}", err=True)
+        return code or ExitCode.STOPPED_EARLY
+    return code
+
+
+def _run(settings: Settings, flags: dict[str, Any], runs: list[str] | None = None) -> int:
+    """Run, and return the exit code; the id of the run is added to ``runs``."""
     from mediactl.pipeline.workers import fork_server
 
     with closing(fork_server(settings)) as forks:  # first: it imports beside what is imported here
         from mediactl.commands.shared.display import display
+        from mediactl.model.events import Event, RunStarted
         from mediactl.pipeline.run import process as run
 
+        def noted(event: Event) -> None:
+            if runs is not None and isinstance(event, RunStarted):
+                runs.append(event.run)
+            take(event)
+
         with display(flags) as shown, monitored(flags, settings, shown) as take:
-            return run(settings, take, _read_input, forks).exit_code
+            return run(settings, take if runs is None else noted, _read_input, forks).exit_code
 
 
 def _read_input() -> IO[bytes]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from mediactl.core.errors import MediactlError
 from mediactl.core.sandbox import layers
-from mediactl.core.sandbox.channel import Closed
+from mediactl.core.sandbox.channel import Channel, Closed
 from mediactl.core.sandbox.mode import Mode
 from mediactl.core.sandbox.policy import Access
 from mediactl.core.sandbox.process import SandboxedProcess, end_like
@@ -21,16 +22,27 @@ from mediactl.media.ffmpeg import binary
 class Confined:
     """One process at a time, with a workspace of its own in OUT."""
 
-    def __init__(self, out: bytes, mode: Mode) -> None:
-        """Start it. Raises OSError."""
+    def __init__(
+        self,
+        out: bytes,
+        mode: Mode,
+        serve: Callable[[Workspace, Channel], None] = decode.serve,
+        readable: tuple[bytes, ...] = (),
+    ) -> None:
+        """Start it; it will ``serve``, and may read directories beyond its own. Raises OSError."""
+        self._serve, self._readable = serve, readable
         self.workspace = Workspace(out)
         self._mode = mode
         self._cost = (0.0, 0)
         self._process: SandboxedProcess | None = self._started()
 
     def _started(self) -> SandboxedProcess:
-        access = Access(writable=(self.workspace.outputs,), readable=(self.workspace.inputs,), programs=_programs())
-        return SandboxedProcess(partial(decode.serve, self.workspace), partial(_confine, access, self._mode))
+        access = Access(
+            writable=(self.workspace.outputs,),
+            readable=(self.workspace.inputs, *self._readable),
+            programs=_programs(),
+        )
+        return SandboxedProcess(partial(self._serve, self.workspace), partial(_confine, access, self._mode))
 
     def __call__(self, request: Request, fd: int | None, report: Report, keep: Keep) -> Any:
         """Do it there. A job that is cut short, by its time limit, ends the process; if that dies, this one does."""
