@@ -18,7 +18,7 @@ from mediactl.core.files import fingerprint
 from mediactl.jobs.journal import Journal
 from mediactl.media import make as making
 from mediactl.media import unfinished
-from mediactl.media.ffmpeg import process
+from mediactl.media.ffmpeg import binary, process
 from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.media.inspect import streams
 from mediactl.media.inspect.timing.cadence import Cadence, measure
@@ -406,3 +406,31 @@ def test_a_film_given_up_for_one_piece_is_tried_again_with_all_of_them(film: Pat
             assert journal.retry(held[0].id)
         assert {state for _, state in states()} == {"ready"}
         assert journal.sources.get(row).state == "pending"
+
+
+def test_frames_are_examined_for_interlacing_once_for_all_pieces_and_the_poster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = filmed(
+        tmp_path / "film.mp4", "-flags", "+ildct+ilme", "-x264-params", "tff=1", "-vf", "setfield=tff", rate="25",
+        seconds=7,
+    )  # fmt: skip
+    runs, logging = tmp_path / "runs", tmp_path / "ffmpeg"
+    logging.write_text(f"#!/bin/sh\necho \"$*\" >> '{runs}'\nexec '{binary.find()}' \"$@\"\n")
+    logging.chmod(0o755)
+    monkeypatch.setenv(binary.VARIABLE, str(logging))
+    chosen = loader.parse(
+        'name = "cut"\nplaceholder = "none"\ncutting = { above = 6, piece = 4 }\n'
+        '[[video]]\nname = "film"\nheight = 96\npreset = "ultrafast"\n[[poster]]\nname = "poster"\n',
+        "cut.toml",
+    )
+    shop = Workshop(film, tmp_path, chosen)
+    tasks = shop.piece_tasks()
+    assert len(tasks) > 2
+    for task in tasks:
+        shop.piece(task)
+    examined = [line for line in runs.read_text().splitlines() if "idet" in line]
+    assert len(examined) == 3, "one at each position that is examined"
+    shop.publish()
+    assert shop.frames("film.mp4") == 175
+    assert sum("idet" in line for line in runs.read_text().splitlines()) == 6

@@ -36,15 +36,9 @@ def detected(fd: int, found: Streams, *, threads: int, limits: Limits, folder: b
     Only videos that may be interlaced are decoded, some frames at three positions. Raises MachineBlocked.
     """
     video, shown = found.video, found.info.video
-    if video is None or shown is None:
+    if video is None or shown is None or not is_possible(found):
         return None
     flagged = video.interlaced or shown.interlaced
-    if not flagged and not (
-        shown.codec in _CODECS
-        and min(shown.height, shown.width) in _LINES
-        and any(abs((video.rate or 0.0) - rate) < 0.02 for rate in _RATES)
-    ):
-        return None
     top = bottom = progressive = 0
     seekable = video.end > _SHORT and not found.info.discontinuities
     samples, frames = (_SAMPLES, _FRAMES) if seekable else ((0.0,), _FRAMES * len(_SAMPLES))
@@ -62,6 +56,22 @@ def detected(fd: int, found: Streams, *, threads: int, limits: Limits, folder: b
     if combed >= _ENOUGH and combed >= _OVERRULING * progressive and max(top, bottom) >= 0.95 * combed:
         return Weave(flagged=False, parity="tff" if top >= bottom else "bff")
     return None
+
+
+def is_possible(found: Streams) -> bool:
+    """Return whether a video may be interlaced, by its flags or because television has such videos."""
+    video, shown = found.video, found.info.video
+    if video is None or shown is None:
+        return False
+    return (
+        video.interlaced
+        or shown.interlaced
+        or (
+            shown.codec in _CODECS
+            and min(shown.height, shown.width) in _LINES
+            and any(abs((video.rate or 0.0) - rate) < 0.02 for rate in _RATES)
+        )
+    )
 
 
 def _classified(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -93,10 +94,12 @@ def open_video(
     threads: int,
     folder: bytes,
     alive: Callable[[], None] = _ignore,
+    *,
+    weave: Callable[[], Weave | None] | None = None,
 ) -> Video:
     """Return the video with its key frames, from the index where it is complete, else from all packets.
 
-    ``folder`` is for temporary files. Raises RejectedInput, MachineBlocked.
+    ``folder`` is for temporary files; ``weave`` as for ``encode``. Raises RejectedInput, MachineBlocked.
     """
     with demux.opened(fd, limits) as container:
         start = (container.start_time or 0) / 1e6
@@ -113,8 +116,18 @@ def open_video(
                     alive()
             times = [float(each * listed.time_base) for each in read if each is not None]
     keys = tuple(sorted({max(0.0, each - start) for each in times if each - start <= stream.end}))
-    weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder)
+    examined = partial(interlacing.detected, fd, found, threads=threads, limits=limits, folder=folder)
     anchored = shares_clock and bool(found.info.video and found.info.video.start > _LATE)
     return Video(
-        fd, found, stream, limits, threads, keys, name in _INDEXED, name not in _GUESSING, weave, alive, anchored
+        fd,
+        found,
+        stream,
+        limits,
+        threads,
+        keys,
+        name in _INDEXED,
+        name not in _GUESSING,
+        (weave or examined)(),
+        alive,
+        anchored,
     )

@@ -8,6 +8,7 @@ from functools import partial
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.drafts import Draft, Drafts, Report, Temporary
+from mediactl.media.filters.video_filters import Weave
 from mediactl.media.inspect.streams import Streams
 from mediactl.media.stills.poster import posters
 from mediactl.media.stills.preview import preview
@@ -33,9 +34,11 @@ def render(
     threads: int,
     placeholder: bool,
     report: Report = lambda _: None,
+    weave: Callable[[], Weave | None] | None = None,
 ) -> Drafts:
     """Make and verify all stills of an open video, in the order of ``targets``, and its placeholder if requested.
 
+    ``weave`` returns how the video is interlaced; without it, frames are examined here.
     A placeholder comes with a poster only. Outputs for which no frame can be decoded are left out, with a warning.
     Raises RejectedInput when there is no video, JobFailed when an output is invalid, FfmpegFailed, MachineBlocked,
     OSError.
@@ -51,7 +54,7 @@ def render(
     def alive() -> None:
         report(len(made) / len(targets))
 
-    video = open_video(fd, found, found.video, limits, threads, folder, alive)
+    video = open_video(fd, found, found.video, limits, threads, folder, alive, weave=weave)
     thumbhash = ""
     for group, maker in _makers(video, targets, temporary, placeholder=placeholder):
         try:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import langcodes
-
 _LATIN = "cp1252"
 _BY_LANGUAGE = {
     **dict.fromkeys(("pl", "cs", "sk", "hu", "sl", "hr", "bs", "ro", "sq"), ("cp1250", "iso8859_2")),
@@ -89,6 +87,8 @@ def is_utf8(text: bytes) -> bool:
 
 def _usual(language: str) -> tuple[str, ...]:
     """Return the charsets that a language is usually written in."""
+    import langcodes  # Here: it takes 80 ms, which only subtitles that are not UTF-8 pay for.
+
     try:
         tag = langcodes.get(language).maximize()
     except ValueError:

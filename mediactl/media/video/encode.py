@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import av
@@ -18,7 +19,7 @@ from mediactl.core.files import remove_if_there
 from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import codecs, command, process
 from mediactl.media.filters import interlacing
-from mediactl.media.filters.video_filters import TICKS, Cut, input_options, prepared, scaled
+from mediactl.media.filters.video_filters import TICKS, Cut, Weave, input_options, prepared, scaled
 from mediactl.media.inspect import demux
 from mediactl.media.inspect.frames.colour_tags import HDR
 from mediactl.media.inspect.streams import InputVideo, Streams
@@ -123,12 +124,14 @@ def encode(
     report: Report,
     also: Callable[[Any], list[Any]] | None = None,
     pace: process.Pace | None = None,
+    weave: Callable[[], Weave | None] | None = None,
 ) -> Encoded:
     """Encode ``streams`` of an open video into video-only MP4s at ``paths`` (all in ``folder``), time scale 120,000.
 
     ``piece``: those frames of an even video, from 0 on, each at the exact time that the video's rate gives. None: all
     of it, at the times that its frames have in the source, a late start included. ``also`` adds outputs to the run,
-    made from the source's node; its times are the video's, so it goes with whole videos alone.
+    made from the source's node; its times are the video's, so it goes with whole videos alone. ``weave`` returns how
+    the video is interlaced; without it, frames are examined here.
 
     The files of all pieces of a stream have the same headers, and each begins with a frame that decoders start at.
     Raises PieceNotExact, JobFailed (streams of different length), FfmpegFailed, MachineBlocked.
@@ -140,10 +143,11 @@ def encode(
         remove_if_there(path)  # What an earlier attempt left must not be taken for this one's.
     cut = _cut(found, piece) if piece else None
     coded = [_Coded(stream, *codecs.chosen(stream.codec, stream.encoder)) for stream in streams]
-    weave = interlacing.detected(fd, found, threads=threads, limits=limits, folder=folder) if streams else None
-    options = input_options(found, video, weave) | _sought(fd, video, cut, limits)
+    examined = partial(interlacing.detected, fd, found, threads=threads, limits=limits, folder=folder)
+    woven = (weave or examined)() if streams else None
+    options = input_options(found, video, woven) | _sought(fd, video, cut, limits)
     source = command.source(fd, threads, max_pixels=limits.pixels, **options)
-    branches = prepared(source[str(video.index)], found, video, len(streams), weave=weave, cut=cut) if coded else []
+    branches = prepared(source[str(video.index)], found, video, len(streams), weave=woven, cut=cut) if coded else []
     outputs = [
         _output(each, branch, found, cut, path, threads, limits)
         for each, branch, path in zip(coded, branches, paths, strict=True)

@@ -22,6 +22,8 @@ from mediactl.media.audio import mixdown
 from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.drafts import Report, Unfinished
 from mediactl.media.ffmpeg import binary, codecs, process
+from mediactl.media.filters import interlacing
+from mediactl.media.filters.video_filters import Weave
 from mediactl.media.inspect import diagnosis, streams
 from mediactl.media.inspect.streams import Streams
 from mediactl.media.opening import check_unchanged
@@ -80,7 +82,7 @@ class Work:
             try:
                 encoded = encode.encode(
                     self._fd, self._found, missing, piece, list(temporary.values()), threads=self._threads,
-                    limits=self._limits, folder=self._folder, report=report,
+                    limits=self._limits, folder=self._folder, report=report, weave=self._weave,
                 )  # fmt: skip
                 for stream in missing:
                     if not _is_whole(temporary[stream], piece.frames):
@@ -143,6 +145,20 @@ class Work:
         self._unchanged()
         self._write(self._path(name), msgspec.json.encode((crf, note)))
         return encode.resolved(stream, crf)
+
+    def _weave(self) -> Weave | None:
+        """How the video is interlaced: examined by whoever comes first, and remembered."""
+        if not interlacing.is_possible(self._found):
+            return None
+        name = "weave.json"
+        for (weave,) in self._read(tuple[Weave | None], name):
+            return weave
+        weave = interlacing.detected(
+            self._fd, self._found, threads=self._threads, limits=self._limits, folder=self._folder
+        )
+        self._unchanged()
+        self._write(self._path(name), msgspec.json.encode((weave,)))
+        return weave
 
     def refuse(self, reason: str) -> None:
         """Remember that this video cannot be cut exactly, so that nobody tries it again."""

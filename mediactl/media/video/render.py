@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from mediactl.media.audio import render as audio
 from mediactl.media.audio.mixdown import AudioRequest
 from mediactl.media.drafts import About, Draft, Drafts, Present, Report, Request, Unfinished, every
 from mediactl.media.ffmpeg import binary, process
+from mediactl.media.filters import interlacing
 from mediactl.media.hls import ladder
 from mediactl.media.inspect import diagnosis, verify
 from mediactl.media.inspect.containers import isobmff
@@ -46,6 +48,8 @@ _INDEXED = ("mp4", "mov", "matroska", "webm")
 """Formats, as they are sniffed, of the containers in ``cadence.SEEKABLE``."""
 _ENCODED = 0.85
 """Share of the progress that encoding is, where anything is encoded; the rest is joining, verifying, and stills."""
+_MUXED_AT_ONCE = 2
+"""Files that are muxed and verified side by side, with the memory of a decoder each: the largest is half of it all."""
 
 _TREATED = {
     Treatment.FLATTENED: "transparency was lost: the video was put on white",
@@ -95,6 +99,12 @@ class _Video:
         self._unfinished = request.unfinished
         self._unchanged = partial(check_unchanged, request.source, request.task.source)
         self._scratch: list[bytes] = []
+        self._weave = cache(
+            partial(
+                interlacing.detected, request.fd, found, threads=request.task.threads, limits=request.task.limits,
+                folder=os.path.dirname(request.temporary("x")),
+            )
+        )  # fmt: skip
         self._about = About()
 
     def render(self, targets: tuple[Target[Operation], ...], present: Present, report: Report) -> Drafts:
@@ -119,6 +129,7 @@ class _Video:
             made = stills.render(
                 self._fd, self._found, seen, self._temporary, limits=self._task.limits, threads=self._task.threads,
                 placeholder=not self._task.placeholder, report=lambda part: report(done + (0.95 - done) * part),
+                weave=self._weave,
             )  # fmt: skip
             drafts |= {draft.target.name: draft for draft in made.files}
             if len(made.left_out) == len(self._task.targets):
@@ -224,7 +235,7 @@ class _Video:
             if videos:
                 encoded = encode.encode(
                     self._fd, found, tuple(videos), None, list(videos.values()), threads=task.threads,
-                    limits=task.limits, folder=folder, also=also, report=report,
+                    limits=task.limits, folder=folder, also=also, report=report, weave=self._weave,
                 )  # fmt: skip
                 complaints, notes = encoded.complaints, encoded.notes
             else:
@@ -251,15 +262,20 @@ class _Video:
     # -- artefacts -------------------------------------------------------------------------------------------------
 
     def _held(self, targets: tuple[Target[Operation], ...], encoded: Encoded) -> Iterator[Draft]:
-        """Yield the files that hold what was encoded."""
-        for target in targets:
-            match target.params:
-                case AudioTrackParams() as params:
-                    yield self._audio_track(target, params, encoded)
-                case StreamParams() as params:
-                    yield self._stream(target, params, encoded)
-                case VideoParams() as params:
-                    yield self._video(target, params, encoded)
+        """Yield the files that hold what was encoded, in the order of the targets."""
+        # When this ends, no thread is left that writes a file, not even after an error.
+        with ThreadPoolExecutor(min(_MUXED_AT_ONCE, self._task.threads)) as pool:
+            yield from pool.map(partial(self._holding, encoded), targets)
+
+    def _holding(self, encoded: Encoded, target: Target[Operation]) -> Draft:
+        match target.params:
+            case AudioTrackParams() as params:
+                return self._audio_track(target, params, encoded)
+            case StreamParams() as params:
+                return self._stream(target, params, encoded)
+            case VideoParams() as params:
+                return self._video(target, params, encoded)
+        raise TypeError(f"{target.name}: holds no video and no audio")
 
     def _audio_track(self, target: Target[Operation], params: AudioTrackParams, encoded: Encoded) -> Draft:
         """An audio stream as a CMAF track."""
