@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from support.events import check, parsed
 from support.forkserver import AT_START, ForkServer
+from support.started import Process
 
 pytest_plugins = ["support.servers"]
 
@@ -91,7 +92,7 @@ def _environment() -> dict[str, str]:
 class CommandLine:
     """Runs mediactl in a folder, in a process of its own, with an environment of its own.
 
-    Those that are run to their end are forked by one of ``servers``, if one has the environment; those that are started
+    They are forked by one of ``servers``, if one has the environment; others, and those whose ``argv`` is started,
     begin with a new interpreter, as a user's do.
     """
 
@@ -141,8 +142,12 @@ class CommandLine:
         )
         return done.returncode, done.stdout, done.stderr
 
-    def start(self, *arguments: str | bytes | os.PathLike[str]) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str | bytes | os.PathLike[str]) -> Process:
         """Start it, with pipes for its output."""
+        for server in self.servers:
+            if server.serves(self.environment):
+                words = [os.fsdecode(each) for each in arguments]
+                return server.start(words, cwd=str(self.folder), env=self.environment)
         return subprocess.Popen(
             self.argv(*arguments),
             cwd=self.folder,

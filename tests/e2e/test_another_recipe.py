@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyvips
 from conftest import CommandLine
 from support.events import parsed
 from support.films import make
+from support.started import Process
 
 SLOW = """
 name = "first"
@@ -61,7 +61,7 @@ def folder(mediactl: CommandLine) -> Path:
     return found
 
 
-def until(run: subprocess.Popen[bytes], over: Callable[[list[Event]], bool]) -> list[Event]:
+def until(run: Process, over: Callable[[list[Event]], bool]) -> list[Event]:
     """The events of a run up to the one with which this is true."""
     assert run.stdout is not None
     events: list[Event] = []
@@ -78,14 +78,14 @@ def begun(events: list[Event]) -> bool:
     return bool(pieces)
 
 
-def stop(run: subprocess.Popen[bytes]) -> int:
+def stop(run: Process) -> int:
     """Ask it to end: its exit code."""
     run.send_signal(signal.SIGTERM)
     run.communicate(timeout=60)
     return run.returncode
 
 
-def kill(run: subprocess.Popen[bytes]) -> int:
+def kill(run: Process) -> int:
     """kill -9, with all its workers, the supervisor first."""
     everyone = [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]
     for process in everyone:
@@ -127,7 +127,7 @@ def is_second(mediactl: CommandLine) -> None:
 
 @pytest.mark.parametrize(("end", "code"), [(stop, 75), (kill, -9)])
 def test_what_an_ended_run_left_is_made_by_the_recipe_of_the_next_one(
-    mediactl: CommandLine, folder: Path, end: Callable[[subprocess.Popen[bytes]], int], code: int
+    mediactl: CommandLine, folder: Path, end: Callable[[Process], int], code: int
 ) -> None:
     arguments = ("process", str(folder), "--out", "out", "--jobs", "2", "--grace", "0")
     run = mediactl.start(*arguments, "--recipe", "c1.toml", "--json")

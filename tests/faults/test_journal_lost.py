@@ -13,6 +13,7 @@ import pytest
 import pyvips
 from conftest import CommandLine, Result
 from support import machines
+from support.started import Process
 
 RECIPE = """
 name = "small"
@@ -66,7 +67,7 @@ def test_what_is_removed_under_a_run_stops_it(mediactl: CommandLine, path: str) 
 
 
 def test_lock_files_that_are_deleted_do_not_let_two_runs_own_the_same_jobs(mediactl: CommandLine) -> None:
-    others: list[subprocess.Popen[bytes]] = []
+    others: list[Process] = []
 
     def steal() -> None:
         for name in ("runs", "open.lock"):

@@ -27,7 +27,10 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+if TYPE_CHECKING:
+    from support.started import Started
 
 AT_START = ("PYTHON", "LD_PRELOAD", "LD_LIBRARY", "LC_", "LANG", "VIPS_", "G_", "GLIBC_", "MALLOC_")
 """Beginnings of variables that are read as a process starts, or a library is loaded: with others, none is forked."""
@@ -82,14 +85,30 @@ class ForkServer:
         with tempfile.TemporaryFile() as fed, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             fed.write(stdin)
             fed.seek(0)
-            ours, theirs = socket.socketpair()
-            with ours:
-                with theirs:
-                    request = json.dumps([list(argv), cwd, dict(env)]).encode()
-                    fds = [fed.fileno(), out.fileno(), err.fileno(), theirs.fileno()]
-                    socket.send_fds(self._started(), [request], fds)
-                code = _ended(ours, timeout, argv)
+            with self._forked(argv, cwd, env, [fed.fileno(), out.fileno(), err.fileno()]) as reply:
+                code = _ended(reply, timeout, argv)
             return Done(code, _read(out), _read(err))
+
+    def start(self, arguments: Sequence[str], *, cwd: str, env: Mapping[str, str]) -> Started:
+        """Begin a command line, with pipes for its output and nothing to read."""
+        from support.started import Started  # not where this module is the server
+
+        out, out_end = os.pipe()
+        err, err_end = os.pipe()
+        null = os.open(os.devnull, os.O_RDONLY)
+        try:
+            return Started(self._forked(["-c", *arguments], cwd, env, [null, out_end, err_end]), out, err)
+        finally:
+            for fd in (null, out_end, err_end):
+                os.close(fd)
+
+    def _forked(self, argv: Sequence[str], cwd: str, env: Mapping[str, str], streams: list[int]) -> socket.socket:
+        """Return where the server says the process id, and then the exit code."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            request = json.dumps([list(argv), cwd, dict(env)]).encode()
+            socket.send_fds(self._started(), [request], [*streams, theirs.fileno()])
+        return ours
 
     def close(self) -> None:
         """End the server."""
@@ -250,6 +269,7 @@ def _work(command: Sequence[str], log: int, kept: Sequence[int], environment: Ma
     what the two share belongs to the supervisor."""
     try:
         gc.freeze()
+        _name(command)
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
@@ -265,6 +285,14 @@ def _work(command: Sequence[str], log: int, kept: Sequence[int], environment: Ma
         traceback.print_exc()
         os._exit(1)
     _to_the_end(lambda: exec(boot, {"__name__": "__main__"}))
+
+
+def _name(command: Sequence[str]) -> None:
+    """Name this process by the module whose jobs it does, "upload.service": its command line is that of the server."""
+    call = next((word for word in command if word.startswith("mediactl.") and ":" in word), "")
+    if call:
+        with open("/proc/self/comm", "w", encoding="ascii") as file:
+            file.write(call.removeprefix("mediactl.").partition(":")[0])
 
 
 def _to_the_end(program: Callable[[], None]) -> NoReturn:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import signal
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from conftest import CommandLine, Result
 from mediactl.jobs.journal import FILE
 from support.events import parsed
 from support.servers import CREDENTIALS, Server
+from support.started import Process
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
@@ -180,7 +180,7 @@ class Run:
         (found,) = (
             child.pid
             for child in psutil.Process(self.process.pid).children()
-            if any("mediactl.upload.service" in word for word in child.cmdline())
+            if child.name() == "upload.service" or any("mediactl.upload.service" in word for word in child.cmdline())
         )
         return found
 
@@ -212,7 +212,7 @@ class Run:
 
 
 @contextmanager
-def closing_family(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+def closing_family(process: Process) -> Iterator[list[int]]:
     """Process ids of a process that is ours and of its children, the parent stopped, so that none comes meanwhile."""
     try:
         os.kill(process.pid, signal.SIGSTOP)
