@@ -273,8 +273,8 @@ def killed_once(mediactl: CommandLine, bucket: Bucket, door: Door, size: int, pa
 
 @pytest.mark.long
 def test_one_kill_of_a_large_upload_costs_what_was_in_flight(mediactl: CommandLine, bucket: Bucket, door: Door) -> None:
-    size = 256 * MIB
-    assert 1.0 < killed_once(mediactl, bucket, door, size, 20) <= 1 + room(size) / size
+    size = 128 * MIB
+    assert 1.0 < killed_once(mediactl, bucket, door, size, 10) <= 1 + room(size) / size
 
 
 @pytest.mark.sweep
