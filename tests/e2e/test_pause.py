@@ -7,7 +7,6 @@ import json
 import os
 import select
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 from conftest import CommandLine
 from support import films
 from support.events import parsed
+from support.started import Process
 
 RECIPE = """
 name = "small"
@@ -46,7 +46,7 @@ def outputs(out: Path) -> dict[str, str]:
     return {str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def next_event(run: subprocess.Popen[bytes], name: str) -> dict[str, Any]:
+def next_event(run: Process, name: str) -> dict[str, Any]:
     """Return the next event of this name that a run prints."""
     assert run.stdout is not None
     for line in run.stdout:
@@ -64,7 +64,7 @@ def cpu_seconds(tree: list[psutil.Process]) -> float:
 def test_a_suspended_encode_takes_no_cpu_and_comes_to_the_same_bytes(line: CommandLine) -> None:
     line("process", "in", "-o", "plain", "-j", "2")
     run = line.start("process", "in", "-j", "2", "--json")
-    follower: subprocess.Popen[bytes] | None = None
+    follower: Process | None = None
     try:
         next_event(run, "job.progress")
         follower = line.start("events", "--follow", "--json")
@@ -98,7 +98,7 @@ def test_a_suspended_encode_takes_no_cpu_and_comes_to_the_same_bytes(line: Comma
         assert followed[-1]["event"] == "summary"
         assert {"run.paused", "run.resumed", "job.done"} <= {each["event"] for each in followed}
     finally:
-        for process in filter(None, (run, follower)):
+        for process in (run, follower) if follower else (run,):
             process.kill()
             process.communicate()
     assert outputs(line.folder / "derived") == outputs(line.folder / "plain")
