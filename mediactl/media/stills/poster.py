@@ -40,7 +40,18 @@ _EDGES = [[0, 1, 0], [1, -4, 1], [0, 1, 0]]
 """The Laplacian: its deviation is large in a sharp image and small in a blurred one (Pech-Pacheco et al., 2000)."""
 
 
-class FrameStatistics(msgspec.Struct, frozen=True):
+class Lighting(msgspec.Struct, frozen=True):
+    """Measures of whether anything is visible in an image."""
+
+    empty: float
+    """Share of pixels that are black or white, whichever are more."""
+    light: float
+    """Mean luma, 0 to 255."""
+    plain: bool
+    """Whether it is near-uniform: black, white, or of nearly one shade."""
+
+
+class FrameStatistics(Lighting, frozen=True):
     """Measures of what is visible in an image."""
 
     detail: float
@@ -49,12 +60,6 @@ class FrameStatistics(msgspec.Struct, frozen=True):
     """Deviation of the Laplacian."""
     colour: float
     """Mean chroma (CIE LCh)."""
-    empty: float
-    """Share of pixels that are black or white, whichever are more."""
-    light: float
-    """Mean luma, 0 to 255."""
-    plain: bool
-    """Whether it is near-uniform: black, white, or of nearly one shade."""
 
 
 def posters(
@@ -118,21 +123,32 @@ def sampled(
         frames.clear(scratch)
 
 
+def lighting(image: VipsImage) -> Lighting:
+    """Return how an 8-bit image is lit, which takes a third of the time of its statistics."""
+    luma = image.colourspace("b-w")
+    return _lighting(luma, luma.hist_find())
+
+
 def statistics_of(image: VipsImage) -> FrameStatistics:
     """Return the statistics of an 8-bit image."""
     luma = image.colourspace("b-w")
     shades = luma.hist_find()
-    counts = memoryview(bytes(shades.write_to_memory())).cast("I")
-    total = image.width * image.height
-    black, white = sum(counts[:_DARK]) / total, sum(counts[_BRIGHT:]) / total
+    lit = _lighting(luma, shades)
     return FrameStatistics(
+        empty=lit.empty,
+        light=lit.light,
+        plain=lit.plain,
         detail=shades.hist_entropy() / 8,
         edges=luma.cast("float").conv(pyvips.Image.new_from_array(_EDGES), precision="float").deviate(),
         colour=image.colourspace("lch")[1].avg(),
-        empty=max(black, white),
-        light=luma.avg(),
-        plain=luma.deviate() < _PLAIN,
     )
+
+
+def _lighting(luma: VipsImage, shades: VipsImage) -> Lighting:
+    counts = memoryview(bytes(shades.write_to_memory())).cast("I")
+    total = luma.width * luma.height
+    black, white = sum(counts[:_DARK]) / total, sum(counts[_BRIGHT:]) / total
+    return Lighting(empty=max(black, white), light=luma.avg(), plain=luma.deviate() < _PLAIN)
 
 
 def lit(found: FrameStatistics) -> float:

@@ -7,7 +7,7 @@ from mediactl.media.drafts import Draft, Temporary
 from mediactl.media.image.save import encode_at, save
 from mediactl.media.image.vips import FAILURES, VipsImage, pyvips, reason, with_field
 from mediactl.media.stills import frames, poster
-from mediactl.media.stills.poster import FrameStatistics, read_png
+from mediactl.media.stills.poster import FrameStatistics, Lighting, read_png
 from mediactl.media.stills.source import Video
 from mediactl.model.assets import Target
 from mediactl.outputs.image import StillParams
@@ -80,7 +80,7 @@ def _snippet(
         made = frames.run(video, begin, count / rate, float(rate), size, scratch, still=still)
         shown = [read_png(file) for file in made[:count]]
         frames.clear(scratch)
-        visible = (number for number, each in enumerate(shown) if not _blank(poster.statistics_of(each)))
+        visible = (number for number, each in enumerate(shown) if not _blank(poster.lighting(each)))
         blank = next(visible, len(shown))
         if not blank or begin + blank / rate > end:
             break
@@ -109,7 +109,7 @@ def moments(video: Video, seconds: float, scratch: bytes) -> list[float]:
     return begins
 
 
-def _blank(found: FrameStatistics) -> bool:
+def _blank(found: Lighting) -> bool:
     return found.empty >= _BLANK or (found.plain and found.light < _DIM)
 
 
