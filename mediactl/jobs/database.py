@@ -255,16 +255,20 @@ def _create(connection: apsw.Connection) -> None:
     connection.pragma("user_version", VERSION)
 
 
-def open_to_read(path: str) -> apsw.Connection:
+def open_to_read(path: str, busy: int = BUSY_MILLISECONDS) -> apsw.Connection:
     """Return the journal at ``path``, which this process cannot or must not change; of today's version.
+
+    Waits ``busy`` milliseconds for a lock.
 
     No file is made or changed beside it (docs/decisions/0013-reading-journals.md). Raises Damaged and TooNew.
     """
     try:
-        connection = _opened_readonly(path)
+        connection = _opened_readonly(path, busy)
         if connection.pragma("user_version") != VERSION:
             connection = _copy(connection)
             _bring_up_to_date(connection, path)
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise MachineBlocked(f"journal {shown(path)} is locked by another process: {error}; try again") from None
     except apsw.Error as error:
         raise Damaged(f"journal {shown(path)} is damaged: {error}") from None
     return connection
@@ -298,13 +302,13 @@ def _bring_up_to_date(copy: apsw.Connection, path: str) -> None:
     _migrate(copy)
 
 
-def _opened_readonly(path: str) -> apsw.Connection:
+def _opened_readonly(path: str, busy: int = BUSY_MILLISECONDS) -> apsw.Connection:
     """Return a connection that was read from, and that leaves no trace beside the file."""
     if not os.path.exists(path + "-wal"):
         # Nobody has it open, and SQLite need not make its shared memory file.
-        return _readonly(path, "immutable=1")
+        return _readonly(path, busy, "immutable=1")
     try:
-        return _readonly(path)
+        return _readonly(path, busy)
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError):
         # Its shared memory file is not there, or has no room for a reader that cannot write to it.
         return _copy_with_log(path)
@@ -325,11 +329,11 @@ def _copy_with_log(path: str) -> apsw.Connection:
     raise MachineBlocked(f"journal {shown(path)}: changes faster than it can be copied; try again")
 
 
-def _readonly(path: str, *parameters: str) -> apsw.Connection:
+def _readonly(path: str, busy: int, *parameters: str) -> apsw.Connection:
     uri = "file:" + quote(os.fsencode(os.path.abspath(path))) + "?" + "&".join(("mode=ro", *parameters))
     connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     try:
-        connection.set_busy_timeout(BUSY_MILLISECONDS)
+        connection.set_busy_timeout(busy)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     except BaseException:
         connection.close()

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import apsw
 import msgspec
 
-from mediactl.core.errors import UsageError
+from mediactl.core.errors import MachineBlocked, UsageError
 from mediactl.core.files import shown
 from mediactl.jobs import database, owners
 from mediactl.jobs.journal import FILE
+from mediactl.jobs.listing.pages import Listing
 from mediactl.jobs.metrics import reading
 from mediactl.jobs.prediction import Class
 from mediactl.jobs.runs import Earlier, RunRow
@@ -27,6 +28,8 @@ from mediactl.model.uploads import UploadTask
 
 PAGE = 256
 """Sources read at once."""
+LOOKER_MILLISECONDS = 2_000
+"""How long who only looks on waits for a lock."""
 
 
 class Gone(NamedTuple):
@@ -173,6 +176,8 @@ class Report:
         self._connection = connection
         self._state = state
         self._sql = database.statements("report.sql")
+        self.listing = Listing(connection)
+        """The same journal, page by page."""
 
     def sources(self) -> dict[str, int]:
         """State -> number of sources."""
@@ -402,10 +407,11 @@ class Report:
 
 
 @contextmanager
-def read(state: str, *, write: bool = False) -> Iterator[Report]:
+def read(state: str, *, write: bool = False, untouched: bool = False) -> Iterator[Report]:
     """The journal in the folder ``state``. Raises UsageError when there is none, or no permission, Damaged or TooNew.
 
-    Where it cannot be written, it is read all the same, unless ``write``.
+    Where it cannot be written, it is read all the same, unless ``write``. ``untouched``: it is read as if it could not
+    be written, so that whoever looks on neither migrates nor checks it; MachineBlocked where that fails.
     """
     path = os.path.join(state, FILE)
     try:
@@ -418,14 +424,19 @@ def read(state: str, *, write: bool = False) -> Iterator[Report]:
         ) from None
     if not os.access(path, os.R_OK):
         raise UsageError(f"journal {shown(path)}: permission denied; ask its owner for permission to read it")
-    writable = os.access(path, os.W_OK) and os.access(state, os.W_OK | os.X_OK)
-    connection = database.open_database(path, check=False) if write or writable else database.open_to_read(path)
+    writable = not untouched and os.access(path, os.W_OK) and os.access(state, os.W_OK | os.X_OK)
+    busy = LOOKER_MILLISECONDS if untouched else database.BUSY_MILLISECONDS
+    connection = database.open_database(path, check=False) if write or writable else database.open_to_read(path, busy)
     try:
         if not write:
             connection.pragma("query_only", True)
         yield Report(connection, state)
     except (msgspec.DecodeError, UnicodeDecodeError, apsw.SQLError) as error:
         raise database.Damaged(f"journal {shown(path)} is damaged: {error}") from error
+    except apsw.Error as error:
+        if not untouched:
+            raise
+        raise MachineBlocked(f"journal {shown(path)} cannot be read: {error}; try again") from None
     finally:
         connection.close()
 

@@ -26,7 +26,7 @@ from mediactl.core.errors import (
     UsageError,
 )
 from mediactl.core.sandbox.workspace import Workspace
-from mediactl.core.verdicts import judge
+from mediactl.core.verdicts import judge, notes_of
 from mediactl.media.drafts import Drafts, Keep, Report
 from mediactl.model.jobs import MakeTask, PieceTask, ProbeTask
 from mediactl.model.media import MediaInfo
@@ -127,6 +127,8 @@ class Failed(msgspec.Struct, frozen=True, tag=True, array_like=True):
     peak_memory: int
     errno: int = 0
     file: bytes | None = None
+    notes: tuple[str, ...] = ()
+    """Those of the exception and of its causes (``core.verdicts``)."""
 
 
 Reply = Progress | Finished | Done | Failed
@@ -195,7 +197,7 @@ def failed(error: Exception, cpu: float, peak_memory: int) -> Failed:
         error = trouble
     if isinstance(error, MediactlError):
         kind = next(name for name in (each.__name__ for each in type(error).__mro__) if name in _KINDS)
-        return Failed(kind, str(error), cpu, peak_memory)
+        return Failed(kind, str(error), cpu, peak_memory, notes=notes_of(error))
     verdict, reason = judge(error)
     return Failed(_BY_VERDICT.get(verdict, UnexpectedError).__name__, reason, cpu, peak_memory)
 
@@ -204,4 +206,7 @@ def raised(failure: Failed) -> Exception:
     """Return the exception again."""
     if failure.kind == OSError.__name__:
         return OSError(failure.errno, failure.text, failure.file)
-    return _KINDS.get(failure.kind, UnexpectedError)(failure.text)
+    error = _KINDS.get(failure.kind, UnexpectedError)(failure.text)
+    for note in failure.notes:
+        error.add_note(note)
+    return error

@@ -24,6 +24,7 @@ from mediactl.core import machine
 from mediactl.core.errors import ExitCode
 from mediactl.core.processes import die_with, gain_no_privileges
 from mediactl.core.verdicts import judge as judge
+from mediactl.core.verdicts import noted, notes_of
 from mediactl.model.assets import Reuse
 from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
@@ -198,6 +199,8 @@ def _do(
         verdict, reason = Verdict.TIMED_OUT, f"took longer than its limit of {run.time_limit:.0f} s"
     except Exception as error:  # noqa: BLE001 - whatever a job raises is its verdict, never the worker's end
         verdict, reason = judge(error)
+        if notes := notes_of(error):
+            sys.stderr.write(noted(run.job, run.attempt, notes))
     elsewhere, peak = cost_of(call)
     cpu = _cpu() + elsewhere - cpu
     usage = Usage(time.perf_counter() - started, cpu, max(peak, peak_memory()))

@@ -6,18 +6,14 @@ Needs chromium and chromedriver on PATH, and hls.js: MEDIACTL_HLS_JS names its f
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psutil
 import pytest
 from conftest import CommandLine
 from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
+from support import browser as browsers
 from support import hls_check, hls_films, web
 
 pytestmark = pytest.mark.timeout(300)
@@ -26,15 +22,6 @@ HLS_JS = "hls.js@1.7.4"
 PAGE = Path(__file__).resolve().parents[1] / "support" / "hls_page"
 LENGTH = 12
 """Seconds of the film; each has a colour of its own."""
-_LIMIT = 40
-"""Seconds that one step may take."""
-_FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-    "--autoplay-policy=no-user-gesture-required", "--window-size=700,560", "--force-color-profile=srgb",
-)  # fmt: skip
-
-
 RECIPE = """
 name = "ladder"
 [[hls]]
@@ -95,17 +82,7 @@ class Page:
 @pytest.fixture(scope="module")
 def hls_js(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """hls.js as one file."""
-    if named := os.environ.get("MEDIACTL_HLS_JS"):
-        return Path(named)
-    npm = shutil.which("npm")
-    if not npm:
-        pytest.skip("no hls.js: MEDIACTL_HLS_JS names none, and there is no npm to install it")
-    folder = tmp_path_factory.mktemp("npm")
-    command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), HLS_JS]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
-    if done.returncode:
-        pytest.skip(f"npm cannot install {HLS_JS}: {done.stderr.strip()[-200:]}")
-    return folder / "node_modules" / "hls.js" / "dist" / "hls.js"
+    return browsers.from_npm(HLS_JS, "dist/hls.js", "MEDIACTL_HLS_JS", tmp_path_factory.mktemp("npm"))
 
 
 @pytest.fixture(scope="module")
@@ -117,26 +94,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Film:
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     """Chromium; nothing of it is left behind."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    chromedriver = shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        pytest.skip("no chromium and chromedriver on PATH (Debian: chromium, chromium-driver)")
-    options = Options()
-    options.binary_location = chromium
-    for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    service = Service(chromedriver)
-    driver = webdriver.Chrome(options=options, service=service)
-    family = [psutil.Process(service.process.pid)]
-    family += family[0].children(recursive=True)
-    try:
-        driver.set_script_timeout(_LIMIT)
+    with browsers.chromium(tmp_path_factory.mktemp("profile")) as driver:
         yield driver
-    finally:
-        driver.quit()
-        _, left = psutil.wait_procs(family, timeout=10)
-        for process in left:
-            process.kill()
 
 
 @pytest.fixture

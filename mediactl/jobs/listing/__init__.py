@@ -1,0 +1,1 @@
+"""Pages of the journal: jobs by filter, failures by reason, history by interval."""

@@ -1,0 +1,1 @@
+"""The dashboard of `mediactl web`: pages of the journal, on this machine alone."""
