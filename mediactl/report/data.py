@@ -14,6 +14,7 @@ from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.jobs.report import Report, Window
 from mediactl.jobs.runs import RunRow
+from mediactl.model.media import Kind
 
 SCHEMA = 1
 """Of blobs."""
@@ -120,6 +121,8 @@ class Data(msgspec.Struct, frozen=True):
     before: tuple[Before, ...] = ()
     omitted: int = 0
     """Problems beyond those that are listed."""
+    images: int = 0
+    """Sources that a pair could have been made of."""
 
 
 def find(report: Report, wanted: str | None) -> RunRow:
@@ -137,10 +140,11 @@ def find(report: Report, wanted: str | None) -> RunRow:
 def collect(report: Report, row: RunRow, pairs: Iterable[Pair]) -> Data:
     """Return what the journal says of a run; ``pairs`` are made of what it completed."""
     problems = list(_problems(report, row.id))
-    sources = artefacts = bytes_in = bytes_out = 0
+    sources = artefacts = bytes_in = bytes_out = images = 0
     for each in report.completed_by(row.id):
         sources += 1
         artefacts += len(each.made)
+        images += each.source.kind is Kind.IMAGE
         bytes_in += each.source.fingerprint.size
         bytes_out += sum(made.bytes for made in each.made)
     return Data(
@@ -155,6 +159,7 @@ def collect(report: Report, row: RunRow, pairs: Iterable[Pair]) -> Data:
         pairs=ordered(pairs),
         before=tuple(_before(report, row, problems)),
         omitted=max(0, len(problems) - PROBLEMS),
+        images=images,
     )
 
 
@@ -177,6 +182,7 @@ def merged(reports: Iterable[Data]) -> Data:
         pairs=ordered(pair for data in found for pair in data.pairs),
         before=tuple(each for data in found for each in data.before),
         omitted=sum(data.omitted for data in found) + max(0, len(problems) - PROBLEMS),
+        images=sum(data.images for data in found),
     )
 
 

@@ -38,7 +38,7 @@ CANDIDATES = 400
 """Sources of which pairs are made at most; the least similar of them are shown."""
 SIDE = 512
 """Longest side of previews, in pixels."""
-SECONDS = 60.0
+SECONDS = 120.0
 """Time that all pairs of a report may take, ..."""
 LONGEST = 20.0
 """... and one of them: its source was decoded within the limits of its recipe before."""

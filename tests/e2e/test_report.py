@@ -116,6 +116,7 @@ def test_it_shows_the_run_without_a_request(browser: webdriver.Chrome, processed
     similarities = [float(found[1]) for each in captions if (found := re.search(r"SSIM ([\d.]+)", each))]
     assert len(similarities) == 4 and similarities == sorted(similarities)
     assert captions[-1].startswith(("even.png", "repaired.png"))
+    assert "4 pairs of 4 images" in text
 
 
 def test_the_slider_works_without_scripts(browser: webdriver.Chrome, processed: CommandLine) -> None:
