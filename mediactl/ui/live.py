@@ -129,14 +129,14 @@ class LiveView:
         if fraction and elapsed > 2 and counted:
             left = remaining(elapsed / fraction * (1 - fraction))
         bar = ProgressBar(total=1.0, completed=fraction or 0.0, pulse=fraction is None, animation_time=elapsed)
-        head = _row(f"{over:,} of {known} sources", bar, f"{int(100 * (fraction or 0)):3} %  {left}")
+        head = row(f"{over:,} of {known} sources", bar, f"{int(100 * (fraction or 0)):3} %  {left}")
         rows: list[Table | Text] = [head]
         for job, (path, part) in list(tally.running.items())[:RUNNING_ROWS]:
-            rows.append(_row("  " + path, _bar(part), progress(part, tally.paces.get(job)), share=2))
+            rows.append(row("  " + path, _bar(part), progress(part, tally.paces.get(job)), share=2))
         sending = tally.upload_fraction
         if sending is not None:
             sent = f"  {size(sending * tally.upload_bytes)} of {size(tally.upload_bytes)} uploaded"
-            rows.append(_row(sent, _bar(sending), f"{100 * sending:3.0f} %"))
+            rows.append(row(sent, _bar(sending), f"{100 * sending:3.0f} %"))
         bad = {"rejected": tally.rejected, "quarantined": tally.quarantined}
         if any(bad.values()):
             rows.append(Text("  " + ", ".join(f"{number:,} {state}" for state, number in bad.items() if number), "dim"))
@@ -150,7 +150,7 @@ class LiveView:
         return Group(*rows)
 
 
-def _row(left: str, bar: ProgressBar, right: str, *, share: int | None = None) -> Table:
+def row(left: str, bar: ProgressBar, right: str, *, share: int | None = None) -> Table:
     """Return a bar between two texts; with ``share``, the first is cut off where it takes more than that of the bar's
     width."""
     row = Table.grid(padding=(0, 1), expand=True)

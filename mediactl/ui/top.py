@@ -26,7 +26,7 @@ from mediactl.model.events import (
     WorkerStatus,
 )
 from mediactl.ui.lines import beginning, count, duration, ending, paused, problem, remaining, size, stopping
-from mediactl.ui.live import progress
+from mediactl.ui.live import progress, row
 
 KEPT = 500
 """Failures that are kept, for the filter."""
@@ -102,7 +102,7 @@ class Top:
             case RunResumed():
                 self._state = ""
             case RunStopping():
-                self._state = stopping(event, event.jobs, event.grace_s)
+                self._state = stopping(msgspec.structs.replace(event, signal=None), event.jobs, event.grace_s)
             case ControlAnswer():
                 self.note = event.reason
             case Summary():
@@ -195,7 +195,7 @@ class Top:
         yield _line(text)
         fraction = snapshot.fraction
         bar = ProgressBar(total=1.0, completed=fraction or 0.0)
-        yield _columns(f"{int(100 * (fraction or 0)):3} %", bar, self._eta(snapshot))
+        yield row(f"{int(100 * (fraction or 0)):3} %", bar, self._eta(snapshot))
         if self._state:
             yield _line(self._state, "bold yellow")
 
@@ -262,9 +262,9 @@ def _line(text: str, style: str = "") -> Text:
 
 
 def _columns(left: str, middle: RenderableType, right: str) -> Table:
-    row = Table.grid(padding=(0, 1), expand=True)
-    row.add_column(no_wrap=True, overflow="ellipsis", ratio=2)
-    row.add_column(ratio=2, no_wrap=True, overflow="ellipsis")
-    row.add_column(no_wrap=True, justify="right")
-    row.add_row(_line(left), middle, Text(right))
-    return row
+    made = Table.grid(padding=(0, 1), expand=True)
+    made.add_column(no_wrap=True, overflow="ellipsis", ratio=2)
+    made.add_column(ratio=2, no_wrap=True, overflow="ellipsis")
+    made.add_column(no_wrap=True, justify="right")
+    made.add_row(_line(left), middle, Text(right))
+    return made
