@@ -29,7 +29,8 @@ and `6GiB` are powers of 1024, `6GB` of 1000. Lists in environment variables are
 A `mediactl.toml` in the current directory may have come with the sources. Keys marked * name a program to run, an
 address to contact or a file to append to, or lift a restriction, and are rejected there; set them in one of the other
 ways. The file is rejected altogether if others can write to it. A relative path of ffmpeg is relative to the
-directory of the file."""
+directory of the file. Tables `[[notify]]` say who is notified of what ([monitoring.md](monitoring.md#notifications));
+they are rejected there, too."""
 
 
 @click.group(cls=Group, section=CHECK, order=3)
@@ -58,16 +59,22 @@ def config_show(context: click.Context, as_json: bool) -> None:
 @config.command("schema")
 def config_schema() -> None:
     """Print the JSON Schema of settings files, for editors."""
+    import msgspec
+
     from mediactl.core import json_schema
+    from mediactl.monitor.targets import Target
 
     options = configuration.options()
+    (notifications,), definitions = msgspec.json.schema_components([tuple[Target, ...]], ref_template="#/$defs/{name}")
     schema = {
         "$schema": json_schema.DIALECT,
         "title": "mediactl settings",
         "type": "object",
         "properties": {
-            key: {**configuration.schema(each), "description": _described(each)} for key, each in options.items()
+            **{key: {**configuration.schema(each), "description": _described(each)} for key, each in options.items()},
+            configuration.TABLES: notifications,
         },
+        "$defs": definitions,
         "additionalProperties": False,
     }
     click.echo(json_schema.text(schema), nl=False)

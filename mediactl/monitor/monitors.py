@@ -41,7 +41,8 @@ class Monitor(Protocol):
 class Monitors:
     """All monitors of a run, around what displays its events."""
 
-    def __init__(self, monitors: Sequence[Monitor], emit: Emit) -> None:
+    def __init__(self, monitors: Sequence[Monitor], emit: Emit, flush: float = FLUSH) -> None:
+        self._flush = flush
         self._monitors = monitors
         self._emit = emit
         self._reported: set[str] = set()
@@ -61,12 +62,12 @@ class Monitors:
         self._report()
 
     def finish(self, event: Summary | RunFailed) -> None:
-        """Pass the last event, and have all be sent and written, for ``FLUSH`` seconds at most."""
+        """Pass the last event, and have all be sent and written, for ``flush`` seconds at most."""
         if self._is_closed:
             return
         self._is_closed = True
         self._pass(event)
-        deadline = time.monotonic() + FLUSH
+        deadline = time.monotonic() + self._flush
         for monitor in self._monitors:
             monitor.close(deadline)
         self._report()

@@ -17,6 +17,7 @@ import pytest
 from conftest import CommandLine
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+from support.receivers import receiver
 
 RECIPE = 'name = "tiny"\n[[image]]\nname = "w10"\nwidth = 10\n'
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -212,3 +213,26 @@ def test_check_from_cron(mediactl: CommandLine, sources: Path) -> None:
     ):
         code, line = checked(mediactl, "-o", out, *wrong)
         assert (code, line.startswith(f"MEDIACTL UNKNOWN - {text}")) == (3, True), line
+
+
+def test_notifications_are_those_of_trusted_settings(mediactl: CommandLine, sources: Path) -> None:
+    with receiver() as got:
+        table = f'[[notify]]\nurl = "{got.url}/hidden"\nsecret = "whsec_c2VjcmV0"\non = ["start", "finish"]\n'
+        (mediactl.folder / "mediactl.toml").write_text(table)
+        refused = mediactl("process", "in", "--recipe", "tiny.toml")
+        assert (refused.code, refused.err) == (
+            2,
+            "mediactl: mediactl.toml: key 'notify' is not allowed in this file, because it may have come with the"
+            " sources; use ~/.config/mediactl/config.toml or --config\n",
+        )
+        (mediactl.folder / "mediactl.toml").rename(mediactl.folder / "mine.toml")
+        done = mediactl("--config", "mine.toml", "process", "in", "--recipe", "tiny.toml", "--log", "log")
+        assert done.code == 1, done
+        settings = mediactl("--config", "mine.toml", "config", "show")
+    found = [json.loads(each.body) for each in got.got]
+    assert [each["type"] for each in found] == ["mediactl.start", "mediactl.fail"]
+    (run,) = map(json.loads, mediactl("runs", "--json").out.splitlines())
+    assert (found[0]["data"]["run"], found[1]["data"]["exit_code"]) == (run["run"], run["exit_code"])
+    assert found[1]["data"]["rejected"] == 1 and "truncated.jpg" in found[1]["text"]
+    printed = done.out + done.err + (mediactl.folder / "log").read_text() + settings.out
+    assert "hidden" not in printed and "c2VjcmV0" not in printed

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediactl.jobs.priority import SLACK
@@ -178,6 +178,7 @@ def test_durations_are_short(seconds: float, text: str) -> None:
 PERFDATA = re.compile(r"[a-z_]+=\d+s?;\d*;\d*;0")
 
 
+@settings(deadline=None)
 @given(
     age=st.floats(0, 1e8), priority=st.sampled_from(Priority), quarantined=st.integers(0, 10**6),
     jobs=st.integers(0, 10**7), beat=st.floats(0, 1e6), fresh=st.none() | st.floats(1, 1e7),

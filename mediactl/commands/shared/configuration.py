@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mediactl.commands.shared.sections import FILES, Option
+from mediactl.commands.shared.sections import FILES, NOTIFY, Option
 from mediactl.core import settings_files
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 from mediactl.core.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from mediactl.monitor.targets import Target
 
 
 def options() -> dict[str, Option]:
@@ -33,6 +36,8 @@ def load(context: click.Context, named: str | None) -> None:
     origins: dict[str, str] = {}
     values: dict[str, Any] = {}
     for file in settings_files.files(os.environ, named):
+        if targets := notifications(file):
+            context.meta.setdefault(NOTIFY, targets)
         for key, value in checked(file).items():
             if key not in values:
                 values[key], origins[key] = value, shown(file.path)
@@ -40,10 +45,30 @@ def load(context: click.Context, named: str | None) -> None:
     context.meta[FILES] = origins
 
 
+TABLES = "notify"
+"""The only key that is no option: tables of notifications."""
+
+
+def notifications(file: settings_files.File) -> tuple[Target, ...]:
+    """Return the targets of notifications that a file names. Raises UsageError."""
+    if TABLES not in file.values:
+        return ()
+    where = f"{shown(file.path)}:"
+    if not file.trusted:
+        raise UsageError(
+            f"{where} key {TABLES!r} is not allowed in this file, because it may have come with the sources;"
+            " use ~/.config/mediactl/config.toml or --config"
+        )
+    from mediactl.monitor import targets
+
+    return targets.parse(where, file.values[TABLES])
+
+
 def checked(file: settings_files.File) -> dict[str, Any]:
     """Return a file's values, paths of programs absolute. Raises UsageError naming what is invalid."""
     known = options()
-    for key, value in file.values.items():
+    values = {key: value for key, value in file.values.items() if key != TABLES}
+    for key, value in values.items():
         option = known.get(key)
         where = f"{shown(file.path)}:"
         if option is None:
@@ -55,7 +80,7 @@ def checked(file: settings_files.File) -> dict[str, Any]:
                 f" use --{key.replace('_', '-')}, MEDIACTL_{key.upper()}, ~/.config/mediactl/config.toml or --config"
             )
         check(f"{where} {key}:", option, value)
-    return {key: _anchored(file.path, key, value) for key, value in file.values.items()}
+    return {key: _anchored(file.path, key, value) for key, value in values.items()}
 
 
 def check(where: str, option: Option, value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediactl.commands.shared.options import option
-from mediactl.commands.shared.sections import OUTPUT
+from mediactl.commands.shared.sections import NOTIFY, OUTPUT
 from mediactl.commands.shared.types import Name
 from mediactl.core.errors import MediactlError
 
@@ -53,7 +53,7 @@ LISTEN = option(
 @contextmanager
 def monitored(flags: Mapping[str, Any], settings: Settings, take: Take) -> Iterator[Take]:
     """Yield ``take``, or what also passes events to the monitors that these flags ask for."""
-    found = list(_monitors(flags, settings))
+    found = [*_monitors(flags, settings), *_notifiers(settings)]
     if not found:
         yield take
         return
@@ -78,6 +78,16 @@ def _monitors(flags: Mapping[str, Any], settings: Settings) -> Iterator[Monitor]
         if address:
             host, port = address
             yield HttpServer(host, port, reader(settings.state), build())
+
+
+def _notifiers(settings: Settings) -> Iterator[Monitor]:
+    targets = click.get_current_context().meta.get(NOTIFY, ())
+    if targets:
+        from mediactl.monitor.notify import Notifier
+        from mediactl.ui.lines import ending, problem
+
+        for target in targets:
+            yield Notifier(target, reader(settings.state), problem, ending)
 
 
 def reader(state: str) -> Callable[[], Figures]:

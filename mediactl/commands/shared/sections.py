@@ -31,6 +31,8 @@ OPTIONS = SOURCES, SCHEDULING, UPLOADS, OUTPUT, GENERAL = (
 """Sections of options, in the order of a command's ``--help``."""
 FILES = "mediactl.settings"
 """Key of the contexts' ``meta``: which settings file each value is from."""
+NOTIFY = "mediactl.notify"
+"""Key of the contexts' ``meta``: targets of notifications (``monitor.targets``)."""
 MANY = 10
 """Options from which a command lists them in sections."""
 
