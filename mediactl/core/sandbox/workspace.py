@@ -21,6 +21,7 @@ FOLDER = b".mediactl-sandbox"
 """Directory in OUT, there as long as sandboxed processes have theirs in it."""
 
 _LOCK = b"lock"
+_PARTS = (b"in", b"out")
 
 
 class Workspace:
@@ -31,18 +32,19 @@ class Workspace:
         self._all = os.path.join(out, FOLDER)
         while True:
             try:
-                os.makedirs(self._all, mode=0o700, exist_ok=True)
+                with suppress(FileExistsError):  # not exist_ok: a sweep may remove it before makedirs looks again
+                    os.makedirs(self._all, mode=0o700)
                 self.folder = tempfile.mkdtemp(dir=self._all)
                 self._lock = _locked(self.folder, os.O_CREAT)
-                os.mkdir(os.path.join(self.folder, b"in"))
-                os.mkdir(os.path.join(self.folder, b"out"))
             except (FileNotFoundError, BlockingIOError):
                 continue  # a sweep was faster
-            break
-        self.inputs = os.path.join(self.folder, b"in")
-        """What it may read."""
-        self.outputs = os.path.join(self.folder, b"out")
-        """What it may write."""
+            with suppress(FileNotFoundError):  # it was so just before the lock was taken
+                for name in _PARTS:
+                    os.mkdir(os.path.join(self.folder, name))
+                break
+            os.close(self._lock)
+        self.inputs, self.outputs = (os.path.join(self.folder, name) for name in _PARTS)
+        """What it may read, and what it may write."""
 
     def temporary(self, name: str) -> bytes:
         """Return where to write a file of this name."""
@@ -86,8 +88,8 @@ class Workspace:
                         files.remove_if_there(entry.path)
 
     def close(self) -> None:
-        """Remove it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove it; what something still writes to is left to a sweep."""
+        _remove(self.folder)
         os.close(self._lock)
         with suppress(OSError):
             os.rmdir(self._all)
@@ -104,12 +106,25 @@ def sweep(out: bytes) -> None:
         path = os.path.join(folder, name)
         with suppress(OSError):
             try:
-                os.close(_locked(path))
-                shutil.rmtree(path, ignore_errors=True)
+                lock = _locked(path)
             except FileNotFoundError:
                 os.rmdir(path)  # without a lock as yet, or any more; whoever begins there tries again
+                continue
+            _remove(path)
+            os.close(lock)
     with suppress(OSError):
         os.rmdir(folder)
+
+
+def _remove(folder: bytes) -> None:
+    """Remove a directory whose lock is held. The lock goes last: whatever is killed, and whatever is still written to,
+    can be locked, and so removed, by the next sweep."""
+    for name in _PARTS:
+        shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+    if not any(os.path.lexists(os.path.join(folder, name)) for name in _PARTS):
+        with suppress(OSError):
+            os.unlink(os.path.join(folder, _LOCK))
+            os.rmdir(folder)
 
 
 def _locked(folder: bytes, flags: int = 0) -> int:
