@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -16,6 +17,7 @@ from conftest import ROOT, SAMPLES, CommandLine
 from support.dashboards import HOSTILE, Dashboard, serving
 
 from mediactl.jobs.database import VERSION
+from mediactl.media.ffmpeg import binary
 
 RECIPE = """
 name = "small"
@@ -355,3 +357,22 @@ def test_ctrl_c_ends_it_in_order(tree: Path) -> None:
     process.send_signal(2)
     _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (0, b"")
+
+
+def test_what_ffmpeg_printed_last_is_on_the_page_of_the_job(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    real = binary.find()
+    video = ("-f", "lavfi", "-i", "testsrc=s=160x90:r=10:d=0.5", "-c:v", "libx264", "-pix_fmt", "yuv420p")
+    subprocess.run([real, "-v", "error", *video, tmp_path / "in/clip.mp4"], check=True)
+    (tmp_path / "recipe.toml").write_text('name = "v"\n[[video]]\nname = "v90"\nheight = 90\n')
+    # The real ffmpeg, with an option that it does not have where it encodes.
+    odd = f'for each; do [ "$each" = -progress ] && exec {real} "$@" "-<b>nosuch"; done\nexec {real} "$@"\n'
+    (tmp_path / "ffmpeg").write_text(f"#!/bin/sh\n{odd}")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    mediactl = CommandLine(tmp_path)
+    options = ("--recipe", "recipe.toml", "--attempts", "1", "--sandbox", "off", "--ffmpeg", "./ffmpeg")
+    done = mediactl("process", "in", "--out", "out", *options)
+    assert done.code == 1, done
+    with serving(mediactl, "out") as dashboard:
+        text = dashboard.ask(f"/1/jobs/{key_of(dashboard, kind='video')}").text
+    assert "Unrecognized option &#39;&lt;b&gt;nosuch&#39;" in text and "<b>nosuch" not in text
