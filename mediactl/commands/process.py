@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from mediactl.commands.shared.monitoring import LISTEN, TEXTFILE, monitored
+from mediactl.commands.shared.monitoring import LISTEN, STATSD, TEXTFILE, monitored
 from mediactl.commands.shared.options import option, settings_of, work_options
 from mediactl.commands.shared.sections import EXITS, OUTPUT, RUN, SCHEDULING, SOURCES, Command
 from mediactl.commands.shared.types import Duration, Name
@@ -47,6 +47,7 @@ INPUT_IN_MEMORY = 16 << 20
 @option(SOURCES, "--shard-by", type=click.Choice(SHARD_BY), default="path", show_default=True,
         help="Divide sources by a hash of their paths, or so that each part is as much work.")  # fmt: skip
 @TEXTFILE
+@STATSD
 @option(OUTPUT, "--report", type=Name(), default=None, trusted=True, metavar="FILE",
         help="Write a report of the run: one HTML file, with images before and after.")  # fmt: skip
 @option(OUTPUT, "--report-blob", type=Name(), default=None, trusted=True, metavar="FILE",
@@ -89,6 +90,7 @@ def process(**flags: Any) -> int:
 @option(SCHEDULING, "--rescan", type=Duration(minimum=1), default="10m", show_default=True, metavar="TIME",
         help="Rescan at this interval in any case.")  # fmt: skip
 @TEXTFILE
+@STATSD
 @LISTEN
 def watch(settle: float, poll: float | None, rescan: float, **flags: Any) -> int:
     """Process every SOURCE directory, then each file that arrives.

@@ -21,7 +21,16 @@ import msgspec
 from mediactl.control.address import addressed, socket_file
 from mediactl.core.outbox import Outbox, send
 from mediactl.model.control import AnyRequest, Snapshot
-from mediactl.model.events import ControlAnswer, Event, EventsMissed, RunSnapshot, RunStarted, Suspending, Tick
+from mediactl.model.events import (
+    AttemptEvent,
+    ControlAnswer,
+    Event,
+    EventsMissed,
+    RunSnapshot,
+    RunStarted,
+    Suspending,
+    Tick,
+)
 
 QUEUE = 1 << 20
 """Bytes that a client may be behind, some thousands of events; then it misses some."""
@@ -85,7 +94,7 @@ class Server:
         """Send one event to every client, as far as that can be done at once."""
         if isinstance(event, RunStarted):
             self._started = event
-        if not self._clients:
+        if not self._clients or isinstance(event, AttemptEvent):
             return
         if not isinstance(event, Tick | Suspending):
             line = self.line(event)

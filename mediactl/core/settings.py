@@ -97,6 +97,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """None: what is there is processed, and that is all."""
     hours: Hours | None = None
     """When jobs may be started; None: at any time."""
+    attempt_events: bool = False
+    """Whether monitors get an event of each attempt, at its start and end."""
     cache: bytes | None = None
     sandbox: Mode = Mode.AUTO
     environment: Mapping[str, str] = {}

@@ -349,6 +349,10 @@ class Journal:
         row = self._run("fail", (job, attempt, self.run, reason, self._patience.failures, later, given_up)).fetchone()
         return None if row is None else State(row[0])
 
+    def is_ready(self, job: int) -> bool:
+        """Whether another attempt of a job is pending."""
+        return bool(self._connection.execute("SELECT state FROM jobs WHERE id = ?", (job,)).get == State.READY)
+
     def is_last_attempt(self, job: int) -> bool:
         """Whether ``fail`` would quarantine this job."""
         failures = self._connection.execute("SELECT failures FROM jobs WHERE id = ?", (job,)).get or 0

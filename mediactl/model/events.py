@@ -350,6 +350,26 @@ class Tick(Event, frozen=True, kw_only=True, tag="tick"):
     """Jobs that are running."""
 
 
+class AttemptEvent(Event, frozen=True, kw_only=True):
+    """An attempt of a job, for monitors alone; only in runs that ask for it. Never on the wire."""
+
+    operation: str
+    """What the job does."""
+
+
+class AttemptBegun(AttemptEvent, frozen=True, kw_only=True, tag="attempt.begun"):
+    """A job was sent to a worker."""
+
+
+class AttemptEnded(AttemptEvent, frozen=True, kw_only=True, tag="attempt.ended"):
+    """The result of an attempt is in the journal."""
+
+    result: str
+    """success; failure, where no other attempt follows; or retry."""
+    seconds: float
+    """Wall-clock time."""
+
+
 class Suspending(Event, frozen=True, kw_only=True, tag="suspending"):
     """The run is about to be suspended (Ctrl-Z): displays remove what they redraw. Never on the wire."""
 

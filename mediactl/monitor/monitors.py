@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from mediactl.core.faults import internal_error
-from mediactl.model.events import Event, MonitorTrouble, RunFailed, RunStarted, Summary
+from mediactl.model.events import AttemptEvent, Event, MonitorTrouble, RunFailed, RunStarted, Summary
 
 WAITING = 10_000
 """Events that a monitor may be behind; further ones are dropped."""
@@ -25,8 +25,10 @@ class Monitor(Protocol):
 
     name: str
     """As messages name it: the flag, or the host, and never what is secret."""
-    trouble: str
-    """What does not work, in words; "" when all does."""
+
+    @property
+    def trouble(self) -> str:
+        """What does not work, in words; "" when all does."""
 
     def start(self) -> None:
         """The run has started, and the journal is there."""
@@ -54,7 +56,8 @@ class Monitors:
             self.finish(event)
             self._emit(event)
             return
-        self._emit(event)
+        if not isinstance(event, AttemptEvent):
+            self._emit(event)
         self._pass(event)
         if isinstance(event, RunStarted):
             for monitor in self._monitors:

@@ -16,6 +16,8 @@ from mediactl.jobs.barrier import barrier, together_or_singly
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.journal import Journal
 from mediactl.model.events import (
+    AttemptBegun,
+    AttemptEnded,
     Event,
     JobFields,
     PauseCause,
@@ -94,8 +96,12 @@ class Dispatcher:
         clock: Callable[[], float],
         shipping: Publisher | None = None,
         lanes: tuple[str, ...] = LANES,
+        *,
+        attempt_events: bool = False,
     ) -> None:
-        """With ``shipping``, what is made is uploaded. ``lanes``: those that this run serves."""
+        """With ``shipping``, what is made is uploaded. ``lanes``: those that this run serves. With ``attempt_events``,
+        each attempt is reported for monitors."""
+        self._attempt_events = attempt_events
         self._journal = journal
         self._intake = intake
         self._out = out
@@ -271,6 +277,14 @@ class Dispatcher:
             self._journal.record(claim, end.verdict, end.reason, end.usage, end.worker)
             if end.verdict is Verdict.DONE:
                 self._lanes.took(claim, end.usage.wall)
+            if self._attempt_events:
+                self._context.events.append(self._attempt_ended(claim, end))
+
+    def _attempt_ended(self, claim: Claim, end: Ended) -> AttemptEnded:
+        result = "success" if end.verdict is Verdict.DONE else "failure"
+        if self._journal.is_ready(claim.id):
+            result = "retry"
+        return AttemptEnded(operation=claim.operation, result=result, seconds=end.usage.wall)
 
     def _note(self, noting: Noting) -> None:
         job, attempt = noting.assignment.job, noting.assignment.attempt
@@ -306,6 +320,8 @@ class Dispatcher:
     def _assignment(self, claim: Claim) -> Assignment:
         handler = self._handlers.of(claim)
         self._running[claim.id, claim.attempt] = Running(claim, handler, handler.pace(claim))
+        if self._attempt_events:
+            self._context.events.append(AttemptBegun(operation=claim.operation))
         return Assignment(
             job=claim.id,
             attempt=claim.attempt,

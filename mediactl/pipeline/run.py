@@ -73,7 +73,17 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], IO[bytes]], fork
         publisher = None if settings.to is None else Publisher(journal, settings.to, settings.out)
         intake = Intake(settings, journal, planner, batches, check, report, watch, publisher)
         lanes = LANES if publisher is None else (*LANES, NETWORK)
-        dispatcher = Dispatcher(journal, planner, intake, settings.out, report, time.monotonic, publisher, lanes)
+        dispatcher = Dispatcher(
+            journal,
+            planner,
+            intake,
+            settings.out,
+            report,
+            time.monotonic,
+            publisher,
+            lanes,
+            attempt_events=settings.attempt_events,
+        )
 
         def begin() -> None:
             if missing:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -236,3 +239,36 @@ def test_notifications_are_those_of_trusted_settings(mediactl: CommandLine, sour
     assert found[1]["data"]["rejected"] == 1 and "truncated.jpg" in found[1]["text"]
     printed = done.out + done.err + (mediactl.folder / "log").read_text() + settings.out
     assert "hidden" not in printed and "c2VjcmV0" not in printed
+
+
+def test_statsd_gets_what_the_journal_has(mediactl: CommandLine, sources: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.settimeout(10)
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        done = mediactl("process", "in", "--recipe", "tiny.toml", "--json", "--statsd", address)
+        assert done.code == 1, done
+        assert not any(event["event"].startswith("attempt") for event in done.events), "they are never on the wire"
+        got: Counter[str] = Counter()
+        listener.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                name, _, value = listener.recv(1 << 16).decode().partition(":")
+                assert re.fullmatch(r"1\|c|[\d.]+\|ms", value)
+                got[name] += 1
+    attempts: Counter[str] = Counter()
+    for (metric, labels), number in samples_of(mediactl("metrics").out).items():
+        if metric == "mediactl_attempts_total":
+            operation, result = dict(labels)["operation"], "success" if ("outcome", "done") in labels else "failure"
+            attempts[f"mediactl.{operation}.{result}"] += int(number)
+            attempts[f"mediactl.{operation}.sent"] += int(number)
+            attempts[f"mediactl.{operation}.time"] += int(number)
+    assert got == attempts
+    assert got["mediactl.image.success"] == 1
+
+
+def test_a_statsd_host_that_does_not_resolve_is_one_line(mediactl: CommandLine, sources: Path) -> None:
+    done = mediactl("process", "in", "--recipe", "tiny.toml", "--statsd", "statsd.invalid:8125")
+    lines = [line for line in (done.out + done.err).splitlines() if line.startswith("--statsd")]
+    assert (done.code, len(lines)) == (1, 1), done
+    assert lines[0].startswith("--statsd statsd.invalid:8125: ") and lines[0].endswith("; the run goes on")

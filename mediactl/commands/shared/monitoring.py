@@ -49,6 +49,11 @@ LISTEN = option(
     help="Serve metrics for Prometheus, e.g. 127.0.0.1:9464.",
 )  # fmt: skip
 
+STATSD = option(
+    OUTPUT, "--statsd", type=Address(), default=None, trusted=True, metavar="HOST:PORT",
+    help="Send counts and timers of attempts to statsd.",
+)  # fmt: skip
+
 
 @contextmanager
 def monitored(flags: Mapping[str, Any], settings: Settings, take: Take) -> Iterator[Take]:
@@ -69,6 +74,11 @@ def monitored(flags: Mapping[str, Any], settings: Settings, take: Take) -> Itera
 
 
 def _monitors(flags: Mapping[str, Any], settings: Settings) -> Iterator[Monitor]:
+    if (statsd := flags.get("statsd")) is not None:
+        from mediactl.monitor.statsd_sender import StatsdSender
+
+        host, port = statsd
+        yield StatsdSender(host, port)
     path, address = flags.get("metrics_textfile"), flags.get("metrics_listen")
     if path or address:
         from mediactl.monitor.exporters import HttpServer, TextFile

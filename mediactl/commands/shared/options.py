@@ -282,6 +282,7 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         history=flags["history"],
         to=destination(flags),
         watching=watching,
+        attempt_events=flags.get("statsd") is not None,
         hours=flags["hours"],
         cache=cache_folder(flags["cache"], os.environ),
         sandbox=Mode(flags["sandbox"]),
