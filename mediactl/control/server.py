@@ -97,12 +97,17 @@ class Server:
         if not self._clients or isinstance(event, AttemptEvent):
             return
         if not isinstance(event, Tick | Suspending):
-            line = self.line(event)
+            now, line = self._clock(), b""
             for client in self._clients:
-                client.box.add(line)
+                if client.box.is_behind:
+                    client.box.miss(partial(_line, event, now))
+                else:
+                    line = line or _line(event, now)
+                    client.box.add(line)
         else:  # once a turn of the loop: many events go out together
             for client in list(self._clients):
-                self._flush(client)
+                if client.box and not client.events & selectors.EVENT_WRITE:  # else ``serve`` does, when it reads again
+                    self._flush(client)
 
     def serve(self) -> None:
         """Accept clients, answer their requests, and go on writing to those that read again."""
@@ -138,7 +143,7 @@ class Server:
 
     def line(self, event: Event) -> bytes:
         """Return an event as it is written, with the time."""
-        return msgspec.json.encode(msgspec.structs.replace(event, time=round(self._clock(), 3))) + b"\n"
+        return _line(event, self._clock())
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -224,6 +229,10 @@ class _Client:
             raise ValueError("the request is too long")
         self._request[:] = rest
         return lines
+
+
+def _line(event: Event, now: float) -> bytes:
+    return msgspec.json.encode(msgspec.structs.replace(event, time=round(now, 3))) + b"\n"
 
 
 def _is_allowed(peer: socket.socket) -> bool:

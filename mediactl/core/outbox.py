@@ -29,8 +29,8 @@ class Outbox:
         self._marker = marker
         self._unsent = bytearray()
         self._missed = 0
-        self._last = b""
-        """The last line that was dropped."""
+        self._last: Callable[[], bytes] = bytes
+        """Makes the last line that was dropped."""
 
     def __bool__(self) -> bool:
         """Return whether something is left to be written."""
@@ -39,10 +39,19 @@ class Outbox:
     def add(self, line: bytes) -> None:
         """Queue a line; ``flush`` writes it."""
         if self._missed or (self._unsent and len(self._unsent) + len(line) > self._limit):
-            self._missed += 1
-            self._last = line
+            self.miss(lambda: line)
         else:
             self._unsent += line
+
+    def miss(self, make: Callable[[], bytes]) -> None:
+        """Drop a line; ``make`` makes it after all should it be the last one."""
+        self._missed += 1
+        self._last = make
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether lines are dropped at this time: they need not even be made."""
+        return self._missed > 0
 
     def flush(self) -> int:
         """Write what can be written now; return the number of bytes. Raises OSError where nobody reads."""
@@ -81,8 +90,8 @@ class Outbox:
     def _go_on(self) -> None:
         if self._missed > 1:
             self._unsent += self._marker(self._missed - 1)
-        self._unsent += self._last
-        self._missed, self._last = 0, b""
+        self._unsent += self._last()
+        self._missed, self._last = 0, bytes
 
 
 def writer(fd: int) -> Write:
