@@ -130,8 +130,7 @@ def paths(dashboard: Dashboard) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 360])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 360)])
 def test_axe_finds_nothing_and_nothing_is_cut_off(
     browser: webdriver.Chrome, server: Dashboard, axe: str, scheme: str, width: int
 ) -> None:
@@ -266,7 +265,7 @@ def test_a_group_of_failures_is_retried(browser: webdriver.Chrome, server: Dashb
     button.send_keys(Keys.ENTER)
     until(lambda: "changed=" in browser.current_url)
     assert f"{TRUNCATED} jobs changed" in browser.find_element(By.CSS_SELECTOR, ".notice").text
-    assert len(mediactl("jobs", "--only", "ready", "-o", "out").out.splitlines()) == TRUNCATED
+    assert len(mediactl("jobs", "--only", "ready", "-o", "out", "--json").out.splitlines()) == TRUNCATED
 
 
 def test_a_page_of_another_origin_gets_nothing(browser: webdriver.Chrome, server: Dashboard, tmp_path: Path) -> None:
