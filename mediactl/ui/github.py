@@ -43,6 +43,7 @@ class GitHub:
         self._located = located
         self._problems: list[tuple[str, str]] = []
         self._number = 0
+        self._ended: Summary | None = None
         self._print(f"::stop-commands::{token}")
 
     def take(self, event: Event) -> None:
@@ -60,13 +61,15 @@ class GitHub:
                 self._problem(event.path, f"still {event.state}", settled(event).partition(": ")[2])
             case ScanTrouble():
                 self._problem(event.path, "cannot be read", event.reason)
-            case Summary() if self._summary is not None:
-                self._summary.write(self._markdown(event))
-                self._summary.flush()
+            case Summary():
+                self._ended = event
 
     def close(self) -> None:
-        """Let workflow commands be obeyed again."""
+        """Let workflow commands be obeyed again, and add to the summary."""
         self._print(f"::{self._token}::")
+        if self._summary is not None and self._ended is not None:
+            self._summary.write(self._markdown(self._ended))
+            self._summary.flush()
 
     def _problem(self, path: str, title: str, message: str) -> None:
         self._number += 1

@@ -84,7 +84,15 @@ def test_a_broken_budget_is_named_and_exits_1_until_it_is_kept(mediactl: Command
     for flags in ((), ("--quiet",)):
         assert line in process(mediactl, *flags).out.splitlines()
     recipe(mediactl, budget("image.w64", bytes=size * 2))
-    assert process(mediactl).code == 0
+    full = mediactl("process", "in", "--recipe", "mine.toml", "--junit", "/dev/full", "--github", "--json",
+                    environment={"GITHUB_STEP_SUMMARY": "/dev/full"})  # fmt: skip
+    assert (full.code, full.summary["exit_code"]) == (0, 0)
+    said = [line for line in full.err.splitlines() if not line.startswith("::")]
+    assert said == [
+        "mediactl: GITHUB_STEP_SUMMARY /dev/full: cannot be written: No space left on device",
+        "mediactl: --junit /dev/full: cannot be written: No space left on device",
+    ]
+    assert mediactl("process", "in", "--recipe", "mine.toml", "--junit", "no/such/file").code == 2
     for path, content in before.items():
         assert path.read_bytes() == content
 

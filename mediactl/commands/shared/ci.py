@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
+import click
+
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
 
@@ -21,20 +23,22 @@ Take = Callable[["Event"], None]
 def beside(take: Take, flags: Mapping[str, Any], stack: ExitStack) -> Take:
     """Return ``take`` with what the flags ask for beside it. Raises UsageError for files that cannot be written."""
     takes = [take]
-    if flags["junit"] is not None:
+    if (path := flags["junit"]) is not None:
         from mediactl.ui.junit import JUnit
 
-        junit = JUnit(stack.enter_context(cast(BinaryIO, _opened("--junit", flags["junit"], "wb"))))
-        stack.callback(junit.close)
+        file = cast(BinaryIO, _opened("--junit", path, "wb"))
+        junit = JUnit(file)
+        stack.callback(_ended, f"--junit {shown(path)}", junit.close, file.close)
         takes.insert(0, junit.take)
     if flags["github"]:
         from mediactl.ui.github import GitHub
 
         step = os.environ.get("GITHUB_STEP_SUMMARY")
-        summary = None if not step else stack.enter_context(cast(TextIO, _opened("GITHUB_STEP_SUMMARY", step, "a")))
+        summary = cast(TextIO, _opened("GITHUB_STEP_SUMMARY", step, "a")) if step else None
         out = sys.stderr if flags["as_json"] else sys.stdout  # the runner reads commands on both
         github = GitHub(out, summary, secrets.token_hex(16), _locate(flags.get("sources", ())))
-        stack.callback(github.close)
+        steps = (github.close,) if summary is None else (github.close, summary.close)
+        stack.callback(_ended, f"GITHUB_STEP_SUMMARY {shown(step or '')}", *steps)
         takes.insert(0, github.take)
     return take if len(takes) == 1 else _all(takes)
 
@@ -45,6 +49,18 @@ def _all(takes: Sequence[Take]) -> Take:
             take(event)
 
     return take_all
+
+
+def _ended(what: str, *steps: Callable[[], None]) -> None:
+    """Do these steps at the end of a run; that a file cannot be written is reported and changes no exit code."""
+    wrong: OSError | None = None
+    for step in steps:
+        try:
+            step()
+        except OSError as error:
+            wrong = error
+    if wrong is not None:
+        click.echo(f"mediactl: {what}: cannot be written: {wrong.strerror}", err=True)
 
 
 def _opened(option: str, path: str, mode: str) -> IO[Any]:
