@@ -82,6 +82,8 @@ class Server:
             listener.listen(MOST_CLIENTS)
         except OSError:
             listener.close()
+            with suppress(OSError):
+                os.unlink(self._path)
             raise
         self._listener = listener
         self._selector.register(listener, selectors.EVENT_READ, None)

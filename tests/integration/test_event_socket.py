@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import socket
 import stat
@@ -17,6 +19,7 @@ import pytest
 from mediactl.control import address, client
 from mediactl.control.server import MOST, MOST_CLIENTS, QUEUE, Server
 from mediactl.core.errors import UsageError
+from mediactl.core.settings import Settings
 from mediactl.model.control import AnyRequest, Bump, Pause, Resume, Snapshot
 from mediactl.model.events import (
     ControlAnswer,
@@ -25,9 +28,11 @@ from mediactl.model.events import (
     RunSnapshot,
     RunStarted,
     ScanTrouble,
+    SocketUnusable,
     Tick,
     UploadPlanned,
 )
+from mediactl.pipeline.run import process
 
 RUN = "0123456789abcdef" * 2
 STARTED = RunStarted(run=RUN, version="1", recipe="web", out="/out", workers=2, watching=False)
@@ -310,3 +315,19 @@ def test_of_several_runs_one_has_to_be_named(tmp_path: Path) -> None:
 def test_a_directory_that_takes_no_socket_is_reported(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         Server(time.time).listen(str(tmp_path / "none"), RUN, Actions())
+
+
+def test_a_run_without_a_socket_reports_it_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(socket.socket, "listen", unsupported)
+    (tmp_path / "in").mkdir()
+    out = tmp_path / "out"
+    settings = Settings(sources=(os.fsencode(tmp_path / "in"),), out=os.fsencode(out), state=str(out / ".mediactl"))
+    found: list[Event] = []
+    assert process(settings, found.append, io.BytesIO).exit_code == 0
+    assert [each for each in found if isinstance(each, SocketUnusable)] == [
+        SocketUnusable(reason="Operation not supported")
+    ]
+    assert not address.runs_with_sockets(settings.state), "nothing is left of it"

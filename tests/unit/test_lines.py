@@ -80,6 +80,12 @@ PROBLEMS: list[tuple[str, dict[str, Any], str]] = [
     ("job.internal_error", {"job": "k", "path": "a", "reason": "TypeError"}, "left unfinished: a: TypeError\n"),
     ("job.unreadable", {"job": "k", "path": "a", "reason": "EIO"}, "left for the next run: a: EIO\n"),
     ("scan.trouble", {"path": "x", "reason": "cannot be read"}, "x: cannot be read\n"),
+    (
+        "socket.unusable",
+        {"reason": "Operation not supported"},
+        "event socket: cannot be created: Operation not supported; top, pause and events do not reach this run\n",
+    ),
+    ("events.missed", {"missed": 2000}, "2,000 events missed: this reader was too slow\n"),
 ]
 
 
