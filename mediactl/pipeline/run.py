@@ -149,7 +149,7 @@ def sum_up(
         code = ExitCode.USAGE if dispatcher.refused[0] is Verdict.REFUSED else ExitCode.STOPPED_EARLY
     elif stopped is Stopped.FORBIDDEN or (in_order and dispatcher.forbidden):
         code = ExitCode.USAGE
-    elif not in_order or mine.get("pending", 0) or intake.unmounted:
+    elif not in_order or mine.get("pending", 0) or intake.unmounted or intake.unread:
         code = ExitCode.STOPPED_EARLY
     elif intake.watched:
         code = ExitCode.COMPLETE

@@ -18,6 +18,7 @@ import msgspec
 
 from mediactl.core.errors import UsageError
 from mediactl.core.files import shown
+from mediactl.core.machine import PASSING
 from mediactl.core.settings import Settings
 from mediactl.model.events import LeftOutBy
 
@@ -71,9 +72,11 @@ NOT_INCLUDED = Rule(LeftOutBy.INCLUDE, "no --include matches")
 class UnusableRules(Exception):
     """The .mediactlignore ``file`` cannot be used; its directory is skipped, not taken as if there were none."""
 
-    def __init__(self, file: bytes, why: str) -> None:
+    def __init__(self, file: bytes, why: str, *, passes: bool = False) -> None:
         super().__init__(f"{why}; its directory is skipped")
         self.file = file
+        self.passes = passes
+        """Whether the machine is to blame: the next run may read it."""
 
 
 class Pattern(msgspec.Struct, frozen=True):
@@ -240,7 +243,7 @@ def _ignore_file(root: bytes, name: bytes) -> Patterns | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise UnusableRules(path, f"cannot be read: {error.strerror}") from None
+        raise UnusableRules(path, f"cannot be read: {error.strerror}", passes=error.errno in PASSING) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise UnusableRules(path, "not a regular file")

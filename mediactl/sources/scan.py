@@ -14,6 +14,7 @@ import msgspec
 from mediactl.core.errors import UsageError
 from mediactl.core.faults import internal_error
 from mediactl.core.files import marks, shown
+from mediactl.core.machine import PASSING
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Fingerprint
 from mediactl.sources.filters import (
@@ -87,6 +88,15 @@ class Trouble(msgspec.Struct, frozen=True, tag=True):
 
     name: bytes
     message: str
+    passes: bool = False
+    """Whether the machine is to blame: the next run may read it."""
+
+    @classmethod
+    def of(cls, path: bytes, error: OSError) -> Trouble:
+        """Return that of a directory, or of a file in one, that cannot be read."""
+        passes = error.errno in PASSING
+        what = "the next run tries again" if passes else "skipped"
+        return cls(path, f"cannot be read: {error.strerror}; {what}", passes)
 
 
 class LeftOut(msgspec.Struct, frozen=True, tag=True):
@@ -122,7 +132,7 @@ def folder(
     try:
         stack.append((below, rules_above(root, below, rules)))
     except UnusableRules as error:
-        yield Trouble(error.file, str(error))
+        yield Trouble(error.file, str(error), error.passes)
     while stack:
         here, rules_here = stack.pop()
         absolute = os.path.join(root, here) if here else root
@@ -158,9 +168,7 @@ def folder(
                             status = os.stat(name, dir_fd=above, follow_symlinks=follow)
                         except OSError as error:
                             if link or not isinstance(error, FileNotFoundError):  # else: removed just now
-                                yield Trouble(
-                                    os.path.join(absolute, name), f"cannot be read: {error.strerror}; skipped"
-                                )
+                                yield Trouble.of(os.path.join(absolute, name), error)
                             continue
                         mode = status.st_mode
                         if link and (rule := inside.excluding(name, directory=stat.S_ISDIR(mode))) is not None:
@@ -183,9 +191,9 @@ def folder(
                     if files:
                         yield Batch(root, here, os.path.join(prefix, here) if here else prefix, files)
         except UnusableRules as error:
-            yield Trouble(error.file, str(error))
+            yield Trouble(error.file, str(error), error.passes)
         except OSError as error:
-            yield Trouble(absolute, f"cannot be read: {error.strerror}; skipped")
+            yield Trouble.of(absolute, error)
         except Exception as error:  # noqa: BLE001 - so are those of other folders
             yield Trouble(absolute, internal_error(error))
 

@@ -94,6 +94,8 @@ class Intake:
         self.found = 0
         self.up_to_date = 0
         self.troubles = 0
+        self.unread = 0
+        """Directories and files that the next run may read: the machine is to blame."""
         self.unmounted = 0
         """SOURCE directories that are empty because their file system is not mounted."""
         self.left_out: Counter[LeftOutBy] = Counter()
@@ -163,6 +165,7 @@ class Intake:
 
     def _trouble(self, trouble: scan.Trouble) -> None:
         self.troubles += 1
+        self.unread += trouble.passes
         self._emit(ScanTrouble(path=shown(trouble.name), reason=trouble.message))
 
     def _fault(self, path: bytes, error: Exception) -> None:
