@@ -113,6 +113,7 @@ def _answered(
         channel.send(decoding.encode(Finished(names)))
         channel.receive()
 
+    request = None
     try:
         request = decoding.decode_request(message)
         with around(here.workspace):
