@@ -172,7 +172,7 @@ def test_outside_of_its_hours_a_run_ends_with_75_and_a_watch_waits(line: Command
     watch = line.start("watch", "in", "--json", "--hours", hours)
     paused = next_event(watch, "run.paused")
     assert paused["cause"] == "hours" and time.localtime(paused["until"]).tm_hour == hour
-    next_event(watch, "plan")
+    next_event(watch, "source.planned")
     answer = line("resume").out
     assert "it waits for the hours of --hours" in answer
     watch.send_signal(signal.SIGTERM)
