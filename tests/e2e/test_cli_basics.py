@@ -40,8 +40,8 @@ def test_the_version_is_told(mediactl: CommandLine) -> None:
         (["process", "in", "--priority", "asap"], ["urgent"]),
         (["process", "in", "--grace", "soon"], ["--grace"]),
         (["jobs", "--only", "lost"], ["quarantined"]),
-        (["retry"], ["name one JOB, or use --all"]),
-        (["cancel", "x", "--all"], ["name one JOB, or use --all"]),
+        (["retry"], ["name one JOB, use --all, or select some by --only"]),
+        (["cancel", "x", "--all"], ["name one JOB, use --all, or select some by --only"]),
         (["completion", "cmd"], ["bash"]),
     ],
 )
@@ -228,7 +228,8 @@ def test_status_counts_what_is_there(mediactl: CommandLine, state: Path) -> None
 
 def test_jobs_are_listed_by_state_and_strange_names_are_shown_safely(mediactl: CommandLine, state: Path) -> None:
     assert len(mediactl("jobs").out.splitlines()) == 4
-    line = one_line(mediactl("jobs", "--only", "quarantined").out)
+    line, number = mediactl("jobs", "--only", "quarantined").out.splitlines()
+    assert number == "1 job"
     assert line.startswith(new_job("bad").key[:12])
     assert line.endswith("b\\n.jpg: no luck")
     told = [json.loads(line) for line in mediactl("jobs", "--json", "--limit", "2").out.splitlines()]
