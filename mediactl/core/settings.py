@@ -99,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """When jobs may be started; None: at any time."""
     attempt_events: bool = False
     """Whether monitors get an event of each attempt, at its start and end."""
+    traceparent: str | None = None
+    """The trace that new sources join, "" for one of their own each; None: no traces are sent."""
     cache: bytes | None = None
     sandbox: Mode = Mode.AUTO
     environment: Mapping[str, str] = {}

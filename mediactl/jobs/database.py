@@ -22,7 +22,7 @@ from mediactl.core.files import shown
 from mediactl.core.filesystem.mounts import MOUNTS, mount_of
 from mediactl.jobs import owners
 
-VERSION = 6
+VERSION = 7
 """Schema version, in the database's user_version."""
 APPLICATION_ID = 0x6D636A31
 """Marks the file as a mediactl journal ("mcj1")."""
@@ -90,9 +90,10 @@ MIGRATIONS: dict[int, str] = {
     ALTER TABLE runs ADD COLUMN workers INTEGER;
     """,
     5: "ALTER TABLE artefacts ADD COLUMN similarity REAL;",
+    6: "",
 }
 """Version v -> SQL that makes v+1 of it, with what ``NEW_TABLES`` names."""
-NEW_TABLES: dict[int, str] = {1: "uploads.sql", 3: "history.sql", 4: "totals.sql"}
+NEW_TABLES: dict[int, str] = {1: "uploads.sql", 3: "history.sql", 4: "totals.sql", 6: "traces.sql"}
 """Version v -> file with the tables that came in with v+1."""
 
 

@@ -23,6 +23,7 @@ from mediactl.jobs import database, history, owners, runs
 from mediactl.jobs.attempts import Attempts
 from mediactl.jobs.barrier import reraise, together_or_singly
 from mediactl.jobs.claims import Claim, choose
+from mediactl.jobs.metrics.traces import Traces
 from mediactl.jobs.prediction import Class, Predictor
 from mediactl.jobs.priority import SLACK, due
 from mediactl.jobs.pruning import Pruning
@@ -100,6 +101,7 @@ class Journal:
         self._attempts = Attempts(connection, self.run, clock, version)
         self.sources = Sources(connection)
         self.uploads = Uploads(connection, clock)
+        self.traces = Traces(connection, clock)
         self.predictor = Predictor(lambda like: self._run("durations", like).fetchall())
         self._run("make_mine", ())
 
@@ -277,6 +279,7 @@ class Journal:
 
     def add(self, jobs: Iterable[NewJob]) -> int:
         """Add jobs; those pending or running stay as they are. Returns how many were added or started afresh."""
+        jobs = list(jobs)
         now = self._clock()
         before = self._connection.total_changes()
         self._connection.executemany(
@@ -293,6 +296,7 @@ class Journal:
         )  # fmt: skip
         added = self._connection.total_changes() - before
         self.added += added
+        self.traces.begin(job.source for job in jobs)
         return added
 
     def claim(

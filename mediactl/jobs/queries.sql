@@ -438,3 +438,25 @@ UPDATE sources SET folder_mtime_ns = 0 WHERE id = ? AND state = 'done';
 -- name: distrust_artefact
 -- To be hashed before it is trusted.
 UPDATE artefacts SET mtime_ns = 0 WHERE source = ? AND name = ?;
+
+-- name: begin_trace
+-- In the trace of the parent (?2, a traceparent) or, without one, a new trace.
+INSERT INTO traces (source, trace, span, parent, began_at)
+VALUES (?1, coalesce(nullif(substr(?2, 4, 32), ''), lower(hex(randomblob(16)))), lower(hex(randomblob(8))), ?2, ?3)
+ON CONFLICT DO NOTHING;
+
+-- name: trace
+-- Of a source, with its path, how it or its upload ended, and whether any of its jobs is pending or running.
+SELECT t.trace, t.span, t.parent, t.began_at, s.path, s.size,
+    iif(s.state = 'done' AND s.upload_state IN ('conflict', 'failed'), s.upload_state, s.state),
+    EXISTS (SELECT 1 FROM jobs WHERE source = ?1 AND state IN ('ready', 'running'))
+FROM traces AS t JOIN sources AS s ON s.id = t.source WHERE t.source = ?1;
+
+-- name: continue_trace
+-- A retry gets a span below the one that has ended.
+UPDATE traces SET parent = '00-' || trace || '-' || span || iif(parent = '', '-01', substr(parent, 53, 3)),
+    span = lower(hex(randomblob(8))), began_at = ?2
+WHERE source = ?1;
+
+-- name: end_trace
+DELETE FROM traces WHERE source = ?;

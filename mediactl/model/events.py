@@ -361,6 +361,25 @@ class AttemptBegun(AttemptEvent, frozen=True, kw_only=True, tag="attempt.begun")
     """A job was sent to a worker."""
 
 
+class SourceTrace(msgspec.Struct, frozen=True, kw_only=True):
+    """The trace that a source belongs to. IDs as in W3C Trace Context."""
+
+    trace: str
+    """ID of the trace."""
+    span: str
+    """ID of the source's span."""
+    parent: str
+    """The traceparent that it is a child of, or ""."""
+    began_at: float
+    """Seconds since 1970 when the first job of the source was added."""
+    path: str
+    """Path of the source."""
+    size: int
+    """Size of the source."""
+    state: str
+    """State of the source, once nothing is pending of it; else ""."""
+
+
 class AttemptEnded(AttemptEvent, frozen=True, kw_only=True, tag="attempt.ended"):
     """The result of an attempt is in the journal."""
 
@@ -368,6 +387,18 @@ class AttemptEnded(AttemptEvent, frozen=True, kw_only=True, tag="attempt.ended")
     """success; failure, where no other attempt follows; or retry."""
     seconds: float
     """Wall-clock time."""
+    lane: str
+    """Lane of the job."""
+    attempt: int
+    """Number of the attempt, counted from 1."""
+    outcome: str
+    """Verdict on the attempt."""
+    sent: int | None = None
+    """Of an upload: bytes of request bodies sent."""
+    piece: int | None = None
+    """Piece of a long video, as in events of jobs."""
+    trace: SourceTrace | None = None
+    """That of its source, in runs that send traces."""
 
 
 class Suspending(Event, frozen=True, kw_only=True, tag="suspending"):

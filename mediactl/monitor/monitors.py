@@ -87,6 +87,23 @@ class Monitors:
                 self._emit(MonitorTrouble(monitor=monitor.name, reason=monitor.trouble))
 
 
+class Unusable:
+    """A monitor that was asked for and cannot work."""
+
+    def __init__(self, name: str, trouble: str) -> None:
+        self.name = name
+        self.trouble = trouble
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def take(self, event: Event) -> None:
+        """Do nothing."""
+
+    def close(self, deadline: float) -> None:
+        """Do nothing."""
+
+
 class Background:
     """A thread that handles events one after the other; events that it cannot keep up with are dropped."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -277,14 +278,21 @@ class Dispatcher:
             self._journal.record(claim, end.verdict, end.reason, end.usage, end.worker)
             if end.verdict is Verdict.DONE:
                 self._lanes.took(claim, end.usage.wall)
-            if self._attempt_events:
-                self._context.events.append(self._attempt_ended(claim, end))
+            self._report_attempt(claim, end.verdict, end.usage, handler.bytes_sent(end))
 
-    def _attempt_ended(self, claim: Claim, end: Ended) -> AttemptEnded:
-        result = "success" if end.verdict is Verdict.DONE else "failure"
+    def _report_attempt(self, claim: Claim, verdict: Verdict, usage: Usage, sent: int | None = None) -> None:
+        if not self._attempt_events:
+            return
+        result = "success" if verdict is Verdict.DONE else "failure"
         if self._journal.is_ready(claim.id):
             result = "retry"
-        return AttemptEnded(operation=claim.operation, result=result, seconds=end.usage.wall)
+        self._context.events.append(
+            AttemptEnded(
+                time=time.time(), operation=claim.operation, result=result, seconds=usage.wall, lane=claim.lane,
+                attempt=claim.attempt, outcome=verdict.value, sent=sent, piece=claim.piece,
+                trace=self._journal.traces.attempted(claim.source),
+            )
+        )  # fmt: skip
 
     def _note(self, noting: Noting) -> None:
         job, attempt = noting.assignment.job, noting.assignment.attempt
@@ -305,6 +313,7 @@ class Dispatcher:
         event = given_up(self._journal, claim.id, claim.attempt, reason)
         with barrier(lambda _: None), self._journal.part():  # the history does without it, should that be what failed
             self._journal.record(claim, Verdict.INTERNAL, reason, usage, worker)
+            self._report_attempt(claim, Verdict.INTERNAL, usage)
         self._context.events.append(event)
 
     def _give_up_unclaimed(self, job: int, error: Exception) -> None:
@@ -321,6 +330,7 @@ class Dispatcher:
         handler = self._handlers.of(claim)
         self._running[claim.id, claim.attempt] = Running(claim, handler, handler.pace(claim))
         if self._attempt_events:
+            self._journal.traces.begin((claim.source,))  # where a run without traces has added the job
             self._context.events.append(AttemptBegun(operation=claim.operation))
         return Assignment(
             job=claim.id,

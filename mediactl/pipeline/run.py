@@ -69,6 +69,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], IO[bytes]], fork
         stack.callback(check.close)
         command = "process" if watch is None else "watch"
         journal = stack.enter_context(open_journal(settings, report, command, settings.jobs))
+        journal.traces.parent = settings.traceparent
         planner = Planner(settings, chosen, encoder_versions(settings.environment.get("MEDIACTL_FFMPEG")), journal)
         publisher = None if settings.to is None else Publisher(journal, settings.to, settings.out)
         intake = Intake(settings, journal, planner, batches, check, report, watch, publisher)

@@ -79,6 +79,7 @@ def _monitors(flags: Mapping[str, Any], settings: Settings) -> Iterator[Monitor]
 
         host, port = statsd
         yield StatsdSender(host, port)
+    yield from _tracers(settings)
     path, address = flags.get("metrics_textfile"), flags.get("metrics_listen")
     if path or address:
         from mediactl.monitor.exporters import HttpServer, TextFile
@@ -88,6 +89,19 @@ def _monitors(flags: Mapping[str, Any], settings: Settings) -> Iterator[Monitor]
         if address:
             host, port = address
             yield HttpServer(host, port, reader(settings.state), build())
+
+
+def _tracers(settings: Settings) -> Iterator[Monitor]:
+    from mediactl.monitor import tracing
+
+    if trouble := tracing.trouble(os.environ):
+        from mediactl.monitor.monitors import Unusable
+
+        yield Unusable(tracing.NAME, trouble)
+    elif settings.traceparent is not None:
+        from mediactl.monitor.otel_sender import OtelSender
+
+        yield OtelSender()
 
 
 def _notifiers(settings: Settings) -> Iterator[Monitor]:

@@ -251,9 +251,11 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
     from mediactl.core.sandbox.mode import Mode
     from mediactl.core.settings import Settings, cache_folder
     from mediactl.model.jobs import Priority
+    from mediactl.monitor import tracing
     from mediactl.pool.limits import available_cores, available_memory
 
     ffmpeg = flags["ffmpeg"]
+    traceparent = tracing.traceparent(os.environ)
     environment = dict(os.environ)
     if ffmpeg:
         environment["MEDIACTL_FFMPEG"] = os.path.abspath(ffmpeg) if "/" in ffmpeg else ffmpeg
@@ -282,7 +284,8 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         history=flags["history"],
         to=destination(flags),
         watching=watching,
-        attempt_events=flags.get("statsd") is not None,
+        attempt_events=flags.get("statsd") is not None or traceparent is not None,
+        traceparent=traceparent,
         hours=flags["hours"],
         cache=cache_folder(flags["cache"], os.environ),
         sandbox=Mode(flags["sandbox"]),
