@@ -30,6 +30,14 @@ class Notice(NamedTuple):
     """Of a run that has ended."""
 
 
+class Undelivered(Exception):
+    """A receiver has not accepted a notification; ``again``: it may do so later."""
+
+    def __init__(self, reason: str, *, again: bool) -> None:
+        super().__init__(reason)
+        self.again = again
+
+
 class Request(NamedTuple):
     """A POST request."""
 

@@ -12,6 +12,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,9 +22,10 @@ from mediactl.core.errors import MediactlError
 from mediactl.core.faults import internal_error
 from mediactl.model.events import Event, JobQuarantined, RunFailed, RunStarted, Summary
 from mediactl.model.figures import Figures
+from mediactl.monitor import apprise_sender
 from mediactl.monitor.check import about
-from mediactl.monitor.notices import Notice, request
-from mediactl.monitor.targets import Occasion, Target
+from mediactl.monitor.notices import Notice, Undelivered, request
+from mediactl.monitor.targets import Format, Occasion, Target
 
 TIMEOUT = 10.0
 """Seconds that a receiver may take to answer."""
@@ -36,15 +38,10 @@ NAMED = 10
 WAITING = 1000
 """Events that a target may be behind."""
 
+DELIVERIES: dict[Format, Callable[[Target, Notice], None]] = {Format.APPRISE: apprise_sender.deliver}
+"""Formats that are no single request, and what sends one notice. Raises Undelivered."""
+
 Lines = Callable[[Event], str | None]
-
-
-class Undelivered(Exception):
-    """A receiver has not accepted a notification; ``again``: it may do so later."""
-
-    def __init__(self, reason: str, *, again: bool) -> None:
-        super().__init__(reason)
-        self.again = again
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -178,14 +175,22 @@ class Notifier:
 
     def _send(self, notice: Notice) -> None:
         """Send a notice, with further attempts while its receiver may accept it. Raises Undelivered."""
-        message = request(self._target, notice, f"msg_{uuid.uuid4().hex}")
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=tenacity.wait_random_exponential(max=PAUSE),
             retry=tenacity.retry_if_exception(lambda error: isinstance(error, Undelivered) and error.again),
             reraise=True,
         )
-        retrying(self._post, urllib.request.Request(message.url, message.body, message.headers, method="POST"))
+        retrying(self._delivery(notice))
+
+    def _delivery(self, notice: Notice) -> Callable[[], None]:
+        """Return what sends a notice once; whenever it is repeated, the notice has the same ID."""
+        deliver = DELIVERIES.get(self._target.format)
+        if deliver is not None:
+            return partial(deliver, self._target, notice)
+        message = request(self._target, notice, f"msg_{uuid.uuid4().hex}")
+        posted = urllib.request.Request(message.url, message.body, message.headers, method="POST")
+        return partial(self._post, posted)
 
     def _post(self, message: urllib.request.Request) -> None:
         """Post once. Raises Undelivered, whose text has neither URL nor answer."""

@@ -36,6 +36,8 @@ class Format(StrEnum):
     NTFY = "ntfy"
     HEALTHCHECKS = "healthchecks"
     """Pings of healthchecks.io: /start, then /EXIT_CODE with the last lines."""
+    APPRISE = "apprise"
+    """What the service of an Apprise URL expects; requires the extra `apprise`."""
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,8 +51,10 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def name(self) -> str:
-        """Name for messages: the host alone, since path and query may be secret."""
-        return f"notify {urlsplit(self.url).hostname}"
+        """Name for messages: the host alone, since path and query may be secret; of Apprise, which has tokens in place
+        of the host, too, the scheme."""
+        parts = urlsplit(self.url)
+        return f"notify {parts.scheme if self.format is Format.APPRISE else parts.hostname}"
 
     @property
     def key(self) -> bytes:
@@ -72,16 +76,18 @@ def parse(where: str, tables: Any) -> tuple[Target, ...]:
 
 def _problem(target: Target) -> str:
     """Return what is wrong with a target, or ""."""
+    if target.secret and target.format is not Format.JSON:
+        return "secret: only format json is signed"
     try:
         parts = urlsplit(target.url)
+        if target.format is Format.APPRISE:
+            return "" if parts.scheme and "://" in target.url else "url: expected an Apprise URL, SERVICE://..."
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             return "url: expected http://HOST/... or https://HOST/..."
     except ValueError:
         return "url: expected http://HOST/... or https://HOST/..."
     if parts.username is not None:
         return "url: must not hold a login"
-    if target.secret and target.format is not Format.JSON:
-        return "secret: only format json is signed"
     try:
         return "secret: is empty" if target.secret and not target.key else ""
     except (binascii.Error, ValueError):

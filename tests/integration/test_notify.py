@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from typing import Any
 
@@ -130,6 +131,43 @@ def test_a_receiver_that_hangs_holds_nothing_up() -> None:
     ]
 
 
+def test_apprise_sends_it_and_shows_no_token() -> None:
+    name = "<b>*a*</b> \\n [x](http://y).jpg"
+    with receiver(500) as got:
+        url = f"{got.url.replace('http', 'json')}/hidden"
+        shown = run(Target(url, EVERYTHING, Format.APPRISE), started(), quarantined(name), ended(0))
+    assert [event.name for event in shown] == ["run.started", "job.quarantined", "summary"], "the 500 was sent again"
+    first, again, *rest = [json.loads(each.body) for each in got.got]
+    assert first == again
+    assert [(each["title"], each["type"]) for each in (again, *rest)] == [
+        ("mediactl: start", "info"),
+        ("mediactl: quarantined", "failure"),
+        ("mediactl: finish", "info"),
+    ]
+    assert name in rest[0]["message"]
+    assert {each.path for each in got.got} == {"/hidden"}
+
+
+def test_apprise_does_not_get_through(capfd: pytest.CaptureFixture[str]) -> None:
+    with receiver() as gone:
+        pass
+    for url, line, flush in (
+        ("nonsense://hidden", "notify nonsense: Apprise does not support this url; the run goes on", 30),
+        (f"{gone.url.replace('http', 'json')}/hidden", "notify json: does not answer; the run goes on", 0.3),
+    ):
+        shown = run(Target(url, (Occasion.FINISH,), Format.APPRISE), started(), ended(0), flush=flush)
+        assert [problem(event) for event in shown if event.name == "monitor.trouble"] == [line]
+    assert "".join(capfd.readouterr()) == ""
+
+
+def test_apprise_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    shown = run(Target("json://127.0.0.1:9/hidden", (Occasion.FINISH,), Format.APPRISE), started(), ended(0))
+    assert [problem(event) for event in shown if event.name == "monitor.trouble"] == [
+        "notify json: format apprise requires an extra: install mediactl[apprise]; the run goes on"
+    ]
+
+
 def waited(got: Receiver, number: int) -> None:
     """Wait until so many requests have come."""
     deadline = time.monotonic() + 30
@@ -195,6 +233,7 @@ def test_the_signature_is_that_of_the_specification() -> None:
     [
         ({"url": "ftp://host/"}, "notify[0]: url: expected http://HOST/... or https://HOST/..."),
         ({"url": "http://user:hidden@host/"}, "notify[0]: url: must not hold a login"),
+        ({"url": "hidden", "format": "apprise"}, "notify[0]: url: expected an Apprise URL, SERVICE://..."),
         ({"url": "http://host/", "secret": "hidden!"}, 'notify[0]: secret: expected "whsec_" and base64'),
         (
             {"url": "http://host/", "format": "slack", "secret": "hidden"},
@@ -216,3 +255,5 @@ def test_a_valid_one_is_taken() -> None:
         "f:", [{"url": "https://hooks.slack.com/x", "format": "slack", "on": ["fail", "overdue"]}]
     )
     assert (target.on, target.format) == ((Occasion.FAIL, Occasion.OVERDUE), Format.SLACK)
+    (target,) = targets.parse("f:", [{"url": "tgram://123:hidden/456", "format": "apprise"}])
+    assert target.name == "notify tgram"
