@@ -6,6 +6,7 @@ The span of a source is sent by the run that finishes it; until then its ID stan
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from mediactl.model.events import AttemptEnded, Event, RunFailed, SourceTrace, S
 from mediactl.monitor.monitors import Background
 from mediactl.monitor.tracing import NAME
 
+FLUSH = 5.0
+"""Seconds that the end of a run waits for a collector."""
 SUCCESSES = frozenset({"done", "ignored"})
 """States of sources that are no errors."""
 
@@ -28,7 +31,10 @@ class OtelSender:
     @property
     def trouble(self) -> str:
         """What does not work, in words."""
-        return self._background.trouble or ("" if self._tracer is None else self._tracer.trouble)
+        known, tracer = self._background.trouble, self._tracer
+        if tracer is None:
+            return known
+        return tracer.trouble or (known and tracer.refusal) or known
 
     def start(self) -> None:
         """Start the thread."""
@@ -41,7 +47,7 @@ class OtelSender:
 
     def close(self, deadline: float) -> None:
         """Send what there is, by then."""
-        self._background.close(deadline)
+        self._background.close(min(deadline, time.monotonic() + FLUSH))
 
     def _send(self, event: Event) -> None:
         if isinstance(event, AttemptEnded):
@@ -69,11 +75,11 @@ class _Tracer:
         log.addHandler(logging.NullHandler())  # what it has to say is ``trouble``
         log.propagate = False
         self.trouble = ""
-        status = 0
+        self.refusal = ""
+        """The last answer, where it was an error; the exporter may still be repeating its request."""
 
         def note(answer: Any, *_: Any, **__: Any) -> None:
-            nonlocal status
-            status = answer.status_code
+            self.refusal = f"answered {answer.status_code}" if answer.status_code >= 400 else ""
 
         session = requests.Session()
         session.hooks["response"].append(note)
@@ -81,11 +87,10 @@ class _Tracer:
 
         class Exporter(OTLPSpanExporter):
             def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-                nonlocal status
-                status = 0
+                tracer.refusal = ""
                 result = super().export(spans)
                 if result is not SpanExportResult.SUCCESS:
-                    tracer.trouble = tracer.trouble or (f"answered {status}" if status else "does not answer")
+                    tracer.trouble = tracer.trouble or tracer.refusal or "does not answer"
                 return result
 
         class Ids(RandomIdGenerator):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from support.journals import a_source, new_job, opened
+from support.receivers import receiver
 
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import State
-from mediactl.model.events import SourceTrace
+from mediactl.model.events import AttemptEnded, RunFailed, SourceTrace
 from mediactl.monitor import tracing
+from mediactl.monitor.otel_sender import OtelSender
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{SPAN}-01"
@@ -91,6 +94,38 @@ def test_the_traceparent_of_the_environment(text: str, found: str) -> None:
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "TRACEPARENT": text}
     assert tracing.traceparent(variables) == found
     assert tracing.traceparent({"TRACEPARENT": text}) is None
+
+
+@pytest.mark.parametrize(("status", "hangs"), [(503, False), (500, False), (0, True)])
+def test_a_collector_that_does_not_accept_spans(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], status: int, hangs: bool
+) -> None:
+    source = SourceTrace(trace=TRACE, span=SPAN, parent="", began_at=1.0, path="a.jpg", size=1, state="done")
+    ended = AttemptEnded(
+        time=2.0,
+        operation="image",
+        result="success",
+        seconds=0.5,
+        lane="quick",
+        attempt=1,
+        outcome="done",
+        trace=source,
+    )
+    with receiver(*[status] * 9) as got:
+        if hangs:
+            got.hangs.set()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", got.url)
+        sender = OtelSender()
+        sender.start()
+        sender.take(ended)
+        sender.take(RunFailed(reason="", exit_code=75))
+        while not got.got:
+            time.sleep(0.01)
+        began = time.monotonic()
+        sender.close(began + 0.5)
+        assert time.monotonic() - began < 2
+        assert sender.trouble == ("does not answer" if hangs else f"answered {status}")
+    assert "".join(capfd.readouterr()) == ""
 
 
 def test_what_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
