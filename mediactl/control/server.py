@@ -37,7 +37,7 @@ QUEUE = 1 << 20
 MOST_CLIENTS = 32
 LONGEST_REQUEST = 1 << 16
 """Bytes of one request; a client that sends a longer one is disconnected."""
-STALLED, MOST = 1.0, 5.0
+STALLED, MOST = 0.2, 5.0
 """Seconds in which a client takes nothing, at the end, after which it is disconnected, and that this takes at most."""
 PAUSE = 0.01
 """Seconds between two attempts to write the rest."""
