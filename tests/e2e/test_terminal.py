@@ -76,7 +76,9 @@ def test_suspended_continued_resized_and_stopped(line: CommandLine) -> None:
         assert len(tree) >= 4, "supervisor, workers and ffmpeg"
         helper = [each for each in tree[1:] if each.cmdline() == tree[0].cmdline()]  # has nothing to do by now
         assert len(helper) == 1
-        assert {each.status() for each in tree if each not in helper} == {psutil.STATUS_STOPPED}
+        others = [each for each in tree if each not in helper]
+        # A stop signal reaches a process that is busy only when that is interrupted.
+        terminal.until(lambda _: {each.status() for each in others} == {psutil.STATUS_STOPPED})
 
         terminal.type("fg\n")
         terminal.until(lambda text: rows(text) == 3)

@@ -25,6 +25,7 @@ import threading
 import time
 import traceback
 import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -269,6 +270,7 @@ def _work(command: Sequence[str], log: int, kept: Sequence[int], environment: Ma
     what the two share belongs to the supervisor."""
     try:
         gc.freeze()
+        vars(weakref.finalize)["_registry"].clear()  # directories that the supervisor removes at its end
         _name(command)
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM):
