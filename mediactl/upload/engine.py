@@ -151,7 +151,7 @@ class Turn:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._engine.queue.leave(self._job, self._size, self._slot)
+        self._engine.queue.release(self._job, self._size, self._slot)
 
     def call(self, request: Callable[[], T], body: int = 0, fatal: bool = True) -> T:
         """Return the answer to a request, tried as often as the tuning says; ``body``: bytes that it sends.
@@ -210,7 +210,7 @@ class Turn:
         """Sleep without the slot, so that others send meanwhile; the body stays in memory, and in the budget."""
         fair = self._engine.queue
         self._slot = False
-        fair.leave(self._job, 0)
+        fair.release(self._job, 0)
         self._engine.sleep(seconds)
         fair.come_back(self._job)
         self._slot = True

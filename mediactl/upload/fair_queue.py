@@ -42,7 +42,8 @@ class FairQueue:
     """Admits units: at most ``concurrency.limit`` at once and ``budget`` bytes of them, each job in its turn and within
     its own room.
 
-    A unit larger than the whole budget is admitted when nothing else is in flight. Whoever was admitted must leave.
+    A unit larger than the whole budget is admitted when nothing else is in flight. Whoever was admitted must release
+    what it holds.
     """
 
     def __init__(self, concurrency: Concurrency, budget: int) -> None:
@@ -62,7 +63,7 @@ class FairQueue:
         self._wait(job, size, returning=False)
 
     def come_back(self, job: Job) -> None:
-        """Wait for a slot only, after ``leave(job, 0)``. Raises as ``enter`` does."""
+        """Wait for a slot only, after ``release(job, 0)``. Raises as ``enter`` does."""
         self._wait(job, 0, returning=True)
 
     def submit(
@@ -76,7 +77,7 @@ class FairQueue:
                 return
         dropped(error)
 
-    def leave(self, job: Job, size: int, slot: bool = True) -> None:
+    def release(self, job: Job, size: int, slot: bool = True) -> None:
         """Give back a slot and ``size`` bytes."""
         with self._lock:
             self._running -= slot

@@ -269,7 +269,7 @@ def test_turns_go_round_the_jobs() -> None:
     for number, job in enumerate(small):
         submit(job, f"small {number}")
     for _ in range(5):
-        queue.leave(running.pop(), 1)
+        queue.release(running.pop(), 1)
     assert order == ["part 0", "small 0", "small 1", "small 2", "part 1"]
     queue.cancel(huge, Stopped("x"))
     assert order[5:] == [f"part {number} dropped" for number in range(2, 100)]
@@ -296,7 +296,7 @@ def test_no_job_has_more_in_flight_than_its_room_and_none_keeps_others_out(
             assert job.room is None or len(sizes) <= 1 or sum(sizes) <= job.room
         done = running.pop(dice.randrange(len(running)))
         ended.setdefault(done[0], []).append(done[1])
-        queue.leave(*done)
+        queue.release(*done)
     assert {job: sorted(sizes) for job, sizes in ended.items()} == {job: sorted(sizes) for job, sizes in units if sizes}
 
 
@@ -308,7 +308,7 @@ def test_a_job_at_its_room_lets_others_pass() -> None:
         queue.submit(large, 10, partial(order.append, f"part {number}"), _raise)
     queue.submit(other, 10, partial(order.append, "other"), _raise)
     assert order == ["part 0", "part 1", "other"]
-    queue.leave(large, 10)
+    queue.release(large, 10)
     assert order[3:] == ["part 2"]
 
 
