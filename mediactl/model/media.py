@@ -22,7 +22,8 @@ class Kind(StrEnum):
 
 
 class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
-    """What stat returns for a file; two equal fingerprints mean, in practice, equal content."""
+    """What stat returns for a file; two equal fingerprints mean, in practice, equal content. Those of objects in a
+    bucket have a digest of the ETag in the place of the time (``model.fetches``)."""
 
     size: int
     mtime_ns: int

@@ -13,11 +13,11 @@ from mediactl.model.uploads import Location, Sent, UploadState, UploadTask
 from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Tuning
 from mediactl.upload.session import Ledger, Report
-from mediactl.upload.store import Expired, Limits, Refused, Store, StoreError
+from mediactl.upload.store import Expired, Limits, Refused, SourceStore, Store, StoreError
 from mediactl.upload.transfer import transfer
 
 
-def s3_store(location: Location, connections: int) -> Store:
+def s3_store(location: Location, connections: int) -> SourceStore:
     """Return the store of a bucket, over botocore (imported here: a command without uploads never loads it)."""
     from mediactl.upload.s3.store import S3Store
 

@@ -18,7 +18,7 @@ MAX_NAME = 255
 DIGEST = 32
 """Hex digits of the digest in a shortened key: 128 bits."""
 
-_SCHEME = "s3://"
+SCHEME = "s3://"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 """What boto3 accepts: AWS itself has been stricter since 2018, others and old buckets are not."""
 _SHORTENED = "%7E"
@@ -36,12 +36,12 @@ def parse(url: str) -> tuple[str, str]:
     Raises UsageError for anything else, saying what is invalid about it.
     """
     named = shown(without_login(url))
-    if not url.startswith(_SCHEME):
+    if not url.startswith(SCHEME):
         hint = ""
         if url.startswith(("http://", "https://")):
             hint = "; give the store's address as --endpoint-url"
         raise UsageError(f"{named}: not of the form s3://BUCKET/PREFIX{hint}")
-    bucket, _, prefix = url.removeprefix(_SCHEME).partition("/")
+    bucket, _, prefix = url.removeprefix(SCHEME).partition("/")
     if not bucket:
         raise UsageError(f"{named}: no bucket; use s3://BUCKET/PREFIX")
     for mark in "?#":

@@ -41,6 +41,45 @@ class Listed(msgspec.Struct, frozen=True):
     etag: str
 
 
+class Revision(msgspec.Struct, frozen=True):
+    """Which one of the objects that a key has had is asked for; without either, the one that is there."""
+
+    etag: str = ""
+    """With its quotes."""
+    version: str = ""
+    """VersionId; empty: the bucket keeps none."""
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A part of an object's content."""
+
+    body: bytes
+    total: int
+    """Bytes of the whole object."""
+    revision: Revision
+    crc32: str = ""
+    """Of the whole object, as S3 writes it; empty: not in this answer."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An object that may be a source, as LIST reports it."""
+
+    key: str
+    size: int
+    etag: str
+    """With its quotes; "" where the store has none."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page of a list."""
+
+    objects: tuple[Found, ...]
+    folders: tuple[str, ...]
+    """Prefixes with their slash at the end."""
+    next: str
+    """Where the next page begins; "": this is the last."""
+
+
 class StoredPart(msgspec.Struct, frozen=True):
     """A part that the store holds of an unfinished upload."""
 
@@ -99,6 +138,19 @@ class Store(Protocol):
         """Yield every multipart upload under ``prefix`` that is open."""
 
 
+class SourceStore(Store, Protocol):
+    """A bucket that holds sources: it can be read, too."""
+
+    def get(self, key: str, start: int, size: int, of: Revision, *, request_payer: bool = False) -> Piece:
+        """Return up to ``size`` bytes of an object from its byte ``start``. Raises Gone, Altered, Denied."""
+
+    def page(self, prefix: str, after: str, *, folders: bool, request_payer: bool = False) -> Page:
+        """Return the objects whose key starts with ``prefix`` from where the page ``after`` ended ("": the first).
+
+        ``folders``: of those that have a slash behind the prefix, only what they have in common up to it.
+        """
+
+
 class StoreError(MediactlError):
     """A request failed. ``str(error)`` is one line for a person, naming bucket and key."""
 
@@ -137,6 +189,18 @@ class Exists(StoreError):
 
 class Busy(StoreError):
     """409: another write of this key was going on; begin again."""
+
+
+class Gone(StoreError):
+    """404 for an object that is asked for."""
+
+
+class Altered(StoreError):
+    """412: another object is there than the one that is asked for."""
+
+
+class Denied(StoreError):
+    """This object may not be read, or has to be restored from an archive first; others may be."""
 
 
 class Refused(StoreError, LaneClosed):

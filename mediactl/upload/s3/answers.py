@@ -7,7 +7,7 @@ from http.client import BadStatusLine, HTTPException, IncompleteRead, LineTooLon
 from typing import BinaryIO, NamedTuple
 
 MAX_ANSWER = 1024 * 1024
-"""Bytes of an answer's body that are read; those to the requests made here have some hundred."""
+"""Bytes of an answer's body that are read; those to requests that ask for no object have some hundred."""
 MAX_LINE = 65_536
 """Bytes of a line before the body, as http.client has it."""
 MAX_HEADERS = 100
@@ -22,8 +22,9 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def read_answer(file: BinaryIO, method: str) -> tuple[Answer, bool]:
-    """Return the answer to a request, and whether another may follow on its connection.
+def read_answer(file: BinaryIO, method: str, most: int = MAX_ANSWER) -> tuple[Answer, bool]:
+    """Return the answer to a request, with ``most`` bytes of body at most, and whether another may follow on its
+    connection.
 
     Raises OSError, and HTTPException for what is no whole answer or too large.
     """
@@ -36,11 +37,11 @@ def read_answer(file: BinaryIO, method: str) -> tuple[Answer, bool]:
     if method == "HEAD" or status in (204, 304):
         return Answer(status, headers, b""), keep
     if headers.get("transfer-encoding", "").lower() == "chunked":
-        return Answer(status, headers, _chunks(file)), keep
+        return Answer(status, headers, _chunks(file, most)), keep
     length = headers.get("content-length", "").strip()
     if not (length.isascii() and length.isdigit()):
-        return Answer(status, headers, _until_the_end(file)), False
-    return Answer(status, headers, _exactly(file, int(length))), keep
+        return Answer(status, headers, _until_the_end(file, most)), False
+    return Answer(status, headers, _exactly(file, int(length), most)), keep
 
 
 def _status(file: BinaryIO) -> tuple[str, int]:
@@ -82,25 +83,25 @@ def _line(file: BinaryIO) -> str:
     return line.decode("latin-1")
 
 
-def _exactly(file: BinaryIO, length: int) -> bytes:
-    body = file.read(min(length, MAX_ANSWER))
+def _exactly(file: BinaryIO, length: int, most: int) -> bytes:
+    body = file.read(min(length, most))
     if len(body) < length:
         raise IncompleteRead(body, length - len(body))
     return body
 
 
-def _until_the_end(file: BinaryIO) -> bytes:
-    body = file.read(MAX_ANSWER + 1)
-    if len(body) > MAX_ANSWER:
+def _until_the_end(file: BinaryIO, most: int) -> bytes:
+    body = file.read(most + 1)
+    if len(body) > most:
         raise IncompleteRead(body)
     return body
 
 
-def _chunks(file: BinaryIO) -> bytes:
+def _chunks(file: BinaryIO, most: int) -> bytes:
     body = bytearray()
     while size := _chunk_size(file):
-        body += _exactly(file, size)
-        if len(body) > MAX_ANSWER:
+        body += _exactly(file, size, most)
+        if len(body) > most:
             raise IncompleteRead(bytes(body))
         if _line(file).strip():
             raise HTTPException("a chunk of an answer is longer than it says")

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPSConnection
 from urllib.parse import unquote, urlsplit
 
-from mediactl.upload.s3.answers import Answer, read_answer
+from mediactl.upload.s3.answers import MAX_ANSWER, Answer, read_answer
 
 CONNECT_TIMEOUT = 10.0
 """Seconds until a connection must stand; an attempt more costs little."""
@@ -54,8 +54,10 @@ class Wire:
         self._tunnel = authorization if proxy and self._tls else None
         self._absolute, self._forwarded = (base, authorization) if proxy and not self._tls else ("", {})
 
-    def send(self, method: str, target: str, headers: dict[str, str], body: memoryview | None) -> Answer:
-        """Send one request, and return its answer. ``target``: path and query as signed.
+    def send(
+        self, method: str, target: str, headers: dict[str, str], body: memoryview | None, most: int = MAX_ANSWER
+    ) -> Answer:
+        """Send one request, and return its answer, of at most so many bytes. ``target``: path and query as signed.
 
         Raises NotConnected where nothing was sent, OSError or HTTPException where the connection broke.
         """
@@ -71,7 +73,7 @@ class Wire:
                 if body is not None and len(body) > SLICE:  # less leaves within the timeout of the answer on any line
                     _drain(connection.sock, self._timeout)
             with connection.sock.makefile("rb") as file:
-                answer, another = read_answer(file, method)
+                answer, another = read_answer(file, method, most)
             keep = whole and another
             return answer
         finally:

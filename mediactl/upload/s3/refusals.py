@@ -17,10 +17,13 @@ from mediactl.core.files import shown
 from mediactl.upload.s3.answers import Answer
 from mediactl.upload.s3.http import NotConnected
 from mediactl.upload.store import (
+    Altered,
     Busy,
     Corrupted,
+    Denied,
     Exists,
     Expired,
+    Gone,
     InvalidPart,
     NoSuchUpload,
     Refused,
@@ -83,8 +86,8 @@ _BY_CODE: dict[str, tuple[type[StoreError], str]] = {
     "AllAccessDisabled": (Refused, "all access to this bucket is disabled; contact the provider"),
     "RequestExpired": (Refused, "the request has expired; check this machine's clock"),
     # Bucket and options.
-    "NoSuchBucket": (Refused, "no such bucket; create it, or correct --to"),
-    "InvalidBucketName": (Refused, "invalid bucket name; correct --to"),
+    "NoSuchBucket": (Refused, "no such bucket; create it, or correct its name"),
+    "InvalidBucketName": (Refused, "invalid bucket name; correct it"),
     "InvalidBucketState": (Refused, "the state of the bucket does not allow it; check its settings"),
     "InvalidTag": (Refused, "the store rejects a tag; allowed are letters, digits, spaces and + - = . _ : / @"),
     "InvalidStorageClass": (Refused, "the store does not support this --storage-class"),
@@ -153,6 +156,23 @@ def refused(where: str, reply: Reply, sent: Mapping[str, str], now: float) -> St
     error = kind(f"{where}: {text} ({' '.join(filter(None, (str(reply.status), shown(reply.code)[:QUOTED])))})")
     error.code = reply.code or str(reply.status)
     return error
+
+
+def unread(where: str, reply: Reply, now: float) -> StoreError:
+    """Return the error that the answer to a GET of an object amounts to: what is about this object alone, is so."""
+    kind: type[StoreError]
+    if reply.code in ("NoSuchKey", "NoSuchVersion") or (reply.status == 404 and not reply.code):
+        kind, text = Gone, "no such object"
+    elif reply.status == 412:
+        kind, text = Altered, "another object is there"
+    elif reply.code == "InvalidObjectState":
+        stored = shown(reply.fields.get("StorageClass", "an archive"))[:QUOTED]
+        kind, text = Denied, f"archived in {stored}: restore it, then run again"
+    elif reply.code == "AccessDenied" and abs(_late(reply, now) or 0) <= SKEW:
+        kind, text = Denied, "access denied; it requires s3:GetObject, and kms:Decrypt where it is encrypted"
+    else:
+        return refused(where, reply, {}, now)
+    return coded(kind, where, text, reply.code or str(reply.status))
 
 
 def _judged(reply: Reply, sent: Mapping[str, str], now: float) -> tuple[type[StoreError], str]:

@@ -20,20 +20,24 @@ from mediactl import __version__
 from mediactl.core.files import shown
 from mediactl.model.uploads import About, Location
 from mediactl.upload.body import Body
-from mediactl.upload.s3.answers import Answer
+from mediactl.upload.s3.answers import MAX_ANSWER, Answer
 from mediactl.upload.s3.client import address, client
 from mediactl.upload.s3.headers import CRC32, META, crc32_number, crc32_text, described, fixed, quoted_etag
 from mediactl.upload.s3.http import READ_TIMEOUT, Wire
-from mediactl.upload.s3.refusals import NO_S3, Reply, broken, coded, read, refused
+from mediactl.upload.s3.refusals import NO_S3, Reply, broken, coded, read, refused, unread
 from mediactl.upload.s3.sign import UNSIGNED, Signer, quoted
 from mediactl.upload.store import (
     Condition,
     Corrupted,
     Expired,
+    Found,
     Listed,
     NoSuchUpload,
     OpenUpload,
+    Page,
+    Piece,
     Refused,
+    Revision,
     Stored,
     StoredPart,
     StoreError,
@@ -196,6 +200,57 @@ class S3Store:
             # What rclone says where there is none.
             return
 
+    def get(self, key: str, start: int, size: int, of: Revision, *, request_payer: bool = False) -> Piece:
+        """Return up to ``size`` bytes of an object from its byte ``start``. Raises Gone, Altered, Denied.
+
+        An empty object has no ranges: it is asked for whole.
+        """
+        headers = {"x-amz-checksum-mode": "ENABLED"}
+        if request_payer:
+            headers["x-amz-request-payer"] = "requester"
+        if of.etag:
+            headers["if-match"] = of.etag
+        query = f"versionId={quoted(of.version)}" if of.version else ""
+        ranged = headers | {"range": f"bytes={start}-{start + size - 1}"}
+        answer = self._ask("GET", key, query, ranged, None, size)
+        if answer.status == 416 and not start:
+            answer = self._ask("GET", key, query, headers, None, size)
+        if answer.status >= 300:
+            raise unread(self._where(key), read(answer), self._clock())
+        return self._piece(key, start, answer)
+
+    def _piece(self, key: str, start: int, answer: Answer) -> Piece:
+        """Return what an answer has of an object. Raises Unavailable for another range than was asked for."""
+        total, named = len(answer.body), answer.headers.get("content-range", "")
+        if named:  # which rclone sends with status 200
+            first, _, of = named.removeprefix("bytes ").partition("/")
+            if not of.isdecimal() or first != f"{start}-{start + len(answer.body) - 1}":
+                raise coded(Unavailable, self._where(key), "malformed response: another range than asked for", "range")
+            total = int(of)
+        elif start:
+            raise coded(Unavailable, self._where(key), "the store does not support ranges", "no range")
+        whole = len(answer.body) == total
+        revision = Revision(self._etag(key, answer, {}), answer.headers.get("x-amz-version-id", "").replace("null", ""))
+        crc32 = answer.headers.get(CRC32, "") if whole else ""
+        return Piece(answer.body, total, revision, "" if "-" in crc32 else crc32)
+
+    def page(self, prefix: str, after: str, *, folders: bool, request_payer: bool = False) -> Page:
+        """Return the objects whose key starts with ``prefix`` from where the page ``after`` ended, or folders there."""
+        asked: dict[str, Any] = {"Bucket": self._location.bucket, "Prefix": prefix}
+        if folders:
+            asked["Delimiter"] = "/"
+        if after:
+            asked["ContinuationToken"] = after
+        if request_payer:
+            asked["RequestPayer"] = "requester"
+        with self._asked(prefix, {}):
+            page = self._client.list_objects_v2(**asked)
+        if "IsTruncated" not in page:
+            raise coded(Refused, self._where(prefix), NO_S3, "no list")
+        objects = tuple(_found(entry) for entry in page.get("Contents", ()))
+        below = tuple(entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
+        return Page(objects, below, page.get("NextContinuationToken", "") if page["IsTruncated"] else "")
+
     def _put(self, key: str, query: str, headers: dict[str, str], body: Body) -> str:
         if self._location.checksum != "none":
             headers[CRC32] = crc32_text(body.crc32)
@@ -210,8 +265,13 @@ class S3Store:
             raise coded(Refused, where, "the store does not keep checksums: try --s3-checksum auto", "no checksum")
         return etag
 
-    def _ask(self, method: str, key: str, query: str, headers: Mapping[str, str], body: Body | None) -> Answer:
-        """Send one signed request, and return its answer. Raises what the connection or the credentials raise."""
+    def _ask(
+        self, method: str, key: str, query: str, headers: Mapping[str, str], body: Body | None, most: int = MAX_ANSWER
+    ) -> Answer:
+        """Send one signed request, and return its answer, whose body may have ``most`` bytes.
+
+        Raises what the connection or the credentials raise.
+        """
         path = f"{self._path}/{quoted(key, safe='/')}"
         named = {**headers, "host": self._wire.host}
         payload = self._payload(body)
@@ -220,9 +280,8 @@ class S3Store:
         if method in ("PUT", "POST"):
             signed["content-length"] = str(len(body) if body is not None else 0)
         try:
-            return self._wire.send(
-                method, f"{path}?{query}" if query else path, signed, None if body is None else body.data
-            )
+            target = f"{path}?{query}" if query else path
+            return self._wire.send(method, target, signed, None if body is None else body.data, max(most, MAX_ANSWER))
         except (OSError, HTTPException) as error:
             raise broken(self._where(key) + self._at(), error) from error
 
@@ -310,6 +369,12 @@ class S3Store:
         html = "html" in headers.get("content-type", "")
         reply = Reply(status, "" if code == str(status) else code, fields, headers, html)
         return refused(self._where(key), reply, sent, self._clock())
+
+
+def _found(entry: Mapping[str, Any]) -> Found:
+    """Return an object of botocore's list."""
+    etag = entry.get("ETag", "")
+    return Found(entry["Key"], entry["Size"], quoted_etag(etag) if etag else "")
 
 
 def _trusted(location: Location, session: botocore.session.Session) -> str:
