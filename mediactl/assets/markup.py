@@ -36,22 +36,31 @@ _LANGUAGES = {
 """ISO 639-2 (containers) -> 639-1: BCP 47 (pages) requires the shortest code there is. Others are left as they are."""
 
 
-def srcset(artefacts: Iterable[Artefact], info: MediaInfo) -> str:
+def srcset(artefacts: Iterable[Artefact], info: MediaInfo, *, base: str = "") -> str:
     """``"w320.webp 320w, w800.webp 800w"``: the variants of one image by width, each width once.
 
     Variants that are cropped otherwise than most are left out; "" when there are several formats: one srcset cannot mix
-    them, ``picture`` has one for each.
+    them, ``picture`` has one for each. ``base`` is a URL to put in front of file names.
     """
     by_type = _variants(artefacts, info)
-    return _srcset(next(iter(by_type.values()))) if len(by_type) == 1 else ""
+    return _srcset(next(iter(by_type.values())), base) if len(by_type) == 1 else ""
 
 
-def picture(artefacts: Iterable[Artefact], info: MediaInfo, colour: str) -> str:
+def picture(
+    artefacts: Iterable[Artefact],
+    info: MediaInfo,
+    colour: str,
+    *,
+    base: str = "",
+    alt: str = "",
+    sizes: str = SIZES,
+) -> str:
     """<picture>: AVIF, WebP, and an <img> for all else, with its proportions, so that the page does not jump.
 
     A browser takes the first <source> whose type it can read, whatever the screen. So a type that has only large
     variants is left out, and stills beside variants that move.
     ``colour`` ("#rrggbb") shows until the image is there, unless it has transparency. "" without variants.
+    ``base`` is a URL to put in front of file names.
     """
     by_type = _variants(artefacts, info)
     if not by_type:
@@ -62,19 +71,20 @@ def picture(artefacts: Iterable[Artefact], info: MediaInfo, colour: str) -> str:
     fallback = by_type[last[0]]
     most = _REACHES * min(_narrowest(each) for each in by_type.values())
     sources = [
-        _tag("source", type=media_type, srcset=_srcset(by_type[media_type]), sizes=SIZES)
+        _tag("source", type=media_type, srcset=_srcset(by_type[media_type], base), sizes=sizes)
         for media_type in _FIRST
         if media_type in by_type and media_type != last[0] and _narrowest(by_type[media_type]) <= most
     ]
     largest = fallback[-1]
     image = _tag(
-        "img", src=_url(largest), srcset=_srcset(fallback), sizes=SIZES, width=largest.width, height=largest.height,
-        alt="", loading="lazy", decoding="async", style=f"background:{colour}" if colour and not info.alpha else None,
+        "img", src=_url(largest, base), srcset=_srcset(fallback, base), sizes=sizes, width=largest.width,
+        height=largest.height, alt=alt, loading="lazy", decoding="async",
+        style=f"background:{colour}" if colour and not info.alpha else None,
     )  # fmt: skip
     return "\n".join(("<picture>", *(f"  {line}" for line in (*sources, image)), "</picture>"))
 
 
-def video(artefacts: Iterable[Artefact], info: MediaInfo) -> str:
+def video(artefacts: Iterable[Artefact], info: MediaInfo, *, base: str = "") -> str:
     """<video>: HLS where there is one (Safari and hls.js), MP4 for all others, poster, subtitles, storyboard.
 
     A browser takes the first <source> that it can play: the largest, of equally large ones that of the fewest bytes. A
@@ -96,15 +106,15 @@ def video(artefacts: Iterable[Artefact], info: MediaInfo) -> str:
         posters = [each for each in made if each.role == "poster"]
         head = _tag(
             "video", controls=True, playsinline=True, preload="metadata", width=width, height=height,
-            poster=_url(posters[0]) if posters else None,
+            poster=_url(posters[0], base) if posters else None,
         )  # fmt: skip
-    lines = [_tag("source", src=_url(each), type=_HLS) for each in streams]
-    lines += [_tag("source", src=_url(each), type=each.media_type) for each in (*renditions, *loops)]
-    lines += _tracks(made, info)
+    lines = [_tag("source", src=_url(each, base), type=_HLS) for each in streams]
+    lines += [_tag("source", src=_url(each, base), type=each.media_type) for each in (*renditions, *loops)]
+    lines += _tracks(made, info, base)
     return "\n".join((head, *(f"  {line}" for line in lines), "</video>"))
 
 
-def _tracks(made: list[Artefact], info: MediaInfo) -> list[str]:
+def _tracks(made: list[Artefact], info: MediaInfo, base: str) -> list[str]:
     lines = []
     seen: set[str] = set()
     for each in made:
@@ -116,11 +126,11 @@ def _tracks(made: list[Artefact], info: MediaInfo) -> list[str]:
             text = info.texts[number - 1] if 0 < number <= len(info.texts) else None
             language = _language(text.language) if text else ""
             label = (text.title if text else "") or language or f"{number or len(seen)}"
-            lines.append(_tag("track", kind="subtitles", src=_url(each), srclang=language or "und", label=label))
+            lines.append(_tag("track", kind="subtitles", src=_url(each, base), srclang=language or "und", label=label))
         elif each.role == "chapters":
-            lines.append(_tag("track", kind="chapters", src=_url(each)))
+            lines.append(_tag("track", kind="chapters", src=_url(each, base)))
         elif each.role == "storyboard-map":
-            lines.append(_tag("track", kind="metadata", src=_url(each), label="thumbnails"))
+            lines.append(_tag("track", kind="metadata", src=_url(each, base), label="thumbnails"))
     return lines
 
 
@@ -159,12 +169,12 @@ def _narrowest(variants: list[Artefact]) -> int:
     return min(each.width or 0 for each in variants)
 
 
-def _srcset(variants: Iterable[Artefact]) -> str:
-    return ", ".join(f"{_url(each)} {each.width}w" for each in variants)
+def _srcset(variants: Iterable[Artefact], base: str) -> str:
+    return ", ".join(f"{_url(each, base)} {each.width}w" for each in variants)
 
 
-def _url(artefact: Artefact) -> str:
-    return quote(artefact.name)
+def _url(artefact: Artefact, base: str) -> str:
+    return f"{base.rstrip('/')}/{quote(artefact.name)}" if base else quote(artefact.name)
 
 
 def _language(code: str) -> str:

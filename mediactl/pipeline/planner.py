@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from mediactl.core.files import work_folder
@@ -103,13 +105,7 @@ class Planner:
         if kind is Kind.IMAGE or (asked := (self.digest(recipe), kind)) in self._checked:
             return
         self._checked.add(asked)
-        from mediactl.media.ffmpeg import binary  # loads ffmpeg-python: only runs with video or audio pay for it
-
-        kinds = (Kind.VIDEO, Kind.AUDIO) if kind is Kind.VIDEO else (kind,)  # a container may hold audio alone
-        outputs = (output for each in kinds for output in recipe.outputs(each))
-        needed = {name for output in outputs for name in output.ffmpeg_encoders()}
-        if needed:
-            binary.check(needed, binary.find(self._settings.environment.get(binary.VARIABLE)))
+        require_encoders(kind, recipe, self._settings.environment)
 
     def probe_job(self, source: Source, row: int, recipe: Recipe, priority: Priority) -> NewJob:
         """The job that reads a source."""
@@ -142,6 +138,19 @@ class Planner:
             pieces = jobs.piece_jobs(job, task, missing, min(jobs.PIECE_THREADS, self._settings.jobs))
         make = jobs.joining(job) if pieces else job
         return Work(in_lane(make, predictor), tuple(in_lane(piece, predictor) for piece in pieces))
+
+
+def require_encoders(kind: Kind, recipe: Recipe, environment: Mapping[str, str]) -> None:
+    """Raise UsageError or MachineBlocked where ffmpeg lacks an encoder that the recipe needs for a kind of source."""
+    if kind is Kind.IMAGE:
+        return
+    from mediactl.media.ffmpeg import binary  # loads ffmpeg-python: only runs with video or audio pay for it
+
+    kinds = (Kind.VIDEO, Kind.AUDIO) if kind is Kind.VIDEO else (kind,)  # a container may hold audio alone
+    outputs = (output for each in kinds for output in recipe.outputs(each))
+    needed = {name for output in outputs for name in output.ffmpeg_encoders()}
+    if needed:
+        binary.check(needed, binary.find(environment.get(binary.VARIABLE)))
 
 
 def in_lane(job: NewJob, predictor: Predictor) -> NewJob:

@@ -32,6 +32,7 @@ from mediactl.model.verdict import Verdict
 from mediactl.pipeline import output_lock
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.intake.batches import Intake
+from mediactl.pipeline.intake.feed import Feed
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.pool_run import Emit, counted, open_journal, reported, run_pool, uploading
 from mediactl.pipeline.publish import Publisher
@@ -49,10 +50,16 @@ if TYPE_CHECKING:
     from mediactl.sources.watch import Watch
 
 
-def process(settings: Settings, emit: Emit, stdin: Callable[[], IO[bytes]], forks: ForkServer | None = None) -> Summary:
+def process(
+    settings: Settings,
+    emit: Emit,
+    stdin: Callable[[], IO[bytes]],
+    forks: ForkServer | None = None,
+    feed: Feed | None = None,
+) -> Summary:
     """Make the outputs of all sources complete and return the summary; ``emit`` gets every event, in order.
 
-    ``forks``, where given, forks the workers; the caller closes it.
+    ``forks``, where given, forks the workers; the caller closes it. Sources come from ``feed``, where that is given.
     Raises UsageError before anything is started where the settings are invalid.
     """
     began = time.monotonic()
@@ -61,15 +68,17 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], IO[bytes]], fork
     missing = check_sandbox(settings.sandbox)
     with ExitStack() as stack:
         chosen = loader.load(settings.recipe).at_speed(settings.speed)
-        watch = None if settings.watching is None else open_watch(settings, report)
+        watch = feed if settings.watching is None else open_watch(settings, report)
         batches = found_sources(settings, stdin) if watch is None else watch
         make_out(settings.out)
         stack.enter_context(output_lock.held(settings.out, settings.state))
         check = OutputCheck(settings.out)
         stack.callback(check.close)
-        command = "process" if watch is None else "watch"
+        command = "process" if settings.watching is None else "watch"
         journal = stack.enter_context(open_journal(settings, report, command, settings.jobs))
         journal.traces.parent = settings.traceparent
+        if watch is not None:
+            watch.follow(journal)
         planner = Planner(settings, chosen, encoder_versions(settings.environment.get("MEDIACTL_FFMPEG")), journal)
         publisher = None if settings.to is None else Publisher(journal, settings.to, settings.out)
         intake = Intake(settings, journal, planner, batches, check, report, watch, publisher)
@@ -95,7 +104,7 @@ def process(settings: Settings, emit: Emit, stdin: Callable[[], IO[bytes]], fork
 
         started = RunStarted(
             run=journal.run, version=__version__, recipe=chosen.name, out=shown(settings.out), workers=settings.jobs,
-            watching=watch is not None,
+            watching=settings.watching is not None,
         )  # fmt: skip
         summary = run_pool(
             settings, journal, dispatcher, report, tally, started, clients,

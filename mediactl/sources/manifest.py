@@ -80,11 +80,7 @@ def _found(
     if not inside and not allow_outside:
         raise UsageError(f"{shown(path)}: outside the manifest's directory; --allow-outside lets it in")
     if row.name is not None:
-        output = _name(row.name)
-        if output.startswith(b"/") or not _safe(output):
-            raise UsageError(f"name {shown(output)!r}: must be a relative path without '..' and not hidden")
-        if any(len(part) > LONGEST_NAME for part in output.split(b"/")):
-            raise UsageError(f"name {shown(output)!r}: has a part of more than {LONGEST_NAME} bytes")
+        output = output_path(_name(row.name))
     else:
         output = os.path.relpath(absolute, root)
         if output.startswith(b"../"):
@@ -105,6 +101,15 @@ def _found(
                 yield msgspec.structs.replace(found, priority=priority, recipe=row.recipe)
             case _:
                 yield found
+
+
+def output_path(name: bytes) -> bytes:
+    """Return the name of a directory of outputs, relative to OUT, as it was given. Raises UsageError."""
+    if name.startswith(b"/") or not _safe(name):
+        raise UsageError(f"name {shown(name)!r}: must be a relative path without '..' and not hidden")
+    if any(len(part) > LONGEST_NAME for part in name.split(b"/")):
+        raise UsageError(f"name {shown(name)!r}: has a part of more than {LONGEST_NAME} bytes")
+    return name
 
 
 def _name(text: str) -> bytes:

@@ -111,10 +111,16 @@ class Watch:
             for path, prefix in roots.items()
         }
 
+    ended = False
+    """Something may always come."""
+
     def start(self) -> None:
         """Begin to watch; nothing comes before."""
         for root in self._roots.values():
             root.watcher.start()
+
+    def follow(self, journal: object) -> None:
+        """Nothing of the journal is needed."""
 
     def close(self) -> None:
         """End the threads."""

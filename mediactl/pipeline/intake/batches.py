@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -33,14 +32,12 @@ from mediactl.model.events import (
 from mediactl.model.media import Kind, Source
 from mediactl.pipeline.intake import source_files
 from mediactl.pipeline.intake.enrolment import Candidate, Enrolment, Entered, source_planned
+from mediactl.pipeline.intake.feed import Feed
 from mediactl.pipeline.intake.roots import Roots
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.recipe.loader import Recipe
 from mediactl.sources import scan
-
-if TYPE_CHECKING:
-    from mediactl.sources.watch import Watch
 
 FEW = 16
 """Up to so many files of a folder are looked up one by one: a watch, as a manifest, may name few in folders of many."""
@@ -59,7 +56,7 @@ class _Needs:
 
 
 class Intake:
-    """Takes sources in, batch by batch. ``step`` until nothing is left, which is never so with a ``watch``.
+    """Takes sources in, batch by batch. ``step`` until nothing is left; a ``watch`` says when that is, if ever.
 
     ``up_to_date`` counts sources that need nothing; ``settled`` those that ended before this run, by state. In a watch,
     which may meet a source many times, both are as ``recount`` left them.
@@ -73,7 +70,7 @@ class Intake:
         batches: Iterator[scan.Found | None],
         check: OutputCheck,
         emit: Callable[[Event], None],
-        watch: Watch | None = None,
+        watch: Feed | None = None,
         shipping: Publisher | None = None,
     ) -> None:
         self._settings = settings
@@ -110,7 +107,7 @@ class Intake:
         self._journal.confined = batch is not None if self._watch is None else not self._watch.surveyed
         if batch is None:
             self._remake(self._check.finish())
-            if self._watch is not None:
+            if self._watch is not None and not self._watch.ended:
                 return None
             for emptied in self._roots.emptied():
                 self.unmounted += emptied.unmounted is not None
