@@ -69,6 +69,7 @@ COMPARISONS = (
     Comparison("video.py", "--rounds 5", "--rounds 1 --seconds 30"),
     Comparison("rescan.py", "--rounds 5", "--rounds 3 --sources 100000"),
     Comparison("queue.py", "--rounds 5", "--rounds 3 --jobs 5000"),
+    Comparison("followed.py", "--rounds 7", "--rounds 3 --jobs 10000 --photos 60"),
     Comparison("exclusion.py", "--rounds 7", "--rounds 5 --files 30000"),
 )
 """A script's arguments are its own; it appends its figures to the file of --json (``measure.keep``)."""

@@ -22,7 +22,6 @@ from mediactl.control.address import addressed, socket_file
 from mediactl.core.outbox import Outbox, send
 from mediactl.model.control import AnyRequest, Snapshot
 from mediactl.model.events import (
-    AttemptEvent,
     ControlAnswer,
     Event,
     EventsMissed,
@@ -33,7 +32,7 @@ from mediactl.model.events import (
 )
 
 QUEUE = 1 << 20
-"""Bytes that a client may be behind, some thousands of events; then it misses some."""
+"""Bytes that a client may be behind, about 4000 events; then it misses some."""
 MOST_CLIENTS = 32
 LONGEST_REQUEST = 1 << 16
 """Bytes of one request; a client that sends a longer one is disconnected."""
@@ -96,20 +95,16 @@ class Server:
         """Send one event to every client, as far as that can be done at once."""
         if isinstance(event, RunStarted):
             self._started = event
-        if not self._clients or isinstance(event, AttemptEvent):
+        if not self._clients:
             return
-        if not isinstance(event, Tick | Suspending):
-            now, line = self._clock(), b""
-            for client in self._clients:
-                if client.box.is_behind:
-                    client.box.miss(partial(_line, event, now))
-                else:
-                    line = line or _line(event, now)
-                    client.box.add(line)
-        else:  # once a turn of the loop: many events go out together
+        if isinstance(event, Tick | Suspending):  # once a turn of the loop: many events go out together
             for client in list(self._clients):
                 if client.box and not client.events & selectors.EVENT_WRITE:  # else ``serve`` does, when it reads again
                     self._flush(client)
+        else:
+            make = _Line(event, self._clock()).made
+            for client in self._clients:
+                client.box.defer(make)
 
     def serve(self) -> None:
         """Accept clients, answer their requests, and go on writing to those that read again."""
@@ -231,6 +226,21 @@ class _Client:
             raise ValueError("the request is too long")
         self._request[:] = rest
         return lines
+
+
+class _Line:
+    """The line of an event, made once for all clients, when the first of them takes it."""
+
+    __slots__ = ("_event", "_text", "_time")
+
+    def __init__(self, event: Event, at: float) -> None:
+        self._event, self._time, self._text = event, at, b""
+
+    def made(self) -> bytes:
+        """Return it."""
+        if not self._text:
+            self._text = _line(self._event, self._time)
+        return self._text
 
 
 def _line(event: Event, now: float) -> bytes:

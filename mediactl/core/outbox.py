@@ -7,13 +7,18 @@ import select
 import socket
 import stat
 import time
+from collections import deque
 from collections.abc import Callable
 
 CHUNK = 4096
 """Bytes written at once to what may be full: a pipe that polls as writable takes a page without blocking (pipe(7))."""
+ASSUMED = 256
+"""Bytes that a line counts for that was not made yet: about what an event takes, in memory as on the wire."""
 
 Write = Callable[[bytes], int]
 """Writes what it can without waiting, and returns how many bytes that was. Raises OSError where nobody reads."""
+Make = Callable[[], bytes]
+"""Makes a line."""
 
 
 class Outbox:
@@ -28,43 +33,46 @@ class Outbox:
         self._limit = limit
         self._marker = marker
         self._unsent = bytearray()
+        self._lines: deque[tuple[Make, int]] = deque()
+        """What comes after that, with the bytes that it counts for."""
+        self._counted = 0
+        """Bytes of ``_lines``."""
         self._missed = 0
-        self._last: Callable[[], bytes] = bytes
+        self._last: Make = bytes
         """Makes the last line that was dropped."""
 
     def __bool__(self) -> bool:
         """Return whether something is left to be written."""
-        return bool(self._unsent or self._missed)
+        return bool(self._unsent or self._lines or self._missed)
+
+    def __len__(self) -> int:
+        """Return how many bytes that counts for, without what was dropped."""
+        return len(self._unsent) + self._counted
 
     def add(self, line: bytes) -> None:
         """Queue a line; ``flush`` writes it."""
-        if self._missed or (self._unsent and len(self._unsent) + len(line) > self._limit):
-            self.miss(lambda: line)
+        self.defer(lambda: line, len(line))
+
+    def defer(self, make: Make, size: int = ASSUMED) -> None:
+        """Queue a line that is made only when it can be written: for a reader that takes nothing, none is."""
+        if self._missed or (self and len(self) + size > self._limit):
+            self._missed += 1
+            self._last = make
         else:
-            self._unsent += line
-
-    def miss(self, make: Callable[[], bytes]) -> None:
-        """Drop a line; ``make`` makes it after all should it be the last one."""
-        self._missed += 1
-        self._last = make
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether lines are dropped at this time: they need not even be made."""
-        return self._missed > 0
+            self._lines.append((make, size))
+            self._counted += size
 
     def flush(self) -> int:
         """Write what can be written now; return the number of bytes. Raises OSError where nobody reads."""
         written = 0
         while True:
-            if self._missed and len(self._unsent) <= self._limit // 2:
-                self._go_on()
+            self._fill()
             if not self._unsent:
                 return written
             try:
                 number = self._write(bytes(self._unsent[:CHUNK]))
             except OSError:
-                self._unsent.clear()  # nobody is going to read it
+                self._forget()  # nobody is going to read it
                 raise
             if not number:
                 return written
@@ -87,11 +95,30 @@ class Outbox:
                 return
             wait()
 
+    def _fill(self) -> None:
+        """Make the lines that are written next."""
+        if self._missed and len(self) <= self._limit // 2:
+            self._go_on()
+        while self._lines and len(self._unsent) < CHUNK:
+            make, size = self._lines.popleft()
+            self._counted -= size
+            self._unsent += make()
+
     def _go_on(self) -> None:
-        if self._missed > 1:
-            self._unsent += self._marker(self._missed - 1)
-        self._unsent += self._last()
+        missed, last = self._missed, self._last
         self._missed, self._last = 0, bytes
+        if missed > 1:
+            self._queue(self._marker(missed - 1))  # made now: it may say how things stand at this time
+        self._queue(last())
+
+    def _queue(self, line: bytes) -> None:
+        self._lines.append((lambda: line, len(line)))
+        self._counted += len(line)
+
+    def _forget(self) -> None:
+        self._unsent.clear()
+        self._lines.clear()
+        self._counted, self._missed = 0, 0
 
 
 def writer(fd: int) -> Write:

@@ -1,4 +1,7 @@
-"""Metrics of a run for Prometheus: a file for the textfile collector of node_exporter, and an HTTP server."""
+"""Metrics of a run for Prometheus: a file for the textfile collector of node_exporter, and an HTTP server.
+
+prometheus_client is imported when it is used, by a thread of the file's own: it takes as long as a small run.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,16 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from wsgiref.simple_server import WSGIServer
-
-from prometheus_client import start_http_server, write_to_textfile
+from typing import TYPE_CHECKING
 
 from mediactl.core.errors import MediactlError
 from mediactl.core.faults import internal_error
 from mediactl.core.files import shown
 from mediactl.model.events import Event
 from mediactl.model.figures import Build, Figures
-from mediactl.monitor.openmetrics import registry
+
+if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
 
 INTERVAL = 15.0
 """Seconds between two writes of the file: the usual interval between two scrapes."""
@@ -26,11 +29,16 @@ SHARE = 50
 class TextFile:
     """Writes metrics to a file, whole or not at all, at intervals and at the end."""
 
-    def __init__(self, path: str, read: Callable[[], Figures], build: Build, interval: float = INTERVAL) -> None:
+    takes = ()
+
+    def __init__(
+        self, path: str, read: Callable[[], Figures], build: Callable[[], Build], interval: float = INTERVAL
+    ) -> None:
         self.name = f"--metrics-textfile {shown(path)}"
         self.trouble = ""
         self._path = path
-        self._registry = registry(read, build)
+        self._read = read
+        self._build = build
         self._interval = interval
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
@@ -58,8 +66,12 @@ class TextFile:
                 self._ended.wait(max(self._interval, SHARE * (time.monotonic() - began)))
 
     def _write(self) -> None:
+        from prometheus_client import write_to_textfile
+
+        from mediactl.monitor.openmetrics import registry
+
         try:
-            write_to_textfile(self._path, self._registry)
+            write_to_textfile(self._path, registry(self._read, self._build()))
         except OSError as error:
             self.trouble = f"cannot be written: {error.strerror}"
         except MediactlError as error:
@@ -71,19 +83,26 @@ class TextFile:
 class HttpServer:
     """Serves metrics at /metrics; they are read from the journal at each request."""
 
-    def __init__(self, host: str, port: int, read: Callable[[], Figures], build: Build) -> None:
+    takes = ()
+
+    def __init__(self, host: str, port: int, read: Callable[[], Figures], build: Callable[[], Build]) -> None:
         self.name = f"--metrics-listen {host}:{port}"
         self.trouble = ""
         self._address = (host, port)
-        self._registry = registry(read, build)
+        self._read = read
+        self._build = build
         self._server: WSGIServer | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start to listen."""
+        from prometheus_client import start_http_server
+
+        from mediactl.monitor.openmetrics import registry
+
         host, port = self._address
         try:
-            self._server, self._thread = start_http_server(port, host, self._registry)
+            self._server, self._thread = start_http_server(port, host, registry(self._read, self._build()))
         except OSError as error:
             self.trouble = f"cannot listen: {error.strerror or error}"
 

@@ -54,6 +54,8 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 class Notifier:
     """Notifies one target."""
 
+    takes = (Event,)
+
     def __init__(
         self,
         target: Target,

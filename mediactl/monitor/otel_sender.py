@@ -23,6 +23,8 @@ SUCCESSES = frozenset({"done", "ignored"})
 class OtelSender:
     """Sends spans from a thread; nothing waits for it but ``close``."""
 
+    takes = (AttemptEnded, Summary, RunFailed)
+
     def __init__(self) -> None:
         self.name = NAME
         self._tracer: _Tracer | None = None
@@ -42,20 +44,20 @@ class OtelSender:
 
     def take(self, event: Event) -> None:
         """Have an attempt be sent; at the end, all that is left."""
-        if isinstance(event, AttemptEnded | Summary | RunFailed):
-            self._background.take(event)
+        self._background.take(event)
 
     def close(self, deadline: float) -> None:
         """Send what there is, by then."""
         self._background.close(min(deadline, time.monotonic() + FLUSH))
 
-    def _send(self, event: Event) -> None:
-        if isinstance(event, AttemptEnded):
-            if event.trace is not None:
+    def _send(self, events: list[Event]) -> None:
+        for event in events:
+            if not isinstance(event, AttemptEnded):
+                if self._tracer is not None:
+                    self._tracer.close()
+            elif event.trace is not None:
                 self._tracer = self._tracer or _Tracer()
                 self._tracer.add(event, event.trace)
-        elif self._tracer is not None:
-            self._tracer.close()
 
 
 class _Tracer:

@@ -283,9 +283,9 @@ class Dispatcher:
     def _report_attempt(self, claim: Claim, verdict: Verdict, usage: Usage, sent: int | None = None) -> None:
         if not self._attempt_events:
             return
-        result = "success" if verdict is Verdict.DONE else "failure"
-        if self._journal.is_ready(claim.id):
-            result = "retry"
+        result = "success"
+        if verdict is not Verdict.DONE:
+            result = "retry" if self._journal.is_ready(claim.id) else "failure"
         self._context.events.append(
             AttemptEnded(
                 time=time.time(), operation=claim.operation, result=result, seconds=usage.wall, lane=claim.lane,

@@ -26,6 +26,7 @@ from mediactl.jobs.owners import dead_locks, is_alive
 from mediactl.jobs.runs import Counts
 from mediactl.jobs.states import Patience
 from mediactl.model.events import (
+    AttemptEvent,
     Event,
     JournalDamaged,
     JournalRebuilt,
@@ -61,8 +62,9 @@ def counted(emit: Emit, clients: Server) -> tuple[Tally, Emit]:
     tally = Tally()
 
     def report_one(event: Event) -> None:
-        tally.take(event)
-        clients.take(event)
+        if not isinstance(event, AttemptEvent):  # for monitors alone
+            tally.take(event)
+            clients.take(event)
         if tally.unheard:
             return
         try:

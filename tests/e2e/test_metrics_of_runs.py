@@ -253,9 +253,10 @@ def test_statsd_gets_what_the_journal_has(mediactl: CommandLine, sources: Path) 
         listener.setblocking(False)
         with suppress(BlockingIOError):
             while True:
-                name, _, value = listener.recv(1 << 16).decode().partition(":")
-                assert re.fullmatch(r"1\|c|[\d.]+\|ms", value)
-                got[name] += 1
+                for line in listener.recv(1 << 16).decode().split("\n"):
+                    name, _, value = line.partition(":")
+                    assert re.fullmatch(r"\d+\|c|[\d.]+\|ms", value)
+                    got[name] += int(value.removesuffix("|c")) if value.endswith("c") else 1
     attempts: Counter[str] = Counter()
     for (metric, labels), number in samples_of(mediactl("metrics").out).items():
         if metric == "mediactl_attempts_total":

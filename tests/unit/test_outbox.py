@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediactl.core.outbox import Outbox, writer
+from mediactl.core.outbox import ASSUMED, CHUNK, Outbox, writer
 
 
 def marker(missed: int) -> bytes:
@@ -80,6 +81,25 @@ def test_what_is_kept_has_a_limit() -> None:
     assert reader.got == b"0123456789" * 100 + b"missed 9899\n" + b"0123456789"
 
 
+def test_lines_are_made_only_for_a_reader_that_takes_them() -> None:
+    made: list[int] = []
+
+    def line(number: int) -> bytes:
+        made.append(number)
+        return b"line %d\n" % number
+
+    reader = Reader()
+    box = Outbox(reader, 100 * ASSUMED, marker)
+    for number in range(100_000):
+        box.defer(partial(line, number))
+        box.flush()
+    assert len(made) < 2 * CHUNK // 7, "no more than are written at once"
+    reader.room = 1 << 30
+    box.flush()
+    *_, gap, last = reader.got.splitlines()
+    assert (len(made), last) == (100_000 - int(gap.removeprefix(b"missed ")), b"line 99999")
+
+
 def test_the_end_waits_for_a_slow_reader_and_not_for_a_dead_one() -> None:
     def seconds(size: int, bytes_a_turn: int) -> float:
         """Return how long the end takes with a reader that takes so many bytes a second."""
@@ -136,7 +156,7 @@ def test_what_is_full_takes_nothing_and_keeps_its_flags(kind: str) -> None:
 def test_a_program_that_nobody_reads_goes_on() -> None:
     """Also where its standard output and standard error are one pipe."""
     script = (
-        "import sys\nfrom mediactl.core.outbox import Outbox, writer\n"
+        "import sys\nfrom mediactl.core.outbox import ASSUMED, CHUNK, Outbox, writer\n"
         "box = Outbox(writer(1), 1 << 16, lambda n: b'missed %d' % n)\n"
         "for n in range(20_000):\n    box.add(b'x' * 100)\n    box.flush()\n"
         "open(sys.argv[1], 'w').write('done')\n"

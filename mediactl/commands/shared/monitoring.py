@@ -85,10 +85,10 @@ def _monitors(flags: Mapping[str, Any], settings: Settings) -> Iterator[Monitor]
         from mediactl.monitor.exporters import HttpServer, TextFile
 
         if path:
-            yield TextFile(os.path.abspath(path), reader(settings.state), build())
+            yield TextFile(os.path.abspath(path), reader(settings.state), build)
         if address:
             host, port = address
-            yield HttpServer(host, port, reader(settings.state), build())
+            yield HttpServer(host, port, reader(settings.state), build)
 
 
 def _tracers(settings: Settings) -> Iterator[Monitor]:

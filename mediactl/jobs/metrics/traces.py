@@ -31,8 +31,13 @@ class Traces:
             self._connection.executemany(self._sql["begin_trace"], rows)
 
     def attempted(self, source: int | None) -> SourceTrace | None:
-        """Return the trace of a source whose attempt has ended; with its state, once nothing is pending of it."""
-        row = None if source is None else self._connection.execute(self._sql["trace"], (source,)).fetchone()
+        """Return the trace of a source whose attempt has ended; with its state, once nothing is pending of it.
+
+        None: it has none, or this run sends no traces.
+        """
+        if source is None or self.parent is None:
+            return None
+        row = self._connection.execute(self._sql["trace"], (source,)).fetchone()
         if row is None:
             return None
         trace, span, parent, began_at, path, size, state, is_live = row
