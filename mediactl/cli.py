@@ -22,15 +22,16 @@ from mediactl.commands.shared.output import (
 )
 from mediactl.commands.shared.sections import COMMANDS, EXITS, Command, Group
 from mediactl.commands.shared.types import Name
+from mediactl.core import system
 from mediactl.core.errors import ExitCode, MediactlError
 
 
 def main() -> NoReturn:
     """Run the command line; report every expected error as one line on standard error."""
     open_standard_streams()
-    if sys.platform != "linux":
-        # inotify, /proc, prctl and memfd are Linux's; the wheel is not marked for it, since it holds Python alone.
-        _print(f"mediactl: requires Linux, and this is {sys.platform}; run it in a container or a virtual machine")
+    if not system.SUPPORTED:
+        # The wheel is not marked for any system, since it holds Python alone.
+        _print(f"mediactl: requires Linux or macOS, and this is {sys.platform}; run it in a Linux container")
         sys.exit(ExitCode.USAGE)
     try:
         _main()

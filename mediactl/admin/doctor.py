@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from mediactl.core import distributions
+from mediactl.core import distributions, system
 from mediactl.core.errors import JobFailed, MediactlError
 from mediactl.core.files import fingerprint, shown
 from mediactl.core.sandbox import landlock, layers
@@ -51,6 +51,7 @@ class Check(msgspec.Struct, frozen=True):
 
 def checks(out: bytes, state: str, environment: Mapping[str, str]) -> Iterator[Check]:
     """Check everything that a run needs, one after the other; nothing is changed."""
+    yield _guarded("system", _system)
     yield _guarded("ffmpeg", lambda: _ffmpeg(environment))
     yield _guarded("libvips", _libvips)
     with tempfile.TemporaryDirectory(prefix="mediactl-doctor-") as folder:
@@ -70,6 +71,13 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
         return look()
     except (MediactlError, OSError, ImportError) as error:
         return Check(name, False, str(error))
+
+
+def _system() -> Check:
+    """Name what this system lacks that others have, and what follows."""
+    missing = system.missing()
+    lacking = "".join(f"; no {name}: {effect}" for name, effect in missing.items())
+    return Check("system", None if missing else True, f"{system.describe()}{lacking}")
 
 
 def _ffmpeg(environment: Mapping[str, str]) -> Check:

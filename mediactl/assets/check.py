@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from mediactl.core import system
 from mediactl.core.errors import MachineBlocked
 from mediactl.core.files import storable
 
@@ -40,7 +41,7 @@ def stale(out: bytes, groups: Iterable[Group]) -> list[int]:
     for directory, questions in groups:
         try:
             # Names are looked up from here: the kernel takes half as long as along the whole path.
-            above = os.open(os.path.join(out, directory), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            above = os.open(os.path.join(out, directory), system.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
             found.extend(source for source, *_ in questions)
             continue

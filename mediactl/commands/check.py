@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from mediactl.commands.shared import usage
 from mediactl.commands.shared.options import journal_options, json_option, state_folder
@@ -99,6 +100,10 @@ class LaneBounds(click.ParamType[tuple[str, "Limits"]]):
         if lane not in LANES:
             self.fail(f"{value}: expected LANE=W:C, LANE one of {', '.join(LANES)}", parameter, context)
         return lane, Bounds(durations=True).convert(limits, parameter, context)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the lanes that begin so."""
+        return [CompletionItem(f"{name}=") for name in LANES if name.startswith(incomplete)]
 
 
 @click.command(

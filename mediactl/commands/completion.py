@@ -6,9 +6,27 @@ import click
 
 from mediactl.commands.shared.sections import OTHER, Command
 
+_GLUED = """\
+    local response words=("${COMP_WORDS[@]}") number=$COMP_CWORD split=
+    if [[ ${words[number]} == : ]] && (( number > 1 )); then
+        split=${words[number-1]}:
+        words=("${words[@]:0:number-1}" "$split")
+        (( number -= 1 ))
+    elif (( number > 2 )) && [[ ${words[number-1]} == : ]]; then
+        split=${words[number-2]}:
+        words=("${words[@]:0:number-2}" "$split${words[number]}")
+        (( number -= 2 ))
+    fi
+"""
 _ADAPTED = {
     # Files where mediactl has nothing to offer, as for any command without completion.
-    "bash": (("complete -o nosort -F", "complete -o nosort -o bashdefault -o default -F"),),
+    "bash": (
+        ("complete -o nosort -F", "complete -o nosort -o bashdefault -o default -F"),
+        # bash splits s3://bucket at its colon, and replaces only what is behind it.
+        ("    local response\n", _GLUED),
+        ('COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD', 'COMP_WORDS="${words[*]}" COMP_CWORD=$number'),
+        ("COMPREPLY+=($value)", 'COMPREPLY+=("${value#"$split"}")'),
+    ),
     # Works in a .zshrc that has not called compinit.
     "zsh": (
         (
@@ -36,7 +54,7 @@ _ADAPTED = {
 def completion(context: click.Context, shell: str) -> None:
     """Print a shell completion script.
 
-    It completes commands, options, files, recipes, priorities, lanes and jobs.
+    It completes commands, options, files, recipes, priorities, lanes, jobs, and the buckets that the journal has.
     """
     import re
 

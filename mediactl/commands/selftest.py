@@ -7,6 +7,7 @@ from collections.abc import Callable
 import click
 
 from mediactl.commands.shared.sections import CHECK, Command
+from mediactl.commands.shared.types import BucketUrl
 from mediactl.core.errors import ExitCode
 
 
@@ -30,7 +31,9 @@ from mediactl.core.errors import ExitCode
 @click.option("--kill", is_flag=True, help="Process images, videos and audio instead, and kill -9 random processes.")
 @click.option("--rounds", type=click.IntRange(min=1), default=30, show_default=True, metavar="N",
               help="Number of kills, with --kill.")  # fmt: skip
-@click.option("--to", default=None, metavar="URL", help="With --kill, upload below s3://BUCKET/PREFIX, too.")
+@click.option(
+    "--to", type=BucketUrl(), default=None, metavar="URL", help="With --kill, upload below s3://BUCKET/PREFIX, too."
+)
 @click.option("--seed", type=int, default=1, show_default=True, metavar="N",
               help="Seed of the random mix of jobs, or of the kills.")  # fmt: skip
 @click.option("-j", "--jobs", "workers", type=click.IntRange(min=1), default=None, metavar="N",

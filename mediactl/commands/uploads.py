@@ -20,7 +20,7 @@ from mediactl.commands.shared.options import (
     tuning,
 )
 from mediactl.commands.shared.sections import EXITS, OUTPUT, UPLOAD, UPLOADS, Group
-from mediactl.commands.shared.types import Duration
+from mediactl.commands.shared.types import BucketUrl, Duration
 from mediactl.core.errors import ExitCode
 
 
@@ -34,7 +34,7 @@ def uploads() -> None:
 )
 @journal_options
 @option(UPLOADS, "--all", "everything", is_flag=True, help="Include finished uploads.")
-@option(UPLOADS, "--bucket", default=None, metavar="URL",
+@option(UPLOADS, "--bucket", type=BucketUrl(), default=None, metavar="URL",
         help="Include open multipart uploads of other writers under s3://BUCKET/PREFIX.")  # fmt: skip
 @apply_options(BUCKET_OPTIONS)
 @option(OUTPUT, "--json", "as_json", is_flag=True, help="Print one JSON object per line.")

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from mediactl.core import system
+
 LONGEST = 107
 """Bytes that the address of a Unix socket takes (sun_path in unix(7), without the final zero)."""
 SUFFIX = ".sock"
@@ -26,9 +28,9 @@ def addressed(path: str) -> Iterator[str]:
         yield path
         return
     folder, name = os.path.split(path)
-    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(folder, system.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{fd}/{name}"
+        yield f"{system.path_of(fd)}/{name}"
     finally:
         os.close(fd)
 

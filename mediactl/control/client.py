@@ -129,7 +129,7 @@ def no_run(state: str, run: str | None) -> str:
 
 def _connected(path: str) -> socket.socket | None:
     """Return a connection to a socket; None: its run is dead. Raises PermissionError."""
-    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     peer.settimeout(CONNECTING)
     try:
         with addressed(path) as address:

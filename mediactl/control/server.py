@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import selectors
 import socket
-import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from typing import Protocol
 import msgspec
 
 from mediactl.control.address import addressed, socket_file
+from mediactl.core import system
 from mediactl.core.outbox import Outbox, send
 from mediactl.model.control import AnyRequest, Snapshot
 from mediactl.model.events import (
@@ -40,8 +40,6 @@ STALLED, MOST = 0.2, 5.0
 """Seconds in which a client takes nothing, at the end, after which it is disconnected, and that this takes at most."""
 PAUSE = 0.01
 """Seconds between two attempts to write the rest."""
-_CREDENTIALS = struct.Struct("3i")
-"""struct ucred of unix(7): process, user and group."""
 
 _decode = msgspec.json.Decoder(AnyRequest).decode
 
@@ -73,7 +71,8 @@ class Server:
         """Make the socket of a run, for its user alone. Raises OSError."""
         self._actions = actions
         self._path = socket_file(state, run)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.setblocking(False)
         try:
             os.fchmod(listener.fileno(), 0o600)  # before it has a name: the file gets this mode
             with addressed(self._path) as address:
@@ -249,6 +248,4 @@ def _line(event: Event, now: float) -> bytes:
 
 def _is_allowed(peer: socket.socket) -> bool:
     """Return whether a client is of this process's user, or root's."""
-    packed = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, user, _ = _CREDENTIALS.unpack(packed)
-    return user in (0, os.geteuid())
+    return system.peer_user(peer) in (0, os.geteuid())

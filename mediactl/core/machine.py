@@ -13,15 +13,15 @@ import re
 import threading
 from collections.abc import Iterator
 
+from mediactl.core import system
 from mediactl.core.errors import MachineTrouble
 from mediactl.core.files import shown
 
-PASSING = frozenset({
-    errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.EREMOTEIO, errno.ENOLINK, errno.ECOMM,
-    errno.ENOTCONN, errno.ECONNABORTED, errno.ECONNRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN,
-    errno.ENETUNREACH, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOLCK, errno.ENOBUFS,
-    errno.EUCLEAN, errno.EKEYEXPIRED,
-})  # fmt: skip
+PASSING = system.errnos(
+    "EIO", "ESTALE", "ETIMEDOUT", "ENODEV", "EREMOTEIO", "ENOLINK", "ECOMM", "ENOTCONN", "ECONNABORTED", "ECONNRESET",
+    "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "ENOLCK", "ENOBUFS",
+    "EUCLEAN", "EKEYEXPIRED",
+)  # fmt: skip
 """What system calls fail with because of a disk, a file system, the network behind it, or a limit that is reached."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """... and with which nothing can be written."""

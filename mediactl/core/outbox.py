@@ -10,6 +10,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from mediactl.core import system
+
+_NO_SIGNAL = system.socket_flag("MSG_NOSIGNAL")
+"""Without the flag Python ignores SIGPIPE all the same."""
 CHUNK = 4096
 """Bytes written at once to what may be full: a pipe that polls as writable takes a page without blocking (pipe(7))."""
 ASSUMED = 256
@@ -140,6 +144,6 @@ def writer(fd: int) -> Write:
 def send(peer: socket.socket, data: bytes) -> int:
     """Send what a socket takes without waiting; return the number of bytes."""
     try:
-        return peer.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        return peer.send(data, socket.MSG_DONTWAIT | _NO_SIGNAL)
     except BlockingIOError:
         return 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import sys
 from collections.abc import Callable
+
+from mediactl.core import system
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38  # linux/prctl.h
 
@@ -17,14 +18,10 @@ def die_with(parent: int) -> Callable[[], bool]:
     It returns whether the parent still lives, and may be called between fork and exec: all that it needs is loaded by
     now, since after a fork another thread may hold the loader's lock.
     """
-    if not sys.platform.startswith("linux"):
-        return lambda: os.getppid() == parent
-    import ctypes
-
-    prctl = ctypes.CDLL(None).prctl
+    prctl = system.prctl()
 
     def tie() -> bool:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
         return os.getppid() == parent  # it may have died before the call above
 
     return tie
@@ -44,19 +41,12 @@ def dies_with_this_process() -> Callable[[], None]:
 
 def adopt_orphans() -> None:
     """Become the parent of all descendants whose own parent dies, so that none is overlooked (Linux only)."""
-    if sys.platform.startswith("linux"):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    system.prctl()(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def gain_no_privileges() -> bool:
     """Have no program that this process or its children start gain privileges (setuid); return whether that worked."""
-    if not sys.platform.startswith("linux"):
-        return False
-    import ctypes
-
-    return bool(ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+    return system.prctl()(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def dump_no_core() -> None:

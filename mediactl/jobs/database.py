@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import apsw
 
+from mediactl.core import system
 from mediactl.core.errors import MachineBlocked, MediactlError, UsageError
 from mediactl.core.files import shown
 from mediactl.core.filesystem.mounts import MOUNTS, mount_of
@@ -397,4 +398,4 @@ def went_down(path: str) -> bool:
             connection.close()
     except apsw.Error:
         return True
-    return row is not None and row[1] is None and row[0] != owners.boot_id()
+    return row is not None and row[1] is None and row[0] != system.boot_id()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import apsw
 import msgspec
 
-from mediactl.core import files
+from mediactl.core import files, system
 from mediactl.core.errors import ExitCode, MachineBlocked, MediactlError, UsageError
 from mediactl.core.files import shown
 from mediactl.core.filesystem.trust import written_by_others
@@ -183,7 +183,7 @@ class Journal:
             connection.close()
 
     def _begin(self, command: str, workers: int) -> None:
-        mine = (self.run, os.getpid(), owners.boot_id(), self._version, self._clock(), command, workers)
+        mine = (self.run, os.getpid(), system.boot_id(), self._version, self._clock(), command, workers)
         self._run("put_run", mine)
 
     def end(self, exit_code: int, counts: runs.Counts | None = None) -> None:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from mediactl.core import system
 from mediactl.core.errors import UsageError
 from mediactl.core.files import remove_if_there, shown
 
@@ -80,7 +81,7 @@ def seems_alive(state: str, run: str, pid: int, boot: str) -> bool:
     except FileNotFoundError:
         return _is_named(run)
     except OSError:
-        return boot == boot_id() and os.path.exists(f"/proc/{pid}")
+        return boot == system.boot_id() and system.is_running(pid)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -130,20 +131,11 @@ def opening(state: str) -> Iterator[None]:
         os.close(folder)
 
 
-def boot_id() -> str:
-    """The kernel's id of this boot; "" where it has none."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
 def _bound(run: str) -> socket.socket | None:
     """Return a socket that holds the name of a run; None where another process holds it, or the kernel has none."""
-    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        name.bind(f"\0mediactl-run-{run}")
+        system.hold_name(name, f"mediactl-run-{run}")
     except OSError as error:
         name.close()
         if error.errno == errno.EADDRINUSE:

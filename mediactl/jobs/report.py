@@ -300,6 +300,10 @@ class Report:
         """Paths of sources that begin so and have jobs in one of these states."""
         return [row[0] for row in self._run("paths", start, msgspec.json.encode(states).decode(), limit)]
 
+    def buckets(self, limit: int) -> list[str]:
+        """Return the s3://BUCKET/PREFIX that objects were uploaded to, in alphabetical order."""
+        return [f"s3://{bucket}/{prefix}".rstrip("/") for bucket, prefix in self._run("buckets", limit)]
+
     def ahead(self, job: JobRow) -> int:
         """How many waiting jobs of its lane are due before a waiting job."""
         return int(self._run("ahead", job.lane, job.due, job.id).fetchone()[0])

@@ -75,6 +75,10 @@ SELECT DISTINCT s.path FROM sources AS s JOIN jobs AS j ON j.source = s.id
 WHERE substr(s.path, 1, length(?1)) = ?1 AND j.state IN (SELECT value FROM json_each(?2))
 ORDER BY s.path LIMIT ?3;
 
+-- name: buckets
+SELECT DISTINCT bucket, coalesce(json_extract(CAST(place AS TEXT), '$.prefix'), '') AS prefix
+FROM uploads ORDER BY bucket, prefix LIMIT ?;
+
 -- name: attempts
 SELECT attempt, outcome, reason, ended_at, wall, cpu, peak_memory, worker, run, version
 FROM attempts WHERE job = ? ORDER BY attempt;

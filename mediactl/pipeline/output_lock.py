@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from mediactl.core.errors import MachineBlocked
 from mediactl.core.files import make_writable, shown
-from mediactl.jobs.owners import boot_id
+from mediactl.core.system import boot_id
 
 FOLDER, FILE = b".mediactl", b"out.lock"
 _MISSING = frozenset(

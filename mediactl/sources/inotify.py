@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import watchfiles
 
+from mediactl.core import system
 from mediactl.sources import filters
 
 DEBOUNCE = 200
@@ -151,6 +152,8 @@ def mark_of(folder: bytes | str) -> tuple[int, int] | None:
 
 def watches_left() -> bool:
     """Return whether this user may have another inotify watch. Tried, for watchfiles does not report it."""
+    if not system.LINUX:
+        return True
     libc = ctypes.CDLL(None, use_errno=True)
     fd = libc.inotify_init1(os.O_CLOEXEC)
     if fd < 0:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from mediactl.core import system
 from mediactl.core.files import shown
 from mediactl.core.filesystem.beneath import open_beneath
 from mediactl.jobs import report
@@ -59,7 +60,7 @@ class OpenedFile(FileResponse):
     """A response with an open file, whatever is at its path by now; closes it."""
 
     def __init__(self, fd: int, media_type: str, headers: dict[str, str]) -> None:
-        super().__init__(f"/proc/self/fd/{fd}", headers=headers, media_type=media_type, stat_result=os.fstat(fd))
+        super().__init__(system.path_of(fd), headers=headers, media_type=media_type, stat_result=os.fstat(fd))
         self._fd = fd
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

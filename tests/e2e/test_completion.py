@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
 import select
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -74,6 +77,12 @@ def processed(mediactl: CommandLine) -> CommandLine:
     Image.new("RGB", (8, 8)).save(mediactl.folder / "uploads/holiday.png")
     (mediactl.folder / "my-recipe.toml").write_text('name = "mine"\n[[image]]\nname = "i"\nwidth = 4\n')
     assert mediactl("process", "uploads", "--recipe", "my-recipe.toml").code == 0
+    with closing(sqlite3.connect(mediactl.folder / "derived/.mediactl/journal.db")) as journal, journal:
+        location = json.dumps({"bucket": "shop-bucket", "prefix": "site"}).encode()
+        journal.execute(
+            "INSERT INTO uploads (endpoint, bucket, key, place, file, size, status, upload_id, state, began_at,"
+            " changed_at) VALUES ('', 'shop-bucket', 'site/a', ?, x'', 1, 'done', '', x'', 0, 0)", (location,)
+        )  # fmt: skip
     return mediactl
 
 
@@ -87,6 +96,8 @@ LINES = [
     ("mediactl process --lane hea", "mediactl process --lane heavy="),
     ("mediactl show holi", "mediactl show holiday.png"),
     ("mediactl process --out upl", "mediactl process --out uploads/"),
+    ("mediactl check --age netw", "mediactl check --age network="),
+    ("mediactl upload x --to s3://shop-b", "mediactl upload x --to s3://shop-bucket/site"),
 ]
 
 

@@ -39,8 +39,8 @@ def test_the_command_for_an_extra_is_one_that_this_environment_has() -> None:
     assert sys.executable in command or command.startswith("pipx inject mediactl ")
 
 
-def test_elsewhere_than_on_linux_one_line_says_what_to_do() -> None:
-    code = "import sys; sys.platform = 'darwin'; from mediactl.cli import main; main()"
+def test_elsewhere_than_on_linux_and_macos_one_line_says_what_to_do() -> None:
+    code = "import sys; sys.platform = 'sunos5'; from mediactl.cli import main; main()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "mediactl: requires Linux, and this is darwin; run it in a container or a virtual machine\n"
+    assert result.stderr == "mediactl: requires Linux or macOS, and this is sunos5; run it in a Linux container\n"

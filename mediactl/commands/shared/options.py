@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mediactl.commands.shared.sections import OUTPUT, SCHEDULING, SOURCES, UPLOADS, Option
-from mediactl.commands.shared.types import Bounded, Duration, HoursOfDay, Name, Path, Recipe, Size, Tag
+from mediactl.commands.shared.types import Bounded, BucketUrl, Duration, HoursOfDay, Name, Path, Recipe, Size, Tag
 from mediactl.model.speed import BALANCED, SPEEDS
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ TUNING_OPTIONS = [
 
 
 UPLOAD_OPTIONS = [
-    option(UPLOADS, "--to", default=None, trusted=True, metavar="URL", help="Upload to s3://BUCKET/PREFIX."),
+    option(UPLOADS, "--to", type=BucketUrl(), default=None, trusted=True, metavar="URL", help="Upload to s3://BUCKET/PREFIX."),
     option(UPLOADS, "--include-originals", is_flag=True, help="Upload the sources as well."),
     option(UPLOADS, "--if-exists", type=click.Choice(["verify", "replace", "fail"]), default="verify",
            show_default=True, help="Existing objects to overwrite: only our own (verify), any (replace), none (fail)."),

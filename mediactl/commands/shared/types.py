@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from mediactl.core import quantities
 from mediactl.model import hours
+
+if TYPE_CHECKING:
+    from mediactl.jobs.report import Report
+
+T = TypeVar("T")
 
 
 class Path(click.ParamType[bytes]):
@@ -68,21 +74,38 @@ class Job(Path):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the paths of jobs in the journal that begin so, where it can be read."""
-        from mediactl.core.errors import MediactlError
         from mediactl.core.files import shown
-        from mediactl.jobs import report
 
-        out, state = os.fsencode(ctx.params.get("out") or "derived"), ctx.params.get("state")
-        try:
-            with report.read(state or os.fsdecode(os.path.join(out, b".mediactl"))) as rows:
-                found = rows.paths(os.fsencode(incomplete), self.states, _COMPLETIONS)
-        except (MediactlError, OSError):
-            return []
+        found = _from_journal(ctx, lambda rows: rows.paths(os.fsencode(incomplete), self.states, _COMPLETIONS))
         return [CompletionItem(shown(path)) for path in found]
 
 
+class BucketUrl(click.ParamType[str]):
+    """s3://BUCKET/PREFIX."""
+
+    name = "url"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the buckets and prefixes of uploads in the journal that begin so, where it can be read."""
+        found = _from_journal(ctx, lambda rows: rows.buckets(_COMPLETIONS))
+        return [CompletionItem(url) for url in found if url.startswith(incomplete)]
+
+
 _COMPLETIONS = 100
-"""Jobs that a shell offers at most."""
+"""Jobs or buckets that a shell offers at most."""
+
+
+def _from_journal(context: click.Context, ask: Callable[[Report], list[T]]) -> list[T]:
+    """Return what the journal of the output directory that was typed so far answers; nothing where there is none."""
+    from mediactl.core.errors import MediactlError
+    from mediactl.jobs import report
+
+    out, state = os.fsencode(context.params.get("out") or "derived"), context.params.get("state")
+    try:
+        with report.read(state or os.fsdecode(os.path.join(out, b".mediactl"))) as rows:
+            return ask(rows)
+    except (MediactlError, OSError):
+        return []
 
 
 class Size(click.ParamType[int]):

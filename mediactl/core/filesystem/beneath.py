@@ -12,9 +12,11 @@ import errno
 import os
 import stat
 
+from mediactl.core import system
+
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 """O_NONBLOCK: opening a FIFO that has replaced the file must not block."""
-_ABOVE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_ABOVE = system.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _OPENAT2 = 437
 """Its number on every architecture (asm-generic/unistd.h)."""
 _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 0x04, 0x08  # linux/openat2.h
@@ -30,7 +32,7 @@ class _How(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_syscall = system.syscall()
 _how = _How(_FLAGS, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH)
 
 

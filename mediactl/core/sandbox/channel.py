@@ -6,6 +6,9 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 
+from mediactl.core import system
+
+_CLOSE_ON_EXEC = system.socket_flag("MSG_CMSG_CLOEXEC")
 _LENGTH = struct.Struct("!I")
 MOST = 64 << 20
 """Bytes of a message; a longer one is a protocol violation."""
@@ -46,7 +49,7 @@ class Channel:
         found: list[int] = []
 
         def read(most: int) -> bytes:
-            data, fds, _flags, _address = socket.recv_fds(self._end, most, MOST_FDS, socket.MSG_CMSG_CLOEXEC)
+            data, fds, _flags, _address = socket.recv_fds(self._end, most, MOST_FDS, _CLOSE_ON_EXEC)
             found.extend(fds)
             return data
 

@@ -10,8 +10,9 @@ import ctypes
 import os
 import stat
 import struct
-import sys
 from collections.abc import Iterable
+
+from mediactl.core import system
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION, _PATH_BENEATH = 1, 1
@@ -38,8 +39,6 @@ NETWORK, SCOPES = 4, 6
 
 def version() -> int:
     """Return the version of the interface that the kernel has; 0: none, or it is switched off."""
-    if not sys.platform.startswith("linux"):
-        return 0
     return max(0, _call(_CREATE_RULESET, None, 0, _VERSION))
 
 
@@ -64,7 +63,7 @@ def restrict(rules: Iterable[tuple[bytes, int]]) -> None:
 
 def _allow(ruleset: int, path: bytes, rights: int) -> None:
     try:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        fd = os.open(path, system.O_PATH | os.O_CLOEXEC)
     except OSError:
         return  # what is not there, or not for this user, needs no right
     try:
@@ -76,8 +75,7 @@ def _allow(ruleset: int, path: bytes, rights: int) -> None:
 
 
 def _call(number: int, *arguments: int | bytes | None) -> int:
-    syscall = ctypes.CDLL(None, use_errno=True).syscall
-    syscall.restype = ctypes.c_long
+    syscall = system.syscall()
     converted = [ctypes.c_long(each) if isinstance(each, int) else ctypes.c_char_p(each) for each in arguments]
     return int(syscall(ctypes.c_long(number), *converted))
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from mediactl.core import system
 from mediactl.core.processes import gain_no_privileges
 from mediactl.core.sandbox import landlock, policy, seccomp
 from mediactl.core.sandbox.policy import Access
@@ -60,7 +61,8 @@ def confine(access: Access) -> None:
 
     Raises OSError where a layer that is there cannot be put up.
     """
-    for limit, most in {**LIMITS, resource.RLIMIT_AS: _address_space()}.items():
+    memory = {resource.RLIMIT_AS: _address_space()} if system.LINUX else {}  # macOS does not enforce it
+    for limit, most in {**LIMITS, **memory}.items():
         _, hard = resource.getrlimit(limit)
         least = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(limit, (least, least))

@@ -14,6 +14,8 @@ import struct
 import sys
 from typing import NamedTuple
 
+from mediactl.core import system
+
 _SET_MODE_FILTER, _GET_ACTION_AVAIL = 1, 2
 _SPEC_ALLOW = 1 << 2
 """Without it, kernels before 5.16 slow the process down against speculative reads of its own memory."""
@@ -129,10 +131,8 @@ def _program(machine: _Machine) -> bytes:
 
 
 def _machine() -> _Machine | None:
-    return _MACHINES.get(platform.machine()) if sys.platform.startswith("linux") and sys.maxsize > 1 << 32 else None
+    return _MACHINES.get(platform.machine()) if system.LINUX and sys.maxsize > 1 << 32 else None
 
 
 def _syscall(number: int, *arguments: int) -> int:
-    syscall = ctypes.CDLL(None, use_errno=True).syscall
-    syscall.restype = ctypes.c_long
-    return int(syscall(ctypes.c_long(number), *(ctypes.c_ulong(each) for each in arguments)))
+    return int(system.syscall()(ctypes.c_long(number), *(ctypes.c_ulong(each) for each in arguments)))

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import msgspec
 
-from mediactl.core import machine
+from mediactl.core import machine, system
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.media.inspect import demux, describe
 from mediactl.media.inspect.covers import IMAGE_CODECS
@@ -45,7 +45,7 @@ def extracted(fd: int, covers: Sequence[int], limits: Limits) -> Cover | None:
     from mediactl.media.image.vips import FAILURES
     from mediactl.outputs.image import StillParams
 
-    memory = os.memfd_create("cover", os.MFD_CLOEXEC)
+    memory = system.memory_file("cover")
     try:
         os.write(memory, data)
         format = true_format(memory, name)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from mediactl.core.window import Window
 from mediactl.media.image.container.structure import image_boxes, jpeg_segments
+from mediactl.media.inspect.window import Window
 
 _MARKS = (b"MicroVideo", b"MotionPhoto")
 """Of XMP: Google's GCamera:MicroVideo and its successor, which other makers write too."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 
-from mediactl.core.window import Window
+from mediactl.media.inspect.window import Window
 
 _BEGINNING = re.compile(rb"OggS\0[\x02\x03\x06\x07]")
 """A page with the flag "beginning of a logical bitstream" (RFC 3533, section 6)."""
