@@ -10,6 +10,7 @@ import apsw
 
 from mediactl.jobs import database, history
 from mediactl.jobs.claims import Claim
+from mediactl.jobs.fleet.arrivals import Arrivals
 from mediactl.jobs.metrics.totals import Totals
 from mediactl.model.jobs import Usage
 from mediactl.model.verdict import Verdict
@@ -27,6 +28,7 @@ class Attempts:
         self._rows: list[tuple[Any, ...]] = []
         self._durations: list[tuple[str, str, int, int]] = []
         self.totals = Totals(connection)
+        self.arrivals = Arrivals(connection, clock)
 
     def add(self, claim: Claim, verdict: Verdict, reason: str, usage: Usage, worker: int) -> None:
         """Add an attempt; when it is done, its duration, too."""
@@ -43,6 +45,7 @@ class Attempts:
             size = history.size_bucket(claim.size)
             self._durations.append((claim.operation, claim.format, size, history.bucket(usage.wall)))
             self.totals.add_run(claim.operation, usage.wall)
+            self.arrivals.add(claim, usage.wall)
 
     def add_killed(self, job: int, attempt: int, run: str, operation: str) -> None:
         """Add an attempt that ended with its run."""
@@ -62,9 +65,11 @@ class Attempts:
             self._rows.clear()
             self._durations.clear()
         self.totals.write()
+        self.arrivals.write()
 
     def forget(self) -> None:
         """Drop what was gathered: the part of the transaction that it belongs to is undone."""
         self._rows.clear()
         self._durations.clear()
         self.totals.forget()
+        self.arrivals.forget()

@@ -23,7 +23,7 @@ from mediactl.core.files import shown
 from mediactl.core.filesystem.mounts import MOUNTS, mount_of
 from mediactl.jobs import owners
 
-VERSION = 7
+VERSION = 8
 """Schema version, in the database's user_version."""
 APPLICATION_ID = 0x6D636A31
 """Marks the file as a mediactl journal ("mcj1")."""
@@ -92,9 +92,16 @@ MIGRATIONS: dict[int, str] = {
     """,
     5: "ALTER TABLE artefacts ADD COLUMN similarity REAL;",
     6: "",
+    7: "",
 }
 """Version v -> SQL that makes v+1 of it, with what ``NEW_TABLES`` names."""
-NEW_TABLES: dict[int, str] = {1: "uploads.sql", 3: "history.sql", 4: "totals.sql", 6: "traces.sql"}
+NEW_TABLES: dict[int, str] = {
+    1: "uploads.sql",
+    3: "history.sql",
+    4: "totals.sql",
+    6: "traces.sql",
+    7: "fleet/schema.sql",
+}
 """Version v -> file with the tables that came in with v+1."""
 
 

@@ -25,11 +25,15 @@ def sizes_of(bucket_: int) -> tuple[int, int]:
     return (0 if bucket_ == 0 else 1 << (2 * bucket_ - 1)), 1 << (2 * bucket_ + 1)
 
 
-def mean(counts: Iterable[tuple[int, int]]) -> float:
-    """Return the mean in seconds of (bucket, count) pairs, 0 when there are none; of each bucket its middle."""
+def mean(counts: Iterable[tuple[int, int]], most: float = math.inf) -> float:
+    """Return the mean in seconds of (bucket, count) pairs, 0 when there are none; of each bucket its middle.
+
+    What took longer counts as ``most`` seconds.
+    """
     listed = list(counts)
     total = sum(count for _, count in listed)
-    return sum(count * math.exp((index + 0.5) * _LOG) for index, count in listed) / 1000.0 / total if total else 0.0
+    seconds = sum(count * min(most, math.exp((index + 0.5) * _LOG) / 1000.0) for index, count in listed)
+    return seconds / total if total else 0.0
 
 
 def quantile(counts: Iterable[tuple[int, int]], q: float) -> float | None:

@@ -23,6 +23,7 @@ from mediactl.jobs import database, history, owners, runs
 from mediactl.jobs.attempts import Attempts
 from mediactl.jobs.barrier import reraise, together_or_singly
 from mediactl.jobs.claims import Claim, choose
+from mediactl.jobs.fleet.machines import Machines
 from mediactl.jobs.metrics.traces import Traces
 from mediactl.jobs.prediction import Class, Predictor
 from mediactl.jobs.priority import SLACK, due
@@ -102,6 +103,7 @@ class Journal:
         self.sources = Sources(connection)
         self.uploads = Uploads(connection, clock)
         self.traces = Traces(connection, clock)
+        self.machines = Machines(connection, clock)
         self.predictor = Predictor(lambda like: self._run("durations", like).fetchall())
         self._run("make_mine", ())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import tzinfo
 from typing import Any, NamedTuple
 
 import apsw
@@ -13,6 +14,9 @@ import msgspec
 from mediactl.core.errors import MachineBlocked, UsageError
 from mediactl.core.files import shown
 from mediactl.jobs import database, owners
+from mediactl.jobs.fleet import machines
+from mediactl.jobs.fleet.arrivals import usual_rate
+from mediactl.jobs.fleet.workload import Expectation
 from mediactl.jobs.journal import FILE
 from mediactl.jobs.listing.pages import Listing
 from mediactl.jobs.metrics import reading
@@ -22,6 +26,7 @@ from mediactl.jobs.sources import warnings_of
 from mediactl.jobs.uploads import Remembered, remembered
 from mediactl.model.assets import Artefact
 from mediactl.model.figures import Figures
+from mediactl.model.fleet import Machine, Workload
 from mediactl.model.jobs import Priority
 from mediactl.model.media import Fingerprint, Kind, MediaInfo, Source
 from mediactl.model.uploads import UploadTask
@@ -212,6 +217,18 @@ class Report:
     def figures(self, now: float) -> Figures:
         """Return what metrics and checks report."""
         return reading.figures(self._connection, self.living_runs(), self._lost_watch(), now)
+
+    def machines(self) -> tuple[Machine, ...]:
+        """Return the machines that work for this journal, and those that did within the last hour."""
+        return machines.listed(self._connection)
+
+    def workload(self, most: float) -> Workload:
+        """Return how much work is pending and running; each job counts as ``most`` seconds at most."""
+        return Expectation(self._connection, most).workload()
+
+    def usual_rate(self, at: float, zone: tzinfo | None = None) -> float | None:
+        """Return how much work usually arrives around a time, as ``arrivals.usual_rate`` has it."""
+        return usual_rate(self._connection, at, zone)
 
     def _lost_watch(self) -> bool:
         """Return whether the last watch was killed."""

@@ -1,4 +1,4 @@
--- The journal, version 7. Paths are BLOBs: Linux names need not be text (CAST(name AS TEXT) shows them).
+-- The journal, version 8. Paths are BLOBs: Linux names need not be text (CAST(name AS TEXT) shows them).
 -- Times are seconds since 1970, durations seconds, sizes bytes.
 
 -- One row for each time that the journal is opened to be changed. A run is alive while runs/<id>.lock is locked; the

@@ -36,11 +36,6 @@ SELECT lane, priority, state, count(*) FROM jobs GROUP BY lane, priority, state 
 SELECT lane, priority, min(enqueued_at), min(due) FROM jobs
 WHERE state = 'ready' GROUP BY lane, priority ORDER BY lane, priority;
 
--- name: work
--- Pending jobs by class (see history.size_bucket), and the sum of their sizes.
-SELECT lane, operation, format, (CAST(log2(max(size, 1)) AS INTEGER) + 1) / 2 AS bucket, count(*), total(size) FROM jobs
-WHERE state = 'ready' GROUP BY lane, operation, format, bucket ORDER BY lane;
-
 -- name: running
 -- Jobs that a run has in its worker processes, or sent ahead to them.
 SELECT owner, count(*) FROM jobs WHERE state = 'running' AND lane <> 'network' GROUP BY owner;

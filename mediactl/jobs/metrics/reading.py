@@ -9,13 +9,12 @@ from typing import Any
 
 import apsw
 
-from mediactl.jobs import database, history
+from mediactl.jobs import database
+from mediactl.jobs.fleet.workload import Expectation
 from mediactl.jobs.metrics.totals import EDGES, SQL
-from mediactl.jobs.prediction import ENOUGH
 from mediactl.jobs.runs import RunRow
 from mediactl.model.figures import ActiveRun, AttemptCount, Figures, JobCount, Oldest, Timing
 from mediactl.model.jobs import Priority
-from mediactl.planning.cost import seconds_of
 
 
 def figures(connection: apsw.Connection, active: Sequence[RunRow], lost_watch: bool, now: float) -> Figures:
@@ -37,7 +36,7 @@ def figures(connection: apsw.Connection, active: Sequence[RunRow], lost_watch: b
             attempts=tuple(AttemptCount(*row) for row in reader.rows("attempts")),
             bytes={"in": 0, "out": 0, "sent": 0} | dict(reader.rows("bytes")),
             artefacts=dict(reader.rows("artefacts")),
-            work=reader.work(),
+            work=Expectation(connection).by_lane(),
             workers=_workers(active, dict(reader.rows("running"))),
             quarantined=reader.value("quarantined") or 0,
             active=tuple(ActiveRun(run.id, run.command, max(0.0, now - run.heartbeat)) for run in active),
@@ -75,17 +74,6 @@ class _Reader:
                 buckets.append((edge, number))
             found.append(Timing(operation, tuple(buckets), sum(seconds for _, seconds in counts.values())))
         return tuple(found)
-
-    def work(self) -> dict[str, float]:
-        """Return lane -> predicted seconds of its pending jobs: the mean of their class, or by their sizes."""
-        found: dict[str, float] = {}
-        durations = database.statements()["durations"]
-        for lane, operation, format_, bucket, jobs, size in self.rows("work"):
-            counts: list[Any] = self._connection.execute(durations, (operation, format_, bucket)).fetchall()
-            known = sum(count for _, count in counts) >= ENOUGH
-            seconds = jobs * history.mean(counts) if known else seconds_of(operation, size)
-            found[lane] = found.get(lane, 0.0) + seconds
-        return found
 
 
 def _workers(active: Sequence[RunRow], running: dict[str, int]) -> dict[str, int]:
