@@ -37,7 +37,8 @@ class _Hosts:
 
     def add(self, begun: MakeBegun, source: Add) -> Future[Completed]:
         """Hand a source to the host with these settings, which is started where there is none."""
-        key = msgspec.json.encode(begun)
+        access = sorted(each for each in os.environ.items() if each[0].startswith("AWS_"))
+        key = msgspec.json.encode([begun, access])
         with self.starting:
             host = self.hosts.get(key)
             if host is not None and (future := host.add(source)) is not None:
@@ -72,6 +73,7 @@ def make(
     recipe: Path = "web",
     *,
     out: Path | None = None,
+    to: str | None = None,
     name: Path | None = None,
     priority: PriorityName = "normal",
     timeout: float | None = None,
@@ -79,12 +81,13 @@ def make(
 ) -> Asset:
     """Make all outputs of a source and return its asset; what is there already is reused. There is no journal.
 
-    ``name`` is the directory of its outputs, relative to ``out``: that of the source's own name by default, so give
-    sources of one name a ``name`` each. ``timeout`` is in seconds.
+    The source is a file, or an object, as s3://BUCKET/KEY. Outputs are kept in the directory ``out``, uploaded to
+    ``to`` (s3://BUCKET/PREFIX), asset.json last, or both. ``name`` is their directory, relative to these: the source's
+    own name by default (of an object, its key), so give files of one name a ``name`` each. ``timeout`` is in seconds.
 
     Raises RejectedInput, UsageError, JobFailed, MachineTrouble, MachineBlocked, Interrupted, TimeoutError.
     """
-    future = _begun(source, recipe, out, name, priority, given)
+    future = _begun(source, recipe, out, to, name, priority, given)
     try:
         return asset.of(future.result(timeout))
     except BaseException:
@@ -97,26 +100,38 @@ async def make_async(
     recipe: Path = "web",
     *,
     out: Path | None = None,
+    to: str | None = None,
     name: Path | None = None,
     priority: PriorityName = "normal",
     **given: Unpack[Options],
 ) -> Asset:
     """Do what ``make`` does, without blocking the event loop; a coroutine that is cancelled cancels the work."""
-    begin = partial(_begun, source, recipe, out, name, priority, given)
+    begin = partial(_begun, source, recipe, out, to, name, priority, given)
     future = await asyncio.to_thread(begin)
     return asset.of(await asyncio.wrap_future(future))
 
 
 def _begun(
-    source: Path, recipe: Path, out: Path | None, name: Path | None, priority: PriorityName, given: Options
+    source: Path,
+    recipe: Path,
+    out: Path | None,
+    to: str | None,
+    name: Path | None,
+    priority: PriorityName,
+    given: Options,
 ) -> Future[Completed]:
+    if out is None and to is None:
+        raise UsageError("out, to: one is required; name an output directory or s3://BUCKET/PREFIX")
     settings = options.settings(out, "web", given)
+    file, directory = options.source_of(source, name)
     add = Add(
         number=0,
-        source=os.path.abspath(os.fsencode(source)),
+        source=file,
         recipe=options.recipe_name(recipe),
         priority=options.priority_of(priority),
-        name=None if name is None else options.output_name(name),
+        name=directory,
+        to=None if to is None else options.destination(to, given),
+        access=options.access(given),
     )
     return _own_hosts().add(MakeBegun(settings), add)
 

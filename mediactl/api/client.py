@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 
+import msgspec
+
 from mediactl.api import errors
 from mediactl.api.messages import (
     Add,
@@ -88,7 +90,7 @@ class Host:
             self._numbers += 1
             number = self._numbers
             self._futures[number] = future
-            self._send(Add(number, source.source, source.recipe, source.priority, source.name, source.to))
+            self._send(msgspec.structs.replace(source, number=number))
         future.add_done_callback(lambda done: self._cancelled(number) if done.cancelled() else None)
         return future
 

@@ -27,7 +27,11 @@ def of_verdict(verdict: Verdict) -> str:
 
 
 def name_of(error: MediactlError) -> str:
-    """Return the name of the class in ``core.errors`` that an error is of."""
+    """Return the name of the class in ``core.errors`` that an error is of; those of a bucket go by what they mean."""
+    if error.verdict is Verdict.REFUSED:
+        return errors.UsageError.__name__
+    if error.exit_code == errors.ExitCode.STOPPED_EARLY and error.verdict is Verdict.FAILED:
+        return errors.MachineTrouble.__name__
     return next(str(each.__name__) for each in type(error).__mro__ if vars(errors).get(each.__name__) is each)
 
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from io import BytesIO
+from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -62,14 +63,17 @@ def make(settings: Settings, connection: Connection) -> None:
     from mediactl.pool.supervisor import Supervisor
 
     check_sandbox(settings.sandbox)
-    make_out(settings.out)
     token = f"make{secrets.token_hex(12)}"
     with ExitStack() as stack:
+        if is_scratch := not settings.out:
+            out = os.fsencode(stack.enter_context(TemporaryDirectory(prefix="mediactl-", ignore_cleanup_errors=True)))
+            settings = msgspec.structs.replace(settings, out=out, state=os.path.join(os.fsdecode(out), ".mediactl"))
+        make_out(settings.out)
         forks = stack.enter_context(closing(ForkServer(PRELOADED, environment_of(settings))))
         forks.start()
         log = stack.enter_context(worker_log(settings.state, token))
         stack.callback(workspace.sweep, settings.out)
-        orders = Orders(settings, connection, settings.environment)
+        orders = Orders(settings, connection, settings.environment, is_scratch=is_scratch)
         pool = Supervisor(
             EXECUTE, orders, workers=settings.jobs, token=token, environment=environment_of(settings),
             network_environment=network_environment(settings.environment), log=log, grace=settings.grace,

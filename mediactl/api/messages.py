@@ -10,6 +10,7 @@ import msgspec
 from mediactl.core.settings import Destination, Settings
 from mediactl.model.events import AnyEvent
 from mediactl.model.jobs import Priority
+from mediactl.model.uploads import Location
 from mediactl.pool.messages import Frames
 
 _LENGTH = struct.Struct("!I")
@@ -40,13 +41,15 @@ class Add(msgspec.Struct, frozen=True, tag=True):
     number: int
     """Counted from 1; its outcome has the same."""
     source: bytes
-    """Absolute path."""
+    """Absolute path, or the s3:// URL of an object."""
     recipe: str
     priority: Priority
     name: bytes | None = None
     """Directory of its outputs, relative to the output directory; None: its own name."""
     to: Destination | None = None
     """Where its outputs are uploaded to; None: nowhere, or where the settings say."""
+    access: Location | None = None
+    """How to reach the bucket of a source that is an object."""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag=True):

@@ -6,7 +6,10 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypedDict
 
+import msgspec
+
 from mediactl.core.errors import UsageError
+from mediactl.core.files import has_login, shown, without_login
 from mediactl.core.sandbox.mode import Mode
 from mediactl.core.settings import Destination, Settings, cache_folder
 from mediactl.core.suggestions import did_you_mean
@@ -67,9 +70,7 @@ def settings(
     for name in given.keys() - _KNOWN:
         raise TypeError(f"unknown option {name!r}; {did_you_mean(name, _KNOWN, 'known: ' + ', '.join(sorted(_KNOWN)))}")
     options: RunOptions = {**given}
-    if out is None:
-        raise UsageError("out: required; name the output directory")
-    folder = os.path.abspath(os.fsencode(out))
+    folder = b"" if out is None else os.path.abspath(os.fsencode(out))
     cache = options.get("cache")
     state = options.get("state")
     return Settings(
@@ -101,20 +102,28 @@ def destination(url: str, options: Options) -> Destination:
     from mediactl.upload import keys
 
     bucket, prefix = keys.parse(url)
-    location = Location(
-        bucket,
-        prefix,
-        endpoint_url=options.get("endpoint_url")
-        or os.environ.get("AWS_ENDPOINT_URL_S3")
-        or os.environ.get("AWS_ENDPOINT_URL"),
-        region=options.get("region"),
-        profile=options.get("profile"),
-    )
+    location = msgspec.structs.replace(access(options), bucket=bucket, prefix=prefix)
     return Destination(
         location=location,
         if_exists=IfExists(options.get("if_exists", "verify")),
         cache_control=options.get("cache_control"),
         tags=options.get("tags", {}),
+    )
+
+
+def access(options: Options) -> Location:
+    """Return how buckets are reached. Raises UsageError."""
+    endpoint = (
+        options.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    )
+    if endpoint and has_login(endpoint):
+        address = shown(without_login(endpoint))
+        raise UsageError(f"endpoint_url {address}: must not hold a login; use profile or AWS_ACCESS_KEY_ID")
+    return Location(
+        "",
+        endpoint_url=endpoint,
+        region=options.get("region"),
+        profile=options.get("profile"),
     )
 
 
@@ -137,3 +146,23 @@ def output_name(name: Path) -> bytes:
     from mediactl.sources.manifest import output_path
 
     return output_path(os.fsencode(name))
+
+
+def source_of(source: Path, name: Path | None) -> tuple[bytes, bytes | None]:
+    """Return the absolute path or s3:// URL of a source, and the directory of its outputs; None: that of its own name.
+
+    Raises UsageError.
+    """
+    given = None if name is None else output_name(name)
+    text = os.fsdecode(source)
+    if not text.startswith("s3://"):
+        return os.path.abspath(os.fsencode(source)), given
+    from mediactl.upload.fetch import located
+
+    key = located(text, Location(""))[1]
+    if given is None:
+        try:
+            given = output_name(key)
+        except UsageError:
+            raise UsageError(f"{shown(text)}: its key is not a path for outputs; pass a name") from None
+    return os.fsencode(text), given

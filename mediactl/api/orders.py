@@ -5,18 +5,22 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
 
 import msgspec
 
 from mediactl.api import errors, folder_lock
+from mediactl.api.bucket import Bucket, url_of
 from mediactl.api.connection import Connection
 from mediactl.api.messages import Add, Cancel, Completed, Failed
 from mediactl.api.order import Order, Planning
 from mediactl.assets import document
-from mediactl.core.errors import Interrupted, MediactlError
+from mediactl.core.errors import Interrupted, MediactlError, RejectedInput
 from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.core.verdicts import judge
@@ -25,6 +29,7 @@ from mediactl.model.events import PauseCause
 from mediactl.model.jobs import JobResult, NewJob
 from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Room, Stopped
+from mediactl.upload.engine import Tuning
 
 MAX_CHANGES = 3
 """Times that a source may change while it is read."""
@@ -51,7 +56,11 @@ class _Job(msgspec.Struct):
 class Orders:
     """The queue of a host that makes assets; orders come from its caller, outcomes go there."""
 
-    def __init__(self, settings: Settings, connection: Connection, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, connection: Connection, environment: Mapping[str, str], *, is_scratch: bool = False
+    ) -> None:
+        """``is_scratch``: outputs are kept in a bucket alone, and removed from OUT once they are there."""
+        self._is_scratch = is_scratch
         self.wakeup: socket.socket | None = connection.peer
         self._connection = connection
         self._out = settings.out
@@ -67,12 +76,20 @@ class Orders:
         """By due time."""
         self._running: dict[int, _Job] = {}
         self._stopping = ""
+        self._bucket = Bucket(Tuning())
+        self._threads: set[int] = set()
+        """Orders of which a thread does something."""
+        self._fetching: dict[int, Add] = {}
+        """Sources that are fetched, by number."""
 
     # -- what the pool asks ----------------------------------------------------------------------------------------
 
     def plan(self) -> IntakeStep:
         """Take in what the caller has sent. Raises Gone when it has closed its end."""
         added = False
+        for what, future in self._bucket.taken():
+            added = True
+            self._arrived(what, future)
         for message in self._connection.received():
             if isinstance(message, Add):
                 added = True
@@ -91,7 +108,10 @@ class Orders:
             self._settle(end)
         for order in [each for each in self._probed if self._locked(each)]:
             self._probed.remove(order)
-            self._attempt(order, self._planning.make_job)
+            if order.add.to is None:
+                self._attempt(order, self._planning.make_job)
+            else:
+                self._begin_in_thread(order, self._bucket.document, order.add.to, order.source.directory)
         return self._assigned(room)
 
     def stopping(self, why: Stopped, signal: str | None, running: int, grace: float) -> None:
@@ -132,12 +152,59 @@ class Orders:
         """Report that all that is left ends with this error."""
         for order in list(self._orders.values()):
             self._fail(order, errors.name_of(error), str(error))
+        for number in self._fetching:
+            self._connection.send(Failed(number, errors.name_of(error), str(error)))
+        self._bucket.close()
 
     def _begin(self, add: Add) -> None:
+        """Begin with a source, which is fetched first where it is an object."""
+        if add.source.startswith(b"s3://"):
+            self._fetching[add.number] = add
+            self._bucket.start(add.number, self._bucket.fetch, add, self._out)
+        else:
+            self._enter(add, add.source)
+
+    def _arrived(self, what: object, future: Future[Any]) -> None:
+        """Go on from what a thread has done."""
+        if isinstance(what, int):
+            add = self._fetching.pop(what, None)
+            if add is None:
+                return  # cancelled
+            try:
+                self._enter(add, future.result(), fetched=future.result())
+            except Exception as error:  # noqa: BLE001 - the others are none of its business
+                self._connection.send(_failure(add.number, error))
+            return
+        assert isinstance(what, Order)
+        self._threads.discard(what.add.number)
         try:
-            order = self._planning.order(add)
+            self._follow_thread(what, future.result())
+        except Exception as error:  # noqa: BLE001 - as above
+            self._end(what, _failure(what.add.number, error, shown(what.add.source)))
+
+    def _follow_thread(self, order: Order, found: str | document.Asset | None) -> None:
+        """Go on from the bucket's asset.json, or from the URL that all was uploaded to."""
+        to = order.add.to
+        assert to is not None
+        if order.abandoned:
+            self._end(order)
+        elif isinstance(found, str):
+            self._complete(order, found)
+        elif found is not None and self._planning.is_made(order, found):
+            self._end(order, Completed(order.add.number, url_of(to, order.source.directory), document.encode(found)))
+        else:
+            self._attempt(order, self._planning.make_job)
+
+    def _begin_in_thread(self, order: Order, function: Callable[..., Any], *arguments: Any) -> None:
+        self._threads.add(order.add.number)
+        self._bucket.start(order, function, *arguments)
+
+    def _enter(self, add: Add, file: bytes, fetched: bytes = b"") -> None:
+        try:
+            order = self._planning.order(add, file, fetched)
         except Exception as error:  # noqa: BLE001 - the others are none of its business
-            self._connection.send(_failure(add.number, error))
+            self._remove(fetched)
+            self._connection.send(_failure(add.number, error, shown(add.source)))
             return
         self._orders[add.number] = order
         self._attempt(order, self._planning.probe_job)
@@ -148,7 +215,7 @@ class Orders:
         try:
             self._push(_Job(order, planned(order)))
         except Exception as error:  # noqa: BLE001 - as above
-            self._end(order, _failure(order.add.number, error))
+            self._end(order, _failure(order.add.number, error, shown(order.add.source)))
 
     def _push(self, job: _Job) -> None:
         self._ready.append((job.job.due or 0.0, next(self._numbers), job))
@@ -156,18 +223,19 @@ class Orders:
 
     def _cancel(self, number: int) -> None:
         """Drop an order; what is running of it goes on, unless the caller ends this host."""
+        self._fetching.pop(number, None)
         order = self._orders.get(number)
         if order is None:
             return
         order.abandoned = True
-        if not any(job.order is order for job in self._running.values()):
+        if number not in self._threads and not any(job.order is order for job in self._running.values()):
             self._end(order)
 
     def _locked(self, order: Order) -> bool:
         try:
             order.lock = folder_lock.taken(self._out, order.source.directory)
         except OSError as error:
-            self._end(order, _failure(order.add.number, error))
+            self._end(order, _failure(order.add.number, error, shown(order.add.source)))
         return order.lock is not None
 
     def _assigned(self, room: Room) -> list[Assignment]:
@@ -192,7 +260,7 @@ class Orders:
         try:
             self._follow(job, end)
         except Exception as error:  # noqa: BLE001 - as above
-            self._end(job.order, _failure(job.order.add.number, error))
+            self._end(job.order, _failure(job.order.add.number, error, shown(job.order.add.source)))
 
     def _follow(self, job: _Job, end: Ended) -> None:
         order = job.order
@@ -217,10 +285,16 @@ class Orders:
             order.probed = result
             self._probed.append(order)
             return
+        if (to := order.add.to) is None:
+            self._complete(order, os.fsdecode(self._planning.folder(order.source)))
+        else:
+            self._begin_in_thread(order, self._bucket.upload, to, self._out, order.source.directory, result.files)
+
+    def _complete(self, order: Order, where: str) -> None:
         folder = self._planning.folder(order.source)
         with open(os.path.join(folder, document.NAME), "rb") as file:
             content = file.read()
-        self._end(order, Completed(order.add.number, os.fsdecode(folder), content))
+        self._end(order, Completed(order.add.number, where, content))
 
     def _begin_again(self, order: Order) -> None:
         """Read a source that has changed once more."""
@@ -229,12 +303,20 @@ class Orders:
         if (again := self._orders.get(order.add.number)) is not None:
             again.changes = order.changes + 1
 
+    def _remove(self, file: bytes) -> None:
+        """Remove the directory of a file that nobody needs any more; b"": there is none."""
+        if file:
+            shutil.rmtree(os.path.dirname(file), ignore_errors=True)
+
     def _fail(self, order: Order, error: str, reason: str) -> None:
-        self._end(order, Failed(order.add.number, error, f"{shown(order.source.file)}: {reason}"))
+        self._end(order, Failed(order.add.number, error, f"{shown(order.add.source)}: {reason}"))
 
     def _end(self, order: Order, outcome: Completed | Failed | None = None) -> None:
         """Forget an order, after its outcome is sent."""
+        if self._is_scratch:
+            self._remove(os.path.join(self._planning.folder(order.source), b""))
         order.release()
+        self._remove(order.fetched)
         self._orders.pop(order.add.number, None)
         self._probed = [each for each in self._probed if each is not order]
         self._ready = [each for each in self._ready if each[2].order is not order]
@@ -242,10 +324,11 @@ class Orders:
             self._connection.send(outcome)
 
 
-def _failure(number: int, error: Exception) -> Failed:
-    """Return how an order ends that could not be planned."""
+def _failure(number: int, error: Exception, name: str = "") -> Failed:
+    """Return how an order ends that could not go on; a source that is rejected is named."""
     if isinstance(error, MediactlError):
-        return Failed(number, errors.name_of(error), str(error))
+        start = f"{name}: " if name and isinstance(error, RejectedInput) else ""
+        return Failed(number, errors.name_of(error), f"{start}{error}")
     verdict, reason = judge(error)
     return Failed(number, errors.of_verdict(verdict), reason)
 

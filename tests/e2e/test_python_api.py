@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ import pytest
 from conftest import ROOT, CommandLine
 from PIL import Image
 from support import films
+from support.servers import Server
 
 import mediactl
 from mediactl.api import folder_lock
@@ -137,8 +139,6 @@ def test_each_way_to_fail_has_an_error_of_its_own(space: Path, samples: Path) ->
         made(space, samples / "pines.jpg", priority="asap")
     with pytest.raises(TypeError, match="did you mean 'sandbox'"):
         made(space, samples / "pines.jpg", sandbx="off")
-    with pytest.raises(mediactl.UsageError, match="out: required"):
-        mediactl.make(samples / "pines.jpg")
     (space / "file").write_text("")
     with pytest.raises(mediactl.UsageError, match="not a directory"):
         mediactl.make(samples / "pines.jpg", out=space / "file")
@@ -380,3 +380,64 @@ def test_a_library_whose_block_raises_leaves_the_rest_to_the_next_one(space: Pat
     with pytest.raises(mediactl.MachineTrouble, match="next one continues"):
         pending.result(0)
     assert not _encoders(psutil.Process())
+
+
+@pytest.fixture
+def bucket(ministack_server: Server, credentials: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new bucket, which the environment names the server of."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", ministack_server.url)
+    return ministack_server.new_bucket()
+
+
+def test_objects_are_made_into_objects_and_nothing_is_made_or_sent_twice(
+    space: Path, ministack_server: Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    store = ministack_server.client()
+    for key, colour in (("in/deep/a.jpg", (200, 20, 20)), ("in/b.jpg", (20, 20, 200))):
+        store.put_object(Bucket=bucket, Key=key, Body=photo(tmp_path / "x.jpg", colour).read_bytes())
+
+    def make(key: str, **options: object) -> mediactl.Asset:
+        return mediactl.make(f"s3://{bucket}/{key}", space / "small.toml", to=f"s3://{bucket}/out", **options)  # type: ignore[arg-type]
+
+    asset = make("in/deep/a.jpg", priority="urgent")
+    assert asset.folder == f"s3://{bucket}/out/in/deep/a.jpg"
+    prefix = "out/in/deep/a.jpg/"
+    there = {each["Key"]: each for each in store.list_objects_v2(Bucket=bucket, Prefix="out/")["Contents"]}
+    assert sorted(there) == [f"{prefix}{name}" for name in ("asset.json", "w100.webp", "w50.webp")]
+    assert there[f"{prefix}asset.json"]["LastModified"] == max(each["LastModified"] for each in there.values())
+    body = store.get_object(Bucket=bucket, Key=f"{prefix}w100.webp")["Body"].read()
+    with Image.open(io.BytesIO(body)) as image:
+        pixel = image.convert("RGB").getpixel((9, 9))
+        assert image.size == (100, 75) and isinstance(pixel, tuple) and abs(pixel[0] - 200) < 8
+    assert json.loads(store.get_object(Bucket=bucket, Key=f"{prefix}asset.json")["Body"].read()) == asset.to_dict()
+
+    # Again, and from a file of the same content: what is in the bucket is the memory.
+    assert make("in/deep/a.jpg") == asset
+    store.delete_object(Bucket=bucket, Key=f"{prefix}asset.json")
+    assert make("in/deep/a.jpg") == asset
+    now = {each["Key"]: each for each in store.list_objects_v2(Bucket=bucket, Prefix="out/")["Contents"]}
+    for name in ("w100.webp", "w50.webp"):
+        assert now[f"{prefix}{name}"]["LastModified"] == there[f"{prefix}{name}"]["LastModified"], "sent again"
+
+    both = make("in/b.jpg", out=space / "out", name="b-again")
+    assert both.folder == f"s3://{bucket}/out/b-again" and (space / "out" / "b-again" / "w50.webp").exists()
+    local = mediactl.make(space / "one" / "red.jpg", space / "small.toml", to=f"s3://{bucket}/local")
+    assert local.folder == f"s3://{bucket}/local/red.jpg"
+    (scratch,) = [path for path in tmp_path.iterdir() if path.name.startswith("mediactl-")]
+    assert not [path for path in scratch.rglob("*") if path.is_file() and path.suffix in (".webp", ".jpg", ".json")]
+
+    with pytest.raises(mediactl.UsageError, match="no such object"):
+        make("in/none.jpg")
+    with pytest.raises(mediactl.UsageError, match="pass a name"):
+        make("../up.jpg")
+    with pytest.raises(mediactl.UsageError, match="NoSuchBucket|no such bucket|does not exist"):
+        mediactl.make(f"s3://{bucket}-no/a.jpg", to=f"s3://{bucket}/out")
+    store.put_object(Bucket=bucket, Key="in/bad.jpg", Body=photo(tmp_path / "x.jpg").read_bytes()[:300])
+    with pytest.raises(mediactl.RejectedInput, match=f"s3://{bucket}/in/bad.jpg: is truncated"):
+        make("in/bad.jpg")
+    store.put_object(Bucket=bucket, Key="theirs/red.jpg/w50.webp", Body=b"of somebody else")
+    with pytest.raises(mediactl.JobFailed, match="another program's object; kept"):
+        mediactl.make(space / "one" / "red.jpg", space / "small.toml", to=f"s3://{bucket}/theirs")
+    with pytest.raises(mediactl.UsageError, match="out, to: one is required"):
+        mediactl.make(space / "one" / "red.jpg")
