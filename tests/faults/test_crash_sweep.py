@@ -116,7 +116,7 @@ class Sweep:
             shutil.rmtree(self._folder / folder, ignore_errors=True)
         self._logs.mkdir()
         if self._before.exists():
-            shutil.copytree(self._before, self._folder / "out", symlinks=True)
+            subprocess.run(["cp", "-a", self._before, self._folder / "out"], check=True)  # copytree fails for sockets
         encoder = strace.ffmpeg(self._folder, str(self._logs), point)
         sandbox = "off" if point is None or point.process.startswith(FFMPEG) else "auto"
         try:
