@@ -9,12 +9,17 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 import mediactl
 
 
 def test_the_examples_run(tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "samples").symlink_to(samples)
+    (tmp_path / "samples").mkdir()
+    for name in ("pines.jpg", "truncated.jpg"):
+        (tmp_path / "samples" / name).symlink_to(samples / name)
+    for name in ("balloon.png", "aurora.avif", "harbour.jpg"):  # what is shown of these, small ones show as well
+        Image.new("RGB", (64, 48), (200, 20, 20)).save(tmp_path / "samples" / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     found = doctest.testfile(
