@@ -121,21 +121,10 @@ def prune(state: str, out: bytes, removed: Iterable[int]) -> int:
     number = 0
     with report.read(state, write=True) as rows:
         for gone in filter(None, map(rows.gone, removed)):
-            folder = os.path.join(out, gone.directory)
-            for name in (document.NAME, *(each.encode() for each in gone.artefacts)):
-                number += files.remove_if_there(os.path.join(folder, name))
-            while folder != out and _remove_if_empty(folder):
-                folder = os.path.dirname(folder)
+            names = (document.NAME, *(each.encode() for each in gone.artefacts))
+            number += files.remove_outputs(out, gone.directory, names)
             rows.delete_source(gone.id)
     return number
-
-
-def _remove_if_empty(folder: bytes) -> bool:
-    try:
-        os.rmdir(folder)
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager

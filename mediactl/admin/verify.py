@@ -50,6 +50,8 @@ class Verified(msgspec.Struct):
     """Invariants of the journal that do not hold; no repair helps there."""
     distrusted: dict[int, list[str]] = {}
     """Source -> names of its missing or invalid artefacts."""
+    in_bucket: int = 0
+    """Sources of which no output is expected in OUT."""
     lost: list[Remembered] = []
     unverified: list[StoreError] = []
     """Errors of buckets that could not be checked."""
@@ -63,6 +65,7 @@ def local(state: str, out: bytes, threads: int, report: Callable[[Finding], None
         return list(_check(source, os.path.join(out, source.directory), digests))
 
     with journal_report.read(state) as rows:
+        result.in_bucket = rows.in_bucket()
         for source, wrong in in_order(threads, check, rows.published()):
             result.files += len(source.artefacts) + 1
             for name, problem, reason in wrong:

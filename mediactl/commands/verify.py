@@ -72,6 +72,7 @@ def verify(out: bytes, state: str | None, repair: bool, journal: bool, local_onl
         numbers = {
             "files": result.files,
             "objects": result.objects,
+            "in_bucket": result.in_bucket,
             "bad": result.findings,
             "violated": result.violated,
             "repaired": again,
@@ -82,6 +83,8 @@ def verify(out: bytes, state: str | None, repair: bool, journal: bool, local_onl
         bad = f"{result.findings:,} missing or invalid" if result.findings else "no problems"
         bad += f", {count(result.violated, 'invariant')} violated" if journal else ""
         click.echo(f"{count(result.files, 'file')} and {count(result.objects, 'object')} checked: {bad}")
+        if result.in_bucket:
+            click.echo(f"{count(result.in_bucket, 'source has', 'sources have')} outputs in the bucket alone")
         if again:
             click.echo("run `mediactl process` or `upload` again to rebuild and send them")
         elif result.findings and not repair:

@@ -166,6 +166,24 @@ def remove_if_there(path: bytes) -> bool:
     return True
 
 
+def remove_outputs(out: bytes, directory: bytes, names: Iterable[bytes]) -> int:
+    """Remove files of an output directory, relative to OUT, and directories left empty; return how many files.
+
+    Nothing is removed where a link leads out of OUT. Raises OSError.
+    """
+    folder = os.path.join(out, directory)
+    if not os.path.realpath(folder).startswith(os.path.realpath(out) + b"/"):
+        return 0
+    number = sum(remove_if_there(os.path.join(folder, name)) for name in names)
+    while folder != out:
+        try:
+            os.rmdir(folder)
+        except OSError:
+            break
+        folder = os.path.dirname(folder)
+    return number
+
+
 def sweep_temporaries(folder: bytes, token: bytes | None = None) -> int:
     """Remove the temporary files in a folder (of one owner, or all with None; then scratch folders, too); return how
     many files there were."""

@@ -88,6 +88,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that the first retry waits at most; each further one up to four times as long."""
     to: Destination | None = None
     """Where outputs are uploaded to; None: nowhere."""
+    no_local: bool = False
+    """Whether outputs are removed from OUT once they are uploaded."""
     drain_file: str | None = None
     drain_url: str | None = None
     """A file whose appearance, and an address whose answer 200, mean: drain, this machine is to be terminated."""

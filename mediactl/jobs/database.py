@@ -92,7 +92,13 @@ MIGRATIONS: dict[int, str] = {
     """,
     5: "ALTER TABLE artefacts ADD COLUMN similarity REAL;",
     6: "",
-    7: "",
+    7: """
+    ALTER TABLE sources ADD COLUMN in_bucket TEXT NOT NULL DEFAULT '';
+    ALTER TABLE sources ADD COLUMN indexed TEXT NOT NULL DEFAULT '';
+    CREATE INDEX sources_unindexed ON sources (uploaded, folder, name)
+    WHERE upload_state = 'done' AND indexed <> uploaded;
+    CREATE INDEX sources_released ON sources (id) WHERE in_bucket <> '' AND outputs <> x'90';
+    """,
 }
 """Version v -> SQL that makes v+1 of it, with what ``NEW_TABLES`` names."""
 NEW_TABLES: dict[int, str] = {

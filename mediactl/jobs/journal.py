@@ -22,6 +22,7 @@ from mediactl.core.filesystem.trust import written_by_others
 from mediactl.jobs import database, history, owners, runs
 from mediactl.jobs.attempts import Attempts
 from mediactl.jobs.barrier import reraise, together_or_singly
+from mediactl.jobs.buckets.rows import Buckets
 from mediactl.jobs.claims import Claim, choose
 from mediactl.jobs.fleet.machines import Machines
 from mediactl.jobs.metrics.traces import Traces
@@ -104,6 +105,7 @@ class Journal:
         self.uploads = Uploads(connection, clock)
         self.traces = Traces(connection, clock)
         self.machines = Machines(connection, clock)
+        self.buckets = Buckets(connection)
         self.predictor = Predictor(lambda like: self._run("durations", like).fetchall())
         self._run("make_mine", ())
 

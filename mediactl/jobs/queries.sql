@@ -65,7 +65,7 @@ WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND owner = ?3
 RETURNING state, failures;
 
 -- name: head
-SELECT key, kind, source, destination FROM jobs WHERE id = ?1;
+SELECT key, kind, source, iif(kind = 'upload', destination, '') FROM jobs WHERE id = ?1;
 
 -- name: give_up
 -- Of this run or, where handling failed before it was claimed or after it was done, of none.
@@ -117,7 +117,7 @@ WHERE id = ?1 AND (state = 'ready' AND run_after IS NOT NULL OR state IN ('rejec
     AND (source IS NULL OR kind = 'upload' OR EXISTS (SELECT 1 FROM sources AS s WHERE s.id = jobs.source
         AND s.state = jobs.state
         AND jobs.plan IN ('', s.plan))))
-RETURNING source, plan, cut, destination;
+RETURNING source, plan, cut, iif(kind = 'upload', destination, '');
 
 -- name: revive_pieces
 -- With one piece of a video, those that were cancelled for its sake.
@@ -141,7 +141,7 @@ SELECT DISTINCT digest FROM sources AS s WHERE digest IS NOT NULL AND (state IN 
 -- name: cancel
 -- A running job is left to finish: only a pending job can be cancelled.
 UPDATE jobs SET state = 'cancelled', reason = 'cancelled', run_after = NULL WHERE id = ?1 AND state = 'ready'
-RETURNING source, plan, cut, destination;
+RETURNING source, plan, cut, iif(kind = 'upload', destination, '');
 
 -- name: attempt
 INSERT OR REPLACE INTO attempts (job, attempt, run, worker, outcome, reason, ended_at, wall, cpu, peak_memory, version)
@@ -178,24 +178,24 @@ RETURNING id;
 
 -- name: known
 SELECT id, name, root, path, size, mtime_ns, ctime_ns, inode, state, plan, folder_mtime_ns, outputs, kind,
-    upload_state, uploaded, format, decoders
+    upload_state, uploaded, format, decoders, in_bucket
 FROM sources WHERE folder = ?;
 
 -- name: complete
 -- What need not be judged if its file and its outputs are unchanged; plans of images, videos and audio.
-SELECT name, size, mtime_ns, ctime_ns, inode, id, folder_mtime_ns, outputs FROM sources
+SELECT name, size, mtime_ns, ctime_ns, inode, id, folder_mtime_ns, outputs, in_bucket FROM sources
 WHERE folder = ?1 AND root = ?2 AND state = 'done'
   AND plan = CASE kind WHEN 'image' THEN ?3 WHEN 'video' THEN ?4 WHEN 'audio' THEN ?5 END
-  AND (?6 IS NULL OR upload_state = 'done' AND uploaded = ?6);
+  AND iif(?6 IS NULL, in_bucket = '', upload_state = 'done' AND uploaded = ?6 AND in_bucket IN ('', ?6));
 
 -- name: known_one
 SELECT id, name, root, path, size, mtime_ns, ctime_ns, inode, state, plan, folder_mtime_ns, outputs, kind,
-    upload_state, uploaded, format, decoders
+    upload_state, uploaded, format, decoders, in_bucket
 FROM sources WHERE folder = ? AND name = ?;
 
 -- name: source
 SELECT id, folder, name, root, path, size, mtime_ns, ctime_ns, inode, kind, format, recipe, plan, state, reason,
-    digest, info, placeholder, warnings
+    digest, info, placeholder, warnings, in_bucket
 FROM sources WHERE id = ?;
 
 -- name: source_digest
@@ -210,7 +210,7 @@ UPDATE sources SET digest = ?2, info = ?3, plan = ?4, placeholder = CASE WHEN di
 -- name: source_done
 -- "done" is committed only after every output is durable under its final name.
 UPDATE sources SET state = 'done', reason = '', decoders = '', requires = '', placeholder = ?2, warnings = ?3, folder_mtime_ns = ?4, outputs = ?5,
-    plan = ?6, upload_state = '', uploaded = ''
+    plan = ?6, upload_state = '', uploaded = '', in_bucket = ?7, indexed = ''
 WHERE id = ?1;
 
 -- name: clear_artefacts
@@ -428,7 +428,7 @@ DELETE FROM uploads WHERE endpoint = ? AND bucket = ? AND key = ? AND status = '
 
 -- name: sources_lost
 -- Those whose objects (a JSON list of what their jobs have as content) are gone: to be uploaded again.
-UPDATE sources SET upload_state = '', uploaded = '' WHERE id IN (
+UPDATE sources SET upload_state = '', uploaded = '', in_bucket = '' WHERE id IN (
     SELECT source FROM jobs WHERE kind = 'upload' AND content IN (SELECT value FROM json_each(?)));
 
 -- name: distrust_source

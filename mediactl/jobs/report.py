@@ -398,7 +398,7 @@ class Report:
             yield enqueued_at, decode(payload)
 
     def published(self) -> Iterator[Published]:
-        """Every source that is done. No transaction stays open meanwhile."""
+        """Every source that is done and has its outputs in OUT. No transaction stays open meanwhile."""
         last = 0
         while rows := self._run("done_sources", last, PAGE).fetchall():
             for last, folder, name, path, kind, digest, info, placeholder, warnings, metadata in rows:
@@ -414,6 +414,10 @@ class Report:
                     tuple(Artefact(*row) for row in self._run("published", last).fetchall()),
                     None if metadata is None else msgspec.json.decode(metadata, type=tuple[str, ...]),
                 )
+
+    def in_bucket(self) -> int:
+        """Return how many done sources have outputs in a bucket alone."""
+        return int(self._run("in_bucket").get)
 
     def check(self) -> str:
         """SQLite's verdict on the whole file: "ok", or the problem."""

@@ -131,7 +131,10 @@ SELECT enqueued_at, payload FROM jobs WHERE kind = 'upload' AND state IN ('ready
 -- name: done_sources
 SELECT id, folder, name, path, kind, digest, info, placeholder, warnings,
     (SELECT content ->> '$.metadata' FROM recipes AS r WHERE r.digest = sources.recipe)
-FROM sources WHERE state = 'done' AND id > ?1 ORDER BY id LIMIT ?2;
+FROM sources WHERE state = 'done' AND in_bucket = '' AND id > ?1 ORDER BY id LIMIT ?2;
+
+-- name: in_bucket
+SELECT count(*) FROM sources WHERE state = 'done' AND in_bucket <> '';
 
 -- name: published
 SELECT name, role, media_type, bytes, sha256, key, width, height, duration FROM artefacts WHERE source = ? ORDER BY ordinal;

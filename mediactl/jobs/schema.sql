@@ -52,10 +52,15 @@ CREATE TABLE sources (
     outputs     BLOB,                         -- msgpack of (name, size, mtime_ns), one an inode, for the quick check
     decoders    TEXT NOT NULL DEFAULT '',     -- of a rejected or ignored one: what could have read it (media.decoders)
     requires    TEXT NOT NULL DEFAULT '',     -- of a rejected one: the extra that would decode it
+    in_bucket   TEXT NOT NULL DEFAULT '',     -- digest of the destination that has artefacts that are not in OUT (mtime_ns 0)
+    indexed     TEXT NOT NULL DEFAULT '',     -- digest of the destination whose index has it as it is now
     UNIQUE (folder, name),
     CHECK (state <> 'done' OR (digest IS NOT NULL AND info IS NOT NULL AND outputs IS NOT NULL))
 ) STRICT;
 CREATE INDEX sources_digest ON sources (digest) WHERE digest IS NOT NULL;
+CREATE INDEX sources_unindexed ON sources (uploaded, folder, name)
+    WHERE upload_state = 'done' AND indexed <> uploaded;
+CREATE INDEX sources_released ON sources (id) WHERE in_bucket <> '' AND outputs <> x'90';
 
 CREATE TABLE artefacts (
     source     INTEGER NOT NULL REFERENCES sources (id) ON DELETE CASCADE,
@@ -69,7 +74,7 @@ CREATE TABLE artefacts (
     width      INTEGER,
     height     INTEGER,
     duration   REAL,
-    mtime_ns   INTEGER NOT NULL,              -- 0: never seen by this journal, to be hashed before it is trusted
+    mtime_ns   INTEGER NOT NULL,              -- 0: never seen by this journal, to be hashed before it is trusted, or in_bucket
     inode      INTEGER NOT NULL,
     similarity REAL,                          -- SSIM to its source at the same size; NULL: not measured
     PRIMARY KEY (source, ordinal)
@@ -90,7 +95,7 @@ CREATE TABLE jobs (
     piece         INTEGER,                    -- of a long video: its number, from 1, or 0 for the audio
     pieces        INTEGER,                    -- how many there are; 0 for the audio
     cut           TEXT NOT NULL DEFAULT '',   -- digest of the content that a piece is cut from
-    destination   TEXT NOT NULL DEFAULT '',   -- digest of where an upload goes, as in sources.uploaded
+    destination   TEXT NOT NULL DEFAULT '',   -- digest of where an upload goes, or of the bucket that a job counts on, as in sources
     priority      INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 4),
     enqueued_at   REAL NOT NULL,
     due           REAL NOT NULL,              -- enqueued_at + slack of the priority: what claims go by

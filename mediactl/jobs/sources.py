@@ -46,6 +46,8 @@ class Complete(msgspec.Struct, frozen=True, gc=False):
     id: int
     folder_mtime_ns: int
     outputs: bytes
+    in_bucket: str
+    """As in ``SourceRow``."""
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -69,6 +71,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     format: str
     decoders: str
     """Of a rejected or ignored one: digest of what could have read it."""
+    in_bucket: str
+    """As in ``SourceRow``."""
 
 
 class SourceRow(msgspec.Struct, frozen=True):
@@ -84,6 +88,8 @@ class SourceRow(msgspec.Struct, frozen=True):
     info: MediaInfo | None
     placeholder: str
     warnings: tuple[AssetWarning, ...]
+    in_bucket: str = ""
+    """Digest of the destination that has those of its artefacts that are not in OUT; "": all are, or were, in OUT."""
 
 
 class Sources:
@@ -144,7 +150,7 @@ class Sources:
         if row is None:
             raise KeyError(source)
         (number, folder, name, root, path, size, mtime, ctime, inode, kind, format_, recipe, plan, state, reason,
-         digest, info, placeholder, warnings) = row  # fmt: skip
+         digest, info, placeholder, warnings, in_bucket) = row  # fmt: skip
         return SourceRow(
             id=number,
             source=Source(
@@ -163,6 +169,7 @@ class Sources:
             info=None if info is None else msgspec.json.decode(info, type=MediaInfo),
             placeholder=placeholder,
             warnings=warnings_of(warnings),
+            in_bucket=in_bucket,
         )
 
     def reason(self, source: int) -> str:
@@ -187,14 +194,17 @@ class Sources:
         """Keep what probing found, and the plan that its successor is made by."""
         self._run("source_probed", (source, digest, msgspec.json.encode(info), plan))
 
-    def done(self, source: int, made: JobResult, plan: str) -> None:
-        """Everything that ``made`` names is durable: the source is done, for this plan."""
+    def done(self, source: int, made: JobResult, plan: str, in_bucket: str = "") -> None:
+        """Everything that ``made`` names is durable: the source is done, for this plan.
+
+        ``in_bucket``: as in ``SourceRow``; what has no mtime is there.
+        """
         self._run("clear_artefacts", (source,))
         self.put_artefacts(source, made.files)
         self._run(
             "source_done",
             (source, made.placeholder, msgspec.json.encode(made.warnings).decode(), made.folder_mtime_ns,
-             msgspec.msgpack.encode(quick_check(made.files)), plan),
+             msgspec.msgpack.encode(quick_check(made.files)), plan, in_bucket),
         )  # fmt: skip
 
     def put_artefacts(self, source: int, files: Iterable[OutputFile]) -> None:
@@ -359,9 +369,11 @@ class Sources:
 
 
 def quick_check(files: Iterable[OutputFile]) -> Outputs:
-    """One entry an inode: names that are hard links of one file change together."""
+    """One entry an inode of what is in OUT: names that are hard links of one file change together."""
     seen: dict[int, tuple[bytes, int, int]] = {}
     for file in files:
+        if not file.mtime_ns:
+            continue  # in the bucket
         seen.setdefault(file.inode, (file.artefact.name.encode(), file.artefact.bytes, file.mtime_ns))
     return tuple(seen.values())
 

@@ -49,12 +49,16 @@ def _make(
     fd: int, task: MakeTask, reuse: tuple[Reuse, ...], folder: _Folder, decoder: Decoder, report: Report
 ) -> JobResult:
     there = _check_kept(task, folder)
-    kept = frozenset(there)
-    about = {file.artefact.key: warnings.about(file.artefact.key, task.warnings) for file in there.values()}
+    elsewhere = {file.artefact.name: file for file in task.elsewhere if file.artefact.name not in there}
+    kept = frozenset((*there, *elsewhere))
+    about = {
+        file.artefact.key: warnings.about(file.artefact.key, task.warnings)
+        for file in (*there.values(), *elsewhere.values())
+    }
     for target in task.targets:
-        if target.name not in there:
+        if target.name not in kept:
             _link(target, there, reuse, folder, about)
-    todo = [target for target in task.targets if target.name not in there]
+    todo = [target for target in task.targets if target.name not in there and target.name not in elsewhere]
     room.require(task.out, todo, task.info)
     # Distinct keys once: targets of equal parameters are one file under several names.
     distinct = {target.key: target for target in reversed(todo)}
@@ -73,7 +77,8 @@ def _make(
     _compare(fd, task, there, folder, decoder)
     left_out = {target.key for target in todo if target.name in drafts.left_out}
     placeholder = drafts.placeholder or task.placeholder or _look_of_poster(there, task, folder, decoder)
-    files_ = tuple(there[target.name] for target in task.targets if target.key not in left_out)
+    made = {**elsewhere, **there}
+    files_ = tuple(made[target.name] for target in task.targets if target.key not in left_out)
     look = document.Appearance.parse(placeholder)
     if not task.thumbhash:
         look = msgspec.structs.replace(look, placeholder="")

@@ -23,6 +23,8 @@ class Operation:
     """Raised when the operation makes other bytes from the same parameters."""
     encoders: ClassVar[tuple[str, ...]] = ()
     """Libraries whose version decides the bytes: "image" (libvips), "ffmpeg", in the order of the key."""
+    reads_others: ClassVar[bool] = False
+    """Whether it is made from other files of the asset, which then have to be in OUT, not in a bucket alone."""
     maker: ClassVar[str]
     """"module:function" that makes its targets; all missing targets of an asset with one maker are made in one call."""
 

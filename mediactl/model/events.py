@@ -111,6 +111,13 @@ class CacheUnusable(Event, frozen=True, kw_only=True, tag="cache.unusable"):
     """Why, in words."""
 
 
+class BucketTrouble(Event, frozen=True, kw_only=True, tag="bucket.trouble"):
+    """What the bucket holds cannot be read, or its index is damaged or cannot be written; the run goes on."""
+
+    reason: str
+    """Why, in words."""
+
+
 class MonitorTrouble(Event, frozen=True, kw_only=True, tag="monitor.trouble"):
     """Metrics or notifications of the run do not get through; reported once for each of them, and the run goes on."""
 
@@ -328,6 +335,8 @@ class Summary(Event, frozen=True, kw_only=True, tag="summary"):
     """Those of the unfinished sources that were cancelled (`mediactl cancel`)."""
     over_budget: int = 0
     """Number of `budget.broken` events."""
+    recalled: int = 0
+    """Those of the sources done whose outputs were all found in the bucket."""
 
 
 class ExtraRequired(Event, frozen=True, kw_only=True, tag="extra.required"):
@@ -642,7 +651,7 @@ class JobEvent(Event, frozen=True, kw_only=True):
     job: str
     """Key of the job, the same in every run."""
     kind: str
-    """probe, image, video, audio, piece or upload."""
+    """probe, recall, image, video, audio, piece or upload."""
     path: str | None = None
     """Path of the source relative to its SOURCE, unprintable characters escaped; of an upload without source, the
     file's."""
@@ -681,6 +690,23 @@ class JobProbed(JobEvent, frozen=True, kw_only=True, tag="job.probed"):
     """Amount of work of that job: pixels of an image, milliseconds of video or audio."""
     parts: tuple[PiecePlan, ...] | None = None
     """Of a long video: the pieces that are encoded before that job."""
+
+
+class JobRecalled(JobEvent, frozen=True, kw_only=True, tag="job.recalled"):
+    """The bucket was asked for the outputs of a source; without `next`, it has all of them, and the source is done."""
+
+    found: int
+    """Outputs that it has."""
+    seconds: float
+    """Wall-clock time."""
+    next: str | None = None
+    """ID of the job that makes what is missing."""
+    next_kind: str | None = None
+    """What that job does."""
+    size: int | None = None
+    """Its amount of work, as in `job.probed`."""
+    parts: tuple[PiecePlan, ...] | None = None
+    """Jobs that come before it, of a long video that is encoded in pieces."""
 
 
 class JobProgress(JobEvent, frozen=True, kw_only=True, tag="job.progress"):
@@ -830,7 +856,7 @@ class UploadStopped(Event, frozen=True, kw_only=True, tag="upload.stopped"):
 AnyEvent = (
     JournalDamaged | JournalRebuilt | CacheUnusable | SandboxIncomplete | MonitorTrouble | RunStarted | ScanTrouble
     | SourceIgnored | SourceSettled | SourceLeftOut
-    | SourceEmptied | SourcePlanned | Plan | BudgetBroken
+    | SourceEmptied | SourcePlanned | Plan | BudgetBroken | BucketTrouble | JobRecalled
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone
     | UploadStopped | ExtraRequired | RunStopping | RunStopped | RunPaused | RunResumed | RunFailed | Summary | Selftest

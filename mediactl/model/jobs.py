@@ -120,6 +120,8 @@ class MakeTask(msgspec.Struct, frozen=True):
     """Those of the asset as it was left: the ones about artefacts that are kept stay."""
     compared: tuple[str, ...] = ()
     """Names of the artefacts whose similarity to the source is measured."""
+    elsewhere: tuple[OutputFile, ...] = ()
+    """Those that are in the bucket and need not be in OUT; without mtime and inode."""
 
 
 class PieceTask(msgspec.Struct, frozen=True):

@@ -54,6 +54,7 @@ class PlaylistParams(Params, frozen=True, tag="playlist"):
     """The media playlist of one file."""
 
     maker = VIDEO_MAKER
+    reads_others = True
 
     of: str
     """Name of the file."""
@@ -69,6 +70,7 @@ class MasterParams(Params, frozen=True, tag="master"):
     """The playlist above those of a ladder."""
 
     maker = VIDEO_MAKER
+    reads_others = True
 
     of: str
     """Names of the playlists, comma between."""

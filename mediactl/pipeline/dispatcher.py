@@ -34,6 +34,7 @@ from mediactl.model.events import (
 from mediactl.model.jobs import HEAVY, QUICK, Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
+from mediactl.pipeline.buckets.memory import Memory
 from mediactl.pipeline.completer import Completer
 from mediactl.pipeline.handlers.base import Context, Handler
 from mediactl.pipeline.handlers.registry import Handlers
@@ -99,6 +100,7 @@ class Dispatcher:
         lanes: tuple[str, ...] = LANES,
         *,
         attempt_events: bool = False,
+        memory: Memory | None = None,
     ) -> None:
         """With ``shipping``, what is made is uploaded. ``lanes``: those that this run serves. With ``attempt_events``,
         each attempt is reported for monitors."""
@@ -116,7 +118,8 @@ class Dispatcher:
         self.forbidden = 0
         """Sources whose outputs permissions forbid to write."""
         self.wakeup = intake.wakeup
-        self._context = Context(journal, planner, out, shipping)
+        self._memory = memory
+        self._context = Context(journal, planner, out, shipping, memory)
         self._handlers = Handlers(self._context)
         self._completer = Completer(journal)
         self._lanes = Lanes(journal)
@@ -148,6 +151,9 @@ class Dispatcher:
             # Only now that these videos are done on disk: a kill before would cost all of their pieces.
             self._pieces_freed = False
             sweep_work(self._journal)
+        if self._memory is not None:
+            self._memory.remove_released()
+            self._memory.remember_now_and_then(self._clock())
         events, self._context.events = self._context.events, []
         for event in events:
             self._emit(event)
@@ -175,6 +181,9 @@ class Dispatcher:
         """No more jobs of this lane are run; what is pending in it does not keep the run alive."""
         self._served = tuple(each for each in self._served if each != lane)
         self.refused = (verdict, reason)
+        if self._memory is not None and lane == publish.LANE:
+            with self._journal.transaction(durable=False):
+                self._memory.pass_over()
         self._emit(UploadStopped(reason=reason))
 
     def plan(self) -> IntakeStep:
@@ -199,7 +208,9 @@ class Dispatcher:
             return False
         # Jobs of another living run on our sources: theirs to finish, ours should they die.
         uploads = self._publisher is not None and self.refused is None
-        return not (others and self._journal.sources.any_pending(uploads=uploads))
+        if others and self._journal.sources.any_pending(uploads=uploads):
+            return False
+        return self._memory is None or not self._memory.remember()
 
     def progress(self, job: int, attempt: int, fraction: float, sent: int) -> None:
         """A running job is so far along."""

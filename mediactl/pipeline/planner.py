@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import msgspec
 
+from mediactl.assets import document
 from mediactl.core.files import work_folder
 from mediactl.core.settings import Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.prediction import Predictor
 from mediactl.jobs.sources import SourceRow
-from mediactl.model.assets import made_by
-from mediactl.model.jobs import NewJob, Priority
+from mediactl.model.assets import OutputFile, made_by
+from mediactl.model.jobs import JobResult, MakeTask, NewJob, Priority
 from mediactl.model.media import Kind, Source
+from mediactl.model.memory import Entry
 from mediactl.outputs.encoding import EncodedParams
 from mediactl.planning import jobs
 from mediactl.planning.cost import seconds_of
@@ -31,6 +34,8 @@ class Work(msgspec.Struct, frozen=True):
     make: NewJob
     pieces: tuple[NewJob, ...] = ()
     """Of a long video: those to be done before."""
+    makes: bool = True
+    """Whether anything is to be made that is not known to be in OUT, or in the bucket of the run."""
 
     @property
     def first(self) -> tuple[NewJob, ...]:
@@ -46,6 +51,8 @@ class Planner:
         self._default = default
         self._versions = versions
         self._journal = journal
+        self.destination = "" if settings.to is None else settings.to.digest()
+        """Digest of the bucket of this run; "": it has none."""
         self._by_digest: dict[str, Recipe] = {}
         self._by_name: dict[str, Recipe] = {}
         self._digests: dict[int, tuple[Recipe, str]] = {}
@@ -112,32 +119,70 @@ class Planner:
         job = jobs.probe_job(source, row, recipe.limits, priority, position=jobs.POSITION in recipe.metadata)
         return in_lane(job, self._journal.predictor)
 
-    def work(self, row: SourceRow, recipe: Recipe, priority: Priority) -> Work | None:
-        """Return what completes a source that was probed; None: the recipe makes nothing of it."""
+    def found(self, row: SourceRow, recipe: Recipe, entry: Entry) -> tuple[JobResult, int] | None:
+        """Return what a make job would return that finds all in the bucket, and the bytes of asset.json there; None:
+        it has work."""
+        task = self._task(row, recipe, entry)
+        if task is None or len(task.elsewhere) < len(task.targets):
+            return None
+        files = {file.artefact.name: file for file in task.elsewhere}
+        made = tuple(files[target.name] for target in task.targets)
+        look = document.Appearance.parse(entry.look)
+        if not task.thumbhash:
+            look = msgspec.structs.replace(look, placeholder="")
+        texts = tuple(each.text for each in entry.warnings)
+        content = document.encode(document.build(task, tuple(file.artefact for file in made), look, texts))
+        if hashlib.sha256(content).hexdigest() != entry.document:
+            return None
+        return JobResult(files=made, placeholder=look.text(), warnings=entry.warnings), len(content)
+
+    def _task(self, row: SourceRow, recipe: Recipe, entry: Entry | None) -> MakeTask | None:
+        """Return all that a worker needs to complete a source; None: the recipe makes nothing of it."""
         assert row.digest is not None and row.info is not None
         wanted = targets(recipe, row.source.kind, row.info, row.digest, self._versions)
         if not wanted:
             return None
-        kept = self._journal.sources.artefacts(row.id)
+        known = self._journal.sources.artefacts(row.id)
+        elsewhere: tuple[OutputFile, ...] = ()
+        if entry is not None:
+            elsewhere = tuple(OutputFile(each, 0, 0, entry.similarities.get(each.name)) for each in entry.artefacts)
+        elif row.in_bucket and row.in_bucket == self.destination:
+            elsewhere = tuple(file for file in known if not file.mtime_ns)
+        in_bucket = {file.artefact.name for file in elsewhere}
+        kept = tuple(file for file in known if file.mtime_ns or file.artefact.name not in in_bucket)
         cut = any(target.params.piece for target in made_by(wanted, EncodedParams))
-        task = jobs.make_task(
-            jobs.Subject(row.source, row.digest, row.info, row.placeholder, kept, row.warnings), recipe, wanted,
-            out=self._settings.out, threads=min(MAX_THREADS, self._settings.jobs),
+        return jobs.make_task(
+            jobs.Subject(row.source, row.digest, row.info, row.placeholder, kept, row.warnings, elsewhere),
+            recipe, wanted, out=self._settings.out, threads=min(MAX_THREADS, self._settings.jobs),
             work=work_folder(self._settings.state, row.digest) if cut else b"",
         )  # fmt: skip
+
+    def work(self, row: SourceRow, recipe: Recipe, priority: Priority, entry: Entry | None = None) -> Work | None:
+        """Return what completes a source that was probed; None: the recipe makes nothing of it.
+
+        ``entry``: what its bucket was found to have of this content.
+        """
+        task = self._task(row, recipe, entry)
+        if task is None or row.digest is None:
+            return None
+        wanted, kept, cut = task.targets, task.keep, bool(task.work)
         job = jobs.make_job(task, row.id, recipe.run, self.plans(recipe)[row.source.kind.value], priority)
+        if task.elsewhere:
+            job = msgspec.structs.replace(job, destination=self.destination)
         predictor = self._journal.predictor
         if not recipe.run.seconds:
             like = predictor.class_of(job.operation, job.format, job.size)
             job = msgspec.structs.replace(job, time_limit=predictor.limit(like, job.time_limit))
         pieces: tuple[NewJob, ...] = ()
         if cut:
-            there = {file.artefact.key for file in kept}
+            there = {file.artefact.key for file in (*kept, *task.elsewhere)}
             there |= {other.key for other in self._journal.sources.twins(row.id, row.digest, self._settings.out)}
             missing = tuple(target for target in wanted if target.key not in there)
             pieces = jobs.piece_jobs(job, task, missing, min(jobs.PIECE_THREADS, self._settings.jobs))
         make = jobs.joining(job) if pieces else job
-        return Work(in_lane(make, predictor), tuple(in_lane(piece, predictor) for piece in pieces))
+        known = {file.artefact.key for file in (*kept, *task.elsewhere)}
+        makes = any(target.key not in known for target in wanted)
+        return Work(in_lane(make, predictor), tuple(in_lane(piece, predictor) for piece in pieces), makes)
 
 
 def require_encoders(kind: Kind, recipe: Recipe, environment: Mapping[str, str]) -> None:

@@ -69,11 +69,12 @@ class Publisher:
                 artefact=made.key, if_exists=self._to.if_exists, root=self._out,
             )  # fmt: skip
             if not journal.uploads.is_done(task):
+                if row.in_bucket and not file.mtime_ns:
+                    raise FileNotFoundError(task.file)  # it was in the bucket alone, and is not there any more
                 jobs.append(upload_job(source, task, priority, self.destination))
         if self._to.include_originals:
-            name = "original" + os.fsdecode(os.path.splitext(row.source.path)[1]).lower()
             task = UploadTask(
-                row.source.file, row.source.fingerprint, self._to.location, self._key(row, name),
+                row.source.file, row.source.fingerprint, self._to.location, self._key(row, original_name(row)),
                 self._about(MEDIA_TYPES.get(row.source.format, "application/octet-stream")), sha256=row.digest or "",
                 if_exists=self._to.if_exists,
             )  # fmt: skip
@@ -94,6 +95,11 @@ class Publisher:
 
     def _about(self, media_type: str, cache_control: str = FOREVER) -> About:
         return About(media_type, self._to.cache_control or cache_control, tags=self._to.tags)
+
+
+def original_name(row: SourceRow) -> str:
+    """Return the name of the object that is a source itself, beside its outputs."""
+    return "original" + os.fsdecode(os.path.splitext(row.source.path)[1]).lower()
 
 
 def planned(jobs: list[NewJob]) -> UploadPlanned:

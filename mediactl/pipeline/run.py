@@ -30,6 +30,7 @@ from mediactl.media.ffmpeg.versions import encoder_versions
 from mediactl.model.events import RunStarted, SandboxIncomplete, Summary
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import output_lock
+from mediactl.pipeline.buckets.memory import Memory, remove_released
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.intake.batches import Intake
 from mediactl.pipeline.intake.feed import Feed
@@ -81,7 +82,13 @@ def process(
             watch.follow(journal)
         planner = Planner(settings, chosen, encoder_versions(settings.environment.get("MEDIACTL_FFMPEG")), journal)
         publisher = None if settings.to is None else Publisher(journal, settings.to, settings.out)
-        intake = Intake(settings, journal, planner, batches, check, report, watch, publisher)
+        memory = None
+        if settings.to is not None:
+            memory = Memory(journal, planner, settings.to, settings.out, keeps_local=not settings.no_local)
+        with journal.transaction(durable=False):
+            journal.buckets.cancel_for_others(planner.destination)
+        remove_released(journal, settings.out)
+        intake = Intake(settings, journal, planner, batches, check, report, watch, publisher, memory)
         lanes = LANES if publisher is None else (*LANES, NETWORK)
         dispatcher = Dispatcher(
             journal,
@@ -93,6 +100,7 @@ def process(
             publisher,
             lanes,
             attempt_events=settings.attempt_events,
+            memory=memory,
         )
 
         def begin() -> None:
@@ -189,6 +197,7 @@ def sum_up(
         internal_error=tally.internal_error,
         left_out=dict(intake.left_out) or None,
         over_budget=over_budget,
+        recalled=tally.recalled,
     )
 
 

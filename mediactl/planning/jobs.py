@@ -106,6 +106,8 @@ class Subject(msgspec.Struct, frozen=True):
     """Artefacts believed to be there."""
     warnings: tuple[AssetWarning, ...] = ()
     """Those of the asset as it was left."""
+    elsewhere: tuple[OutputFile, ...] = ()
+    """As in ``MakeTask``."""
 
 
 def make_task(
@@ -138,7 +140,26 @@ def make_task(
         long=kind is Kind.VIDEO and is_long(subject.info, recipe.cutting),
         warnings=tuple(each for each in subject.warnings if each.keys != ()),
         compared=compared_of(recipe) if kind is Kind.IMAGE else (),
+        elsewhere=_usable(subject.elsewhere, targets, compared_of(recipe), subject.kept),
     )
+
+
+def _usable(
+    elsewhere: tuple[OutputFile, ...],
+    targets: tuple[Target[Operation], ...],
+    compared: tuple[str, ...],
+    kept: tuple[OutputFile, ...],
+) -> tuple[OutputFile, ...]:
+    """Return those files of a bucket that need not be made: none where what is to be made reads others."""
+    wanted = {(target.name, target.key) for target in targets}
+    found = tuple(
+        file
+        for file in elsewhere
+        if (file.artefact.name, file.artefact.key) in wanted
+        and (file.similarity is not None or file.artefact.name not in compared)
+    )
+    there = {file.artefact.key for file in (*found, *kept)}
+    return () if any(target.params.reads_others for target in targets if target.key not in there) else found
 
 
 def make_job(task: MakeTask, row: int, run: RunLimits, plan: str, priority: Priority) -> NewJob:

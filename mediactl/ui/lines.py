@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from mediactl.model.events import (
+    BucketTrouble,
     BudgetBroken,
     CacheUnusable,
     Event,
@@ -129,6 +130,8 @@ def problem(event: Event, *, watching: bool = False) -> str | None:
             return over_budget(event)
         case CacheUnusable():
             return f"cache: cannot be used: {event.reason}; continuing without it; remove it, or set MEDIACTL_CACHE"
+        case BucketTrouble():
+            return f"bucket: {event.reason}"
         case MonitorTrouble():
             return f"{event.monitor}: {event.reason}; the run goes on"
         case SandboxIncomplete():
@@ -277,8 +280,10 @@ def ending(summary: Summary, nothing: str = NO_MEDIA) -> str:
             parts.append(f"{count(summary.done, 'source')} done")
         if summary.artefacts:
             parts.append(made(summary.artefacts, summary.bytes_in, summary.bytes_out))
-        elif summary.done and not summary.uploaded:
+        elif summary.done and not summary.uploaded and not summary.recalled:
             parts.append("0 files made")
+        if summary.recalled:
+            parts.append(f"{summary.recalled:,} found in the bucket")
         if summary.uploaded or summary.bytes_sent:
             parts.append(f"{summary.uploaded:,} uploaded ({size(summary.bytes_sent)} sent)")
         if summary.up_to_date:

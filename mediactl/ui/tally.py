@@ -15,9 +15,11 @@ from mediactl.model.events import (
     JobProbed,
     JobProgress,
     JobQuarantined,
+    JobRecalled,
     JobRejected,
     JobRetry,
     JobUnreadable,
+    PiecePlan,
     Plan,
     SourceIgnored,
     SourceLeftOut,
@@ -42,6 +44,8 @@ class Tally:
         self.jobs = 0
         self.assets = 0
         self.artefacts = 0
+        self.recalled = 0
+        """Sources whose outputs were all found in the bucket."""
         self.bytes_in = 0
         self.bytes_out = 0
         self.uploaded = 0
@@ -98,6 +102,8 @@ class Tally:
                 self._done(event)
             case JobProbed():
                 self._probed(event)
+            case JobRecalled():
+                self._recalled(event)
             case SourcePlanned():
                 self.found += 1
                 self._unread[event.kind] += event.bytes
@@ -134,20 +140,34 @@ class Tally:
 
     def _probed(self, event: JobProbed) -> None:
         self.jobs += 1
-        parts = {part.job: seconds_of("piece", part.size) for part in event.parts or ()}
+        seconds = self._expect(event.next, event.next_kind, event.size, event.parts)
+        if event.source_kind is not None and event.bytes is not None:
+            self._unread[event.source_kind] -= event.bytes
+            self._read[event.source_kind] += event.bytes
+            self._seconds[event.source_kind] += seconds
+
+    def _recalled(self, event: JobRecalled) -> None:
+        self.jobs += 1
+        self._sizes.pop(event.job, None)
+        if event.next is None:
+            self.recalled += 1
+            self.assets += 1
+        else:
+            self._expect(event.next, event.next_kind or "", event.size or 0, event.parts)
+
+    def _expect(self, job: str, kind: str, size: int, pieces: tuple[PiecePlan, ...] | None) -> float:
+        """Take up jobs that follow from another one; return their seconds."""
+        parts = {part.job: seconds_of("piece", part.size) for part in pieces or ()}
         for piece in parts:
-            self._pieces[piece] = (*parts, event.next)
-        parts[event.next] = seconds_of(event.next_kind, event.size)
+            self._pieces[piece] = (*parts, job)
+        parts[job] = seconds_of(kind, size)
         while self._sizes and len(self._sizes) + len(parts) > MOST_KNOWN:
             self._pieces.pop(first := next(iter(self._sizes)), None)
             del self._sizes[first]
         self._sizes |= parts
         seconds = sum(parts.values())
         self.work_known += seconds
-        if event.source_kind is not None and event.bytes is not None:
-            self._unread[event.source_kind] -= event.bytes
-            self._read[event.source_kind] += event.bytes
-            self._seconds[event.source_kind] += seconds
+        return seconds
 
     def _progress(self, event: JobProgress) -> None:
         if event.bytes_sent is not None:

@@ -153,14 +153,16 @@ class Turn:
     def __exit__(self, *_: object) -> None:
         self._engine.queue.release(self._job, self._size, self._slot)
 
-    def call(self, request: Callable[[], T], body: int = 0, fatal: bool = True) -> T:
+    def call(self, request: Callable[[], T], body: int = 0, fatal: bool = True, most: int | None = None) -> T:
         """Return the answer to a request, tried as often as the tuning says; ``body``: bytes that it sends.
+
+        With ``most``, so many attempts are made, be the store unavailable or unreachable.
 
         Unavailable is tried again after a pause; Unreachable is waited for and costs no attempt; SlowDown halves the
         concurrency of all. Refused and Expired end everything of the job's group; unless ``fatal``, they are the
         caller's alone. Raises StoreError, Stopped.
         """
-        tries = _Tries(self._engine)
+        tries = _Tries(self._engine, most)
         try:
             return self._once(request, body, fatal, tries)
         except Unavailable:  # most requests succeed at once: tenacity's 30 us are a tenth of a small object's cost
@@ -219,8 +221,9 @@ class Turn:
 class _Tries:
     """The attempts at one request: those that count, and since when the network is gone."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, most: int | None = None) -> None:
         self._engine = engine
+        self._most = most
         self._count = 0
         self._gone_since: float | None = None
         self._probes = 0
@@ -236,6 +239,8 @@ class _Tries:
 
     def stop(self, _: RetryCallState | None = None) -> bool:
         tuning = self._engine.tuning
+        if self._most is not None and self._count + self._probes >= self._most:
+            return True
         if self._gone_since is not None:
             patience = tuning.patience if self._engine.answered else min(tuning.patience, FIRST_PATIENCE)
             return self._engine.clock() - self._gone_since >= patience

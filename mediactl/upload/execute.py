@@ -6,6 +6,7 @@ import copy
 import secrets
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -15,6 +16,11 @@ from mediactl.upload.engine import Engine, Tuning
 from mediactl.upload.session import Ledger, Report
 from mediactl.upload.store import Expired, Limits, Refused, SourceStore, Store, StoreError
 from mediactl.upload.transfer import transfer
+
+T = TypeVar("T")
+
+ATTEMPTS = 3
+"""At what an upload can do without; the last comes at most 3 s after the first."""
 
 
 def s3_store(location: Location, connections: int) -> SourceStore:
@@ -58,7 +64,7 @@ class Transfers:
             return transfer(
                 task,
                 remembered,
-                *self._store(task.location),
+                *self.store(task.location),
                 self._engine,
                 ledger,
                 report,
@@ -77,11 +83,16 @@ class Transfers:
         with self._changed:
             return self._changed.wait_for(lambda: not self._running, seconds)
 
-    def store(self, location: Location) -> Store:
-        """Return the store of a bucket, opened once."""
-        return self._store(location)[0]
+    def ask(self, location: Location, request: Callable[[], T]) -> T:
+        """Return the answer to a small request that an upload can do without: in its turn, with few attempts.
 
-    def _store(self, location: Location) -> tuple[Store, Capabilities]:
+        Raises StoreError, Stopped.
+        """
+        with self._engine.turn(self._engine.job(location)) as turn:
+            return turn.call(request, fatal=False, most=ATTEMPTS)
+
+    def store(self, location: Location) -> tuple[Store, Capabilities]:
+        """Return the store of a bucket, opened once. Raises Refused, Expired."""
         with self._opening:
             if location not in self._stores:
                 plain = (location.endpoint_url or "").startswith("http://")

@@ -1,17 +1,21 @@
-"""What the processes of the network lane run: upload jobs, many at once (called by ``pool.network_worker``)."""
+"""What the processes of the network lane run: uploads and look-ups in buckets (called by ``pool.network_worker``)."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
 from mediactl.core.errors import RejectedInput
+from mediactl.model.memory import RECALL, REMEMBER, Entry, Recalled, RecallTask, Remembered, RememberTask
 from mediactl.model.uploads import Change, Location, Sent, SentStatus, UploadTask
 from mediactl.upload.engine import Tuning
 from mediactl.upload.execute import Transfers
+from mediactl.upload.memory.recall import Memory
+from mediactl.upload.memory.remember import Index
 from mediactl.upload.store import Store, StoreError
 
 LOOKS = 20
@@ -39,18 +43,53 @@ def service(options: str) -> Uploads:
 
 
 class Uploads:
-    """Runs upload jobs: JSON of an UploadTask each; what they remember are msgpack of Changes."""
+    """Runs jobs by their kind: JSON of a task each; what uploads remember are msgpack of Changes."""
 
     def __init__(self, tuning: Tuning) -> None:
         self.threads = tuning.concurrency
         self._transfers = Transfers(tuning)
         self._task = msgspec.json.Decoder(UploadTask)
         self._seen: dict[Location, _Seen] = {}
+        self._memories: dict[Location, Memory] = {}
         self._opening = threading.Lock()
 
     def run(
         self,
         kind: str,
+        payload: bytes,
+        state: bytes,
+        keep: Callable[[bytes], None],
+        report: Callable[[int, float], None],
+    ) -> Sent | Recalled | Remembered:
+        """Do a job. Raises Stopped, and what ``upload`` raises."""
+        match kind:
+            case _ if kind == RECALL:
+                return self._recall(msgspec.json.decode(payload, type=RecallTask))
+            case _ if kind == REMEMBER:
+                entries = msgspec.msgpack.decode(state, type=list[Entry])
+                return self._remember(msgspec.json.decode(payload, type=RememberTask), entries)
+        return self._upload(payload, state, keep, report)
+
+    def _recall(self, task: RecallTask) -> Recalled:
+        location = task.location
+        try:
+            with self._opening:
+                if location not in self._memories:
+                    store, _ = self._transfers.store(location)
+                    self._memories[location] = Memory(location, store, partial(self._transfers.ask, location))
+        except StoreError:  # uploads report it
+            return Recalled()
+        return self._memories[location].recall(task)
+
+    def _remember(self, task: RememberTask, entries: list[Entry]) -> Remembered:
+        try:
+            store, capabilities = self._transfers.store(task.location)
+        except StoreError as error:
+            return Remembered(str(error))
+        return Index(task.location, store, capabilities, partial(self._transfers.ask, task.location)).remember(entries)
+
+    def _upload(
+        self,
         payload: bytes,
         state: bytes,
         keep: Callable[[bytes], None],
@@ -79,7 +118,7 @@ class Uploads:
     def _look(self, task: UploadTask) -> str | None:
         with self._opening:
             seen = self._seen.setdefault(task.location, _Seen(task.location.prefix))
-        return seen.look(self._transfers.store(task.location), task.key)
+        return seen.look(self._transfers.store(task.location)[0], task.key)
 
 
 class _Seen:

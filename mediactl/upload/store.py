@@ -39,6 +39,8 @@ class Listed(msgspec.Struct, frozen=True):
     key: str
     size: int
     etag: str
+    modified: float = 0.0
+    """Seconds since 1970, by the store's clock; of what came in parts, when its upload began."""
 
 
 class Revision(msgspec.Struct, frozen=True):
@@ -113,6 +115,9 @@ class Store(Protocol):
     def head(self, key: str) -> Stored | None:
         """Return what is there; None: nothing."""
 
+    def whole(self, key: str, most: int) -> tuple[bytes, str] | None:
+        """Return the first ``most`` bytes, at most, and the ETag of an object; None: nothing is there."""
+
     def put(self, key: str, body: Body, about: About, condition: Condition) -> str:
         """Store a small object whole; its ETag. Marks the body as confirmed where the store repeats its checksum."""
 
@@ -131,8 +136,8 @@ class Store(Protocol):
     def abort(self, key: str, upload_id: str) -> None:
         """Abort an upload; nothing happens where there is none."""
 
-    def listed(self, prefix: str) -> Iterator[Listed]:
-        """Yield every object whose key starts with ``prefix``, in the order of the keys."""
+    def listed(self, prefix: str, after: str = "") -> Iterator[Listed]:
+        """Yield every object whose key starts with ``prefix``, in the order of the keys; those after ``after``."""
 
     def open_uploads(self, prefix: str) -> Iterator[OpenUpload]:
         """Yield every multipart upload under ``prefix`` that is open."""

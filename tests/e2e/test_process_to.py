@@ -273,17 +273,18 @@ def test_with_the_journal_lost_everything_is_adopted_and_nothing_sent(mediactl: 
     assert process(mediactl, bucket).summary["jobs"] == 0
 
 
-def test_with_everything_local_lost_the_media_are_made_again_and_nothing_is_sent(
+def test_with_everything_local_and_the_index_lost_nothing_is_made_or_sent(
     mediactl: CommandLine, bucket: Bucket
 ) -> None:
     assert process(mediactl, bucket, "--include-originals").code == 0
     tokens = bucket.tokens()
     shutil.rmtree(mediactl.folder / "derived")
+    for key in bucket.index_objects():
+        bucket.server.client().delete_object(Bucket=bucket.name, Key=key)
     run = process(mediactl, bucket, "--include-originals", environment={"MEDIACTL_CACHE": "none"})
     assert run.code == 0, run.out
-    assert run.summary["artefacts"] == 6
-    assert statuses(run) == {"adopted"}
-    assert (len(sent(run)), run.summary["bytes_sent"]) == (12, 0)
+    assert (run.summary["artefacts"], run.summary["recalled"], run.summary["done"]) == (0, 3, 3)
+    assert (len(sent(run)), run.summary["bytes_sent"]) == (0, 0)
     assert bucket.tokens() == tokens
 
 

@@ -54,7 +54,16 @@ class Bucket(NamedTuple):
         return {key: client.get_object(Bucket=self.name, Key=key)["Body"].read() for key in self.keys()}
 
     def keys(self) -> list[str]:
-        """All of them."""
+        """All of them, the index left out."""
+        return [key for key in self._keys() if "/.mediactl/index/" not in f"/{key}"]
+
+    def index_objects(self) -> dict[str, bytes]:
+        """Key -> content of the objects of the index."""
+        client = self.server.client()
+        names = [key for key in self._keys() if "/.mediactl/index/" in f"/{key}"]
+        return {key: client.get_object(Bucket=self.name, Key=key)["Body"].read() for key in names}
+
+    def _keys(self) -> list[str]:
         pages = self.server.client().get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
 

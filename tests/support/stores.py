@@ -7,12 +7,21 @@ import secrets
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mediactl.model.uploads import About
 from mediactl.upload.body import Body
 from mediactl.upload.multipart.parts import composite
-from mediactl.upload.store import Condition, Exists, InvalidPart, Listed, NoSuchUpload, OpenUpload, Stored, StoredPart
+from mediactl.upload.store import (
+    Condition,
+    Exists,
+    InvalidPart,
+    Listed,
+    NoSuchUpload,
+    OpenUpload,
+    Stored,
+    StoredPart,
+)
 
 
 class MemoryStore:
@@ -26,6 +35,8 @@ class MemoryStore:
         self.requests: list[str] = []
         self.composites: dict[str, str] = {}
         """ETag -> checksum, of objects of parts."""
+        self.modified: dict[str, float] = {}
+        self.clock: Callable[[], float] = time.time
         self._lock = threading.Lock()
 
     def _check(self, key: str, condition: Condition) -> None:
@@ -49,6 +60,14 @@ class MemoryStore:
             body, about, etag = self.objects[key]
             return Stored(key, len(body), etag, about.metadata, self.composites.get(etag, ""))
 
+    def whole(self, key: str, most: int) -> tuple[bytes, str] | None:
+        with self._lock:
+            self.requests.append("whole")
+            if key not in self.objects:
+                return None
+            body, _, etag = self.objects[key]
+            return body[:most], etag
+
     def put(self, key: str, body: Body, about: About, condition: Condition) -> str:
         with self._lock:
             self.requests.append("put")
@@ -57,6 +76,7 @@ class MemoryStore:
             self._check(key, condition)
             etag = f'"{hashlib.md5(data).hexdigest()}"'
             self.objects[key] = data, about, etag
+            self.modified[key] = self.clock()
             return etag
 
     def create(self, key: str, about: About) -> str:
@@ -102,10 +122,10 @@ class MemoryStore:
             self.requests.append("abort")
             self.uploads.pop(upload_id, None)
 
-    def listed(self, prefix: str) -> Iterator[Listed]:
+    def listed(self, prefix: str, after: str = "") -> Iterator[Listed]:
         for key, (body, _, etag) in sorted(self.objects.items()):
-            if key.startswith(prefix):
-                yield Listed(key, len(body), etag)
+            if key.startswith(prefix) and key > after:
+                yield Listed(key, len(body), etag, self.modified.get(key, 0.0))
 
     def open_uploads(self, prefix: str) -> Iterator[OpenUpload]:
         self.requests.append("uploads")

@@ -144,8 +144,11 @@ class MortalStore:
     def abort(self, key: str, upload_id: str) -> None:
         self._do("abort", key, lambda: self._store.abort(key, upload_id))
 
-    def listed(self, prefix: str) -> Iterator[Listed]:
-        return iter(self._do("listed", prefix, lambda: list(self._store.listed(prefix))))
+    def listed(self, prefix: str, after: str = "") -> Iterator[Listed]:
+        return iter(self._do("listed", prefix, lambda: list(self._store.listed(prefix, after))))
+
+    def whole(self, key: str, most: int) -> tuple[bytes, str] | None:
+        return self._do("whole", key, lambda: self._store.whole(key, most))
 
     def open_uploads(self, prefix: str) -> Iterator[OpenUpload]:
         return iter(self._do("uploads", prefix, lambda: list(self._store.open_uploads(prefix))))

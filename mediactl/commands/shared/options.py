@@ -140,8 +140,9 @@ UPLOAD_OPTIONS = [
 def destination(flags: dict[str, Any]) -> Destination | None:
     """Return where and how these flags ask to upload; None: nowhere. Raises UsageError."""
     if flags["to"] is None:
-        if flags["include_originals"]:
-            raise click.UsageError("--include-originals: no destination; add --to s3://BUCKET/PREFIX")
+        for name in ("include_originals", "no_local"):
+            if flags.get(name):
+                raise click.UsageError(f"--{name.replace('_', '-')}: no destination; add --to s3://BUCKET/PREFIX")
         return None
     import msgspec
 
@@ -228,6 +229,7 @@ def work_options(priority: str) -> Callable[[Callable[..., Any]], Callable[..., 
                metavar="TIME", help="Maximum delay before the first retry; quadruples with each retry."),
         *RUN_OPTIONS,
         *UPLOAD_OPTIONS,
+        option(UPLOADS, "--no-local", is_flag=True, help="Remove outputs from OUT once they are uploaded."),
     ]  # fmt: skip
 
     return apply_options(options)
@@ -283,6 +285,7 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         drain_url=flags["drain_url"],
         history=flags["history"],
         to=destination(flags),
+        no_local=flags["no_local"],
         watching=watching,
         attempt_events=flags.get("statsd") is not None or traceparent is not None,
         traceparent=traceparent,

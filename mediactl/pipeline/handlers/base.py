@@ -24,6 +24,7 @@ from mediactl.model.events import (
     JobRetry,
     JobUnreadable,
 )
+from mediactl.pipeline.buckets.memory import Memory
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.planning.cost import Measured, Pace
@@ -33,7 +34,15 @@ from mediactl.pool.contract import Ended
 class Context:
     """What the handlers of a run share."""
 
-    def __init__(self, journal: Journal, planner: Planner, out: bytes, publisher: Publisher | None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        planner: Planner,
+        out: bytes,
+        publisher: Publisher | None,
+        memory: Memory | None = None,
+    ) -> None:
+        self.memory = memory
         self.journal = journal
         self.planner = planner
         self.out = out
@@ -42,6 +51,8 @@ class Context:
         """Source -> times that it changed under its job in this run."""
         self.events: list[Event] = []
         """To be reported once the transaction is on disk."""
+        self.bucket_troubles: set[str] = set()
+        """What was reported of the bucket as memory."""
         self.cache_reported = False
         """Whether it was reported that the cache cannot be used."""
         self.mounts = Mounts()

@@ -48,7 +48,8 @@ class MakeHandler(SourceHandler):
         row = self._row(claim)
         self._context.changes.pop(row.id, None)
         if row.plan == claim.plan:
-            self._journal.sources.done(row.id, result, claim.plan)
+            in_bucket = claim.destination if any(not file.mtime_ns for file in result.files) else ""
+            self._journal.sources.done(row.id, result, claim.plan, in_bucket)
             if self._context.publisher is not None:
                 priority, due = Priority(claim.priority), successor_due(claim.due)
                 self.report(self._context.publisher.begin(row.id, priority, due))

@@ -47,6 +47,14 @@ class ProbeHandler(SourceHandler):
         if work is None:
             self._close(claim, "ignored", f"recipe {recipe.name!r} makes nothing of it")
             return
+        memory = self._context.memory
+        if memory is not None and memory.asks and work.makes:
+            asking = msgspec.structs.replace(
+                memory.recall_job(row, Priority(claim.priority)), due=successor_due(claim.due)
+            )
+            self._journal.add([asking])
+            self.report(JobProbed(**self.head(claim), next=asking.key, next_kind=asking.kind, size=asking.size))
+            return
         self._journal.add([msgspec.structs.replace(job, due=successor_due(claim.due)) for job in work.first])
         self.report(
             JobProbed(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from mediactl.jobs.claims import Claim
 from mediactl.model.jobs import JOIN, PUBLISH
 from mediactl.model.media import Kind
+from mediactl.model.memory import RECALL, REMEMBER
 from mediactl.pipeline import publish
 from mediactl.pipeline.handlers import probe
 from mediactl.pipeline.handlers.base import Context, Handler
 from mediactl.pipeline.handlers.make import JoinHandler, MakeHandler, TranscodeHandler
+from mediactl.pipeline.handlers.memory import RecallHandler, RememberHandler
 from mediactl.pipeline.handlers.piece import PieceHandler
 from mediactl.pipeline.handlers.probe import ProbeHandler
 from mediactl.pipeline.handlers.upload import PublishHandler, UploadHandler
@@ -29,6 +31,8 @@ class Handlers:
             jobs.PIECE: PieceHandler(context),
             publish.KIND: UploadHandler(context),
             PUBLISH: PublishHandler(context),
+            RECALL: RecallHandler(context),
+            REMEMBER: RememberHandler(context),
         }
 
     def of(self, claim: Claim) -> Handler:

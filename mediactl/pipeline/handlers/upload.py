@@ -98,3 +98,5 @@ class PublishHandler(UploadHandler):
             super()._follow(claim, task)
         else:
             self._journal.sources.upload_state(claim.source, "done", claim.destination)
+            if self._context.memory is not None and self._context.memory.destination == claim.destination:
+                self._context.memory.release(claim.source)

@@ -30,6 +30,7 @@ from mediactl.model.events import (
     SourceSettled,
 )
 from mediactl.model.media import Kind, Source
+from mediactl.pipeline.buckets.memory import Memory
 from mediactl.pipeline.intake import source_files
 from mediactl.pipeline.intake.enrolment import Candidate, Enrolment, Entered, source_planned
 from mediactl.pipeline.intake.feed import Feed
@@ -72,6 +73,7 @@ class Intake:
         emit: Callable[[Event], None],
         watch: Feed | None = None,
         shipping: Publisher | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -81,12 +83,14 @@ class Intake:
         self._emit = emit
         self._watch = watch
         self._publisher = shipping
-        self._enrolment = Enrolment(journal, planner)
+        self._enrolment = Enrolment(journal, planner, memory)
         self._roots = Roots(journal, settings.sources)
         self._found_roots: set[bytes] = set()
         """Of the files found so far."""
         self._unchecked: set[int] = set()
         """Sources with outputs to be uploaded, whose outputs were not checked yet."""
+        self._unpublishable: set[int] = set()
+        """Those of them of which an output is gone."""
         self.wakeup: socket.socket | None = None if watch is None else watch.wakeup
         self.found = 0
         self.up_to_date = 0
@@ -204,7 +208,7 @@ class Intake:
         elif needs.reading:
             self._read(msgspec.structs.replace(batch, files=list(needs.reading)), recipe, needs.reading, known)
         for reason, sources in needs.making.items():
-            self._make(sources, recipe, reason)
+            self._make(sources, None if reason is Reason.MISSING_OUTPUT else recipe, reason)
 
     def _singly(
         self, batch: scan.Batch, files: list[scan.Entry], error: Exception, take: Callable[[scan.Batch], None]
@@ -229,6 +233,7 @@ class Intake:
             return files
         others: list[scan.Entry] = []
         questions: list[Question] = []
+        elsewhere: list[int] = []
         for entry in files:
             row = complete.get(entry.name)
             if (  # not ``source_files.is_unchanged``: a call is a tenth of what a source takes here
@@ -238,14 +243,17 @@ class Intake:
                 and row.ctime_ns == entry.ctime_ns
                 and row.inode == entry.inode
             ):
-                questions.append((row.id, row.name, row.folder_mtime_ns, row.outputs))
+                if row.in_bucket:
+                    elsewhere.append(row.id)
+                else:
+                    questions.append((row.id, row.name, row.folder_mtime_ns, row.outputs))
             else:
                 others.append(entry)
         if not batch.fresh:
             self._check.ask(batch.directory, questions)
-        self.up_to_date += len(questions)  # those that the check finds stale are taken back
+        self.up_to_date += len(questions) + len(elsewhere)  # those that the check finds stale are taken back
         if self._watch is not None:
-            needs.nothing.extend(source for source, *_ in questions)
+            needs.nothing.extend((*(source for source, *_ in questions), *elsewhere))
         return others
 
     def _may_be_few_of_many(self, batch: scan.Batch) -> bool:
@@ -301,12 +309,18 @@ class Intake:
     def _judge_done(self, row: Known, batch: scan.Batch, entry: scan.Entry, needs: _Needs) -> None:
         """The same for a source that is done: up to date, unless its outputs or uploads are found missing."""
         assert row.outputs is not None  # CHECKed by the schema for done rows
-        if not batch.fresh:
+        if row.in_bucket and (self._publisher is None or row.in_bucket != self._publisher.destination):
+            needs.making[Reason.MISSING_OUTPUT].append(row.id)  # in OUT, and in the bucket of this run if it has one
+            return
+        if not batch.fresh and not row.in_bucket:
             question = (row.id, batch.output_name(entry), row.folder_mtime_ns, row.outputs)
             self._check.ask(batch.directory, [question])
         if self._is_uploaded(row):
             self.up_to_date += 1  # taken back should the check find it stale
             needs.nothing.append(row.id)
+        elif row.in_bucket and row.id in self._unpublishable:
+            self._unchecked.discard(row.id)
+            needs.making[Reason.MISSING_OUTPUT].append(row.id)
 
     def _is_uploaded(self, row: Known) -> bool:
         """Return whether a done source needs nothing; uploads that are missing are planned."""
@@ -325,6 +339,7 @@ class Intake:
                     try:
                         self._emit(self._publisher.begin(row.id, self._settings.priority))
                     except FileNotFoundError:
+                        self._unpublishable.add(row.id)
                         return False  # the check will find it, and have it remade
             self._planned(source_planned(row.path, Kind(row.kind), 0, Reason.NOT_UPLOADED))
         return state == "done"

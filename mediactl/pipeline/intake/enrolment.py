@@ -12,6 +12,7 @@ from mediactl.media import decoders
 from mediactl.model.events import Reason, SourceIgnored, SourcePlanned
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import Kind, Source
+from mediactl.pipeline.buckets.memory import Memory
 from mediactl.pipeline.planner import Planner
 from mediactl.planning.jobs import lacks_position, permitted
 from mediactl.recipe.loader import Recipe
@@ -39,9 +40,10 @@ class Entered(msgspec.Struct, frozen=True):
 class Enrolment:
     """Enters sources under this run's recipe, or a manifest row's."""
 
-    def __init__(self, journal: Journal, planner: Planner) -> None:
+    def __init__(self, journal: Journal, planner: Planner, memory: Memory | None = None) -> None:
         self._journal = journal
         self._planner = planner
+        self._memory = memory
 
     def enter(self, candidates: Iterable[Candidate], recipe: Recipe, priority: Priority) -> list[Entered]:
         """Enter sources, and the jobs that read them."""
@@ -96,7 +98,9 @@ class Enrolment:
         if lacks_position(info, chosen):
             jobs = [planner.probe_job(row.source, number, chosen, priority)]
         elif work := planner.work(row, chosen, priority):
-            jobs = work.first
+            asks = self._memory is not None and self._memory.asks and work.makes
+            row = msgspec.structs.replace(row, plan=planned)
+            jobs = [self._memory.recall_job(row, priority)] if self._memory is not None and asks else work.first
         if not jobs:
             sources.set_state(number, "ignored", f"recipe {chosen.name!r} makes nothing of it")
             return None

@@ -29,6 +29,7 @@ from mediactl.upload.s3.sign import UNSIGNED, Signer, quoted
 from mediactl.upload.store import (
     Condition,
     Corrupted,
+    Exists,
     Expired,
     Found,
     Listed,
@@ -112,6 +113,17 @@ class S3Store:
         metadata = {name.removeprefix(META): value for name, value in answer.headers.items() if name.startswith(META)}
         return Stored(key, int(answer.headers.get("content-length", 0)), etag, metadata, answer.headers.get(CRC32, ""))
 
+    def whole(self, key: str, most: int) -> tuple[bytes, str] | None:
+        """Return the first ``most`` bytes, at most, and the ETag of an object; None: nothing is there."""
+        answer = self._ask("GET", key, "", {"range": f"bytes=0-{most - 1}"}, None)
+        if answer.status == 416:  # no byte of it is in the range: it has none
+            return b"", answer.headers.get("etag", "")
+        try:
+            self._done(key, answer, {})
+        except Exists:  # NoSuchKey
+            return None
+        return answer.body, self._etag(key, answer, {})
+
     def put(self, key: str, body: Body, about: About, condition: Condition) -> str:
         """Store a small object whole; its ETag. Raises Exists, Busy."""
         headers = self._fixed | described(about)
@@ -186,10 +198,12 @@ class S3Store:
         except NoSuchUpload:
             pass
 
-    def listed(self, prefix: str) -> Iterator[Listed]:
-        """Yield every object whose key starts with ``prefix``, in the order of the keys."""
-        for entry in self._pages("list_objects_v2", "Contents", prefix, Prefix=prefix):
-            yield Listed(entry["Key"], entry["Size"], quoted_etag(entry["ETag"]))
+    def listed(self, prefix: str, after: str = "") -> Iterator[Listed]:
+        """Yield every object whose key starts with ``prefix``, in the order of the keys; those after ``after``."""
+        start = {"StartAfter": after} if after else {}
+        for entry in self._pages("list_objects_v2", "Contents", prefix, Prefix=prefix, **start):
+            modified = entry["LastModified"].timestamp() if "LastModified" in entry else 0.0
+            yield Listed(entry["Key"], entry["Size"], quoted_etag(entry["ETag"]), modified)
 
     def open_uploads(self, prefix: str) -> Iterator[OpenUpload]:
         """Yield every multipart upload under ``prefix`` that is open."""

@@ -1,0 +1,1 @@
+"""The journal on buckets as memory."""
