@@ -14,9 +14,9 @@ from mediactl.jobs.journal import Journal
 from mediactl.jobs.prediction import Predictor
 from mediactl.jobs.sources import SourceRow
 from mediactl.model.assets import OutputFile, made_by
+from mediactl.model.buckets.memory import Entry
 from mediactl.model.jobs import JobResult, MakeTask, NewJob, Priority
 from mediactl.model.media import Kind, Source
-from mediactl.model.memory import Entry
 from mediactl.outputs.encoding import EncodedParams
 from mediactl.planning import jobs
 from mediactl.planning.cost import seconds_of

@@ -10,7 +10,7 @@ from functools import partial
 import msgspec
 
 from mediactl.core.errors import RejectedInput
-from mediactl.model.memory import RECALL, REMEMBER, Entry, Recalled, RecallTask, Remembered, RememberTask
+from mediactl.model.buckets.memory import RECALL, REMEMBER, Entry, Recalled, RecallTask, Remembered, RememberTask
 from mediactl.model.uploads import Change, Location, Sent, SentStatus, UploadTask
 from mediactl.upload.engine import Tuning
 from mediactl.upload.execute import Transfers

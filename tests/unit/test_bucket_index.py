@@ -16,8 +16,8 @@ from support.stores import MemoryStore
 
 from mediactl.assets import document
 from mediactl.model.assets import Artefact
+from mediactl.model.buckets.memory import Entry, Recalled, RecallTask
 from mediactl.model.media import Kind, MediaInfo
-from mediactl.model.memory import Entry, Recalled, RecallTask
 from mediactl.model.uploads import SHA256, About, Location
 from mediactl.upload.body import Body
 from mediactl.upload.capabilities import Capabilities

@@ -17,9 +17,9 @@ from mediactl.core.settings import Destination
 from mediactl.jobs.buckets.rows import Uploaded
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.sources import SourceRow, warnings_of
+from mediactl.model.buckets.memory import RECALL, REMEMBER, Entry, RecallTask, RememberTask
 from mediactl.model.jobs import NewJob, Priority
 from mediactl.model.media import Fingerprint
-from mediactl.model.memory import RECALL, REMEMBER, Entry, RecallTask, RememberTask
 from mediactl.model.uploads import IfExists, Settled, UploadStatus, UploadTask
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import LANE, TIME_LIMIT, original_name

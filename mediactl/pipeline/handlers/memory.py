@@ -7,9 +7,9 @@ import msgspec
 from mediactl.jobs.buckets.rows import Uploaded
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.priority import successor_due
+from mediactl.model.buckets.memory import Recalled, Remembered
 from mediactl.model.events import BucketTrouble, JobRecalled, PiecePlan
 from mediactl.model.jobs import Priority
-from mediactl.model.memory import Recalled, Remembered
 from mediactl.pipeline.handlers.base import Context, Handler
 from mediactl.pipeline.handlers.source import SourceHandler
 from mediactl.pool.contract import Ended

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mediactl.jobs.claims import Claim
+from mediactl.model.buckets.memory import RECALL, REMEMBER
 from mediactl.model.jobs import JOIN, PUBLISH
 from mediactl.model.media import Kind
-from mediactl.model.memory import RECALL, REMEMBER
 from mediactl.pipeline import publish
 from mediactl.pipeline.handlers import probe
 from mediactl.pipeline.handlers.base import Context, Handler

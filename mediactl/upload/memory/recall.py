@@ -20,7 +20,7 @@ import msgspec
 from mediactl.assets import document
 from mediactl.core.files import shown
 from mediactl.model.assets import Artefact, AssetWarning
-from mediactl.model.memory import Entry, Recalled, RecallTask
+from mediactl.model.buckets.memory import Entry, Recalled, RecallTask
 from mediactl.model.uploads import SHA256, Location
 from mediactl.upload.memory import shards
 from mediactl.upload.store import Listed, Refused, Store, StoreError, Unavailable

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl.model.memory import Entry, Remembered
+from mediactl.model.buckets.memory import Entry, Remembered
 from mediactl.model.uploads import About, Location
 from mediactl.upload.body import Body
 from mediactl.upload.capabilities import Capabilities

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from mediactl.model.memory import Entry
+from mediactl.model.buckets.memory import Entry
 
 FOLDER = ".mediactl/index/1/"
 """Below the prefix; the number is that of the format."""
