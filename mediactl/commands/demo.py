@@ -29,8 +29,7 @@ REPORT = "report.html"
 def demo(out: str, opens: bool | None) -> int:
     """Process the bundled samples and open the report.
 
-    Seven images, two videos and two audio files; two of the images are broken on purpose, to show how they are
-    reported. Settings files are not read, and nothing is uploaded.
+    Six images, two videos, two audio files, and two that are broken on purpose, to show how they are reported. Settings files are not read, and nothing is uploaded.
     """
     from mediactl.commands.process import process
 
