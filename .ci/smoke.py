@@ -114,6 +114,13 @@ def versions(copy: Path, names: list[str]) -> str:
     ).stdout.strip()
 
 
+def topics(copy: Path) -> list[str]:
+    """Pages that `mediactl help` prints."""
+    text = (copy / "mediactl/commands/help.py").read_text()
+    (listed,) = re.findall(r"^TOPICS = \((.*?)\)", text, re.MULTILINE | re.DOTALL)
+    return re.findall(r'"(\w+)"', listed)
+
+
 def say(line: str) -> None:
     """Print it at once."""
     print(line, flush=True)

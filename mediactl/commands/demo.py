@@ -29,7 +29,8 @@ REPORT = "report.html"
 def demo(out: str, opens: bool | None) -> int:
     """Process the bundled samples and open the report.
 
-    Six images, two videos, two audio files, and two that are broken on purpose, to show how they are reported. Settings files are not read, and nothing is uploaded.
+    Six images, two videos, two audio files, and two that are broken on purpose, to show how they are reported.
+    Settings files are not read, and nothing is uploaded.
     """
     from mediactl.commands.process import process
 

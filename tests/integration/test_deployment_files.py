@@ -28,8 +28,8 @@ def parsed(arguments: list[str]) -> dict[str, Any]:
     """Parse a command line; its parameters. Raises click's UsageError."""
     context = click.Context(cli, info_name="mediactl")
     command = cli.get_command(context, arguments[0])
-    if command is None and arguments[0] in ("worker", "scale"):
-        pytest.skip(f"no command {arguments[0]} here")
+    if "--broker" in arguments and cli.get_command(context, "worker") is None:
+        pytest.skip("no broker here")
     assert command is not None, arguments
     return command.make_context(arguments[0], arguments[1:], parent=context).params
 
@@ -84,11 +84,8 @@ def test_containers_are_confined_and_run_what_is_understood(file: Path) -> None:
 )
 def test_files_are_valid_by_their_schema(schema: str, file: str) -> None:
     pytest.importorskip("check_jsonschema")
-    ended = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, ROOT / file],
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, ROOT / file]
+    ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout
 
 
@@ -102,7 +99,7 @@ def test_services_of_compose_run_what_is_understood(service: str) -> None:
 def test_the_image_runs_as_a_user_without_privileges_what_is_understood() -> None:
     lines = CONTAINERFILE.replace("\\\n", " ").splitlines()
     instructions = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
-    last = {name: value for name, value in instructions}
+    last = dict(instructions)
     assert int(last["USER"]) > 0
     assert yaml.safe_load(last["ENTRYPOINT"]) == ["mediactl"]
     parsed(yaml.safe_load(last["CMD"]))
