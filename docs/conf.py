@@ -1,4 +1,4 @@
-"""Configuration of the documentation site: `python -m sphinx -W -b dirhtml docs build/site`, and `-b man` for man pages."""
+"""The documentation site: `python -m sphinx -W -b html docs build/site`, and `-b man` for man pages."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_containers_are_confined_and_run_what_is_understood(file: Path) -> None:
 )
 def test_files_are_valid_by_their_schema(schema: str, file: str) -> None:
     pytest.importorskip("check_jsonschema")
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, ROOT / file]
+    command: list[str | Path] = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, ROOT / file]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout
 

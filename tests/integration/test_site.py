@@ -17,7 +17,18 @@ pytestmark = pytest.mark.long
 
 def build(builder: str, out: Path) -> None:
     """Build the site; whatever is not right is an error."""
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", out.parent / "trees", "-b", builder]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-d",
+        out.parent / "trees",
+        "-b",
+        builder,
+    ]
     ended = subprocess.run([*command, ROOT / "docs", out], capture_output=True, text=True, timeout=170)
     assert ended.returncode == 0, ended.stderr
 
