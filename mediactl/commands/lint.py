@@ -25,8 +25,8 @@ from mediactl.core.errors import ExitCode
 def lint(files: tuple[bytes, ...], max_bytes: int | None, allow_gps: bool) -> int:
     """Check files before they are committed or published.
 
-    Media files must open, hold no GPS position and be no larger than --max-bytes; recipes (.toml) must be valid. Files
-    that are neither are passed over. Nothing is written.
+    Media files must have a valid header, hold no GPS position and be no larger than --max-bytes; recipes (.toml) must
+    be valid. Files that are neither are passed over. Nothing is decoded or written.
     """
     from mediactl.core.files import shown
 

@@ -26,7 +26,7 @@ def photo(path: Path, position: tuple[float, float] | None) -> None:
 def test_files_that_have_to_be_changed_are_named_with_the_reason(mediactl: CommandLine) -> None:
     photo(mediactl.folder / "there.jpg", (48, 2))
     photo(mediactl.folder / "nowhere.jpg", None)
-    shutil.copy(ROOT / "samples/truncated.jpg", mediactl.folder / "broken.jpg")
+    shutil.copy(ROOT / "samples/notes.jpg", mediactl.folder / "broken.jpg")
     (mediactl.folder / "notes.txt").write_text("nothing\n")
     (mediactl.folder / "shop.recipe.toml").write_text('name = "shop"\n[[image]]\nname = "w"\nformat = "jepg"\n')
     (mediactl.folder / "fine.toml").write_text('name = "fine"\n[[image]]\nname = "w"\nwidth = 4\n')

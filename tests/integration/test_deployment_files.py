@@ -117,7 +117,7 @@ def test_the_action_runs_what_is_understood(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     ended = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        cwd=tmp_path, capture_output=True, text=True, timeout=150,
         env={"PATH": "/usr/bin:/bin", "RUNNER_TEMP": str(tmp_path), "GITHUB_OUTPUT": str(tmp_path / "outputs"),
              "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"), "SOURCE": "photos", "OUT": "derived",
              "RECIPE": "thumbnails", "ARGUMENTS": "--strict --jobs 1", "HOME": str(tmp_path)},
