@@ -32,7 +32,7 @@ def test_the_api_is_the_committed_one() -> None:
     ("before", "after"),
     [
         ("def process_async(", "def process_later("),
-        ("timeout: float | None = None, ", ""),
+        (", timeout: float | None = None", ""),
         ("out: Path | None = None", "out: Path"),
         ("    def picture(", "    def image("),
         ("    sandbox:", "    sandboxed:"),
