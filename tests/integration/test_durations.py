@@ -23,6 +23,7 @@ from mediactl.media.inspect import streams
 from mediactl.media.inspect.streams import Streams
 from mediactl.media.inspect.timing import timeline
 from mediactl.media.stills import frames, poster, preview
+from mediactl.media.stills.samples import Samples
 from mediactl.media.stills.source import open_video
 from mediactl.model.media import Limits
 
@@ -382,11 +383,12 @@ def test_stills_of_a_video_that_begins_late_are_of_its_frames(suffix: str, secon
     assert found.video
     with path.open("rb") as file:
         source = open_video(file.fileno(), found, found.video, Limits(), 1, os.fsencode(tmp_path))
-        chosen = poster.best(source, os.fsencode(tmp_path / "sampled"))
+        sampled = Samples(source, os.fsencode(tmp_path / "sampled"))
+        chosen = poster.best(source, sampled)
         assert chosen
         time, key = chosen
         [still] = frames.moment(source, time, [(64, 64)], os.fsencode(tmp_path / "still"), key=key)
-        begins = preview.moments(source, 1.0, os.fsencode(tmp_path / "preview"))
+        begins = preview.moments(source, 1.0, sampled)
     assert 25 <= time <= 27.1
     assert Path(os.fsdecode(still)).stat().st_size
     assert all(25 <= begin <= 26.1 for begin in begins)

@@ -19,7 +19,7 @@ from support.films import inspected, make
 from test_stills import levels, poster, preview, render, storyboard, unlike
 
 from mediactl.media.stills import frames
-from mediactl.media.stills.poster import read_png
+from mediactl.media.stills.samples import read_png
 from mediactl.media.stills.source import Video, open_video
 from mediactl.model.media import Limits, VideoStream
 
@@ -77,7 +77,8 @@ def test_every_frame_that_a_poster_may_be_of_is_found_again(tmp_path: Path, name
     path = source(tmp_path, name) if name in SOURCES else edited(tmp_path, name)
     with opened(path) as video:
         for keys in (True, False):
-            sampled = frames.spread(video, (80, 60), bytes(tmp_path / "sample"), 0.5, keys=keys)
+            every = frames.Sampling((80, 60), 0.5, 0.0, video.duration + 1.0, keys)
+            [sampled] = frames.spread(video, [every], [bytes(tmp_path / "sample")]) or [{}]
             assert sampled or keys
             for time, file in sampled.items():
                 [again] = frames.moment(video, time, [(80, 60)], bytes(tmp_path / "again"), key=keys)

@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageSequence, ImageStat
 from support.films import make
 
 from mediactl.media.drafts import Drafts
-from mediactl.media.ffmpeg import binary
+from mediactl.media.ffmpeg import binary, process
 from mediactl.media.inspect import streams
 from mediactl.media.stills import stills
 from mediactl.media.stills.source import open_video
@@ -297,6 +297,46 @@ def test_the_same_film_gives_the_same_bytes_and_nothing_is_left_behind(tmp_path:
         assert sorted(os.listdir(tmp_path / name)) == ["poster.png", "preview.webp", "story.jpg"]
         made.append([file.read_bytes() for file in files])
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "saved"),
+    [
+        ("b-frames.mp4", ("-g", "10", "-bf", "2"), 1),
+        ("b-frames.mkv", ("-g", "10", "-bf", "2"), 2),
+        ("many-keys.mkv", ("-g", "2"), 0),
+        ("one-key.mp4", ("-g", "1000", "-sc_threshold", "0"), 2),
+        ("a.ts", ("-g", "10"), 1),
+        ("damaged.mkv", ("-g", "10"), -1),
+    ],
+)
+def test_what_is_decoded_for_several_stills_gives_the_bytes_that_each_has_alone(
+    name: str, options: tuple[str, ...], saved: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+    run = process.run
+
+    def counted(arguments: list[str], **more: Any) -> list[str]:
+        runs.append(arguments)
+        return run(arguments, **more)
+
+    monkeypatch.setattr(process, "run", counted)
+    scenes = [f"testsrc2=s=96x64:r=10:d=8,hue=h={hue}:b={light}" for hue, light in ((0, -2), (90, 0), (180, 1))]
+    source = film(tmp_path / name, *scenes, options=options)
+    if name == "damaged.mkv":
+        content = bytearray(source.read_bytes())
+        for at in range(len(content) // 8, len(content) - 64, len(content) // 8):
+            content[at : at + 64] = bytes(64)
+        source.write_bytes(content)
+    targets = [poster(96, 64), storyboard(5, 5.0), preview(3.0, size=(96, 64))]
+    together, _ = render(source, *targets, folder=tmp_path / "together")
+    shared, alone = len(runs), []
+    for target in targets:
+        alone += render(source, target, folder=tmp_path / "alone")[1]
+    assert [Path(os.fsdecode(draft.file)).read_bytes() for draft in together.files] == [
+        file.read_bytes() for file in alone
+    ]
+    assert len(runs) - 2 * shared == saved if name != "damaged.mkv" else len(runs) > shared
 
 
 def test_stills_are_left_out_where_not_one_frame_decodes(tmp_path: Path) -> None:

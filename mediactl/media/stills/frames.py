@@ -10,9 +10,10 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from mediactl.core.errors import RejectedInput
 from mediactl.core.files import remove_if_there
-from mediactl.media.drafts import Report
 from mediactl.media.ffmpeg import binary, command, process
 from mediactl.media.filters.video_filters import input_options, prepared, scaled
 from mediactl.media.inspect import diagnosis
@@ -35,42 +36,79 @@ _INPUT_FILTERS = 7
 """Series of ffmpeg from which bitstream filters may precede a decoder (its changelog, 7.0)."""
 
 
-def spread(
-    video: Video,
-    size: tuple[int, int],
-    scratch: bytes,
-    step: float,
-    *,
-    begin: float = 0.0,
-    end: float | None = None,
-    keys: bool = False,
-    exact: bool = True,
-    report: Report = lambda _: None,
-) -> dict[float, bytes]:
-    """Return at most one frame of every ``step`` seconds from ``begin`` to ``end``: time -> PNG file, ascending.
+class Output(msgspec.Struct, frozen=True):
+    """A series of PNG files."""
 
-    The files are named after ``scratch`` (a temporary name in an existing folder). ``keys``: key frames only; then
-    times that are not ``exact`` (off by a few frames) avoid reading the others. Of a damaged video, what can be decoded
-    is returned; it may be nothing. Raises MachineBlocked, FfmpegFailed when ffmpeg failed for another reason.
+    scratch: bytes
+    """What they are named after."""
+    size: tuple[int, int]
+    chosen: Callable[[Any], Any]
+    """Chooses frames of a stream of ffmpeg-python."""
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """At most one frame of every ``step`` seconds from ``begin`` to ``end``."""
+
+    size: tuple[int, int]
+    """Width and height of the images in pixels."""
+    step: float
+    begin: float
+    end: float
+    keys: bool = False
+    """Key frames alone."""
+    exact: bool = True
+    """Whether each has its own time; else key frames may be off by a few frames, and what is between is not read."""
+
+
+def spread(
+    video: Video, samplings: Sequence[Sampling], scratch: Sequence[bytes], *, more: bool = False
+) -> list[dict[float, bytes]] | None:
+    """Return the frames of samplings of one decode (``are_alike``), for each: time -> PNG file, ascending.
+
+    The files are named after ``scratch``, one each (temporary names in an existing folder). Of a damaged video, what
+    can be decoded is returned; it may be nothing. ``more``: they can be taken one by one as well, so None is returned
+    for what is damaged. Raises MachineBlocked, FfmpegFailed when ffmpeg failed for another reason.
     """
-    end = video.duration + 1.0 if end is None else end
-    options: dict[str, Any] = {"t": _clock(end + 1.0)}
-    if keys:
+    options: dict[str, Any] = {"t": _clock(max(each.end for each in samplings) + 1.0)}
+    thinned = False
+    if samplings[0].keys:
+        exact = any(each.exact for each in samplings)
         # "discard" makes the MP4 demuxer lose count of its composition offsets (ffmpeg 9.0), hence ``exact``.
         options |= {"skip_frame": "nokey", **({} if exact else {"discard": "nokey"})}
-        if video.indexed and len(video.keys) * step > 2 * video.duration and _filters_input():
+        if thinned := len(samplings) == 1 and is_thinned(video, samplings[0]):
             # Of more key frames than are needed, the others are dropped before they are decoded.
-            bucket = f"floor(pts*tb/{step})"
+            bucket = f"floor(pts*tb/{samplings[0].step})"
             options["bsf:v"] = f"noise=drop='if(key*gt({bucket}+1,ld(0)),st(0,{bucket}+1)*0,1)'"
+    outputs = [
+        Output(path, each.size, _selecting(_chosen(each, dropped=is_thinned(video, each) and not thinned)))
+        for each, path in zip(samplings, scratch, strict=True)
+    ]
+    files, flaws = _extract(video, options, outputs, more=more)
+    return None if more and flaws else files
+
+
+def are_alike(video: Video, one: Sampling, other: Sampling) -> bool:
+    """Return whether the same frames are decoded for both, with the same times."""
+    return one.keys == other.keys and (not one.keys or one.exact == other.exact or video.ordered)
+
+
+def is_thinned(video: Video, sampling: Sampling) -> bool:
+    """Return whether many more key frames are indexed than a sampling needs, so that most are dropped undecoded."""
+    many = len(video.keys) * sampling.step > 2 * video.duration
+    return sampling.keys and video.indexed and many and _filters_input()
+
+
+def _chosen(sampling: Sampling, *, dropped: bool) -> str:
+    """Return the expression that selects the frames; ``dropped``: of those that thinning would have left."""
+    step = sampling.step
     # HEVC's key frames may come out of order when there are no frames between them: so "not the same", not "later".
     another = f"isnan(prev_selected_t)+not(eq(floor(t/{step}),floor(prev_selected_t/{step})))"
-    selecting = _selecting(f"between(t,{begin},{end})*({another})")
-    return _extract(video, options, selecting, [(size, scratch)], report)[0][0]
+    within = f"between(t,{sampling.begin},{sampling.end})*({another})"
+    bucket = f"floor(t/{step})"
+    return f"if(gt({bucket}+1,ld(0)),st(0,{bucket}+1)*0+1,0)*{within}" if dropped else within
 
 
-def on_screen(
-    video: Video, times: Sequence[float], size: tuple[int, int], scratch: bytes, report: Report = lambda _: None
-) -> list[bytes]:
+def on_screen(video: Video, times: Sequence[float], size: tuple[int, int], scratch: bytes) -> list[bytes]:
     """Return the frame that is on screen at each of these times, as PNG files in order: the last one until then.
 
     ``times`` are the middles of intervals (``storyboard.middles``). All frames are decoded, and all that can be are
@@ -85,7 +123,7 @@ def on_screen(
         stream = stream.filter("settb", "1/1000000").filter("setpts", f"round(({turn})/TB)")
         return stream.filter("fps", fps=1, start_time=1, round="up", eof_action="pass")
 
-    return list(_extract(video, {}, timed, [(size, scratch)], report, only=count)[0][0].values())
+    return list(_extract(video, {}, [Output(scratch, size, timed)], only=count)[0][0].values())
 
 
 def moment(video: Video, time: float, sizes: list[tuple[int, int]], scratch: bytes, *, key: bool) -> list[bytes]:
@@ -94,7 +132,7 @@ def moment(video: Video, time: float, sizes: list[tuple[int, int]], scratch: byt
     Not every container gives a frame the same time wherever reading begins: where none has it, the next frame is
     returned, else the first that can be decoded; [] if there is no such frame. Raises as ``spread``.
     """
-    outputs = [(size, scratch + b"-%d" % number) for number, size in enumerate(sizes)]
+    paths = [scratch + b"-%d" % number for number in range(len(sizes))]
     # Deinterlacing requires neighbours.
     options: dict[str, Any] = {"skip_frame": "nokey"} if key and not video.weave else {}
     starts = _starts(video, time - _NEAR, key=key)
@@ -103,8 +141,9 @@ def moment(video: Video, time: float, sizes: list[tuple[int, int]], scratch: byt
     found: list[bytes] = []
     for number, (chosen, start, selection) in enumerate(attempts, 1):
         selecting = _selecting(selection.format(time - start - _NEAR - _ROUNDED))
+        outputs = [Output(path, size, selecting) for path, size in zip(paths, sizes, strict=True)]
         more = number < len(attempts)
-        made, flaws = _extract(video, chosen | _sought(start), selecting, outputs, only=1, more=more)
+        made, flaws = _extract(video, chosen | _sought(start), outputs, only=1, more=more)
         found = [next(iter(files.values())) for files in made] if all(made) else []
         # What is damaged after a seek may be whole when all is decoded; after that, it is better than another frame.
         if found and (flaws < diagnosis.DAMAGED or not start or number >= len(starts)):
@@ -132,7 +171,7 @@ def run(
             stream = stream.filter("fps", fps=rate, start_time=_clock(first), **rounding)
             return stream.filter("trim", start=_clock(first), duration=_clock(seconds))
 
-        made, flaws = _extract(video, options, even, [(size, scratch)], more=number < len(starts))
+        made, flaws = _extract(video, options, [Output(scratch, size, even)], more=number < len(starts))
         if flaws < diagnosis.DAMAGED:
             break
     return list(made[0].values())
@@ -174,21 +213,14 @@ def _selecting(expression: str) -> Callable[[Any], Any]:
 
 
 def _extract(
-    video: Video,
-    options: dict[str, Any],
-    filtered: Callable[[Any], Any],
-    outputs: list[tuple[tuple[int, int], bytes]],
-    report: Report = lambda _: None,
-    *,
-    only: int | None = None,
-    more: bool = False,
+    video: Video, options: dict[str, Any], outputs: Sequence[Output], *, only: int | None = None, more: bool = False
 ) -> tuple[list[dict[float, bytes]], int]:
     """Return time -> file for each output, and ffmpeg's number of error lines. No file where the source is to blame.
 
-    ``filtered`` chooses frames; ``only`` is how many at most. ``more``: if this fails, another attempt follows.
+    ``only`` is how many frames are chosen at most. ``more``: if this fails, another attempt follows.
     """
-    for _, scratch in outputs:
-        clear(scratch)
+    for output in outputs:
+        clear(output.scratch)
     # Key frames without their neighbours would be mixed with one another; shrunk, they show no lines anyway.
     weave = None if "skip_frame" in options else video.weave
     options = input_options(video.found, video.stream, weave) | options
@@ -197,39 +229,34 @@ def _extract(
     if video.anchored:
         stream = stream.filter("setpts", f"PTS-STARTPTS+{_clock(video.begin)}/TB")
     [stream] = prepared(stream, video.found, video.stream, 1, weave=weave)
-    stream = filtered(stream).filter("settb", "1/1000")
     split = stream.filter_multi_output("split", len(outputs))
     limit: dict[str, Any] = {"frames:v": only} if only else {}
     nodes = [
         command.output(
-            [_exact(split.stream(number), video.stream, *size)],
-            scratch + b"-%d.png", "image2", video.limits, frame_pts=1, fps_mode="passthrough", enc_time_base="1:1000",
-            **{"c:v": "png", "compression_level": 1, "flags:v": "+bitexact"}, **limit,
+            [_exact(output.chosen(split.stream(number)).filter("settb", "1/1000"), video.stream, *output.size)],
+            output.scratch + b"-%d.png", "image2", video.limits, frame_pts=1, fps_mode="passthrough",
+            enc_time_base="1:1000", **{"c:v": "png", "compression_level": 1, "flags:v": "+bitexact"}, **limit,
         )
-        for number, (size, scratch) in enumerate(outputs)
+        for number, output in enumerate(outputs)
     ]  # fmt: skip
     flaws = 0
-
-    def progressed(part: float) -> None:
-        video.alive()
-        report(part)
 
     try:
         complaints = process.run_repeatably(
             [*_TOLERANT, *command.arguments(*nodes, threads=video.threads)],
             input_fd=video.fd,
-            folder=os.path.dirname(outputs[0][1]),
+            folder=os.path.dirname(outputs[0].scratch),
             expected=video.duration,
             rate=None,
-            report=progressed,
+            report=lambda _: video.alive(),
         )
         flaws = len(complaints)
     except process.FfmpegFailed as error:
         flaws = diagnosis.DAMAGED
-        missing = not more and not all(_files(scratch) for _, scratch in outputs)
+        missing = not more and not all(_files(output.scratch) for output in outputs)
         if missing and not isinstance(diagnosis.cause(error, video.fd, video.limits), RejectedInput):
             raise
-    return [_files(scratch) for _, scratch in outputs], flaws
+    return [_files(output.scratch) for output in outputs], flaws
 
 
 def _exact(stream: Any, image: InputVideo, width: int, height: int) -> Any:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 
 import msgspec
 
 from mediactl.core.errors import RejectedInput
 from mediactl.media.drafts import Draft, Drafts, Temporary
-from mediactl.media.image import load
 from mediactl.media.image.render import encode_still, placeholder_of
 from mediactl.media.image.vips import VipsImage, pyvips
 from mediactl.media.stills import frames
+from mediactl.media.stills.frames import Sampling
+from mediactl.media.stills.samples import Samples
 from mediactl.media.stills.source import Video
 from mediactl.model.assets import Target
-from mediactl.model.media import Limits
 from mediactl.outputs.poster import PosterParams
 
 _SAMPLED = (0.02, 0.8)
@@ -63,7 +62,12 @@ class FrameStatistics(Lighting, frozen=True):
 
 
 def posters(
-    video: Video, targets: tuple[Target[PosterParams], ...], temporary: Temporary, *, placeholder: bool
+    video: Video,
+    targets: tuple[Target[PosterParams], ...],
+    temporary: Temporary,
+    samples: Samples,
+    *,
+    placeholder: bool,
 ) -> Drafts:
     """Return posters of one video, all of the same frame, and its placeholder (thumbhash) if requested.
 
@@ -72,7 +76,7 @@ def posters(
     paths = [temporary(target.name) for target in targets]
     scratch = paths[0] + b".still"
     try:
-        time, key = best(video, scratch) or (0.0, False)
+        time, key = best(video, samples) or (0.0, False)
         stills = frames.moment(video, time, [_still_size(video, target.params) for target in targets], scratch, key=key)
         if not stills:
             raise RejectedInput("not one frame of the video can be decoded")
@@ -85,26 +89,26 @@ def posters(
             frames.clear(scratch + b"-%d" % number)
 
 
-def best(video: Video, scratch: bytes) -> tuple[float, bool] | None:
+def best(video: Video, samples: Samples) -> tuple[float, bool] | None:
     """Return the time of the frame that makes the best poster, and whether it is a key frame; None if none was found.
 
     Raises FfmpegFailed, OSError.
     """
-    seen = {(time, True): found for time, found in sampled(video, scratch, keys=True).items()}
-    if len(seen) < _ENOUGH:
-        seen |= {(time, False): found for time, found in sampled(video, scratch, keys=False).items()}
+    seen: dict[tuple[float, bool], FrameStatistics] = {}
+    for keys in (True, False):
+        if len(seen) < _ENOUGH:
+            images = samples.images(sampling(video, keys=keys))
+            seen |= {(time, keys): statistics_of(image) for time, image in images.items()}
     if not seen:
         return None
     worth = _worth(video, seen)
     return max(seen, key=lambda each: (worth[each], -each[0]))
 
 
-def sampled(
-    video: Video, scratch: bytes, share: tuple[float, float] = _SAMPLED, *, keys: bool, exact: bool = True
-) -> dict[float, FrameStatistics]:
-    """Return statistics of key frames of a ``share`` of the video; without ``keys``, of any of its first frames.
+def sampling(video: Video, share: tuple[float, float] = _SAMPLED, *, keys: bool = True, exact: bool = True) -> Sampling:
+    """Return the sampling of a ``share`` of the video that is judged: its key frames, or any of its first frames.
 
-    ``exact``: see ``frames.spread``.
+    ``exact``: see ``Sampling``.
     """
     first, length = video.begin, video.duration - video.begin
     parts = (0.0, 1.0) if length <= _WHOLE else share
@@ -113,14 +117,8 @@ def sampled(
         begin, end = first, min(end, first + max(1.0, _BUDGET / video.work))
     elif not any(begin <= each <= end for each in video.keys):
         begin = first
-    try:
-        size = fitted(video.size, _SIDE)
-        made = frames.spread(
-            video, size, scratch, max((end - begin) / _CANDIDATES, 0.001), begin=begin, end=end, keys=keys, exact=exact
-        )
-        return {time: statistics_of(read_png(file)) for time, file in made.items()}
-    finally:
-        frames.clear(scratch)
+    step = max((end - begin) / _CANDIDATES, 0.001)
+    return Sampling(fitted(video.size, _SIDE), step, begin, end, keys, exact)
 
 
 def lighting(image: VipsImage) -> Lighting:
@@ -160,17 +158,6 @@ def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
     """Return a size scaled down so that its longer side is at most ``side``."""
     scale = min(1.0, side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def read_png(file: bytes) -> VipsImage:
-    """Return a PNG of ours, in memory. Raises RejectedInput when it is truncated, OSError."""
-    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        content = load.content_of(fd)
-    finally:
-        os.close(fd)
-    header = pyvips.Image.new_from_buffer(content, "")
-    return load.still(content, "png", header.width, header.height, Limits(), lambda _: None)
 
 
 def _worth(video: Video, seen: dict[tuple[float, bool], FrameStatistics]) -> dict[tuple[float, bool], float]:

@@ -7,7 +7,9 @@ from mediactl.media.drafts import Draft, Temporary
 from mediactl.media.image.save import encode_at, save
 from mediactl.media.image.vips import FAILURES, VipsImage, pyvips, reason, with_field
 from mediactl.media.stills import frames, poster
-from mediactl.media.stills.poster import FrameStatistics, Lighting, read_png
+from mediactl.media.stills.frames import Sampling
+from mediactl.media.stills.poster import FrameStatistics, Lighting
+from mediactl.media.stills.samples import Samples, read_png
 from mediactl.media.stills.source import Video
 from mediactl.model.assets import Target
 from mediactl.outputs.image import StillParams
@@ -27,7 +29,7 @@ _SAMPLED = (0.0, 0.95)
 """Span of a video that moments are taken from: without the end of its credits."""
 
 
-def preview(video: Video, target: Target[PreviewParams], temporary: Temporary) -> Draft:
+def preview(video: Video, target: Target[PreviewParams], temporary: Temporary, samples: Samples) -> Draft:
     """Return the animation; only what is around its moments is decoded. Verified.
 
     Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when it cannot be encoded, OSError.
@@ -35,19 +37,19 @@ def preview(video: Video, target: Target[PreviewParams], temporary: Temporary) -
     params = target.params
     path = temporary(target.name)
     width, height, rate = params.width, params.height, params.fps
-    count = max(1, round(params.seconds * rate))
+    count = _count(params)
     scratch = path + b".frame"
     shown: list[VipsImage] = []
     try:
-        begins = moments(video, count / rate, scratch)
+        begins = moments(video, seconds_of(params), samples)
         for number, begin in enumerate(begins):
             wanted = count * (number + 1) // len(begins) - len(shown)
             end = video.duration * (number + 1) / len(begins) - wanted / rate
             shown += _snippet(video, begin, end, wanted, rate, (width, height), scratch, still=params.still)
         if not shown:
             # A video that ends before the first frame's time.
-            only = frames.spread(video, (width, height), scratch, video.duration + 1.0)
-            shown = [read_png(file) for file in only.values()][:1]
+            end = video.duration + 1.0
+            shown = list(samples.images(Sampling((width, height), end, 0.0, end)).values())[:1]
     finally:
         frames.clear(scratch)
     if not shown:
@@ -66,6 +68,15 @@ def preview(video: Video, target: Target[PreviewParams], temporary: Temporary) -
     except FAILURES as error:
         raise JobFailed(f"the WebP encoder failed: {reason(error)}") from None
     return save(data, target, whole, path, delays)
+
+
+def seconds_of(params: PreviewParams) -> float:
+    """Return how long the animation is: a whole number of frames."""
+    return _count(params) / params.fps
+
+
+def _count(params: PreviewParams) -> int:
+    return max(1, round(params.seconds * params.fps))
 
 
 def _snippet(
@@ -88,15 +99,24 @@ def _snippet(
     return shown
 
 
-def moments(video: Video, seconds: float, scratch: bytes) -> list[float]:
-    """Return where the snippets begin, in order, evenly over the video; in each part, at its most detailed frame."""
+def sampling(video: Video, seconds: float) -> Sampling | None:
+    """Return the key frames that moments are chosen from; None: there is no choice. ``seconds``: see ``moments``."""
+    many = video.duration - video.begin - seconds > seconds and _snippets(seconds) > 1
+    return poster.sampling(video, _SAMPLED, exact=False) if many else None
+
+
+def moments(video: Video, seconds: float, samples: Samples) -> list[float]:
+    """Return where the snippets begin, in order, evenly over the video; in each part, at its most detailed frame.
+
+    ``seconds`` is how long all of them are together.
+    """
     first, whole = video.begin, video.duration - video.begin
-    room = whole - seconds
-    number = min(_SNIPPETS, max(1, int(seconds / _SNIPPET)))
-    if room <= seconds or number == 1:
+    room, number = whole - seconds, _snippets(seconds)
+    sampled = sampling(video, seconds)
+    if sampled is None:
         return [first + room / 3 if room > 0 else first]
     length = seconds / number
-    seen = poster.sampled(video, scratch, _SAMPLED, keys=True, exact=False)
+    seen = {time: poster.statistics_of(image) for time, image in samples.images(sampled).items()}
     begins: list[float] = []
     for part in range(number):
         begin, end = first + whole * part / number, first + whole * (part + 1) / number - length
@@ -107,6 +127,10 @@ def moments(video: Video, seconds: float, scratch: bytes) -> list[float]:
         }
         begins.append(worth[max(worth)] if worth else middle)
     return begins
+
+
+def _snippets(seconds: float) -> int:
+    return min(_SNIPPETS, max(1, int(seconds / _SNIPPET)))
 
 
 def _blank(found: Lighting) -> bool:

@@ -46,6 +46,8 @@ class Video(msgspec.Struct, frozen=True):
     """Whether frames have the same times wherever reading begins."""
     weave: Weave | None
     """How it is interlaced."""
+    ordered: bool
+    """Whether key frames have the same times when the others are not read."""
     alive: Callable[[], None] = _ignore
     """Called while it is read, as a sign of progress."""
     anchored: bool = False
@@ -128,6 +130,7 @@ def open_video(
         name in _INDEXED,
         name not in _GUESSING,
         (weave or examined)(),
+        name == "matroska" or (name == "mov" and not listed.codec_context.has_b_frames),
         alive,
         anchored,
     )

@@ -13,11 +13,12 @@ from typing import Any
 
 from mediactl.core.errors import JobFailed, RejectedInput
 from mediactl.core.files import removed_on_error
-from mediactl.media.drafts import Draft, Report, Temporary
+from mediactl.media.drafts import Draft, Temporary
 from mediactl.media.image.save import encode, save
 from mediactl.media.image.vips import FAILURES, VipsImage, pyvips, reason
 from mediactl.media.stills import frames
-from mediactl.media.stills.poster import read_png
+from mediactl.media.stills.frames import Sampling
+from mediactl.media.stills.samples import Samples, read_png
 from mediactl.media.stills.source import Video
 from mediactl.model.assets import Target
 from mediactl.outputs.image import StillParams
@@ -32,29 +33,20 @@ _BLACK = 16
 _SHEET_EFFORT = 4
 
 
-def storyboard(
-    video: Video, target: Target[StoryboardParams], temporary: Temporary, report: Report = lambda _: None
-) -> Draft:
+def storyboard(video: Video, target: Target[StoryboardParams], temporary: Temporary, samples: Samples) -> Draft:
     """Return the sheet, row by row; intervals after the end of the video repeat the last image. Verified.
 
     Raises RejectedInput when not one frame can be decoded, FfmpegFailed, JobFailed when it cannot be encoded, OSError.
     """
     params = target.params
-    path, size, interval = temporary(target.name), (params.width, params.height), params.interval
-    scratch = path + b".tile"
+    path, interval = temporary(target.name), params.interval
     times = middles(video.duration, params.count, interval)
-    try:
-        chosen: list[VipsImage] = []
-        if params.still and not _is_long(video, interval):
-            made = [read_png(file) for file in frames.on_screen(video, times, size, scratch, report)]
-            chosen = [made[min(number, len(made) - 1)] for number in range(params.count) if made]
-        if not chosen:
-            tiles = _sampled(video, interval, size, scratch, report)
-            black = {time for time, tile in tiles.items() if _is_black(tile)} if video.gap() > interval else set()
-            choose = _latest if params.still else partial(_nearest, black=black, interval=interval)
-            chosen = [tiles[choose(tiles, time)] for time in times if tiles]
-    finally:
-        frames.clear(scratch)
+    chosen = [] if sampling(video, params) else _on_screen(video, params, times, path + b".tile")
+    if not chosen:
+        tiles = _sampled(video, params, samples)
+        black = {time for time, tile in tiles.items() if _is_black(tile)} if video.gap() > interval else set()
+        choose = _latest if params.still else partial(_nearest, black=black, interval=interval)
+        chosen = [tiles[choose(tiles, time)] for time in times if tiles]
     if not chosen:
         raise RejectedInput("not one frame of the video can be decoded")
     sheet = arranged(chosen, params.columns)
@@ -92,15 +84,33 @@ def storyboard_map(target: Target[StoryboardMapParams], path: bytes) -> Draft:
     return Draft(target, path, "text/vtt")
 
 
-def _sampled(
-    video: Video, interval: float, size: tuple[int, int], scratch: bytes, report: Report
-) -> dict[float, VipsImage]:
+def sampling(video: Video, params: StoryboardParams) -> Sampling | None:
+    """Return the frames that tiles are chosen from: two of each interval. None: they are what is on screen."""
+    if params.still and not _is_long(video, params.interval):
+        return None
+    return _two_each(video, params, keys=serves(video, params.interval))
+
+
+def _two_each(video: Video, params: StoryboardParams, *, keys: bool) -> Sampling:
+    size, end = (params.width, params.height), video.duration + 1.0
+    return Sampling(size, params.interval / 2, 0.0, end, keys, exact=not keys)
+
+
+def _on_screen(video: Video, params: StoryboardParams, times: list[float], scratch: bytes) -> list[VipsImage]:
+    """Return what is on screen at each of these times, of a video whose frames are shown for long."""
+    try:
+        files = frames.on_screen(video, times, (params.width, params.height), scratch)
+        made = [read_png(file) for file in files]
+    finally:
+        frames.clear(scratch)
+    return [made[min(number, len(made) - 1)] for number in range(params.count) if made]
+
+
+def _sampled(video: Video, params: StoryboardParams, samples: Samples) -> dict[float, VipsImage]:
     """Return two images of each interval, by time: of key frames where those serve."""
-    keys = serves(video, interval)
-    made = frames.spread(video, size, scratch, interval / 2, keys=keys, exact=False, report=report)
-    if not made and keys:
-        made = frames.spread(video, size, scratch, interval / 2, report=report)
-    return {time: read_png(file) for time, file in made.items()}
+    keys = serves(video, params.interval)
+    made = samples.images(_two_each(video, params, keys=keys))
+    return samples.images(_two_each(video, params, keys=False)) if keys and not made else made
 
 
 def _is_long(video: Video, interval: float) -> bool:
