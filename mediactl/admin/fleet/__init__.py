@@ -1,0 +1,1 @@
+"""What commands report of the machines that work for a journal."""
