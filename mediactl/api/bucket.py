@@ -24,7 +24,8 @@ from mediactl.pipeline.publish import FOREVER, SHORT
 from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Tuning
 from mediactl.upload.execute import Transfers
-from mediactl.upload.fetch import fetch, located
+from mediactl.upload.fetch.by_url import located
+from mediactl.upload.fetch.ranges import fetch
 from mediactl.upload.keys import object_key
 from mediactl.upload.store import Gone, Revision, SourceStore
 

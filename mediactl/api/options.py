@@ -157,7 +157,7 @@ def source_of(source: Path, name: Path | None) -> tuple[bytes, bytes | None]:
     text = os.fsdecode(source)
     if not text.startswith("s3://"):
         return os.path.abspath(os.fsencode(source)), given
-    from mediactl.upload.fetch import located
+    from mediactl.upload.fetch.by_url import located
 
     key = located(text, Location(""))[1]
     if given is None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from mediactl.core.sandbox.mode import Mode
+from mediactl.model.fetches import Fetching
 from mediactl.model.hours import Hours
 from mediactl.model.jobs import Priority
 from mediactl.model.shard import Shard
@@ -68,6 +69,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_root: bool = False
     follow_symlinks: bool = False
     allow_outside: bool = False
+    fetching: Fetching = Fetching()
+    """How sources in buckets are reached."""
     include: tuple[bytes, ...] = ()
     exclude: tuple[bytes, ...] = ()
     """Patterns of gitignore, relative to each SOURCE."""

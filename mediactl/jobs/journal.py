@@ -495,10 +495,15 @@ class Journal:
                 self.sources.cancel_pieces(source, "another piece was quarantined")
             self._attempts.add_killed(job, attempt, owner, operation)
 
-    def waiting(self, lanes: Iterable[str]) -> tuple[float | None, bool, bool]:
-        """Of these lanes: time of the next retry (None: there is none), and whether jobs are ready; and whether other
-        runs work on some of any lane."""
-        row = self._run("waiting", (self.run, msgspec.json.encode(list(lanes)).decode())).fetchone()
+    def next_fetches(self, most: int) -> list[tuple[int, int]]:
+        """Return (source, bytes) of the jobs that fetch and would be claimed next."""
+        return list(self._run("next_fetches", (most, int(self.confined))).fetchall())
+
+    def waiting(self, lanes: Iterable[str], without: Iterable[str] = ()) -> tuple[float | None, bool, bool]:
+        """Of these lanes, without jobs of these kinds: time of the next retry (None: there is none), and whether jobs
+        are ready; and whether other runs work on some of any lane."""
+        served, others = (msgspec.json.encode(list(each)).decode() for each in (lanes, without))
+        row = self._run("waiting", (self.run, served, others)).fetchone()
         assert row is not None
         return row[0], bool(row[1]), bool(row[2])
 

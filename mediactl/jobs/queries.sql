@@ -32,6 +32,13 @@ WHERE lane = ?1 AND state = 'ready' AND run_after IS NULL
       SELECT 1 FROM jobs AS other WHERE other.state = 'running' AND other.content = jobs.content))
 ORDER BY due, id LIMIT ?2;
 
+-- name: next_fetches
+-- Those that "candidates" offers next of the kind that fetches, with their bytes.
+SELECT source, size FROM jobs
+WHERE lane = 'network' AND kind = 'fetch' AND state = 'ready' AND run_after IS NULL
+  AND (NOT ?2 OR source IN (SELECT source FROM temp.mine))
+ORDER BY due, id LIMIT ?1;
+
 -- name: alone
 SELECT min(due) FROM jobs WHERE lane = 'alone' AND state = 'ready' AND run_after IS NULL;
 
@@ -257,11 +264,12 @@ WHERE s.digest = ?1 AND s.id <> ?2 AND a.mtime_ns <> 0
 GROUP BY a.key;
 
 -- name: waiting
--- In the lanes (a JSON list) that this run serves.
+-- In the lanes (a JSON list) that this run serves, without the kinds (a JSON list) that it does not.
 SELECT
     (SELECT min(run_after) FROM jobs WHERE state = 'ready' AND run_after IS NOT NULL
-        AND lane IN (SELECT value FROM json_each(?2))),
-    EXISTS (SELECT 1 FROM jobs WHERE state = 'ready' AND run_after IS NULL AND lane IN (SELECT value FROM json_each(?2))),
+        AND lane IN (SELECT value FROM json_each(?2)) AND kind NOT IN (SELECT value FROM json_each(?3))),
+    EXISTS (SELECT 1 FROM jobs WHERE state = 'ready' AND run_after IS NULL
+        AND lane IN (SELECT value FROM json_each(?2)) AND kind NOT IN (SELECT value FROM json_each(?3))),
     EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND owner <> ?1);
 
 -- name: put_run
@@ -342,6 +350,13 @@ SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
     count(*) FILTER (WHERE state = 'cancelled') AS cancelled,
     count(*) FILTER (WHERE state = 'ignored') AS ignored
 FROM temp.met AS m JOIN sources AS s ON s.id = m.source WHERE m.source NOT IN (SELECT source FROM temp.mine);
+
+-- name: is_mine
+SELECT EXISTS (SELECT 1 FROM temp.mine WHERE source = ?);
+
+-- name: pending_remote
+-- Objects of buckets of which something is still to be made.
+SELECT id, root, path, size, mtime_ns FROM sources WHERE state = 'pending' AND CAST(root AS TEXT) LIKE 's3://%';
 
 -- name: mine_pending
 SELECT EXISTS (SELECT 1 FROM temp.mine AS m JOIN sources AS s ON s.id = m.source

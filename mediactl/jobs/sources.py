@@ -302,6 +302,15 @@ class Sources:
         self._connection.executemany(self._sql["put_mine"], ((source,) for source in sources))
         return self._connection.total_changes() - before
 
+    def is_mine(self, source: int) -> bool:
+        """Return whether a source is among those that this run was asked for."""
+        return bool(self._run("is_mine", (source,)).fetchone()[0])
+
+    def pending_remote(self) -> Iterator[tuple[int, Source]]:
+        """Yield the objects of buckets of which something is still to be made; nothing of them but what they are."""
+        for number, root, path, size, mark in self._run("pending_remote", ()).fetchall():
+            yield number, Source(root, path, b"", Fingerprint(size, mark, 0, 0), Kind.IMAGE, "")
+
     def mark_met(self, sources: Iterable[int]) -> None:
         """Remember, for this run only, that these sources were found, with nothing to be done for them."""
         self._connection.executemany(self._sql["put_met"], ((source,) for source in sources))

@@ -30,7 +30,8 @@ def open_source(source: Source) -> int:
     """
     links = bool(os.environ.get(FOLLOW))
     try:
-        fd = open_beneath(source.root, source.path, links=links)
+        at = source.copy or source
+        fd = open_beneath(at.root, at.path, links=links)
     except (FileNotFoundError, NotADirectoryError):
         raise SourceChanged("was removed after it was found") from None
     except OSError as error:
@@ -49,7 +50,7 @@ def open_source(source: Source) -> int:
 
 def check_unchanged(fd: int, source: Source) -> None:
     """Raise SourceChanged when the open file is no longer the one that was planned."""
-    if fingerprint(os.fstat(fd)) != source.fingerprint:
+    if fingerprint(os.fstat(fd)) != (source.copy or source).fingerprint:
         raise SourceChanged(f"{shown(source.path)} changed during processing")
 
 

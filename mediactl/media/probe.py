@@ -61,7 +61,7 @@ def _probe(task: ProbeTask, decoder: Decoder) -> JobResult:
         require(status.st_size, task.limits, "bytes", "bytes")
         _require_stored(status)
         _let_the_clock_pass(status)
-        mark = source.fingerprint
+        mark = (source.copy or source).fingerprint
         cache = _cache()
         known = cache.get(status.st_dev, mark, source.format, task.limits, position=task.position) if cache else None
         if known is None:

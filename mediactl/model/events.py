@@ -651,7 +651,7 @@ class JobEvent(Event, frozen=True, kw_only=True):
     job: str
     """Key of the job, the same in every run."""
     kind: str
-    """probe, recall, image, video, audio, piece or upload."""
+    """probe, recall, image, video, audio, piece, upload or fetch."""
     path: str | None = None
     """Path of the source relative to its SOURCE, unprintable characters escaped; of an upload without source, the
     file's."""
@@ -707,6 +707,15 @@ class JobRecalled(JobEvent, frozen=True, kw_only=True, tag="job.recalled"):
     """Its amount of work, as in `job.probed`."""
     parts: tuple[PiecePlan, ...] | None = None
     """Jobs that come before it, of a long video that is encoded in pieces."""
+
+
+class JobFetched(JobEvent, frozen=True, kw_only=True, tag="job.fetched"):
+    """An object of a bucket is on disk, and is read next."""
+
+    received: int
+    """Bytes that were received of it; 0: an earlier run had fetched it."""
+    seconds: float
+    """Wall-clock time."""
 
 
 class JobProgress(JobEvent, frozen=True, kw_only=True, tag="job.progress"):
@@ -856,7 +865,7 @@ class UploadStopped(Event, frozen=True, kw_only=True, tag="upload.stopped"):
 AnyEvent = (
     JournalDamaged | JournalRebuilt | CacheUnusable | SandboxIncomplete | MonitorTrouble | RunStarted | ScanTrouble
     | SourceIgnored | SourceSettled | SourceLeftOut
-    | SourceEmptied | SourcePlanned | Plan | BudgetBroken | BucketTrouble | JobRecalled
+    | SourceEmptied | SourcePlanned | Plan | BudgetBroken | BucketTrouble | JobRecalled | JobFetched
     | WatchTrouble | WatchResumed | JobProbed | JobProgress | JobDone | JobRejected | JobRetry | JobQuarantined
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone
     | UploadStopped | ExtraRequired | RunStopping | RunStopped | RunPaused | RunResumed | RunFailed | Summary | Selftest

@@ -31,11 +31,23 @@ class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
     inode: int
 
 
-class Source(msgspec.Struct, frozen=True):
-    """An input file."""
+class Copy(msgspec.Struct, frozen=True):
+    """The file that an object of a bucket was fetched into; fields as those of ``Source``."""
 
     root: bytes
-    """Absolute folder that the path is relative to."""
+    path: bytes
+    fingerprint: Fingerprint
+
+
+REMOTE = b"s3://"
+"""What the roots of objects begin with."""
+
+
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An input file, or an object of a bucket."""
+
+    root: bytes
+    """Absolute folder, or s3://BUCKET/PREFIX, that the path is relative to."""
     path: bytes
     """Path relative to ``root``."""
     directory: bytes = msgspec.field(name="place")
@@ -44,6 +56,13 @@ class Source(msgspec.Struct, frozen=True):
     kind: Kind
     format: str
     """Container or codec as sniffed from the first bytes: "jpeg", "mp4" ..."""
+    copy: Copy | None = None
+    """Of an object, for whoever reads it: the file with its content."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Return whether it is an object of a bucket."""
+        return self.root.startswith(REMOTE)
 
     @property
     def file(self) -> bytes:

@@ -16,6 +16,7 @@ from mediactl.core.files import Anchor
 from mediactl.jobs.barrier import barrier, together_or_singly
 from mediactl.jobs.claims import Claim
 from mediactl.jobs.journal import Journal
+from mediactl.model.buckets.memory import RECALL, REMEMBER
 from mediactl.model.events import (
     AttemptBegun,
     AttemptEnded,
@@ -36,6 +37,8 @@ from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
 from mediactl.pipeline.buckets.memory import Memory
 from mediactl.pipeline.completer import Completer
+from mediactl.pipeline.fetching import jobs as fetches
+from mediactl.pipeline.fetching.scratch import Scratch
 from mediactl.pipeline.handlers.base import Context, Handler
 from mediactl.pipeline.handlers.registry import Handlers
 from mediactl.pipeline.lane_learning import Lanes
@@ -101,9 +104,10 @@ class Dispatcher:
         *,
         attempt_events: bool = False,
         memory: Memory | None = None,
+        scratch: Scratch | None = None,
     ) -> None:
         """With ``shipping``, what is made is uploaded. ``lanes``: those that this run serves. With ``attempt_events``,
-        each attempt is reported for monitors."""
+        each attempt is reported for monitors. Without ``scratch`` nothing is fetched."""
         self._attempt_events = attempt_events
         self._journal = journal
         self._intake = intake
@@ -113,6 +117,11 @@ class Dispatcher:
         self._clock = clock
         self._publisher = shipping
         self._served = lanes
+        self._scratch = scratch
+        uploads = shipping is not None or QUICK not in lanes
+        kinds = {publish.KIND: uploads, RECALL: uploads, REMEMBER: uploads, fetches.KIND: scratch is not None}
+        self._not_served = [kind for kind, served in kinds.items() if not served]
+        """Kinds of the network lane that other runs have left, and that are none of this one's business."""
         self.refused: tuple[Verdict, str] | None = None
         """Why the network lane was closed."""
         self.forbidden = 0
@@ -154,6 +163,10 @@ class Dispatcher:
         if self._memory is not None:
             self._memory.remove_released()
             self._memory.remember_now_and_then(self._clock())
+        more = room.lanes.get(publish.LANE, 0) - sum(each.lane == publish.LANE for each in assignments)
+        if self._scratch is not None and self._scratch.release() and more > 0:
+            with self._journal.transaction(durable=False):
+                assignments += self._assigned(self._fetches(more))
         events, self._context.events = self._context.events, []
         for event in events:
             self._emit(event)
@@ -162,16 +175,25 @@ class Dispatcher:
     def _claim(self, room: Room, alone: bool) -> list[Claim]:
         self._journal.wake()
         claim = partial(self._journal.claim, give_up=self._give_up_unclaimed)
+        kinds = dict(room.kinds) | dict.fromkeys(self._not_served, 0)
+        if self._scratch is not None:
+            kinds[fetches.KIND] = self._scratch.room(room.lanes.get(publish.LANE, 0), all_planned=self._planned)
         if self._takes_alone() and self._journal.alone_is_due():  # everything else waits, so that it does not starve
             claims = claim(("alone",), 1) if alone else []
-            return claims + claim((publish.LANE,), room.lanes.get(publish.LANE, 0))
-        kinds = dict(room.kinds)
+            return claims + claim((publish.LANE,), room.lanes.get(publish.LANE, 0), kinds)
         claims = [each for lane in self._served for each in claim((lane,), room.lanes.get(lane, 0), kinds)]
         if room.overtaking:
             claims += claim((QUICK,), room.overtaking, kinds, before=room.before)
         if alone and all(each.lane == publish.LANE for each in claims) and self._takes_alone():
             claims += claim(("alone",), 1)
         return claims
+
+    def _fetches(self, most: int) -> list[Claim]:
+        """Claim what there is room for on disk now that files were removed."""
+        assert self._scratch is not None
+        number = self._scratch.room(most, all_planned=self._planned)
+        kinds = {publish.KIND: 0, RECALL: 0, REMEMBER: 0, fetches.KIND: number}
+        return self._journal.claim((publish.LANE,), number, kinds, give_up=self._give_up_unclaimed)
 
     def _takes_alone(self) -> bool:
         """Whether this run does media work at all."""
@@ -203,7 +225,7 @@ class Dispatcher:
         """Whether nothing is left that this run could do or should wait for."""
         self._reclaim()
         lanes = (*self._served, "alone") if self._takes_alone() else self._served
-        retry_at, ready, others = self._journal.waiting(lanes)
+        retry_at, ready, others = self._journal.waiting(lanes, self._not_served)
         if ready or retry_at is not None:
             return False
         # Jobs of another living run on our sources: theirs to finish, ours should they die.
@@ -281,6 +303,8 @@ class Dispatcher:
 
     def _handle_one(self, running: Running, end: Ended, done: set[int]) -> None:
         claim, handler = running.claim, running.handler
+        if self._scratch is not None:
+            self._scratch.ended(claim.source)
         if end.verdict in DEADLY:
             handler.died(claim)
         self._pieces_freed |= handler.frees_pieces
@@ -319,6 +343,8 @@ class Dispatcher:
     def _give_up(self, claim: Claim, error: Exception, usage: Usage = NO_USAGE, worker: int = 0) -> None:
         """Quarantine a job and its source for a fault of mediactl's in handling them."""
         reason = internal_error(error)
+        if self._scratch is not None:
+            self._scratch.ended(claim.source)
         self._running.pop((claim.id, claim.attempt), None)
         self._fractions.pop((claim.id, claim.attempt), None)
         event = given_up(self._journal, claim.id, claim.attempt, reason)
@@ -339,6 +365,8 @@ class Dispatcher:
 
     def _assignment(self, claim: Claim) -> Assignment:
         handler = self._handlers.of(claim)
+        if self._scratch is not None:
+            self._scratch.claimed(claim.source, claim.kind, claim.size)
         self._running[claim.id, claim.attempt] = Running(claim, handler, handler.pace(claim))
         if self._attempt_events:
             self._journal.traces.begin((claim.source,))  # where a run without traces has added the job

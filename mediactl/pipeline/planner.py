@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 
 import msgspec
@@ -18,6 +19,8 @@ from mediactl.model.buckets.memory import Entry
 from mediactl.model.jobs import JobResult, MakeTask, NewJob, Priority
 from mediactl.model.media import Kind, Source
 from mediactl.outputs.encoding import EncodedParams
+from mediactl.pipeline.fetching import jobs as fetches
+from mediactl.pipeline.fetching import scratch
 from mediactl.planning import jobs
 from mediactl.planning.cost import seconds_of
 from mediactl.planning.keys import Versions, targets
@@ -115,9 +118,24 @@ class Planner:
         require_encoders(kind, recipe, self._settings.environment)
 
     def probe_job(self, source: Source, row: int, recipe: Recipe, priority: Priority) -> NewJob:
-        """The job that reads a source."""
+        """The job that reads a source; that of an object reads the file that it was fetched into."""
+        source = scratch.with_copy(source, self._settings.state)
         job = jobs.probe_job(source, row, recipe.limits, priority, position=jobs.POSITION in recipe.metadata)
         return in_lane(job, self._journal.predictor)
+
+    def fetch_job(self, source: Source, row: int, priority: Priority, *, whole: bool) -> NewJob:
+        """Return the job that fetches an object, or only the first bytes of it."""
+        state = self._settings.state
+        file = os.path.join(scratch.folder_of(state), scratch.name_of(source))
+        return fetches.fetch_job(source, row, self._settings.fetching, file, priority, whole=whole)
+
+    def first_job(self, source: Source, row: int, recipe: Recipe, priority: Priority) -> NewJob:
+        """Return the job that a source begins with: an object is fetched, whole if its name promises what the recipe
+        makes something of."""
+        if not source.is_remote:
+            return self.probe_job(source, row, recipe, priority)
+        whole = source.format != "" and (source.kind is Kind.VIDEO or bool(recipe.outputs(source.kind)))
+        return self.fetch_job(source, row, priority, whole=whole)
 
     def found(self, row: SourceRow, recipe: Recipe, entry: Entry) -> tuple[JobResult, int] | None:
         """Return what a make job would return that finds all in the bucket, and the bytes of asset.json there; None:
@@ -151,8 +169,9 @@ class Planner:
         in_bucket = {file.artefact.name for file in elsewhere}
         kept = tuple(file for file in known if file.mtime_ns or file.artefact.name not in in_bucket)
         cut = any(target.params.piece for target in made_by(wanted, EncodedParams))
+        source = scratch.with_copy(row.source, self._settings.state)
         return jobs.make_task(
-            jobs.Subject(row.source, row.digest, row.info, row.placeholder, kept, row.warnings, elsewhere),
+            jobs.Subject(source, row.digest, row.info, row.placeholder, kept, row.warnings, elsewhere),
             recipe, wanted, out=self._settings.out, threads=min(MAX_THREADS, self._settings.jobs),
             work=work_folder(self._settings.state, row.digest) if cut else b"",
         )  # fmt: skip

@@ -166,6 +166,12 @@ def uploading(to: Destination | None) -> Service | None:
     return network_service(to.concurrency, to.memory, to.bandwidth)
 
 
+def fetching(settings: Settings) -> Service:
+    """Return how the network lane's process is started where sources are fetched and nothing is uploaded."""
+    by = settings.fetching
+    return network_service(by.concurrency, by.memory, by.bandwidth)
+
+
 def network_service(concurrency: int, memory: int, bandwidth: float | None) -> Service:
     """Return a process with so many requests at once, bytes of bodies, and bytes a second."""
     tuning = {"concurrency": concurrency, "budget": memory, "bandwidth": bandwidth}

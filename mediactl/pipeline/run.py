@@ -32,10 +32,12 @@ from mediactl.model.verdict import Verdict
 from mediactl.pipeline import output_lock
 from mediactl.pipeline.buckets.memory import Memory, remove_released
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
+from mediactl.pipeline.fetching.scratch import Scratch
+from mediactl.pipeline.intake import objects
 from mediactl.pipeline.intake.batches import Intake
 from mediactl.pipeline.intake.feed import Feed
 from mediactl.pipeline.planner import Planner
-from mediactl.pipeline.pool_run import Emit, counted, open_journal, reported, run_pool, uploading
+from mediactl.pipeline.pool_run import Emit, counted, fetching, open_journal, reported, run_pool, uploading
 from mediactl.pipeline.publish import Publisher
 from mediactl.planning import budgets
 from mediactl.pool.contract import Stopped
@@ -89,7 +91,9 @@ def process(
             journal.buckets.cancel_for_others(planner.destination)
         remove_released(journal, settings.out)
         intake = Intake(settings, journal, planner, batches, check, report, watch, publisher, memory)
-        lanes = LANES if publisher is None else (*LANES, NETWORK)
+        fetches = watch is None and any(map(may_name_objects, settings.sources))
+        scratch = Scratch(journal, settings.fetching.scratch) if fetches else None
+        lanes = LANES if publisher is None and scratch is None else (*LANES, NETWORK)
         dispatcher = Dispatcher(
             journal,
             planner,
@@ -101,6 +105,7 @@ def process(
             lanes,
             attempt_events=settings.attempt_events,
             memory=memory,
+            scratch=scratch,
         )
 
         def begin() -> None:
@@ -116,7 +121,8 @@ def process(
         )  # fmt: skip
         summary = run_pool(
             settings, journal, dispatcher, report, tally, started, clients,
-            workers=settings.jobs, network=uploading(settings.to), forks=forks, begin=begin,
+            workers=settings.jobs, network=uploading(settings.to) or (fetching(settings) if fetches else None),
+            forks=forks, begin=begin,
             sum_up=lambda stopped: sum_up(
                 stopped, intake, dispatcher, journal, tally, time.monotonic() - began, settings,
                 over_budget=0 if watch is not None else check_budgets(journal, planner, report),
@@ -125,6 +131,11 @@ def process(
     for extra, sources in sorted(tally.required.items()):
         report(decoders.required(extra, sources))
     return reported(summary, tally, report, clients)
+
+
+def may_name_objects(source: bytes) -> bool:
+    """Return whether a SOURCE is in a bucket, or a list that may name what is."""
+    return source == b"-" or objects.is_remote(source) or source.endswith(manifest.EXTENSIONS)
 
 
 def check_sandbox(mode: Mode) -> dict[str, str]:
@@ -226,7 +237,7 @@ def _all_sources(settings: Settings, stdin: Callable[[], IO[bytes]]) -> Iterator
     shared output folders, and bad rows under --strict, must be reported before anything is started.
     """
     listed = [_open_source(settings, source, stdin) for source in settings.sources]
-    if len(listed) == 1 and os.path.isdir(settings.sources[0]):
+    if len(listed) == 1 and (objects.is_remote(settings.sources[0]) or os.path.isdir(settings.sources[0])):
         return listed[0]
     found: Iterable[scan.Found] = chain.from_iterable(listed)
     return without_repeats(map(_untroubled, found) if settings.strict else found)
@@ -260,6 +271,9 @@ def _open_source(settings: Settings, source: bytes, stdin: Callable[[], IO[bytes
         walk = partial(_listed_folder, settings, rules)
         rows = manifest.read(stdin(), b"-", os.getcwdb(), allow_outside=True, walk=walk)
         return scan.in_folders(map(partial(_without_outputs, _Outputs(settings.out)), rows))
+    if objects.is_remote(source):
+        _refuse_originals(settings)
+        return objects.found(settings, source, rules)
     path = os.path.abspath(source)
     _refuse_inside_out(path, source, settings)
     if os.path.isdir(path):
@@ -276,6 +290,11 @@ def _open_source(settings: Settings, source: bytes, stdin: Callable[[], IO[bytes
         return scan.in_folders(map(partial(_outside_out, os.path.realpath(settings.out)), rows))
     prefix = os.path.basename(os.path.dirname(path)) if settings.keep_root else b""
     return iter([scan.single(path, prefix=prefix)])
+
+
+def _refuse_originals(settings: Settings) -> None:
+    if settings.to is not None and settings.to.include_originals:
+        raise UsageError("--include-originals: s3:// sources are in a bucket already; omit it")
 
 
 def _walk(path: bytes, prefix: bytes, settings: Settings, rules: Filter) -> Iterator[scan.Found]:

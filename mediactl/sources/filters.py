@@ -196,8 +196,19 @@ class Filter:
 
         Raises UnusableRules.
         """
+        name = os.path.join(folder, IGNORE_FILE)
+        path = os.path.join(root, name)
+        try:
+            return self.within(folder, _ignore_file(path), name)
+        except UnusableRules as error:
+            error.file = path
+            raise
+
+    def within(self, folder: bytes, content: bytes | None, name: bytes) -> Filter:
+        """Return the rules for what lies in ``folder``, whose .mediactlignore, ``name``, has this content; None: there
+        is none. Raises UnusableRules."""
         ignoring = self._ignoring
-        if patterns := _ignore_file(root, os.path.join(folder, IGNORE_FILE)):
+        if content is not None and (patterns := _patterns(content, name)):
             ignoring = ((os.path.join(folder, b"") if folder else b"", patterns), *ignoring)
         return Filter(self._include, self._exclude, folder, ignoring, defaults=self._defaults)
 
@@ -234,9 +245,8 @@ def _options(by: LeftOutBy, lines: Iterable[bytes]) -> Patterns:
     return Patterns(patterns)
 
 
-def _ignore_file(root: bytes, name: bytes) -> Patterns | None:
-    """Return the rules of a .mediactlignore; None where there is none. Raises UnusableRules."""
-    path = os.path.join(root, name)
+def _ignore_file(path: bytes) -> bytes | None:
+    """Return the content of a .mediactlignore; None where there is none. Raises UnusableRules."""
     try:
         # O_NONBLOCK: a pipe of this name must not be waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -248,14 +258,18 @@ def _ignore_file(root: bytes, name: bytes) -> Patterns | None:
         os.close(descriptor)
         raise UnusableRules(path, "not a regular file")
     with open(descriptor, "rb") as file:
-        content = file.read(LARGEST + 1)
+        return file.read(LARGEST + 1)
+
+
+def _patterns(content: bytes, name: bytes) -> Patterns:
+    """Return the rules of a .mediactlignore of this name. Raises UnusableRules."""
     if len(content) > LARGEST:
-        raise UnusableRules(path, f"longer than {LARGEST:,} bytes")
+        raise UnusableRules(name, f"longer than {LARGEST:,} bytes")
     patterns: list[Pattern] = []
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         line = line.removesuffix(b"\r")
         if not line.startswith(b"#") and _is_costly(line):
-            raise UnusableRules(path, f"line {number}: more than {MOST_WILDCARDS} wildcards")
+            raise UnusableRules(name, f"line {number}: more than {MOST_WILDCARDS} wildcards")
         pattern = parsed(line, Rule(LeftOutBy.IGNORE_FILE, f"{shown(name)}:{number}: {shown(line)}"))
         if pattern is not None:
             patterns.append(pattern)

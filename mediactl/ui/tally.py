@@ -10,6 +10,7 @@ from mediactl.model.events import (
     JobChanged,
     JobDone,
     JobEvent,
+    JobFetched,
     JobInternalError,
     JobInterrupted,
     JobProbed,
@@ -104,6 +105,9 @@ class Tally:
                 self._probed(event)
             case JobRecalled():
                 self._recalled(event)
+            case JobFetched():
+                self.jobs += 1
+                self._stopped(event)
             case SourcePlanned():
                 self.found += 1
                 self._unread[event.kind] += event.bytes

@@ -10,9 +10,11 @@ from typing import TypeVar
 
 import msgspec
 
+from mediactl.model.fetches import Fetched, FetchTask
 from mediactl.model.uploads import Location, Sent, UploadState, UploadTask
 from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Tuning
+from mediactl.upload.fetch.ranges import fetch
 from mediactl.upload.session import Ledger, Report
 from mediactl.upload.store import Expired, Limits, Refused, SourceStore, Store, StoreError
 from mediactl.upload.transfer import transfer
@@ -47,6 +49,8 @@ class Transfers:
         self._new_token = new_token
         self._connections = tuning.concurrency
         self._stores: dict[Location, tuple[Store, Capabilities] | StoreError] = {}
+        self._sources: dict[Location, SourceStore | StoreError] = {}
+        self._learnt: dict[Location, Capabilities] = {}
         self._opening = threading.Lock()
         self._running = 0
         self._changed = threading.Condition()
@@ -75,6 +79,32 @@ class Transfers:
             with self._changed:
                 self._running -= 1
                 self._changed.notify_all()
+
+    def fetch(self, task: FetchTask, report: Callable[[float], None]) -> Fetched:
+        """Fetch one object of a bucket. Raises as ``fetch`` does."""
+        with self._changed:
+            self._running += 1
+        try:
+            store = self._readable(task.location)
+            plain = (task.location.endpoint_url or "").startswith("http://")
+            learnt = self._learnt.setdefault(task.location, Capabilities(plain))
+            return fetch(task, store, learnt, self._engine, report)
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _readable(self, location: Location) -> SourceStore:
+        with self._opening:
+            if location not in self._sources:
+                try:
+                    self._sources[location] = s3_store(location, self._connections)
+                except (Refused, Expired) as error:
+                    self._sources[location] = error
+            found = self._sources[location]
+        if isinstance(found, StoreError):
+            raise copy.copy(found)
+        return found
 
     def stop(self, seconds: float) -> bool:
         """Begin no request any more, and wait so long for those in flight and for their jobs, which raise Stopped or

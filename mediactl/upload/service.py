@@ -1,4 +1,4 @@
-"""What the processes of the network lane run: uploads and look-ups in buckets (called by ``pool.network_worker``)."""
+"""What the processes of the network lane run: uploads, fetches, look-ups in buckets (for ``pool.network_worker``)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 
 from mediactl.core.errors import RejectedInput
 from mediactl.model.buckets.memory import RECALL, REMEMBER, Entry, Recalled, RecallTask, Remembered, RememberTask
+from mediactl.model.fetches import Fetched, FetchTask
 from mediactl.model.uploads import Change, Location, Sent, SentStatus, UploadTask
 from mediactl.upload.engine import Tuning
 from mediactl.upload.execute import Transfers
@@ -18,6 +19,8 @@ from mediactl.upload.memory.recall import Memory
 from mediactl.upload.memory.remember import Index
 from mediactl.upload.store import Store, StoreError
 
+FETCH = "fetch"
+"""Kind of the jobs that fetch an object."""
 LOOKS = 20
 """HEAD requests before all under the prefix are listed: a page of LIST covers a thousand objects."""
 PAGE = 1000
@@ -49,6 +52,7 @@ class Uploads:
         self.threads = tuning.concurrency
         self._transfers = Transfers(tuning)
         self._task = msgspec.json.Decoder(UploadTask)
+        self._fetch_task = msgspec.json.Decoder(FetchTask)
         self._seen: dict[Location, _Seen] = {}
         self._memories: dict[Location, Memory] = {}
         self._opening = threading.Lock()
@@ -60,9 +64,11 @@ class Uploads:
         state: bytes,
         keep: Callable[[bytes], None],
         report: Callable[[int, float], None],
-    ) -> Sent | Recalled | Remembered:
+    ) -> Sent | Recalled | Remembered | Fetched:
         """Do a job. Raises Stopped, and what ``upload`` raises."""
         match kind:
+            case _ if kind == FETCH:
+                return self._transfers.fetch(self._fetch_task.decode(payload), lambda fraction: report(0, fraction))
             case _ if kind == RECALL:
                 return self._recall(msgspec.json.decode(payload, type=RecallTask))
             case _ if kind == REMEMBER:

@@ -18,7 +18,8 @@ from mediactl.model.uploads import Location
 from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.engine import Engine, Tuning
 from mediactl.upload.execute import s3_store
-from mediactl.upload.fetch import RANGE, fetch, fetch_object
+from mediactl.upload.fetch.by_url import fetch_object
+from mediactl.upload.fetch.ranges import RANGE, fetch
 from mediactl.upload.store import Corrupted, Refused, StoreError
 
 pytestmark = pytest.mark.usefixtures("credentials")

@@ -164,18 +164,26 @@ def destination(flags: dict[str, Any]) -> Destination | None:
 
 def bucket_location(url: str, flags: dict[str, Any]) -> Location:
     """Return bucket, prefix and endpoint of an s3://BUCKET/PREFIX, as BUCKET_OPTIONS say. Raises UsageError."""
-    from mediactl.core.errors import UsageError
-    from mediactl.core.files import has_login, shown, without_login
-    from mediactl.model.uploads import Location
+    import msgspec
+
     from mediactl.upload import keys
 
     bucket, prefix = keys.parse(url)
+    return msgspec.structs.replace(access(flags), bucket=bucket, prefix=prefix)
+
+
+def access(flags: dict[str, Any]) -> Location:
+    """Return how to reach any bucket, as BUCKET_OPTIONS say; its name is empty. Raises UsageError."""
+    from mediactl.core.errors import UsageError
+    from mediactl.core.files import has_login, shown, without_login
+    from mediactl.model.uploads import Location
+
     bundle = flags["ca_bundle"] and os.path.abspath(flags["ca_bundle"])
     endpoint = flags["endpoint_url"] or _endpoint()
     if endpoint and has_login(endpoint):
         address = shown(without_login(endpoint))
         raise UsageError(f"--endpoint-url {address}: must not hold a login; use AWS_ACCESS_KEY_ID or --profile")
-    return Location(bucket, prefix, endpoint, flags["region"], flags["profile"], flags["path_style"], ca_bundle=bundle)
+    return Location("", "", endpoint, flags["region"], flags["profile"], flags["path_style"], ca_bundle=bundle)
 
 
 def tuning(flags: dict[str, Any]) -> dict[str, Any]:
@@ -204,6 +212,10 @@ def work_options(priority: str) -> Callable[[Callable[..., Any]], Callable[..., 
         option(SOURCES, "--keep-root", is_flag=True,
                help="Prefix outputs with the name of their SOURCE directory."),
         *WALK_OPTIONS,
+        option(SOURCES, "--scratch", type=Size(), default="20G", show_default=True, metavar="SIZE",
+               help="Maximum number of bytes of objects of s3:// sources that are on disk at once."),
+        option(SOURCES, "--request-payer", is_flag=True,
+               help="Pay for the requests to s3:// sources in buckets of others."),
         option(SOURCES, "--ffmpeg", type=Name(), default=None, trusted=True, metavar="FILE",
                help="ffmpeg to run.  [default: the bundled one]"),
         option(SOURCES, "--cache", type=Name(directory=True), default=None, metavar="DIR",
@@ -252,6 +264,7 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
     """Return the Settings that these flags ask for, with defaults for flags that a command lacks. Raises UsageError."""
     from mediactl.core.sandbox.mode import Mode
     from mediactl.core.settings import Settings, cache_folder
+    from mediactl.model.fetches import Fetching
     from mediactl.model.jobs import Priority
     from mediactl.monitor import tracing
     from mediactl.pool.limits import available_cores, available_memory
@@ -275,6 +288,7 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         **walk_settings(flags),
         shard=_shard(flags.get("shard"), flags.get("shard_by", "path")),
         allow_outside=flags.get("allow_outside", False),
+        fetching=Fetching(access(flags), flags["request_payer"], flags["scratch"], **tuning(flags)),
         grace=flags["grace"],
         max_duration=flags["max_duration"],
         limits=dict(flags["lane"]),

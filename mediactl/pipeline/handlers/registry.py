@@ -7,8 +7,10 @@ from mediactl.model.buckets.memory import RECALL, REMEMBER
 from mediactl.model.jobs import JOIN, PUBLISH
 from mediactl.model.media import Kind
 from mediactl.pipeline import publish
+from mediactl.pipeline.fetching import jobs as fetches
 from mediactl.pipeline.handlers import probe
 from mediactl.pipeline.handlers.base import Context, Handler
+from mediactl.pipeline.handlers.fetch import FetchHandler
 from mediactl.pipeline.handlers.make import JoinHandler, MakeHandler, TranscodeHandler
 from mediactl.pipeline.handlers.memory import RecallHandler, RememberHandler
 from mediactl.pipeline.handlers.piece import PieceHandler
@@ -29,6 +31,7 @@ class Handlers:
             Kind.VIDEO: TranscodeHandler(context),
             JOIN: JoinHandler(context),
             jobs.PIECE: PieceHandler(context),
+            fetches.KIND: FetchHandler(context),
             publish.KIND: UploadHandler(context),
             PUBLISH: PublishHandler(context),
             RECALL: RecallHandler(context),

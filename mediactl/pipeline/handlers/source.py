@@ -64,6 +64,9 @@ class SourceHandler(Handler):
     def changed(self, claim: Claim, reason: str) -> None:
         """Probe the source again as it is now; cancel it when it is gone."""
         row = self._row(claim)
+        if row.source.is_remote:
+            self._fetch_again(claim, row.source, reason)
+            return
         self._context.changes[row.id] += 1
         found = _as_it_is(row.source, links=self._context.links)
         if found is None and (lost := self._context.mounts.lost(row.source.root, row.source.path)):
@@ -84,6 +87,19 @@ class SourceHandler(Handler):
                 self._journal.add([self._probe_job(claim, row, found)])
             else:
                 del self._context.changes[row.id]  # a watch takes it in again should it change once more
+        self.report(JobChanged(**self.head(claim), reason=reason))
+
+    def _fetch_again(self, claim: Claim, source: Source, reason: str) -> None:
+        """Fetch an object, as it is known now, unless that was done often enough: then it is left to the next run."""
+        row, changes = self._row(claim), self._context.changes
+        changes[row.id] += 1
+        if row.state == "pending" and not self._journal.sources.has_live_job(row.id, claim.id):
+            self._journal.sources.put(source, row.recipe, row.plan, "pending", reason)
+            if changes[row.id] < MAX_CHANGES:
+                planner = self._context.planner
+                self._journal.add([planner.fetch_job(source, row.id, Priority(claim.priority), whole=True)])
+            else:
+                del changes[row.id]
         self.report(JobChanged(**self.head(claim), reason=reason))
 
     def _leave_all(self, claim: Claim, root: bytes, lost: str) -> None:

@@ -64,12 +64,12 @@ class Enrolment:
             row = sources.put_ignored(source, candidate.unusable, decoders.digest(source.format))
             return Entered(row, _ignored(source, candidate.unusable))
         digest, plan = self._planner.digest(recipe), self._planner.plans(recipe)[source.kind.value]
-        if source.kind is not Kind.VIDEO and not recipe.outputs(source.kind):
+        if source.kind is not Kind.VIDEO and not source.is_remote and not recipe.outputs(source.kind):
             unused = f"recipe {recipe.name!r} makes nothing of {source.kind.value} files"
             return Entered(sources.put(source, digest, plan, "ignored", unused), _ignored(source, unused))
         row = sources.put(source, digest, plan, "pending")
         event = source_planned(source.path, source.kind, source.fingerprint.size, candidate.why)
-        return Entered(row, event, self._planner.probe_job(source, row, recipe, priority))
+        return Entered(row, event, self._planner.first_job(source, row, recipe, priority))
 
     def remake(self, number: int, recipe: Recipe | None, priority: Priority, why: Reason) -> SourcePlanned | None:
         """Add the jobs of a done source that need not be read first: with another recipe, or with its own.
@@ -95,7 +95,9 @@ class Enrolment:
             row = msgspec.structs.replace(row, info=info)
         sources.supersede(number)
         jobs: Iterable[NewJob] = ()
-        if lacks_position(info, chosen):
+        if row.source.is_remote:
+            jobs = [planner.fetch_job(row.source, number, priority, whole=True)]
+        elif lacks_position(info, chosen):
             jobs = [planner.probe_job(row.source, number, chosen, priority)]
         elif work := planner.work(row, chosen, priority):
             asks = self._memory is not None and self._memory.asks and work.makes

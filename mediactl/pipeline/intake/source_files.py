@@ -10,7 +10,7 @@ import msgspec
 from mediactl.core.files import LONGEST_NAME, LONGEST_OUTPUT_FOLDER, LONGEST_PATH, digest_file, shown
 from mediactl.jobs.sources import Known
 from mediactl.model.events import Reason, SourceLeftOut
-from mediactl.model.media import UNREADABLE, Kind, Source
+from mediactl.model.media import REMOTE, UNREADABLE, Kind, Source
 from mediactl.sources import scan, sniff
 
 
@@ -27,6 +27,12 @@ def read(batch: scan.Batch, entry: scan.Entry, *, links: bool) -> tuple[Source, 
         kind=Kind.IMAGE,
         format="unknown",
     )
+    if source.is_remote:  # what it is, its first bytes will say
+        guess = sniff.sniff(b"", entry.name)
+        source = msgspec.structs.replace(
+            source, kind=guess[0] if guess else Kind.IMAGE, format=guess[1] if guess else ""
+        )
+        return source, None if entry.size else "empty file"
     try:
         head = sniff.head(source.root, source.path, links=links)
     except OSError:
@@ -53,7 +59,9 @@ def collision(row: Known, batch: scan.Batch, entry: scan.Entry) -> str | None:
     """Return why a file is not taken: it would overwrite the outputs of another one, which is still there."""
     here = batch.path_of(entry)
     there = os.path.join(row.root, row.path)
-    if not row.root or os.path.normpath(here) == os.path.normpath(there) or not os.path.lexists(there):
+    if not row.root or os.path.normpath(here) == os.path.normpath(there):
+        return None
+    if not row.root.startswith(REMOTE) and not os.path.lexists(there):
         return None
     return (
         f"{shown(here)} and {shown(there)} would both be written to {shown(batch.output_of(entry))};"

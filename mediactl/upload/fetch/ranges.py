@@ -1,7 +1,4 @@
-"""Fetch one object of a bucket into a file: by ranges of one revision, its content hashed on the way.
-
-``fetch_object`` does so without a run, a journal or a pool, for whoever is handed the URL of a source.
-"""
+"""One object of a bucket into a file: by ranges of one revision, its content hashed on the way."""
 
 from __future__ import annotations
 
@@ -17,11 +14,9 @@ from isal import isal_zlib
 
 from mediactl.core.errors import SourceChanged
 from mediactl.core.files import digest_file, remove_if_there
-from mediactl.model.fetches import WHOLE, Fetched, Fetching, FetchStatus, FetchTask, fingerprint
-from mediactl.model.uploads import Location
-from mediactl.upload import keys
+from mediactl.model.fetches import WHOLE, Fetched, FetchStatus, FetchTask, fingerprint
 from mediactl.upload.capabilities import Capabilities
-from mediactl.upload.engine import Engine, Tuning, Turn
+from mediactl.upload.engine import Engine, Turn
 from mediactl.upload.multipart.parts import MIB
 from mediactl.upload.s3.headers import crc32_number
 from mediactl.upload.store import Altered, Corrupted, Denied, Gone, Piece, Revision, SourceStore
@@ -37,32 +32,6 @@ PARTIAL = b".part"
 
 Report = Callable[[float], None]
 """Takes the fraction that is there."""
-
-
-def fetch_object(url: str, file: bytes, fetching: Fetching = Fetching()) -> Fetched:  # noqa: B008 - frozen
-    """Fetch s3://BUCKET/KEY into a file that is not there yet, and return what it is: FETCHED with its ETag, version
-    and SHA-256, else GONE or DENIED.
-
-    For callers without a run or journal; requests are retried and throttled as in one. The file's directory exists.
-    Raises UsageError for an invalid URL, SourceChanged where the object is replaced again and again, and StoreError.
-    """
-    from mediactl.upload.execute import s3_store  # loads botocore
-
-    location, key = located(url, fetching.location)
-    store = s3_store(location, fetching.concurrency)
-    tuning = Tuning(concurrency=fetching.concurrency, budget=fetching.memory, bandwidth=fetching.bandwidth)
-    task = FetchTask(location, key, file, request_payer=fetching.request_payer)
-    plain = (location.endpoint_url or "").startswith("http://")
-    return fetch(task, store, Capabilities(plain), Engine(tuning), lambda _: None)
-
-
-def located(url: str, access: Location) -> tuple[Location, str]:
-    """Return the bucket of s3://BUCKET/KEY, reached as ``access`` says, and the key, which may be any text; "" for the
-    bucket itself. Raises UsageError."""
-    scheme, _, rest = url.partition("://")
-    bucket, _, key = rest.partition("/")
-    keys.parse(f"{scheme}://{bucket}" if rest else url)
-    return msgspec.structs.replace(access, bucket=bucket, prefix=""), key
 
 
 def fetch(task: FetchTask, store: SourceStore, capabilities: Capabilities, engine: Engine, report: Report) -> Fetched:
