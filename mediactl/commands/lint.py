@@ -39,11 +39,13 @@ def lint(files: tuple[bytes, ...], max_bytes: int | None, allow_gps: bool) -> in
 def _problems(file: bytes, max_bytes: int | None, *, allow_gps: bool) -> Iterator[str]:
     """Yield what is to be changed in a file."""
     from mediactl.core.errors import MediactlError
+    from mediactl.core.files import shown
 
     try:
         yield from _of_recipe(file) if file.endswith(b".toml") else _of_media(file, max_bytes, allow_gps=allow_gps)
     except (MediactlError, OSError) as error:
-        yield error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        text = error.strerror if isinstance(error, OSError) else ""
+        yield text or str(error).removeprefix(f"{shown(file)}: ")
 
 
 def _of_recipe(file: bytes) -> Iterator[str]:

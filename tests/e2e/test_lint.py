@@ -35,7 +35,7 @@ def test_files_that_have_to_be_changed_are_named_with_the_reason(mediactl: Comma
     gps, broken, recipe = result.out.splitlines()
     assert gps == "there.jpg: holds a GPS position; remove it, or accept it with --allow-gps"
     assert broken.startswith("broken.jpg: ")
-    assert "unknown format 'jepg'" in recipe
+    assert recipe == "shop.recipe.toml: image[0].format: unknown value 'jepg'; did you mean 'jpeg'?"
 
     assert mediactl("lint", "there.jpg", "nowhere.jpg", "--allow-gps").code == 0
     small = mediactl("lint", "nowhere.jpg", "--max-bytes", "100")
