@@ -38,7 +38,7 @@ def test_files_that_have_to_be_changed_are_named_with_the_reason(mediactl: Comma
     assert recipe == "shop.recipe.toml: image[0].format: unknown value 'jepg'; did you mean 'jpeg'?"
 
     assert mediactl("lint", "there.jpg", "nowhere.jpg", "--allow-gps").code == 0
-    small = mediactl("lint", "nowhere.jpg", "--max-bytes", "100")
+    small = mediactl("lint", "nowhere.jpg", "--max-bytes", "100B")
     assert (small.code, small.out.count("more than 100 B")) == (1, 1)
 
 
