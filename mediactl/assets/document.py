@@ -137,9 +137,12 @@ def encode(asset: Asset) -> bytes:
     return msgspec.json.format(msgspec.json.encode(asset), indent=2) + b"\n"
 
 
+_decode = msgspec.json.Decoder(Asset).decode
+
+
 def decode(content: bytes) -> Asset:
     """An asset from the bytes of asset.json. Raises ValueError when it is none or of another schema."""
-    asset = msgspec.json.decode(content, type=Asset)
+    asset = _decode(content)
     if asset.schema != SCHEMA:
         raise msgspec.ValidationError(f"schema {asset.schema}, expected {SCHEMA}")
     return asset

@@ -31,6 +31,10 @@ from mediactl.model.jobs import Priority
 from mediactl.model.media import Fingerprint, Kind, MediaInfo, Source
 from mediactl.model.uploads import UploadTask
 
+_info = msgspec.json.Decoder(MediaInfo)
+_metadata = msgspec.json.Decoder(tuple[str, ...])
+_upload_task = msgspec.json.Decoder(UploadTask)
+
 PAGE = 256
 """Sources read at once."""
 LOOKER_MILLISECONDS = 2_000
@@ -271,7 +275,7 @@ class Report:
                 )
                 made = tuple(Made(*row) for row in self._run("made_of", last).fetchall())
                 warnings = tuple(each.text for each in warnings_of(text))
-                yield Completed(source, digest, msgspec.json.decode(info, type=MediaInfo), recipe, warnings, made)
+                yield Completed(source, digest, _info.decode(info), recipe, warnings, made)
 
     def recipe(self, digest: str) -> str | None:
         """Return the JSON of a recipe."""
@@ -393,9 +397,8 @@ class Report:
 
     def upload_jobs(self) -> Iterator[tuple[float, UploadTask]]:
         """Of every pending or running upload job: when it was enqueued, and its task."""
-        decode = msgspec.json.Decoder(UploadTask).decode
         for enqueued_at, payload in self._run("upload_jobs").fetchall():
-            yield enqueued_at, decode(payload)
+            yield enqueued_at, _upload_task.decode(payload)
 
     def published(self) -> Iterator[Published]:
         """Every source that is done and has its outputs in OUT. No transaction stays open meanwhile."""
@@ -408,11 +411,11 @@ class Report:
                     path,
                     kind,
                     digest,
-                    msgspec.json.decode(info, type=MediaInfo),
+                    _info.decode(info),
                     placeholder,
                     tuple(each.text for each in warnings_of(warnings)),
                     tuple(Artefact(*row) for row in self._run("published", last).fetchall()),
-                    None if metadata is None else msgspec.json.decode(metadata, type=tuple[str, ...]),
+                    None if metadata is None else _metadata.decode(metadata),
                 )
 
     def in_bucket(self) -> int:

@@ -17,6 +17,9 @@ from mediactl.model.assets import Artefact, AssetWarning, OutputFile, PriorArtef
 from mediactl.model.jobs import JobResult
 from mediactl.model.media import Fingerprint, Kind, MediaInfo, Source
 
+_info = msgspec.json.Decoder(MediaInfo)
+_warnings = msgspec.json.Decoder(tuple[AssetWarning | str, ...])
+
 Outputs = tuple[tuple[bytes, int, int], ...]
 """(name, size, mtime_ns) of an asset's files, one an inode: what the quick check compares with stat."""
 
@@ -166,7 +169,7 @@ class Sources:
             state=state,
             reason=reason,
             digest=digest,
-            info=None if info is None else msgspec.json.decode(info, type=MediaInfo),
+            info=None if info is None else _info.decode(info),
             placeholder=placeholder,
             warnings=warnings_of(warnings),
             in_bucket=in_bucket,
@@ -236,7 +239,7 @@ class Sources:
             else self._run("outcomes_of", (msgspec.json.encode(list(of)).decode(),))
         )
         for (_, path, size, kind, digest, info), group in groupby(rows, _SOURCE):
-            decoded = msgspec.json.decode(info, type=MediaInfo)
+            decoded = _info.decode(info)
             yield Outcome(path, size, Kind(kind), digest, decoded, [PriorArtefact._make(row[6:]) for row in group])
 
     def twins(self, source: int, digest: str, out: bytes) -> tuple[Reuse, ...]:
@@ -390,7 +393,7 @@ def quick_check(files: Iterable[OutputFile]) -> Outputs:
 def warnings_of(column: str) -> tuple[AssetWarning, ...]:
     """Return the warnings of a row; a mere text, of which it is not known what it is about, came from an asset.json or
     an earlier version."""
-    found = msgspec.json.decode(column, type=tuple[AssetWarning | str, ...])
+    found = _warnings.decode(column)
     return tuple(AssetWarning(each, None) if isinstance(each, str) else each for each in found)
 
 

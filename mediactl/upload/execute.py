@@ -19,6 +19,8 @@ from mediactl.upload.session import Ledger, Report
 from mediactl.upload.store import Expired, Limits, Refused, SourceStore, Store, StoreError
 from mediactl.upload.transfer import transfer
 
+_state = msgspec.json.Decoder(UploadState)
+
 T = TypeVar("T")
 
 ATTEMPTS = 3
@@ -54,14 +56,13 @@ class Transfers:
         self._opening = threading.Lock()
         self._running = 0
         self._changed = threading.Condition()
-        self._state = msgspec.json.Decoder(UploadState)
 
     def run(self, task: UploadTask, state: bytes, ledger: Ledger, report: Report) -> Sent:
         """Do one job. ``state``: JSON of an UploadState, or nothing, where nothing is remembered.
 
         Raises as ``transfer`` does.
         """
-        remembered = self._state.decode(state) if state else UploadState()
+        remembered = _state.decode(state) if state else UploadState()
         with self._changed:
             self._running += 1
         try:

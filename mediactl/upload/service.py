@@ -34,15 +34,25 @@ class Conflict(RejectedInput):
     """Another object is at the key."""
 
 
+_task = msgspec.json.Decoder(UploadTask)
+_fetch_task = msgspec.json.Decoder(FetchTask)
+_recall_task = msgspec.json.Decoder(RecallTask)
+_remember_task = msgspec.json.Decoder(RememberTask)
+_entries = msgspec.msgpack.Decoder(list[Entry])
+
+
 class Options(msgspec.Struct, frozen=True):
     """Options of the process, its one argument, as JSON."""
 
     tuning: Tuning = Tuning()
 
 
+_options = msgspec.json.Decoder(Options)
+
+
 def service(options: str) -> Uploads:
     """Return the service of a process."""
-    return Uploads(msgspec.json.decode(options, type=Options).tuning)
+    return Uploads(_options.decode(options).tuning)
 
 
 class Uploads:
@@ -51,8 +61,6 @@ class Uploads:
     def __init__(self, tuning: Tuning) -> None:
         self.threads = tuning.concurrency
         self._transfers = Transfers(tuning)
-        self._task = msgspec.json.Decoder(UploadTask)
-        self._fetch_task = msgspec.json.Decoder(FetchTask)
         self._seen: dict[Location, _Seen] = {}
         self._memories: dict[Location, Memory] = {}
         self._opening = threading.Lock()
@@ -68,12 +76,12 @@ class Uploads:
         """Do a job. Raises Stopped, and what ``upload`` raises."""
         match kind:
             case _ if kind == FETCH:
-                return self._transfers.fetch(self._fetch_task.decode(payload), lambda fraction: report(0, fraction))
+                return self._transfers.fetch(_fetch_task.decode(payload), lambda fraction: report(0, fraction))
             case _ if kind == RECALL:
-                return self._recall(msgspec.json.decode(payload, type=RecallTask))
+                return self._recall(_recall_task.decode(payload))
             case _ if kind == REMEMBER:
-                entries = msgspec.msgpack.decode(state, type=list[Entry])
-                return self._remember(msgspec.json.decode(payload, type=RememberTask), entries)
+                entries = _entries.decode(state)
+                return self._remember(_remember_task.decode(payload), entries)
         return self._upload(payload, state, keep, report)
 
     def _recall(self, task: RecallTask) -> Recalled:
@@ -102,7 +110,7 @@ class Uploads:
         report: Callable[[int, float], None],
     ) -> Sent:
         """Upload one object. Raises Conflict when another is at its key, and what ``Transfers.run`` raises."""
-        task = self._task.decode(payload)
+        task = _task.decode(payload)
         if not state:
             task = msgspec.structs.replace(task, seen=self._look(task))
         done = 0

@@ -23,6 +23,7 @@ COLUMNS = """j.id, j.key, j.kind, j.lane, j.state, j.priority, j.enqueued_at, j.
 """Those of ``report.JobRow``."""
 _STOPPED = "j.state IN ('rejected', 'quarantined', 'cancelled')"
 """The condition of the index "jobs_stopped", which a statement has to repeat to use it."""
+_info = msgspec.json.Decoder(MediaInfo)
 _VARYING = re.compile(r"\d+(?:[.,]\d+)*")
 """What differs between reasons that are one: sizes, positions, durations."""
 
@@ -237,7 +238,7 @@ class Listing:
             ),
             state,
             digest,
-            None if info is None else msgspec.json.decode(info, type=MediaInfo),
+            None if info is None else _info.decode(info),
             tuple(each.text for each in warnings_of(warnings)),
         )
 

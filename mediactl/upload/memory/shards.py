@@ -12,7 +12,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
@@ -30,6 +30,12 @@ MAX_TEXT = 16 << 20
 FULL = 256 << 10
 """Bytes of a shard, compressed, beyond which it is split: some 400 sources with ten artefacts each."""
 MAX_SHARDS = 100_000
+
+T = TypeVar("T")
+
+_entry = msgspec.msgpack.Decoder(Entry)
+_shard = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
+_root = msgspec.msgpack.Decoder(list[str])
 
 Entries = Mapping[str, msgspec.Raw]
 """Folder -> msgpack of its entry, decoded when it is looked up."""
@@ -51,13 +57,12 @@ def pack(value: object) -> bytes:
 
 def unpack(body: bytes) -> dict[str, msgspec.Raw]:
     """Return the entries of a shard, not decoded. Raises Damaged."""
-    found: dict[str, msgspec.Raw] = _decoded(body, dict[str, msgspec.Raw])
-    return found
+    return _decoded(body, _shard)
 
 
 def unpack_root(body: bytes) -> list[str]:
     """Return where shards begin, in order. Raises Damaged."""
-    starts: list[str] = _decoded(body, list[str])
+    starts = _decoded(body, _root)
     if not starts or starts[0] != FIRST or len(starts) > MAX_SHARDS or any(a >= b for a, b in pairwise(starts)):
         raise Damaged("its shards are not in order")
     return starts
@@ -66,7 +71,7 @@ def unpack_root(body: bytes) -> list[str]:
 def entry(raw: msgspec.Raw) -> Entry | None:
     """Return an entry; None where it is none."""
     try:
-        return msgspec.msgpack.decode(raw, type=Entry)
+        return _entry.decode(raw)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
 
@@ -94,12 +99,12 @@ def pieces(start: str, entries: Entries) -> Iterator[tuple[str, dict[str, msgspe
         yield (part[0] if at else start), {folder: entries[folder] for folder in part}
 
 
-def _decoded(body: bytes, kind: Any) -> Any:
+def _decoded(body: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
     unpacking = zlib.decompressobj()
     try:
         text = unpacking.decompress(body, MAX_TEXT)
         if not unpacking.eof or unpacking.unused_data:
             raise Damaged("it is cut off, or too large")
-        return msgspec.msgpack.decode(text, type=kind)
+        return decoder.decode(text)
     except (zlib.error, msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Damaged(str(error)) from error
