@@ -1,19 +1,32 @@
-"""``mediactl process s3://...``: objects as sources, whatever they are called."""
+"""``mediactl process s3://...``: objects as sources, whatever they are called, killed in the middle or not."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import CommandLine, Result
 from support.invariants import assert_holds
+from support.proxy import Request, proxied
 from support.servers import Server
-from support.shipped import Bucket, a_bucket, a_command_line, outputs, picture
+from support.shipped import Bucket, a_bucket, a_command_line, outputs, picture, port_of, running
+
+from mediactl.jobs.journal import FILE
+from mediactl.model.media import Fingerprint, Kind, Source
+from mediactl.pipeline.fetching.scratch import name_of
 
 pytestmark = pytest.mark.timeout(300)
+
+NUMBER = int(os.environ.get("MEDIACTL_OBJECTS", "60"))
+"""Objects of the run that is killed."""
+ROOM = 12
+"""Objects that its scratch has room for."""
 
 
 @pytest.fixture
@@ -109,6 +122,66 @@ def test_any_key_has_outputs_of_its_own_inside_the_output_directory(mediactl: Co
     assert not (mediactl.folder / "up.jpg").exists()
     assert named(run, "summary")[0]["done"] == len(names)
     assert process(mediactl, bucket, "in/").code == 0
+
+
+class Counted:
+    """A proxy that counts what was read of each object."""
+
+    def __init__(self) -> None:
+        self.gets: Counter[str] = Counter()
+
+    def __call__(self, request: Request) -> None:
+        if request.method == "GET" and "/in/" in request.path:
+            self.gets[request.path] += 1
+
+
+def test_nothing_is_fetched_twice_of_what_was_fetched_before_a_kill(mediactl: CommandLine, bucket: Bucket) -> None:
+    """Killed in the middle: those that were on disk, or done, are not asked for again."""
+    folder = mediactl.folder
+    fill(bucket, folder, {f"in/{number % 10}/{number}.jpg": number % 7 for number in range(NUMBER)})
+    size = max(path.stat().st_size for path in (folder / "photos").iterdir())
+    counted = Counted()
+    with proxied(port_of(bucket.server), counted) as proxy:
+        url = proxy.url
+        arguments = ["process", f"s3://{bucket.name}/in", "--recipe", "small.toml", "--endpoint-url", url,
+                     "--scratch", str(ROOM * size)]  # fmt: skip
+        with running(mediactl, *arguments) as run:
+            done = largest = 0
+            while done < NUMBER // 3:
+                run.until("job.done")
+                done += 1
+                largest = max(largest, sum(path.stat().st_size for path in _existing(scratch(mediactl))))
+            run.kill_all()
+        complete = {path.name for path in scratch(mediactl) if not path.name.endswith(".part")}
+        before = Counter(counted.gets)
+        with closing(sqlite3.connect(folder / "derived/.mediactl" / FILE)) as journal:
+            done_fetches = """SELECT s.path FROM jobs AS j JOIN sources AS s ON s.id = j.source
+                WHERE j.kind = 'fetch' AND j.state = 'done'"""
+            fetched = {path.decode() for (path,) in journal.execute(done_fetches)}
+        again = mediactl(*arguments, "--json")
+    assert again.code == 0, again.err
+    assert 0 < largest <= ROOM * size
+    assert len(fetched) >= NUMBER // 3
+    twice = {path.partition("/in/")[2] for path, number in counted.gets.items() if number > before[path] > 0}
+    assert twice.isdisjoint(fetched)
+    assert {_stem(bucket, path) for path in twice}.isdisjoint(name.partition("-")[0] for name in complete)
+    assert max(counted.gets.values()) <= 2
+    assert len(counted.gets) == NUMBER
+    print(f"{len(fetched)} fetched and {len(complete)} on disk at the kill; {len(twice)} asked for again;",
+          f"{largest} of {ROOM * size} bytes of scratch")  # fmt: skip
+    assert len(list((folder / "derived").rglob("asset.json"))) == NUMBER
+    assert scratch(mediactl) == []
+    assert_holds(folder / "derived")
+
+
+def _stem(bucket: Bucket, path: str) -> str:
+    """What the name of the file begins with that an object is fetched into."""
+    source = Source(f"s3://{bucket.name}/in".encode(), path.encode(), b"", Fingerprint(0, 0, 0, 0), Kind.IMAGE, "")
+    return name_of(source).decode().partition("-")[0]
+
+
+def _existing(paths: list[Path]) -> list[Path]:
+    return [path for path in paths if path.exists()]
 
 
 def test_bad_credentials_and_buckets_end_a_run_with_one_line(mediactl: CommandLine, bucket: Bucket) -> None:
