@@ -82,19 +82,8 @@ def _main() -> NoReturn:
 
 
 def _fail(line: str, code: int) -> NoReturn:
-    """Print an error, "COMMAND: what is wrong", on standard error, and as an event where events are asked for; exit."""
-    _print(line)
-    if cli.prints_events(sys.argv[1:]):
-        import time
-
-        from mediactl.model.events import RunFailed
-        from mediactl.ui.ndjson import NdJson
-
-        with suppress(OSError):
-            out = NdJson(sys.stdout.buffer, time.time)
-            out.take(RunFailed(reason=line.partition(": ")[2], exit_code=code))
-            out.close()
-    sys.exit(code)
+    """Have the command report an error, "COMMAND: what is wrong", and exit."""
+    sys.exit(cli.failed(line, code, sys.argv[1:]))
 
 
 def _print(line: str) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from mediactl.commands.shared import usage
 from mediactl.commands.shared.options import journal_options, json_option, state_folder
 from mediactl.commands.shared.sections import LOOK, Command
 from mediactl.commands.shared.types import Duration
 from mediactl.core import quantities
-from mediactl.core.errors import MediactlError
 
 if TYPE_CHECKING:
     from mediactl.monitor.check import Limits
@@ -30,28 +30,14 @@ EXITS = (
 class Check(Command):
     """A command whose errors are UNKNOWN: 2, that of invalid usage elsewhere, is CRITICAL for monitoring."""
 
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Return the context. Raises click.exceptions.Exit where the command line is invalid."""
-        try:
-            return super().make_context(*args, **extra)
-        except click.UsageError as error:
-            _unknown(usage.line(error))
+    def failed(self, line: str, code: int, arguments: Sequence[str]) -> int:
+        """Print why nothing is known, and return that exit code."""
+        from mediactl.monitor import check
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the check."""
-        try:
-            return super().invoke(ctx)
-        except click.UsageError as error:
-            _unknown(usage.line(error))
-        except MediactlError as error:
-            _unknown(str(error))
-
-
-def _unknown(text: str) -> NoReturn:
-    from mediactl.monitor.check import Status, line
-
-    click.echo(line(Status.UNKNOWN, " ".join(text.split())))
-    raise click.exceptions.Exit(Status.UNKNOWN)
+        text = " ".join(line.removeprefix("mediactl: ").split())
+        with suppress(OSError):  # nobody reads it
+            print(check.line(check.Status.UNKNOWN, text), flush=True)
+        return check.Status.UNKNOWN
 
 
 class Bounds(click.ParamType["Limits"]):

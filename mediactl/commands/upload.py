@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mediactl.commands.shared.monitoring import STATSD, TEXTFILE, monitored
 from mediactl.commands.shared.options import (
     PRIORITIES,
     RUN_OPTIONS,
@@ -15,6 +16,7 @@ from mediactl.commands.shared.options import (
     apply_options,
     destination,
     journal_options,
+    monitoring_settings,
     option,
     state_folder,
     walk_settings,
@@ -40,6 +42,8 @@ from mediactl.commands.shared.types import Path
 @option(SCHEDULING, "--priority", type=click.Choice(PRIORITIES), default="normal", show_default=True,
         help="Priority of these files.")  # fmt: skip
 @apply_options([*UPLOAD_OPTIONS, *RUN_OPTIONS])
+@TEXTFILE
+@STATSD
 def upload(**flags: Any) -> int:
     """Upload files and directories as they are, without processing.
 
@@ -65,6 +69,7 @@ def upload(**flags: Any) -> int:
         history=flags["history"],
         to=destination(flags),
         environment=dict(os.environ),
+        **monitoring_settings(flags),
     )
-    with display(flags) as take:
+    with display(flags) as shown, monitored(flags, settings, shown) as take:
         return run(settings, take).exit_code

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from mediactl.commands.shared.monitoring import STATSD, TEXTFILE, monitored
 from mediactl.commands.shared.options import (
     BUCKET_OPTIONS,
     RUN_OPTIONS,
@@ -15,6 +16,7 @@ from mediactl.commands.shared.options import (
     apply_options,
     bucket_location,
     journal_options,
+    monitoring_settings,
     option,
     state_folder,
     tuning,
@@ -71,6 +73,8 @@ def list_(out: bytes, state: str | None, everything: bool, bucket: str | None, a
 )
 @journal_options
 @apply_options([*RUN_OPTIONS, *TUNING_OPTIONS])
+@TEXTFILE
+@STATSD
 def resume(**flags: Any) -> int:
     """Resume unfinished uploads, and do nothing else."""
     from mediactl.commands.shared.display import display
@@ -92,9 +96,10 @@ def resume(**flags: Any) -> int:
         drain_url=flags["drain_url"],
         history=flags["history"],
         environment=dict(os.environ),
+        **monitoring_settings(flags),
     )
     service = network_service(**tuning(flags))
-    with display(flags) as take:
+    with display(flags) as shown, monitored(flags, settings, shown) as take:
         return run(settings, take, service).exit_code
 
 

@@ -237,6 +237,11 @@ FROM artefacts WHERE source = ? ORDER BY ordinal;
 SELECT s.path, a.name, a.role, a.bytes, a.similarity FROM sources AS s JOIN artefacts AS a ON a.source = s.id
 WHERE s.state = 'done' AND s.plan = ?1 ->> s.kind ORDER BY s.id, a.ordinal;
 
+-- name: measured_artefacts_of
+-- The same of one source.
+SELECT s.path, a.name, a.role, a.bytes, a.similarity FROM sources AS s JOIN artefacts AS a ON a.source = s.id
+WHERE s.id = ?2 AND s.state = 'done' AND s.plan = ?1 ->> s.kind ORDER BY a.ordinal;
+
 -- name: outcomes
 -- Done sources with what they have, an artefact a row, those of a source together.
 SELECT s.id, s.path, s.size, s.kind, s.digest, s.info, a.name, a.role, a.key, a.bytes, a.width, a.height, a.duration

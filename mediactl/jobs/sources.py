@@ -226,10 +226,16 @@ class Sources:
         """The artefacts of a source as they were published."""
         return tuple(OutputFile(_artefact(row[:9]), *row[9:]) for row in self._run("artefacts", (source,)).fetchall())
 
-    def measured_artefacts(self, plans: Mapping[str, str]) -> Iterator[tuple[bytes, str, str, int, float | None]]:
+    def measured_artefacts(
+        self, plans: Mapping[str, str], source: int | None = None
+    ) -> Iterator[tuple[bytes, str, str, int, float | None]]:
         """Yield path, name, role, bytes and similarity of the artefacts of done sources whose plan is that of their
-        kind."""
-        yield from self._run("measured_artefacts", (msgspec.json.encode(plans).decode(),))
+        kind: of all, or of one."""
+        wanted = msgspec.json.encode(plans).decode()
+        if source is None:
+            yield from self._run("measured_artefacts", (wanted,))
+        else:
+            yield from self._run("measured_artefacts_of", (wanted, source))
 
     def outcomes(self, of: Iterable[int] | None = None) -> Iterator[Outcome]:
         """What was made of done sources: of all, or of those with these ids, in their order."""

@@ -14,6 +14,9 @@ DATAGRAM = 1432
 """Bytes of a datagram that Ethernet carries undivided:
 https://github.com/statsd/statsd/blob/master/docs/metric_types.md#multi-metric-packets."""
 
+TIMERS = 200
+"""Timers of one operation that are sent at once; of more, a sample with its rate."""
+
 
 class StatsdSender:
     """Sends ``mediactl.OPERATION.sent``, ``.success``, ``.failure``, ``.retry`` and the timer ``.time``."""
@@ -48,17 +51,15 @@ class StatsdSender:
     def _send(self, events: list[Event]) -> None:
         if self._client is None:
             self._client = self._opened()
-        counts: Counter[str] = Counter()
+        ended = [event for event in events if isinstance(event, AttemptEnded)]
+        counts = Counter(f"{event.operation}.sent" for event in events if isinstance(event, AttemptBegun))
+        counts.update(f"{event.operation}.{event.result}" for event in ended)
+        rates = {name: min(1.0, TIMERS / number) for name, number in Counter(e.operation for e in ended).items()}
         with self._client.pipeline() as datagrams:
-            for event in events:
-                match event:
-                    case AttemptBegun():
-                        counts[f"{event.operation}.sent"] += 1
-                    case AttemptEnded():
-                        counts[f"{event.operation}.{event.result}"] += 1
-                        datagrams.timing(f"{event.operation}.time", event.seconds * 1000.0)
             for name, count in counts.items():
                 datagrams.incr(name, count)
+            for event in ended:
+                datagrams.timing(f"{event.operation}.time", event.seconds * 1000.0, round(rates[event.operation], 3))
 
     def _opened(self) -> statsd.StatsClient:
         """Return a client. Raises OSError where the host cannot be resolved; then nothing more is sent."""

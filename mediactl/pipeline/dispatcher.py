@@ -27,6 +27,7 @@ from mediactl.model.events import (
     RunPaused,
     RunResumed,
     RunStopping,
+    SourceTrace,
     StopCause,
     Suspending,
     Tick,
@@ -36,6 +37,7 @@ from mediactl.model.jobs import HEAVY, QUICK, Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
 from mediactl.pipeline.buckets.memory import Memory
+from mediactl.pipeline.budget_check import BudgetCheck
 from mediactl.pipeline.completer import Completer
 from mediactl.pipeline.fetching import jobs as fetches
 from mediactl.pipeline.fetching.scratch import Scratch
@@ -58,6 +60,8 @@ CAUSES = {
     Stopped.BLOCKED: StopCause.BLOCKED,
     Stopped.FORBIDDEN: StopCause.FORBIDDEN,
 }
+OUTCOMES = {"success": "done", "failure": "failed", "retry": ""}
+"""Result of an attempt -> state of a file that is no source after it; "": another attempt follows."""
 RECLAIM_INTERVAL = 0.5
 """Seconds between two looks for runs that died."""
 DEADLY = frozenset({Verdict.CRASHED, Verdict.TIMED_OUT, Verdict.INTERRUPTED, Verdict.UNREADABLE})
@@ -105,9 +109,11 @@ class Dispatcher:
         attempt_events: bool = False,
         memory: Memory | None = None,
         scratch: Scratch | None = None,
+        budgets: BudgetCheck | None = None,
     ) -> None:
         """With ``shipping``, what is made is uploaded. ``lanes``: those that this run serves. With ``attempt_events``,
-        each attempt is reported for monitors. Without ``scratch`` nothing is fetched."""
+        each attempt is reported for monitors. Without ``scratch`` nothing is fetched. With ``budgets``, each source
+        that is over one is reported as it is done."""
         self._attempt_events = attempt_events
         self._journal = journal
         self._intake = intake
@@ -128,7 +134,7 @@ class Dispatcher:
         """Sources whose outputs permissions forbid to write."""
         self.wakeup = intake.wakeup
         self._memory = memory
-        self._context = Context(journal, planner, out, shipping, memory)
+        self._context = Context(journal, planner, out, shipping, memory, budgets=budgets)
         self._handlers = Handlers(self._context)
         self._completer = Completer(journal)
         self._lanes = Lanes(journal)
@@ -325,9 +331,19 @@ class Dispatcher:
             AttemptEnded(
                 time=time.time(), operation=claim.operation, result=result, seconds=usage.wall, lane=claim.lane,
                 attempt=claim.attempt, outcome=verdict.value, sent=sent, piece=claim.piece,
-                trace=self._journal.traces.attempted(claim.source),
+                trace=self._trace(claim, result),
             )
         )  # fmt: skip
+
+    def _trace(self, claim: Claim, result: str) -> SourceTrace | None:
+        """Return the trace of a job's source, or of its file where it has none (`mediactl upload`), or None."""
+        traces = self._journal.traces
+        if traces.parent is None or claim.source is not None:
+            return traces.attempted(claim.source)
+        path = self._handlers.of(claim).head(claim).get("path")
+        if path is None:
+            return None
+        return traces.of_file(claim.key, path, claim.size, claim.enqueued_at, OUTCOMES[result])
 
     def _note(self, noting: Noting) -> None:
         job, attempt = noting.assignment.job, noting.assignment.attempt

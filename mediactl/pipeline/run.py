@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
-from itertools import chain, starmap
+from itertools import chain
 from typing import IO, TYPE_CHECKING
 
 from mediactl import __version__
@@ -31,6 +31,7 @@ from mediactl.model.events import RunStarted, SandboxIncomplete, Summary
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import output_lock
 from mediactl.pipeline.buckets.memory import Memory, remove_released
+from mediactl.pipeline.budget_check import BudgetCheck
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.fetching.scratch import Scratch
 from mediactl.pipeline.intake import objects
@@ -39,7 +40,6 @@ from mediactl.pipeline.intake.feed import Feed
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.pool_run import Emit, counted, fetching, open_journal, reported, run_pool, uploading
 from mediactl.pipeline.publish import Publisher
-from mediactl.planning import budgets
 from mediactl.pool.contract import Stopped
 from mediactl.pool.forkserver import ForkServer
 from mediactl.pool.network import NETWORK
@@ -90,6 +90,7 @@ def process(
         with journal.transaction(durable=False):
             journal.buckets.cancel_for_others(planner.destination)
         remove_released(journal, settings.out)
+        budgets = BudgetCheck(journal, planner)
         intake = Intake(settings, journal, planner, batches, check, report, watch, publisher, memory)
         fetches = watch is None and any(map(may_name_objects, settings.sources))
         scratch = Scratch(journal, settings.fetching.scratch) if fetches else None
@@ -106,6 +107,7 @@ def process(
             attempt_events=settings.attempt_events,
             memory=memory,
             scratch=scratch,
+            budgets=None if watch is None else budgets,
         )
 
         def begin() -> None:
@@ -125,7 +127,7 @@ def process(
             forks=forks, begin=begin,
             sum_up=lambda stopped: sum_up(
                 stopped, intake, dispatcher, journal, tally, time.monotonic() - began, settings,
-                over_budget=0 if watch is not None else check_budgets(journal, planner, report),
+                over_budget=check_budgets(budgets, report),
             ),
         )  # fmt: skip
     for extra, sources in sorted(tally.required.items()):
@@ -161,7 +163,7 @@ def sum_up(
     over_budget: int = 0,
 ) -> Summary:
     """Return how the sources stand now, with the exit code: a watch that is stopped is complete unless it leaves
-    something unfinished."""
+    something unfinished, or over budget."""
     intake.recount()
     mine = journal.sources.mine(uploads=settings.to is not None)
     done, rejected, quarantined = (
@@ -180,9 +182,7 @@ def sum_up(
         code = ExitCode.USAGE
     elif not in_order or mine.get("pending", 0) or intake.unmounted or intake.unread:
         code = ExitCode.STOPPED_EARLY
-    elif intake.watched:
-        code = ExitCode.COMPLETE
-    elif intake.troubles or tally.faults or bad or over_budget:
+    elif over_budget or (not intake.watched and (intake.troubles or tally.faults or bad)):
         code = ExitCode.BAD_SOURCES
     else:
         code = ExitCode.COMPLETE  # also when nothing was to be done, though bad sources of old are still there
@@ -212,16 +212,11 @@ def sum_up(
     )
 
 
-def check_budgets(journal: Journal, planner: Planner, report: Emit) -> int:
-    """Report every artefact in OUT that is over a budget of one of the recipes of this run; return how many are."""
-    number = 0
-    for recipe in planner.recipes:
-        if recipe.budgets:
-            made = journal.sources.measured_artefacts(planner.plans(recipe))
-            for broken in budgets.broken(recipe, starmap(budgets.Measured, made)):
-                report(broken)
-                number += 1
-    return number
+def check_budgets(check: BudgetCheck, report: Emit) -> int:
+    """Report every artefact in OUT that is over budget and was not reported yet; return how many are over budget."""
+    for broken in check.everything():
+        report(broken)
+    return check.broken
 
 
 def found_sources(settings: Settings, stdin: Callable[[], IO[bytes]]) -> Iterator[scan.Found]:

@@ -85,9 +85,13 @@ def network_run(
     tally, report = counted(emit, clients)
     with ExitStack() as stack:
         journal = stack.enter_context(open_journal(settings, report, "resume" if everything else "upload", 0))
+        journal.traces.parent = settings.traceparent
         planner = Planner(settings, load("web"), {}, journal)
         intake = open_intake(journal, report)
-        dispatcher = Dispatcher(journal, planner, intake, settings.out, report, time.monotonic, lanes=(NETWORK,))
+        dispatcher = Dispatcher(
+            journal, planner, intake, settings.out, report, time.monotonic, lanes=(NETWORK,),
+            attempt_events=settings.attempt_events,
+        )  # fmt: skip
         location = "" if settings.to is None else f"s3://{settings.to.location.bucket}/{settings.to.location.prefix}"
         started = RunStarted(
             run=journal.run, version=__version__, recipe="", out=shown(location), workers=0, watching=False

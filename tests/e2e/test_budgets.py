@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import signal
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -115,6 +117,35 @@ def test_similarity_is_measured_on_the_output(mediactl: CommandLine) -> None:
     assert same["similarity"] == found["similarity"]
     recipe(mediactl, budget("image.w64", similarity=0.1), budget("image.card", similarity=0.5), quality=20)
     assert process(mediactl).code == 0
+
+
+def test_a_watch_reports_each_asset_once_and_exits_with_1(mediactl: CommandLine) -> None:
+    noise(mediactl.folder / "in", "a.png", "b.png")
+    recipe(mediactl)
+    assert process(mediactl).code == 0
+    recipe(mediactl, budget("image.w64", bytes="2 kB"))
+    watch = mediactl.start("watch", "in", "--recipe", "mine.toml", "--settle", "0.1", "--json")
+    found: list[dict[str, Any]] = []
+    assert watch.stdout is not None
+    try:
+        for line in watch.stdout:
+            found.append(json.loads(line))
+            if found[-1]["event"] == "plan":
+                noise(mediactl.folder / "new", "c.png", side=96)
+                (mediactl.folder / "new" / "c.png").rename(mediactl.folder / "in" / "c.png")
+            if found[-1]["event"] == "budget.broken":
+                assert found[-1]["path"] == "c.png", "the one that was settled, while the watch goes on"
+                break
+        watch.send_signal(signal.SIGTERM)
+        found += map(json.loads, watch.communicate(timeout=60)[0].splitlines())
+    finally:
+        watch.kill()
+        watch.communicate()
+    broken = [event for event in found if event["event"] == "budget.broken"]
+    assert [each["path"] for each in broken] == ["c.png", "a.png", "b.png"], "and at the end those that were there"
+    size = (mediactl.folder / "derived" / "c.png" / "w64.webp").stat().st_size
+    assert broken[0]["bytes"] == size > 2000
+    assert (found[-1]["over_budget"], found[-1]["exit_code"], watch.returncode) == (3, 1, 1)
 
 
 @pytest.mark.parametrize(

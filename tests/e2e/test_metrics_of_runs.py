@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import apsw
 import pytest
 from conftest import CommandLine
 from prometheus_client.openmetrics import parser as openmetrics
@@ -216,6 +217,32 @@ def test_check_from_cron(mediactl: CommandLine, sources: Path) -> None:
     ):
         code, line = checked(mediactl, "-o", out, *wrong)
         assert (code, line.startswith(f"MEDIACTL UNKNOWN - {text}")) == (3, True), line
+
+
+def test_check_knows_nothing_where_settings_or_the_journal_cannot_be_read(mediactl: CommandLine) -> None:
+    out = mediactl.folder / "derived"
+    (mediactl.folder / "in").mkdir()
+    assert mediactl("process", "in").code == 0
+    settings = mediactl.folder / "settings.toml"
+    for text, wrong in (("recipes = 3", "unknown key 'recipes'"), ("=", "")):
+        settings.write_text(text)
+        found = mediactl("--config", settings, "check", "-o", out)
+        assert (found.code, found.err, found.out.count("\n")) == (3, "", 1), found
+        assert found.out.startswith(f"MEDIACTL UNKNOWN - {settings}") and wrong in found.out
+        assert mediactl("--config", settings, "status", "-o", out).code == 2
+    journal = out / ".mediactl" / "journal.db"
+    holder = apsw.Connection(str(journal))
+    holder.pragma("journal_mode", "delete")
+    holder.execute("BEGIN EXCLUSIVE")
+    found = mediactl("check", "-o", out)
+    assert (found.code, found.err, found.out.count("\n")) == (3, "", 1), found
+    assert found.out.startswith("MEDIACTL UNKNOWN - ") and "locked" in found.out
+    holder.execute("ROLLBACK")
+    holder.pragma("user_version", 999)
+    holder.close()
+    found = mediactl("check", "-o", out)
+    assert (found.code, found.err) == (3, "")
+    assert "newer mediactl" in found.out
 
 
 def test_notifications_are_those_of_trusted_settings(mediactl: CommandLine, sources: Path) -> None:

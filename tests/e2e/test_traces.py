@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import socket
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -160,11 +163,43 @@ def test_uploads_have_spans_that_name_no_bucket(tmp_path: Path, ministack_server
     assert done.code == 0, done
     assert len({span.trace for span in found}) == 1
     sent = Counter(each.name for each in found)
-    jobs = rows(mediactl, "SELECT j.operation, count(*) FROM attempts JOIN jobs AS j ON j.id = job GROUP BY 1")
+    jobs = rows(
+        mediactl,
+        "SELECT j.operation, count(*) FROM attempts JOIN jobs AS j ON j.id = job WHERE j.source IS NOT NULL GROUP BY 1",
+    )
     assert sent == Counter(dict(jobs)) + Counter(source=1)
     assert sent["upload"] == 2 and sent["publish"] == 1
     uploaded = sum(s.attributes["mediactl.bytes"] for s in found if s.name in ("upload", "publish"))
     assert uploaded == sum(map(len, bucket.objects().values()))
+    assert not any(bucket.name.encode() in each.body for each in got.got)
+
+
+def test_files_that_are_uploaded_have_traces_and_statsd_gets_their_attempts(
+    tmp_path: Path, ministack_server: Server
+) -> None:
+    for number in range(2):
+        picture(tmp_path / f"in/{number}.jpg", number)
+    mediactl, bucket = a_command_line(tmp_path), a_bucket(ministack_server)
+    with receiver() as got, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
+        statsd.bind(("127.0.0.1", 0))
+        done = mediactl(
+            "upload", "in", *bucket.to(), "--statsd", f"127.0.0.1:{statsd.getsockname()[1]}",
+            environment={"OTEL_EXPORTER_OTLP_ENDPOINT": got.url, "TRACEPARENT": f"00-{TRACE}-{SPAN}-01"},
+        )  # fmt: skip
+        found = spans(got)
+        counted = ""
+        with suppress(BlockingIOError):
+            while True:
+                counted += statsd.recv(1 << 16, socket.MSG_DONTWAIT).decode() + "\n"
+    assert done.code == 0, done
+    tops = {span.attributes["mediactl.path"]: span for span in found if span.name == "source"}
+    sizes = {name: len(body) for name, body in bucket.objects().items()}
+    assert sorted(span.attributes["mediactl.bytes"] for span in tops.values()) == sorted(sizes.values())
+    assert {os.path.basename(path) for path in tops} == {"0.jpg", "1.jpg"}
+    assert {(span.trace, span.parent, span.is_error) for span in tops.values()} == {(TRACE, SPAN, False)}
+    below = [span for span in found if span.name == "upload"]
+    assert sorted(span.parent for span in below) == sorted(span.id for span in tops.values())
+    assert "mediactl.upload.success:" in counted
     assert not any(bucket.name.encode() in each.body for each in got.got)
 
 

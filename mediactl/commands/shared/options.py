@@ -266,11 +266,9 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
     from mediactl.core.settings import Settings, cache_folder
     from mediactl.model.fetches import Fetching
     from mediactl.model.jobs import Priority
-    from mediactl.monitor import tracing
     from mediactl.pool.limits import available_cores, available_memory
 
     ffmpeg = flags["ffmpeg"]
-    traceparent = tracing.traceparent(os.environ)
     environment = dict(os.environ)
     if ffmpeg:
         environment["MEDIACTL_FFMPEG"] = os.path.abspath(ffmpeg) if "/" in ffmpeg else ffmpeg
@@ -301,13 +299,23 @@ def settings_of(flags: dict[str, Any], watching: Watching | None = None) -> Sett
         to=destination(flags),
         no_local=flags["no_local"],
         watching=watching,
-        attempt_events=flags.get("statsd") is not None or traceparent is not None,
-        traceparent=traceparent,
+        **monitoring_settings(flags),
         hours=flags["hours"],
         cache=cache_folder(flags["cache"], os.environ),
         sandbox=Mode(flags["sandbox"]),
         environment=environment,
     )
+
+
+def monitoring_settings(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of Settings that say what is reported for monitors."""
+    from mediactl.monitor import tracing
+
+    traceparent = tracing.traceparent(os.environ)
+    return {
+        "attempt_events": flags.get("statsd") is not None or traceparent is not None,
+        "traceparent": traceparent,
+    }
 
 
 def _shard(text: str | None, by: ShardBy) -> Shard | None:

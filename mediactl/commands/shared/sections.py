@@ -6,7 +6,10 @@ cloup does the same and more, but importing it takes 40 ms, half of what ``media
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -114,6 +117,23 @@ class Command(click.Command):
         """Return whether it prints events when it is called with these arguments."""
         return self._events and "--json" in arguments
 
+    def failed(self, line: str, code: int, arguments: Sequence[str]) -> int:
+        """Print why it failed, "COMMAND: what is wrong", and return the exit code.
+
+        On standard error, and as an event where the arguments ask for events.
+        """
+        with suppress(OSError):  # nobody reads it
+            print(line, file=sys.stderr, flush=True)
+        if self.prints_events(arguments):
+            from mediactl.model.events import RunFailed
+            from mediactl.ui.ndjson import NdJson
+
+            with suppress(OSError):
+                out = NdJson(sys.stdout.buffer, time.time)
+                out.take(RunFailed(reason=line.partition(": ")[2], exit_code=code))
+                out.close()
+        return code
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples and exit codes."""
         super().format_epilog(ctx, formatter)
@@ -156,13 +176,13 @@ class Group(Command, click.Group):
         """Return the names of the commands, first added first."""
         return list(self.commands)
 
-    def prints_events(self, arguments: Sequence[str]) -> bool:
-        """Return whether the command that these arguments call prints events."""
+    def failed(self, line: str, code: int, arguments: Sequence[str]) -> int:
+        """Have the command that these arguments call report why it failed."""
         for number, name in enumerate(arguments):
             match self.get_command(click.Context(self), name):
                 case Command() as command:
-                    return command.prints_events(arguments[number + 1 :])
-        return super().prints_events(arguments)
+                    return command.failed(line, code, arguments[number + 1 :])
+        return super().failed(line, code, arguments)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 
 import apsw
@@ -48,4 +49,17 @@ class Traces:
             self._connection.execute(self._sql["end_trace"], (source,))
         return SourceTrace(
             trace=trace, span=span, parent=parent, began_at=began_at, path=shown(path), size=size, state=ended
+        )
+
+    def of_file(self, key: str, path: str, size: int, began_at: float, state: str) -> SourceTrace | None:
+        """Return the trace of a file that is no source, in ``state``; None: the run sends no traces.
+
+        Its IDs follow from the key of its job: whichever run sends it goes on with the same ones.
+        """
+        if self.parent is None:
+            return None
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        trace = self.parent.split("-")[1] if self.parent else digest[:32]
+        return SourceTrace(
+            trace=trace, span=digest[-16:], parent=self.parent, began_at=began_at, path=path, size=size, state=state
         )

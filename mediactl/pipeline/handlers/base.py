@@ -25,6 +25,7 @@ from mediactl.model.events import (
     JobUnreadable,
 )
 from mediactl.pipeline.buckets.memory import Memory
+from mediactl.pipeline.budget_check import BudgetCheck
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.planning.cost import Measured, Pace
@@ -41,12 +42,16 @@ class Context:
         out: bytes,
         publisher: Publisher | None,
         memory: Memory | None = None,
+        *,
+        budgets: BudgetCheck | None = None,
     ) -> None:
         self.memory = memory
         self.journal = journal
         self.planner = planner
         self.out = out
         self.publisher = publisher
+        self.budgets = budgets
+        """What checks each source as it is done; None: nothing does before the end."""
         self.changes: Counter[int] = Counter()
         """Source -> times that it changed under its job in this run."""
         self.events: list[Event] = []

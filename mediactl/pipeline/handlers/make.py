@@ -63,6 +63,9 @@ class MakeHandler(SourceHandler):
                 warnings=tuple(each.text for each in result.warnings), size=claim.size,
             )
         )  # fmt: skip
+        if self._context.budgets is not None and row.plan == claim.plan:
+            for broken in self._context.budgets.settled(row.id):
+                self.report(broken)
 
 
 class TranscodeHandler(MakeHandler):
