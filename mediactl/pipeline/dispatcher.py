@@ -37,11 +37,11 @@ from mediactl.model.jobs import HEAVY, QUICK, Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
 from mediactl.pipeline.buckets.memory import Memory
-from mediactl.pipeline.budget_check import BudgetCheck
 from mediactl.pipeline.completer import Completer
 from mediactl.pipeline.fetching import jobs as fetches
 from mediactl.pipeline.fetching.scratch import Scratch
 from mediactl.pipeline.handlers.base import Context, Handler
+from mediactl.pipeline.handlers.budget_check import BudgetCheck
 from mediactl.pipeline.handlers.registry import Handlers
 from mediactl.pipeline.lane_learning import Lanes
 from mediactl.pipeline.planner import Planner

@@ -31,9 +31,9 @@ from mediactl.model.events import RunStarted, SandboxIncomplete, Summary
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import output_lock
 from mediactl.pipeline.buckets.memory import Memory, remove_released
-from mediactl.pipeline.budget_check import BudgetCheck
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.fetching.scratch import Scratch
+from mediactl.pipeline.handlers.budget_check import BudgetCheck
 from mediactl.pipeline.intake import objects
 from mediactl.pipeline.intake.batches import Intake
 from mediactl.pipeline.intake.feed import Feed

@@ -25,7 +25,7 @@ from mediactl.model.events import (
     JobUnreadable,
 )
 from mediactl.pipeline.buckets.memory import Memory
-from mediactl.pipeline.budget_check import BudgetCheck
+from mediactl.pipeline.handlers.budget_check import BudgetCheck
 from mediactl.pipeline.planner import Planner
 from mediactl.pipeline.publish import Publisher
 from mediactl.planning.cost import Measured, Pace
