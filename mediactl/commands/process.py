@@ -10,7 +10,7 @@ import click
 
 from mediactl.commands.shared.monitoring import LISTEN, STATSD, TEXTFILE, monitored
 from mediactl.commands.shared.options import option, settings_of, work_options
-from mediactl.commands.shared.sections import EXITS, OUTPUT, RUN, SCHEDULING, SOURCES, Command
+from mediactl.commands.shared.sections import EXITS, MACHINES, OUTPUT, RUN, SCHEDULING, SOURCES, Command
 from mediactl.commands.shared.types import Duration, Name
 from mediactl.core.errors import ExitCode
 from mediactl.model.shard import SHARD_BY
@@ -46,6 +46,10 @@ INPUT_IN_MEMORY = 16 << 20
         help="Process the Nth of M parts of the sources, e.g. 3/10; auto: as the array job says.")  # fmt: skip
 @option(SOURCES, "--shard-by", type=click.Choice(SHARD_BY), default="path", show_default=True,
         help="Divide sources by a hash of their paths, or so that each part is as much work.")  # fmt: skip
+@option(MACHINES, "--broker", default=None, trusted=True, metavar="URL",
+        help="Have `mediactl worker` processes run the jobs, through redis://, amqp:// or sqs://.")  # fmt: skip
+@option(MACHINES, "--queue-prefix", default="mediactl", show_default=True, metavar="NAME",
+        help="Prefix of the names of the broker's queues.")  # fmt: skip
 @TEXTFILE
 @STATSD
 @option(OUTPUT, "--report", type=Name(), default=None, trusted=True, metavar="FILE",
@@ -125,6 +129,11 @@ def _run(settings: Settings, flags: dict[str, Any], runs: list[str] | None = Non
     """Run, and return the exit code; the id of the run is added to ``runs``."""
     from mediactl.pipeline.workers import fork_server
 
+    engine = None
+    if flags.get("broker"):
+        from mediactl.commands.shared.brokers import engine_of
+
+        engine = engine_of(flags["broker"], flags["queue_prefix"])
     with closing(fork_server(settings)) as forks:  # first: it imports beside what is imported here
         from mediactl.commands.shared.display import display
         from mediactl.model.events import Event, RunStarted
@@ -136,7 +145,7 @@ def _run(settings: Settings, flags: dict[str, Any], runs: list[str] | None = Non
             take(event)
 
         with display(flags) as shown, monitored(flags, settings, shown) as take:
-            return run(settings, take if runs is None else noted, _read_input, forks).exit_code
+            return run(settings, take if runs is None else noted, _read_input, forks, engine=engine).exit_code
 
 
 def _read_input() -> IO[bytes]:

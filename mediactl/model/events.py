@@ -197,6 +197,26 @@ class SocketUnusable(Event, frozen=True, kw_only=True, tag="socket.unusable"):
     """Why, in words."""
 
 
+class BrokerLost(Event, frozen=True, kw_only=True, tag="broker.lost"):
+    """The broker of --broker cannot be reached: the run waits for it, and tries again every second."""
+
+    reason: str
+    """Why, in words."""
+
+
+class BrokerReached(Event, frozen=True, kw_only=True, tag="broker.reached"):
+    """The broker can be reached, after it could not."""
+
+
+class MachineUnfit(Event, frozen=True, kw_only=True, tag="machine.unfit"):
+    """A machine hands back the jobs of this run: other ones run them."""
+
+    host: str
+    """Its name."""
+    reason: str
+    """Why, in words."""
+
+
 class EventsMissed(Event, frozen=True, kw_only=True, tag="events.missed"):
     """Events are missing here: this reader was too slow, and a run waits for none."""
 
@@ -870,5 +890,6 @@ AnyEvent = (
     | JobInternalError | JobUnreadable | JobInterrupted | JobChanged | JobCancelled | UploadPlanned | UploadDone
     | UploadStopped | ExtraRequired | RunStopping | RunStopped | RunPaused | RunResumed | RunFailed | Summary | Selftest
     | SelftestKilled | SocketUnusable | EventsMissed | RunSnapshot | ControlAnswer
+    | BrokerLost | BrokerReached | MachineUnfit
 )  # fmt: skip
 """Every event on the wire, in the order of docs/events.md."""

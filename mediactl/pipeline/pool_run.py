@@ -44,6 +44,7 @@ from mediactl.pipeline.recovery import LOGS, sweep_logs, sweep_work, take_over
 from mediactl.pipeline.workers import EXECUTE, environment_of
 from mediactl.pool.contract import Stopped
 from mediactl.pool.forkserver import ForkServer
+from mediactl.pool.lanes import RemoteLanes
 from mediactl.pool.network import Service
 from mediactl.pool.process import network_environment
 from mediactl.pool.supervisor import Supervisor
@@ -101,12 +102,14 @@ def run_pool(
     workers: int,
     network: Service | None,
     forks: ForkServer | None = None,
+    remote: RemoteLanes | None = None,
     sum_up: Callable[[Stopped], Summary],
     begin: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Run jobs until none is left that this run can do, then end the run in the journal; return its summary.
 
-    ``begin`` is called once the run has been reported. It is drained once its output cannot be written any more.
+    ``remote``, where given, runs the media jobs. ``begin`` is called once the run has been reported. It is drained once
+    its output cannot be written any more.
     """
     dump_no_core()
     draining = drain.watch(settings.drain_file, settings.drain_url)
@@ -117,7 +120,7 @@ def run_pool(
             network_environment=network_environment(settings.environment), log=log,
             grace=settings.grace, max_duration=settings.max_duration, limits=settings.limits,
             memory=settings.memory, network=network, forks=forks, drain=lambda: bool(tally.unheard) or draining(),
-            hours=settings.hours, ends_with_hours=settings.watching is None, clients=clients,
+            hours=settings.hours, ends_with_hours=settings.watching is None, clients=clients, remote=remote,
         )  # fmt: skip
         unusable = listen(clients, settings.state, journal.run, RunControl(pool, dispatcher, journal, tally, workers))
         report(started)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from itertools import chain
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from mediactl import __version__
 from mediactl.assets.check import OutputCheck
@@ -42,6 +42,7 @@ from mediactl.pipeline.pool_run import Emit, counted, fetching, open_journal, re
 from mediactl.pipeline.publish import Publisher
 from mediactl.pool.contract import Stopped
 from mediactl.pool.forkserver import ForkServer
+from mediactl.pool.lanes import RemoteLanes
 from mediactl.pool.network import NETWORK
 from mediactl.recipe import loader
 from mediactl.sources import filters, manifest, scan, shards
@@ -53,16 +54,25 @@ if TYPE_CHECKING:
     from mediactl.sources.watch import Watch
 
 
+class Engine(Protocol):
+    """Runs media jobs on other machines."""
+
+    def connected(self, settings: Settings, run: str, report: Emit) -> AbstractContextManager[RemoteLanes]:
+        """Do so for the run of this id inside the block."""
+
+
 def process(
     settings: Settings,
     emit: Emit,
     stdin: Callable[[], IO[bytes]],
     forks: ForkServer | None = None,
     feed: Feed | None = None,
+    engine: Engine | None = None,
 ) -> Summary:
     """Make the outputs of all sources complete and return the summary; ``emit`` gets every event, in order.
 
     ``forks``, where given, forks the workers; the caller closes it. Sources come from ``feed``, where that is given.
+    With ``engine``, other machines run the media jobs.
     Raises UsageError before anything is started where the settings are invalid.
     """
     began = time.monotonic()
@@ -110,6 +120,8 @@ def process(
             budgets=None if watch is None else budgets,
         )
 
+        remote = None if engine is None else stack.enter_context(engine.connected(settings, journal.run, report))
+
         def begin() -> None:
             if missing:
                 report(SandboxIncomplete(missing=missing))
@@ -124,7 +136,7 @@ def process(
         summary = run_pool(
             settings, journal, dispatcher, report, tally, started, clients,
             workers=settings.jobs, network=uploading(settings.to) or (fetching(settings) if fetches else None),
-            forks=forks, begin=begin,
+            forks=forks, remote=remote, begin=begin,
             sum_up=lambda stopped: sum_up(
                 stopped, intake, dispatcher, journal, tally, time.monotonic() - began, settings,
                 over_budget=check_budgets(budgets, report),

@@ -6,7 +6,74 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from types import TracebackType
+from typing import Protocol
+
+
+class Stops(Protocol):
+    """How a supervisor is asked to stop. It is entered for as long as the supervisor runs."""
+
+    @property
+    def count(self) -> int:
+        """How often it was asked: from the second time on, running jobs are ended at once."""
+
+    @property
+    def first(self) -> str | None:
+        """Name of the first signal, if there was one."""
+
+    @property
+    def to_suspend(self) -> bool:
+        """Whether this process is to be stopped until it is continued."""
+
+    @property
+    def wakeup(self) -> socket.socket:
+        """Readable after each request."""
+
+    def drain(self) -> None:
+        """Make ``wakeup`` unreadable until the next request."""
+
+    def suspend(self) -> None:
+        """Stop this process until it is continued."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Requests:
+    """Requests of other threads, for a supervisor that does not run in the main thread, which has the signals."""
+
+    first: str | None = None
+    to_suspend = False
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.wakeup, self._theirs = socket.socketpair()
+
+    def stop(self) -> None:
+        """Ask to stop; the second time, at once."""
+        self.count += 1
+        with suppress(OSError):  # it has ended
+            self._theirs.send(b"\0")
+
+    def drain(self) -> None:
+        """Make ``wakeup`` unreadable until the next request."""
+        self.wakeup.recv(64)
+
+    def suspend(self) -> None:
+        """Do nothing: the process is stopped as a whole, by whoever has its signals."""
+
+    def __enter__(self) -> Requests:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.wakeup.close()
+        self._theirs.close()
 
 
 class Signals:

@@ -32,12 +32,13 @@ from mediactl.pool.contract import (
     Stopped,
 )
 from mediactl.pool.forkserver import ForkServer
+from mediactl.pool.lanes import MediaLanes, RemoteLanes
 from mediactl.pool.messages import Answer, Note, Noted, Progress
 from mediactl.pool.network import NETWORK, Network, Service
 from mediactl.pool.pause import Pause
 from mediactl.pool.process import HARD_EXTRA, LAST_WORDS, Worker
 from mediactl.pool.scheduler import Scheduler
-from mediactl.pool.signals import Signals
+from mediactl.pool.signals import Signals, Stops
 
 TICK = 0.1
 """Seconds between two checks of timers and updates of the display, at most."""
@@ -73,7 +74,8 @@ class Supervisor:
     second, returns whether the machine is being drained. Without ``network`` no job of that lane is taken; its worker
     has ``network_environment``, where that is given. ``forks`` forks the other workers; the caller closes it.
     Jobs are started within ``hours``; outside of them the run waits, or ends where ``ends_with_hours``. ``clients`` may
-    call ``pause`` and ``resume`` when they are served.
+    call ``pause`` and ``resume`` when they are served. With ``remote``, media jobs run there, and no worker here.
+    ``signals`` says when to stop, where that is not up to the signals of this process.
     """
 
     def __init__(
@@ -96,6 +98,8 @@ class Supervisor:
         hours: Hours | None = None,
         ends_with_hours: bool = False,
         clients: Clients | None = None,
+        remote: RemoteLanes | None = None,
+        signals: Stops | None = None,
     ) -> None:
         self._call = call
         self._queue = queue
@@ -110,13 +114,14 @@ class Supervisor:
         """While this process is stopped, no time passes for any limit."""
         self._end = None if max_duration is None else self._clock() + max_duration
         self._selector = selectors.DefaultSelector()
-        self._scheduler = Scheduler(workers, self._start, limits, memory)
+        self._scheduler: MediaLanes = remote or Scheduler(workers, self._start, limits, memory)
+        self._remote = remote
         self._network = Network(network, self._start_network)
         self._notes: list[tuple[Worker, Note]] = []
         self._ended: list[Ended] = []
         self._failed_starts = 0
         self._planning = IntakeStep.MORE
-        self._signals = Signals()
+        self._signals: Stops = signals or Signals()
         self._stopping: Stopped | None = None
         self._pause = Pause(queue, hours)
         self._ends_with_hours = ends_with_hours
@@ -137,6 +142,8 @@ class Supervisor:
             self._follow_intake(True)
             if self._clients is not None:
                 self._selector.register(self._clients, selectors.EVENT_READ)
+            if self._remote is not None:
+                self._selector.register(self._remote.wakeup, selectors.EVENT_READ)
             self._follow_hours()
             try:
                 while True:
@@ -160,6 +167,7 @@ class Supervisor:
                         ):
                             return Stopped.COMPLETE
                     self._wait(self._patience())
+                    self._collect()
                     self._watch_the_clock()
                     if self._signals.to_suspend:
                         self._suspend()
@@ -216,7 +224,8 @@ class Supervisor:
                 self._network.closed = (end.verdict, end.reason)
                 self._queue.closed(NETWORK, end.verdict, end.reason)
         room = Room() if self._stopping else room
-        alone = not self._scheduler.busy() and not any(self._scheduler.waiting.values())
+        # Jobs of the lane "alone" have a machine to themselves; of many machines, one.
+        alone = self._remote is not None or not (self._scheduler.busy() or any(self._scheduler.waiting.values()))
         known = [(worker.working_on(note.job), note) for worker, note in notes]
         noting = [Noting(assignment, note.body) for assignment, note in known if assignment is not None]
         taken = self._queue.exchange(ended, room, alone, noting)
@@ -237,11 +246,21 @@ class Supervisor:
             if self._clients is not None and key.fileobj is self._clients:
                 self._clients.serve()
                 continue
+            if self._remote is not None and key.fileobj is self._remote.wakeup:
+                continue  # ``_collect`` reads it
             worker: Worker = key.data
             if events & selectors.EVENT_WRITE and not worker.flush():
                 self._selector.modify(worker.pipe, selectors.EVENT_READ, worker)
             if events & selectors.EVENT_READ:
                 self._read(worker)
+
+    def _collect(self) -> None:
+        """Take what other machines have reported."""
+        if self._remote is not None:
+            ended, progress = self._remote.collect(self._clock())
+            self._ended.extend(ended)
+            for each in progress:
+                self._queue.progress(each.job, each.attempt, each.fraction, 0)
 
     def _read(self, worker: Worker) -> None:
         messages = worker.receive()
@@ -334,6 +353,8 @@ class Supervisor:
         for worker in self._all_workers():
             if worker.sent and worker.verdict is None:
                 worker.kill_for(Verdict.INTERRUPTED, "stopped before it was done")
+        if self._remote is not None:
+            self._ended.extend(self._remote.give_back("stopped before it was done"))
 
     def _enforce_limits(self, now: float) -> None:
         """Kill workers that did not start, or whose job exceeds its limits of time and memory."""
@@ -493,6 +514,7 @@ class Supervisor:
             for worker in self._scheduler.workers.values()
             if worker.sent
         ]
+        busy += [] if self._remote is None else self._remote.running(now)
         for worker in self._network.workers.values():
             busy += [Busy(worker.pid, NETWORK, each, None) for each in islice(worker.sent, SHOWN)]
         return busy

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from mediactl.model.events import (
+    BrokerLost,
+    BrokerReached,
     BucketTrouble,
     BudgetBroken,
     CacheUnusable,
@@ -24,6 +26,7 @@ from mediactl.model.events import (
     JournalDamaged,
     JournalRebuilt,
     LeftOutBy,
+    MachineUnfit,
     MonitorTrouble,
     PauseCause,
     Plan,
@@ -141,6 +144,12 @@ def problem(event: Event, *, watching: bool = False) -> str | None:
             return f"the journal was damaged: set aside as {event.set_aside} and {rebuilt}"
         case JournalRebuilt():
             return f"the journal was lost: rebuilt from {count(event.adopted, 'asset.json file')}"
+        case BrokerLost():
+            return f"broker: cannot be reached, trying again every second: {event.reason}"
+        case BrokerReached():
+            return "broker: reached again"
+        case MachineUnfit():
+            return f"machine {event.host}: hands jobs back: {event.reason}"
         case SocketUnusable():
             return f"event socket: cannot be created: {event.reason}; top, pause and events do not reach this run"
         case EventsMissed():

@@ -82,7 +82,7 @@ def test_what_names_programs_or_addresses_is_not_taken_from_the_current_director
     trusted = {key for key, option in configuration.options().items() if option.trusted}
     assert trusted == {
         "ffmpeg", "sandbox", "to", "endpoint_url", "profile", "ca_bundle", "drain_url", "allow_outside", "log",
-            "metrics_textfile", "metrics_listen", "statsd",
+            "metrics_textfile", "metrics_listen", "statsd", "broker",
         "junit", "report", "report_blob",
     }  # fmt: skip
 

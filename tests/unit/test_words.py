@@ -153,7 +153,8 @@ def test_commands_and_options_are_listed_in_sections() -> None:
     inner = dict(commands())
     process = help_of("mediactl process", inner["mediactl process"])
     headings = re.findall(r"^(\S.*):$", process, re.MULTILINE)
-    assert headings == ["Sources and outputs", "Scheduling", "Uploads", "Output", "Options", "Examples", "Exit codes"]
+    sections = ["Sources and outputs", "Scheduling", "Uploads", "Other machines", "Output", "Options"]
+    assert headings == [*sections, "Examples", "Exit codes"]
     last = process.partition("\nOptions:\n")[2].partition("\n\n")[0]
     assert last.split()[-6:] == ["--help", "Show", "this", "message", "and", "exit."]
     assert "Sources and outputs" not in help_of("mediactl status", inner["mediactl status"])

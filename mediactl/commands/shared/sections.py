@@ -28,8 +28,8 @@ EXITS = (
     (75, "Stopped early (signal, time limit, full disk), or a source could not be read; run again to resume."),
 )
 """Exit codes of commands that run jobs, which are those of ``mediactl.core.errors.ExitCode``."""
-OPTIONS = SOURCES, SCHEDULING, UPLOADS, OUTPUT, GENERAL = (
-    "Sources and outputs", "Scheduling", "Uploads", "Output", "Options",
+OPTIONS = SOURCES, SCHEDULING, UPLOADS, MACHINES, OUTPUT, GENERAL = (
+    "Sources and outputs", "Scheduling", "Uploads", "Other machines", "Output", "Options",
 )  # fmt: skip
 """Sections of options, in the order of a command's ``--help``."""
 FILES = "mediactl.settings"
