@@ -9,7 +9,7 @@ import os
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
-from typing import Any, cast
+from typing import Any
 
 from mediactl.api.messages import Add
 from mediactl.assets import document
@@ -27,7 +27,7 @@ from mediactl.upload.execute import Transfers
 from mediactl.upload.fetch.by_url import located
 from mediactl.upload.fetch.ranges import fetch
 from mediactl.upload.keys import object_key
-from mediactl.upload.store import Gone, Revision, SourceStore
+from mediactl.upload.store import Gone, Revision
 
 THREADS = 8
 """Objects at once; parts of large ones have threads of their own."""
@@ -78,7 +78,7 @@ class Bucket:
         folder = os.path.join(out, FETCHED, secrets.token_hex(8).encode())
         os.makedirs(folder, mode=0o700)
         task = FetchTask(location, key, os.path.join(folder, _file_name(key)))
-        store = cast(SourceStore, self._transfers.store(location))
+        store = self._transfers.readable(location)
         found = fetch(task, store, Capabilities(_is_plain(location)), self._engine, lambda _: None)
         if found.status is FetchStatus.GONE:
             raise UsageError(f"{shown(url)}: no such object")
@@ -89,7 +89,7 @@ class Bucket:
     def document(self, to: Destination, directory: bytes) -> document.Asset | None:
         """Return what the bucket's asset.json says; None: there is none that can be used."""
         key = object_key(to.location.prefix, directory, os.fsdecode(document.NAME))
-        store = cast(SourceStore, self._transfers.store(to.location))
+        store = self._transfers.readable(to.location)
         job = self._engine.job(to.location)
         try:
             with self._engine.turn(job) as turn:

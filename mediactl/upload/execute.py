@@ -86,7 +86,7 @@ class Transfers:
         with self._changed:
             self._running += 1
         try:
-            store = self._readable(task.location)
+            store = self.readable(task.location)
             plain = (task.location.endpoint_url or "").startswith("http://")
             learnt = self._learnt.setdefault(task.location, Capabilities(plain))
             return fetch(task, store, learnt, self._engine, report)
@@ -95,7 +95,8 @@ class Transfers:
                 self._running -= 1
                 self._changed.notify_all()
 
-    def _readable(self, location: Location) -> SourceStore:
+    def readable(self, location: Location) -> SourceStore:
+        """Return the store of a bucket that objects are fetched from, opened once. Raises Refused, Expired."""
         with self._opening:
             if location not in self._sources:
                 try:

@@ -15,13 +15,16 @@ from typing import Any
 
 import msgspec
 
-from mediactl.core.settings import Settings
+from mediactl.core.settings import Destination, Settings
 from mediactl.jobs.journal import Journal
 from mediactl.jobs.states import PATIENCE, Patience
 from mediactl.model.events import Event, Plan, Tick
 from mediactl.model.jobs import NewJob
+from mediactl.model.uploads import Location
 from mediactl.pipeline.dispatcher import LANES, Dispatcher
 from mediactl.pipeline.planner import Planner
+from mediactl.pipeline.publish import LANE as NETWORK
+from mediactl.pipeline.publish import Publisher
 from mediactl.pool.contract import Assignment, Ended, Noting, Room, Stopped
 from mediactl.pool.process import worker_environment
 from mediactl.pool.supervisor import Supervisor
@@ -31,6 +34,8 @@ from support.journals import new_job, opened, put
 
 HERE = Path(__file__).resolve().parents[1]
 PATHS = f"{HERE.parent}:{HERE}"
+BUCKET = Destination(location=Location("bucket"))
+"""Of uploads that jobs of a test pretend to do."""
 
 
 def odd(name: str | int, **what: Any) -> NewJob:
@@ -83,7 +88,10 @@ class Pool:
         wanted = Settings(sources=(), out=os.fsencode(folder / "out"), state=str(folder))
         planner = Planner(wanted, loader.load("web"), {}, journal)
         lanes = options.pop("lanes", LANES)
-        self.backlog = Recording(journal, planner, self.intake, wanted.out, self._take, time.monotonic, lanes=lanes)
+        uploading = Publisher(journal, BUCKET, wanted.out) if NETWORK in lanes else None
+        self.backlog = Recording(
+            journal, planner, self.intake, wanted.out, self._take, time.monotonic, uploading, lanes=lanes
+        )
         self.backlog.answers = []
         call = options.pop("call", odd_jobs.EXECUTE)
         environment = worker_environment({**os.environ, "PYTHONPATH": PATHS})
