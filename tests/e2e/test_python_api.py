@@ -259,13 +259,20 @@ def test_nothing_of_the_callers_process_is_changed_and_nothing_outlives_it(space
     assert not list((space / "out4").glob(".mediactl-sandbox/*"))
 
 
+def _is_host(process: psutil.Process) -> bool:
+    try:
+        return "mediactl.api.host" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_a_host_that_is_killed_fails_what_it_did_and_the_next_call_has_another(space: Path, clip: Path) -> None:
     made(space, photo(space / "early.jpg"))
     me = psutil.Process()
     with ThreadPoolExecutor(1) as thread:
         slow = thread.submit(mediactl.make, clip, space / "slow.toml", out=space / "out")
         until(lambda: _encoders(me))
-        (host,) = [parent for parent in _encoders(me)[0].parents() if "mediactl.api.host" in " ".join(parent.cmdline())]
+        (host,) = [each for each in me.children(recursive=True) if _is_host(each)]
         host.kill()
         with pytest.raises(mediactl.Interrupted, match="has ended"):
             slow.result(PATIENCE)
@@ -422,7 +429,8 @@ def test_objects_are_made_into_objects_and_nothing_is_made_or_sent_twice(
 
     both = make("in/b.jpg", out=space / "out", name="b-again")
     assert both.folder == f"s3://{bucket}/out/b-again" and (space / "out" / "b-again" / "w50.webp").exists()
-    local = mediactl.make(space / "one" / "red.jpg", space / "small.toml", to=f"s3://{bucket}/local")
+    red = photo(space / "ours" / "red.jpg", (200, 10, 10))
+    local = mediactl.make(red, space / "small.toml", to=f"s3://{bucket}/local")
     assert local.folder == f"s3://{bucket}/local/red.jpg"
     (scratch,) = [path for path in tmp_path.iterdir() if path.name.startswith("mediactl-")]
     assert not [path for path in scratch.rglob("*") if path.is_file() and path.suffix in (".webp", ".jpg", ".json")]
@@ -438,6 +446,6 @@ def test_objects_are_made_into_objects_and_nothing_is_made_or_sent_twice(
         make("in/bad.jpg")
     store.put_object(Bucket=bucket, Key="theirs/red.jpg/w50.webp", Body=b"of somebody else")
     with pytest.raises(mediactl.JobFailed, match="another program's object; kept"):
-        mediactl.make(space / "one" / "red.jpg", space / "small.toml", to=f"s3://{bucket}/theirs")
+        mediactl.make(red, space / "small.toml", to=f"s3://{bucket}/theirs")
     with pytest.raises(mediactl.UsageError, match="out, to: one is required"):
-        mediactl.make(space / "one" / "red.jpg")
+        mediactl.make(red)
