@@ -11,7 +11,7 @@ import msgspec
 from mediactl.api.messages import Completed
 from mediactl.assets import document, markup
 from mediactl.model.assets import Artefact
-from mediactl.model.media import MediaInfo
+from mediactl.model.media import Kind, MediaInfo
 
 
 class Asset(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +80,7 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
         images, picture, video = document.markup_of(self.artefacts, self.info, look)
         asset = document.Asset(
             schema=document.SCHEMA,
-            source=msgspec.convert(
-                {"path": self.path, "bytes": self.bytes, "digest": self.digest, "kind": self.kind}, document.AssetSource
-            ),
+            source=document.AssetSource(self.path, self.bytes, self.digest, Kind(self.kind)),
             recipe=self.recipe,
             metadata=self.info,
             artefacts=self.artefacts,

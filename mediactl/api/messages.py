@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 
@@ -92,6 +92,8 @@ ToHost = MakeBegun | ProcessBegun | LibraryBegun | Add | Cancel | Finish
 FromHost = Reported | Completed | Failed
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode_to_host: Callable[[bytes], ToHost] = msgspec.msgpack.Decoder(ToHost).decode
+_decode_from_host: Callable[[bytes], FromHost] = msgspec.msgpack.Decoder(FromHost).decode
 
 
 def frame(message: ToHost | FromHost) -> bytes:
@@ -102,11 +104,9 @@ def frame(message: ToHost | FromHost) -> bytes:
 
 def frames_to_host() -> Frames[ToHost]:
     """Return a parser of what a host receives."""
-    decode: Any = msgspec.msgpack.Decoder(ToHost).decode
-    return Frames(decode)
+    return Frames(_decode_to_host)
 
 
 def frames_from_host() -> Frames[FromHost]:
     """Return a parser of what a host sends."""
-    decode: Any = msgspec.msgpack.Decoder(FromHost).decode
-    return Frames(decode)
+    return Frames(_decode_from_host)

@@ -53,10 +53,15 @@ class HostSettings(msgspec.Struct, frozen=True):
     interval: float = INTERVAL
 
 
+_settings = msgspec.json.Decoder(HostSettings)
+_envelope = msgspec.json.Decoder(Envelope)
+_job = msgspec.json.Decoder(RemoteJob)
+
+
 def settings_from(environment: Mapping[str, str]) -> HostSettings:
     """Return the settings that MEDIACTL_WORKER holds as JSON, or those by default."""
     text = environment.get("MEDIACTL_WORKER")
-    return msgspec.json.decode(text, type=HostSettings) if text else HostSettings(("quick", "heavy"), available_cores())
+    return _settings.decode(text) if text else HostSettings(("quick", "heavy"), available_cores())
 
 
 class Host:
@@ -83,12 +88,13 @@ class Host:
 
     def run(self, message: dict[str, Any], *, redelivered: bool) -> None:
         """Run one delivery to its end, and return once its outcome has reached the broker."""
-        envelope = msgspec.convert(message, Envelope)
+        body = msgspec.json.encode(message)
+        envelope = _envelope.decode(body)
         mark = (envelope.job, envelope.attempt)
         if envelope.schema != SCHEMA:
             self._hand_back(envelope, other_schema(envelope.schema, envelope.version))
             return
-        job = msgspec.convert(message, RemoteJob)
+        job = _job.decode(body)
         if reason := unsuitable(job, self._encoders):
             self._hand_back(envelope, reason)
         elif redelivered:

@@ -22,6 +22,8 @@ from mediactl.engines.messages import RemoteJob, Report
 from mediactl.engines.queues import LANES, TASK, fleet_queue, lane_queue, outcomes_queue, queue
 from mediactl.model.jobs import HEAVY, QUICK
 
+_report = msgspec.json.Decoder(Report)
+
 PAUSE = 1.0
 """Seconds between two attempts to reach the broker."""
 PATIENCE = 0.5
@@ -146,7 +148,7 @@ class Traffic:
     def _take(self, message: Any) -> None:
         body = message.body if isinstance(message.body, bytes) else message.body.encode()
         with suppress(msgspec.DecodeError):  # of another schema, or not ours
-            self._reports.append(msgspec.json.decode(body, type=Report))
+            self._reports.append(_report.decode(body))
         self._wake()
 
     def _wake(self) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import mediactl
 
 ROOT = Path(mediactl.__file__).parent
-THREADED = ("assets", "jobs", "upload")
+THREADED = ("api", "assets", "control", "engines", "jobs", "upload")
 """Packages of which some functions run in several threads at once."""
 UNSAFE = """
 import sys, threading
