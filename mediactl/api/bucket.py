@@ -6,7 +6,9 @@ Nothing is decoded in this process. Requests are retried, throttled and shared a
 from __future__ import annotations
 
 import os
-import secrets
+import shutil
+import tempfile
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -15,6 +17,7 @@ from mediactl.api.messages import Add
 from mediactl.assets import document
 from mediactl.core.errors import JobFailed, MediactlError, RejectedInput, UsageError
 from mediactl.core.files import fingerprint, shown
+from mediactl.core.sandbox.workspace import Workspace
 from mediactl.core.settings import Destination
 from mediactl.model.assets import OutputFile
 from mediactl.model.fetches import Fetching, FetchStatus, FetchTask
@@ -35,14 +38,16 @@ MOST = 8 << 20
 """Bytes of an asset.json: many times what the largest has."""
 LONGEST = 200
 """Bytes of a key's last part that a file is named after."""
-FETCHED = os.path.join(b".mediactl", b"fetched")
-"""Directory in OUT of the sources that were fetched."""
 
 
 class Bucket:
     """What a host does with buckets. ``arrived`` has the futures that are done, with what each was started for."""
 
-    def __init__(self, tuning: Tuning) -> None:
+    def __init__(self, tuning: Tuning, out: bytes) -> None:
+        """Sources are fetched into a workspace in OUT, which a sweep removes should this process be killed."""
+        self._out = out
+        self._workspace: Workspace | None = None
+        self._creating = threading.Lock()
         self.arrived: SimpleQueue[tuple[object, Future[Any]]] = SimpleQueue()
         self._threads = ThreadPoolExecutor(THREADS, "bucket")
         self._engine = Engine(tuning)
@@ -63,20 +68,38 @@ class Bucket:
             return found
 
     def close(self) -> None:
-        """Begin no more requests."""
+        """Begin no more requests, and remove what was fetched."""
         self._transfers.stop(0.0)
         self._engine.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._creating:
+            workspace, self._workspace = self._workspace, None
+        if workspace is not None:
+            workspace.close()
 
-    def fetch(self, add: Add, out: bytes) -> bytes:
+    def fetch(self, add: Add) -> bytes:
         """Fetch a source into a directory of its own; return the path of the file.
 
-        Raises UsageError where there is no such object, RejectedInput where it may not be read, StoreError.
+        Raises UsageError where there is no such object, RejectedInput where it may not be read, StoreError, OSError;
+        then nothing is left of it.
         """
+        folder = self._folder()
+        try:
+            return self._fetched(add, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _folder(self) -> bytes:
+        """Return a new directory for one source."""
+        with self._creating:
+            if self._workspace is None:
+                self._workspace = Workspace(self._out)
+            return tempfile.mkdtemp(dir=self._workspace.inputs)
+
+    def _fetched(self, add: Add, folder: bytes) -> bytes:
         url = os.fsdecode(add.source)
         location, key = located(url, add.access or Fetching().location)
-        folder = os.path.join(out, FETCHED, secrets.token_hex(8).encode())
-        os.makedirs(folder, mode=0o700)
         task = FetchTask(location, key, os.path.join(folder, _file_name(key)))
         store = self._transfers.readable(location)
         found = fetch(task, store, Capabilities(_is_plain(location)), self._engine, lambda _: None)

@@ -72,8 +72,9 @@ def make(settings: Settings, connection: Connection) -> None:
         forks = stack.enter_context(closing(ForkServer(PRELOADED, environment_of(settings))))
         forks.start()
         log = stack.enter_context(worker_log(settings.state, token))
+        workspace.sweep(settings.out)  # of hosts that were killed
         stack.callback(workspace.sweep, settings.out)
-        orders = Orders(settings, connection, settings.environment, is_scratch=is_scratch)
+        orders = stack.enter_context(closing(Orders(settings, connection, settings.environment, is_scratch=is_scratch)))
         pool = Supervisor(
             EXECUTE, orders, workers=settings.jobs, token=token, environment=environment_of(settings),
             network_environment=network_environment(settings.environment), log=log, grace=settings.grace,

@@ -76,7 +76,7 @@ class Orders:
         """By due time."""
         self._running: dict[int, _Job] = {}
         self._stopping = ""
-        self._bucket = Bucket(Tuning())
+        self._bucket = Bucket(Tuning(), self._out)
         self._threads: set[int] = set()
         """Orders of which a thread does something."""
         self._fetching: dict[int, Add] = {}
@@ -108,10 +108,10 @@ class Orders:
             self._settle(end)
         for order in [each for each in self._probed if self._locked(each)]:
             self._probed.remove(order)
-            if order.add.to is None:
-                self._attempt(order, self._planning.make_job)
-            else:
+            if self._is_scratch and order.add.to is not None:
                 self._begin_in_thread(order, self._bucket.document, order.add.to, order.source.directory)
+            else:  # OUT has to be complete, too, whatever the bucket has
+                self._attempt(order, self._planning.make_job)
         return self._assigned(room)
 
     def stopping(self, why: Stopped, signal: str | None, running: int, grace: float) -> None:
@@ -154,13 +154,16 @@ class Orders:
             self._fail(order, errors.name_of(error), str(error))
         for number in self._fetching:
             self._connection.send(Failed(number, errors.name_of(error), str(error)))
+
+    def close(self) -> None:
+        """End what threads do, and remove what was fetched."""
         self._bucket.close()
 
     def _begin(self, add: Add) -> None:
         """Begin with a source, which is fetched first where it is an object."""
         if add.source.startswith(b"s3://"):
             self._fetching[add.number] = add
-            self._bucket.start(add.number, self._bucket.fetch, add, self._out)
+            self._bucket.start(add.number, self._bucket.fetch, add)
         else:
             self._enter(add, add.source)
 
@@ -168,8 +171,9 @@ class Orders:
         """Go on from what a thread has done."""
         if isinstance(what, int):
             add = self._fetching.pop(what, None)
-            if add is None:
-                return  # cancelled
+            if add is None:  # cancelled
+                self._remove(b"" if future.exception() else future.result())
+                return
             try:
                 self._enter(add, future.result(), fetched=future.result())
             except Exception as error:  # noqa: BLE001 - the others are none of its business
@@ -313,7 +317,7 @@ class Orders:
 
     def _end(self, order: Order, outcome: Completed | Failed | None = None) -> None:
         """Forget an order, after its outcome is sent."""
-        if self._is_scratch:
+        if self._is_scratch and order.lock is not None:  # else another order may be writing there
             self._remove(os.path.join(self._planning.folder(order.source), b""))
         order.release()
         self._remove(order.fetched)

@@ -21,10 +21,11 @@ import pytest
 from conftest import ROOT, CommandLine
 from PIL import Image
 from support import films
-from support.servers import Server
+from support.servers import Answering, Reply, Server
 
 import mediactl
 from mediactl.api import folder_lock
+from mediactl.core.sandbox import workspace
 
 SMALL = """
 name = "small"
@@ -449,3 +450,54 @@ def test_objects_are_made_into_objects_and_nothing_is_made_or_sent_twice(
         mediactl.make(red, space / "small.toml", to=f"s3://{bucket}/theirs")
     with pytest.raises(mediactl.UsageError, match="out, to: one is required"):
         mediactl.make(red)
+
+
+def test_an_output_directory_is_complete_whatever_the_bucket_has(
+    space: Path, ministack_server: Server, bucket: str
+) -> None:
+    source = photo(space / "both.jpg", (1, 2, 200))
+    first = mediactl.make(source, space / "small.toml", to=f"s3://{bucket}/both")
+    there = {each["Key"]: each for each in ministack_server.client().list_objects_v2(Bucket=bucket)["Contents"]}
+    out = space / "both"
+    again = mediactl.make(source, space / "small.toml", out=out, to=f"s3://{bucket}/both")
+    assert again == first
+    assert sorted(os.listdir(out / "both.jpg")) == ["asset.json", "w100.webp", "w50.webp"]
+    now = {each["Key"]: each for each in ministack_server.client().list_objects_v2(Bucket=bucket)["Contents"]}
+    for name in ("w100.webp", "w50.webp"):
+        key = f"both/both.jpg/{name}"
+        assert now[key]["LastModified"] == there[key]["LastModified"], "sent again"
+
+
+def test_nothing_that_was_fetched_outlives_its_call(
+    space: Path, ministack_server: Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = space / "fetching"
+    dead = out / workspace.FOLDER.decode() / "dead"
+    (dead / "in" / "x").mkdir(parents=True)
+    for name in ("lock", "in/x/old.jpg"):
+        (dead / name).touch()
+
+    def fetched() -> list[Path]:
+        return [path for path in (out / workspace.FOLDER.decode()).rglob("*") if path.parent.name == "in"]
+
+    body = photo(space / "object.jpg").read_bytes()
+    ministack_server.client().put_object(Bucket=bucket, Key="a.jpg", Body=body)
+    mediactl.make(f"s3://{bucket}/a.jpg", space / "small.toml", out=out)
+    assert not dead.exists() and not fetched()
+    with pytest.raises(mediactl.UsageError, match="no such object"):
+        mediactl.make(f"s3://{bucket}/none.jpg", space / "small.toml", out=out)
+    assert not fetched()
+
+    async def given_up(server: Answering) -> None:
+        task = asyncio.create_task(mediactl.make_async(f"s3://{bucket}/a.jpg", space / "small.toml", out=out))
+        while not server.asked:
+            await asyncio.sleep(0.02)
+        assert fetched()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with Answering(Reply(200, silent=True)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        asyncio.run(asyncio.wait_for(given_up(server), PATIENCE))
+        until(lambda: not fetched())
