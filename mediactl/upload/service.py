@@ -15,7 +15,7 @@ from mediactl.model.fetches import Fetched, FetchTask
 from mediactl.model.uploads import Change, Location, Sent, SentStatus, UploadTask
 from mediactl.upload.engine import Tuning
 from mediactl.upload.execute import Transfers
-from mediactl.upload.memory.recall import Memory
+from mediactl.upload.memory.recall import FRESH, Memory
 from mediactl.upload.memory.remember import Index
 from mediactl.upload.store import Store, StoreError
 
@@ -26,8 +26,6 @@ LOOKS = 20
 PAGE = 1000
 MAX_LISTED = 50 * PAGE
 """Objects that are listed at most; keys after the last one are unknown."""
-FRESH = 60.0
-"""Seconds that a list is valid: a store without conditional writes would overwrite what came since."""
 
 
 class Conflict(RejectedInput):
@@ -120,10 +118,21 @@ class Uploads:
             done += safe
             report(sent, done / task.size if task.size else 1.0)
 
-        sent = self._transfers.run(task, state, _Notebook(keep), notify)
+        try:
+            sent = self._transfers.run(task, state, _Notebook(keep), notify)
+        finally:  # what failed may have been sent
+            self._wrote(task)
         if sent.status is SentStatus.CONFLICT:
             raise Conflict(sent.reason)
         return sent
+
+    def _wrote(self, task: UploadTask) -> None:
+        """Have look-ups in the bucket notice what was sent."""
+        with self._opening:
+            memories = list(self._memories.items())
+        for location, memory in memories:
+            if (location.endpoint_url, location.bucket) == (task.location.endpoint_url, task.location.bucket):
+                memory.wrote(task.key)
 
     def drain(self, seconds: float) -> None:
         """Begin no more requests."""

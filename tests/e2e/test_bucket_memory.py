@@ -8,11 +8,20 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import CommandLine, Result
 from support.proxy import proxied
-from support.servers import Server
+from support.servers import CREDENTIALS, Server
 from support.shipped import Bucket, a_bucket, a_command_line, outputs, picture, port_of, sent
+
+from mediactl.assets import document
+from mediactl.core import files
+from mediactl.model.buckets.memory import RECALL, Recalled, RecallTask
+from mediactl.model.media import Kind, MediaInfo
+from mediactl.model.uploads import Location, UploadTask
+from mediactl.upload.engine import Tuning
+from mediactl.upload.service import Uploads
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -159,6 +168,29 @@ def test_what_was_removed_or_replaced_behind_the_index_is_made_again(
         removed.removeprefix("p/"), document.removeprefix("p/"),
     }  # fmt: skip
     assert target.objects() == before
+
+
+def test_a_process_notices_what_it_has_sent(
+    ministack_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    target = a_bucket(ministack_server)
+    location = Location(target.name, "p", ministack_server.url)
+    process = Uploads(Tuning())
+    digests: list[str | None] = []
+    for version in ("a", "b", "a"):
+        source = document.AssetSource("x.jpg", 1, version * 64, Kind.IMAGE)
+        file = tmp_path / f"{version}.json"
+        file.write_bytes(document.encode(document.Asset(document.SCHEMA, source, "web", MediaInfo(format="jpeg"), ())))
+        mark = files.fingerprint(file.stat())
+        task = UploadTask(bytes(file), mark, location, "p/x.jpg/asset.json")
+        process.run("upload", msgspec.json.encode(task), b"", lambda _: None, lambda *_: None)
+        look = msgspec.json.encode(RecallTask(location, "x.jpg/", version * 64))
+        found = process.run(RECALL, look, b"", lambda _: None, lambda *_: None)
+        assert isinstance(found, Recalled)
+        digests.append(found.entry and found.entry.digest[0])
+    assert digests == ["a", "b", "a"]
 
 
 # -- no outputs in OUT -----------------------------------------------------------------------------------------------

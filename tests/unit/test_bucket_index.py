@@ -6,6 +6,7 @@ import hashlib
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,7 +23,7 @@ from mediactl.model.uploads import SHA256, About, Location
 from mediactl.upload.body import Body
 from mediactl.upload.capabilities import Capabilities
 from mediactl.upload.memory import shards
-from mediactl.upload.memory.recall import Memory
+from mediactl.upload.memory.recall import FRESH, Memory
 from mediactl.upload.memory.remember import Index
 from mediactl.upload.store import Condition, Listed, Refused, Unreachable
 
@@ -221,6 +222,30 @@ def test_a_store_that_lets_nobody_write_is_reported_in_one_line() -> None:
     assert trouble == "index cannot be written: access denied"
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_shards_that_hold_entries_of_each_other_are_written_all_the_same(swapped: bool) -> None:
+    store = MemoryStore()
+    entries = {folder: entry_of(folder) for folder in ("a/", "n/", "z/")}
+    starts = [shards.FIRST, "m/", "y/"]
+    put(store, shards.ROOT, shards.pack(starts))
+    for number, start in enumerate(starts):
+        others = {each: entry for at, (each, entry) in enumerate(entries.items()) if swapped or at != number}
+        put(store, shards.shard_key(start), shards.pack(others))
+    for entry in entries.values():
+        assert not index_of(store).remember([entry]).trouble
+    assert entries_in(store) == entries
+
+
+def test_strays_in_every_one_of_many_shards_do_not_pile_up() -> None:
+    store = MemoryStore()
+    starts = [shards.FIRST, *(f"{number:04}/" for number in range(1, 1500))]
+    put(store, shards.ROOT, shards.pack(starts))
+    for start, after in pairwise(starts):
+        put(store, shards.shard_key(start), shards.pack({after: entry_of(after)}))
+    assert not index_of(store).remember([entry_of("0/")]).trouble
+    assert entries_in(store)["0/"] == entry_of("0/")
+
+
 # -- hostile -----------------------------------------------------------------------------------------------------------
 
 HOSTILE = {
@@ -289,6 +314,28 @@ def test_an_entry_counts_only_while_its_asset_json_is_there_unchanged() -> None:
     assert (found.indexed, found.entry and found.entry.artefacts) == (False, newer.artefacts)
     del store.objects["p/a/asset.json"]
     assert recall(store, "a/") == Recalled()
+
+
+def test_what_was_sent_meanwhile_is_found_whatever_was_listed_before() -> None:
+    store, now = MemoryStore(), [0.0]
+    memory = Memory(LOCATION, store, ask, lambda: now[0])
+
+    def found() -> dict[str, str | None]:
+        answers = {each: memory.recall(RecallTask(LOCATION, each, "")).entry for each in ("a/", "b/")}
+        return {folder: entry and entry.artefacts[0].name for folder, entry in answers.items()}
+
+    for folder in ("a/", "b/"):
+        index_of(store).remember([published(store, folder, {"old.webp": b"1"})])
+    assert found() == {"a/": "old.webp", "b/": "old.webp"}
+    for folder in ("a/", "b/"):
+        del store.objects[f"p/{folder}old.webp"]
+        published(store, folder, {"new.webp": b"2"})
+    memory.wrote("p/a/asset.json")
+    assert found()["a/"] == "new.webp", "sent by this machine"
+    now[0] = FRESH - 1
+    assert found()["b/"] == "old.webp"
+    now[0] = FRESH + 1
+    assert found() == {"a/": "new.webp", "b/": "new.webp"}, "sent by another"
 
 
 def test_outputs_that_are_gone_or_were_replaced_are_left_out() -> None:

@@ -33,6 +33,8 @@ MOST_OF_FOLDER = 5_000
 """Objects of one folder that are listed."""
 RANGES = 16
 """Ranges that are kept: some 30 MB. Sources come in about the order of their keys."""
+FRESH = 60.0
+"""Seconds that a list is valid: others write to the bucket, too."""
 PATIENCE = 30.0
 """Seconds for which a store is not asked again that is unavailable."""
 DOCUMENT = document.NAME.decode()
@@ -48,18 +50,30 @@ class Ask(Protocol):
 class _Range:
     """What is known of the keys of one shard."""
 
-    def __init__(self, entries: shards.Entries, listed: dict[str, dict[str, Listed]], until: str | None) -> None:
+    def __init__(
+        self, asked: float, entries: shards.Entries, listed: dict[str, dict[str, Listed]], until: str | None
+    ) -> None:
+        self.asked = asked
+        """When it was asked for, by the monotonic clock."""
         self.entries = entries
         self.listed = listed
         """Folder -> name -> object, of folders with an asset.json and everything beside it."""
         self.until = until
         """The folder from which on nothing is known; None: all of the range was listed."""
+        self.written: set[str] = set()
+        """Folders into which was uploaded since they were listed."""
+
+    def knows(self, folder: str) -> bool:
+        """Return whether the objects of a folder are as they were listed."""
+        return folder not in self.written and (self.until is None or folder < self.until)
 
 
 class Memory:
     """What the store lists below one prefix, for many threads."""
 
-    def __init__(self, location: Location, store: Store, ask: Ask) -> None:
+    def __init__(self, location: Location, store: Store, ask: Ask, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock``: seconds; it only goes forward."""
+        self._clock = clock
         self._store = store
         self._ask = ask
         self._prefix = f"{location.prefix}/" if location.prefix else ""
@@ -77,18 +91,25 @@ class Memory:
         entry, indexed = None, False
         try:
             with self._lock:
-                near = None if time.monotonic() < self._lost_until else self._near_or_lost(task.folder)
+                near = None if self._clock() < self._lost_until else self._near_or_lost(task.folder)
             if near is not None:
                 entry, indexed = self._find(task, near)
         except StoreError as error:
             self._trouble.append(f"cannot be read: {error}; outputs that are there may be made again")
         return Recalled(entry, indexed, self._trouble.pop() if self._trouble else "")
 
+    def wrote(self, key: str) -> None:
+        """Take note that an object was sent, or may have been: its folder is listed again."""
+        folder, slash, _ = key.removeprefix(self._prefix).rpartition("/")
+        with self._lock:  # not while a range is listed, which may show the folder as it was before
+            for each in self._ranges.values():
+                each.written.add(folder + slash)
+
     def _near_or_lost(self, folder: str) -> _Range:
         try:
             return self._near(folder)
         except StoreError as error:
-            self._lost_until = time.monotonic() + (PATIENCE if isinstance(error, Unavailable) else math.inf)
+            self._lost_until = self._clock() + (PATIENCE if isinstance(error, Unavailable) else math.inf)
             raise
 
     def _find(self, task: RecallTask, near: _Range) -> tuple[Entry | None, bool]:
@@ -118,8 +139,9 @@ class Memory:
             self._starts = self._root()
         start = shards.start_of(self._starts, folder)
         found = self._ranges.get(start)
-        if found is None:
-            found = self._ranges[start] = _Range(self._shard(start), *self._list(start, folder))
+        if found is None or self._clock() - found.asked > FRESH:
+            asked = self._clock()
+            found = self._ranges[start] = _Range(asked, self._shard(start), *self._list(start))
             while len(self._ranges) > RANGES:
                 self._ranges.popitem(last=False)
         self._ranges.move_to_end(start)
@@ -146,7 +168,7 @@ class Memory:
         why = f"index object {key} is damaged: {shown(str(error))}"
         self._trouble.append(f"{why}; rebuilding it from asset.json objects")
 
-    def _list(self, start: str, folder: str) -> tuple[dict[str, dict[str, Listed]], str | None]:
+    def _list(self, start: str) -> tuple[dict[str, dict[str, Listed]], str | None]:
         """Return the objects of the range that begins at ``start``, by folder, and from which folder on they are not
         known."""
         assert self._starts is not None
@@ -179,7 +201,7 @@ class Memory:
 
     def _listed(self, near: _Range, folder: str) -> dict[str, Listed] | None:
         """Return the objects in a folder by name; None: the store does not say."""
-        if near.until is None or folder < near.until:
+        if near.knows(folder):
             return near.listed.get(folder, {})
         if not self._lists:
             return None
