@@ -189,7 +189,7 @@ def test_a_process_notices_what_it_has_sent(
         look = msgspec.json.encode(RecallTask(location, "x.jpg/", version * 64))
         found = process.run(RECALL, look, b"", lambda _: None, lambda *_: None)
         assert isinstance(found, Recalled)
-        digests.append(found.entry and found.entry.digest[0])
+        digests.append(None if found.entry is None else found.entry.digest[0])
     assert digests == ["a", "b", "a"]
 
 

@@ -322,7 +322,7 @@ def test_what_was_sent_meanwhile_is_found_whatever_was_listed_before() -> None:
 
     def found() -> dict[str, str | None]:
         answers = {each: memory.recall(RecallTask(LOCATION, each, "")).entry for each in ("a/", "b/")}
-        return {folder: entry and entry.artefacts[0].name for folder, entry in answers.items()}
+        return {folder: None if entry is None else entry.artefacts[0].name for folder, entry in answers.items()}
 
     for folder in ("a/", "b/"):
         index_of(store).remember([published(store, folder, {"old.webp": b"1"})])

@@ -94,6 +94,41 @@ class RememberHandler(Handler):
 
     def interrupted(self, claim: Claim, end: Ended) -> None:
         """It is written later."""
+        self._forget(claim)
+
+    def retried(self, claim: Claim, end: Ended) -> None:
+        """It is written later."""
+        self._forget(claim)
+        super().retried(claim, end)
+
+    def rejected(self, claim: Claim, end: Ended) -> None:
+        """The next run tries again."""
+        self._stop(claim)
+        super().rejected(claim, end)
+
+    def quarantined(self, claim: Claim, end: Ended) -> None:
+        """The next run tries again."""
+        self._stop(claim)
+        super().quarantined(claim, end)
+
+    def internal_error(self, claim: Claim, end: Ended) -> None:
+        """The next run tries again."""
+        self._stop(claim)
+        super().internal_error(claim, end)
+
+    def unreadable(self, claim: Claim, end: Ended) -> None:
+        """The next run tries again."""
+        self._stop(claim)
+        super().unreadable(claim, end)
+
+    def _stop(self, claim: Claim) -> None:
+        """Write nothing more in this run, which would never end otherwise."""
+        self._forget(claim)
+        if self._context.memory is not None:
+            self._context.memory.is_written = False
+
+    def _forget(self, claim: Claim) -> None:
+        self._written.pop((claim.id, claim.attempt), None)
 
 
 def report_trouble(context: Context, trouble: str) -> None:

@@ -61,6 +61,7 @@ class Index:
     ) -> None:
         """Add entries to a shard, which is divided when it is full, ``over`` those that it has of their folders or not.
 
+        What it has of later shards goes there, once: whoever can write to the bucket may have put anything anywhere.
         Which shard has each folder is noted in ``written``, and more shards in ``starts``.
         """
 
@@ -68,7 +69,8 @@ class Index:
             there = _by_shard(starts, found or {})
             mine, new = there.pop(start, {}), _by_shard(starts, group).get(start, {})
             for at, strays in there.items():  # written while it was divided, or left there by who was killed in it
-                self._merge(starts, at, strays, {}, over=False)
+                if over and at > start:
+                    self._merge(starts, at, strays, {}, over=False)
             first, *others = shards.pieces(start, {**mine, **new} if over else {**new, **mine})
             if others:
                 more = sorted({*starts, *(at for at, _ in others)})
