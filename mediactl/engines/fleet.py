@@ -18,6 +18,7 @@ from mediactl.engines.messages import (
     Begun,
     HandedBack,
     Machine,
+    Mark,
     Outcome,
     Overran,
     Redelivered,
@@ -43,8 +44,6 @@ SILENCES = 3
 UNTAKEN = 30.0
 """Seconds after which a published job that nobody took, and that is in no queue any more, was lost by the broker."""
 
-_Mark = tuple[int, int]
-
 
 class Published(msgspec.Struct):
     """A job in the broker, or with a machine."""
@@ -52,8 +51,8 @@ class Published(msgspec.Struct):
     assignment: Assignment
     at: float
     """When it was published, by the supervisor's clock."""
-    machine: str = ""
-    """The one that took it; "": nobody has."""
+    machine: Machine | None = None
+    """The one that took it; None: nobody has."""
     began: float = 0.0
     unlisted_at: float | None = None
     """Since when its machine does not list it any more, though no outcome came."""
@@ -71,22 +70,25 @@ class Known(msgspec.Struct):
 class Fleet:
     """Publishes assignments, and ends them by what is reported.
 
-    ``describe`` makes the message of an assignment; ``limits`` caps the jobs of a kind or lane that run at once.
+    ``run`` is the token of its jobs: what is reported of others is stale. ``describe`` makes the message of an
+    assignment; ``limits`` caps the jobs of a kind or lane that run at once.
     """
 
     def __init__(
         self,
         traffic: Traffic,
+        run: str,
         describe: Callable[[Assignment], RemoteJob],
         limits: Mapping[str, int],
         report: Callable[[Event], None],
     ) -> None:
         self._traffic = traffic
+        self._run = run
         self._describe = describe
         self._limits = limits
         self._report = report
         self._trouble = ""
-        self._published: dict[_Mark, Published] = {}
+        self._published: dict[Mark, Published] = {}
         self._machines: dict[str, Known] = {}
         self._ended: list[Ended] = []
         self._progress: list[RemoteProgress] = []
@@ -119,7 +121,7 @@ class Fleet:
     def add(self, assignments: Iterable[Assignment]) -> None:
         """Publish these, in due order."""
         for assignment in sorted(assignments, key=lambda each: each.due):
-            self._published[assignment.job, assignment.attempt] = Published(assignment, self._now)
+            self._published[self._run, assignment.job, assignment.attempt] = Published(assignment, self._now)
             self._traffic.publish(self._describe(assignment))
 
     def hand_out(self, now: float) -> set[Worker]:
@@ -162,9 +164,9 @@ class Fleet:
     def running(self, now: float) -> list[Busy]:
         """Return the jobs that machines have taken."""
         return [
-            Busy(self._machines[each.machine].machine.pid, _lane(each.assignment), each.assignment, now - each.began)
+            Busy(each.machine.pid, _lane(each.assignment), each.assignment, now - each.began)
             for each in self._published.values()
-            if each.machine in self._machines
+            if each.machine is not None
         ]
 
     # -- what is reported ------------------------------------------------------------------------------------------
@@ -181,24 +183,26 @@ class Fleet:
         return ended, progress
 
     def _follow_broker(self) -> None:
-        trouble = self._traffic.trouble
+        publishing, receiving = self._traffic.publishing, self._traffic.receiving
+        trouble = receiving.trouble or publishing.trouble
         if bool(trouble) != bool(self._trouble):
             self._report(BrokerLost(reason=trouble) if trouble else BrokerReached())
         self._trouble = trouble
-        if self._traffic.reconnected():  # nothing could be received or published until now
+        received, published_again = receiving.reconnected(), publishing.reconnected()
+        if received:  # nothing could be received until now
             for known in self._machines.values():
                 known.seen = self._now
+        if received or published_again:  # nor taken by anybody
             for published in self._published.values():
                 published.at = self._now
 
     def give_back(self, reason: str) -> list[Ended]:
         """Return all that is published, as interrupted; what machines do report of it is stale."""
-        back = [
-            Ended(each.assignment, Verdict.INTERRUPTED, reason, worker=self._pid(each))
-            for each in self._published.values()
-        ]
-        self._published.clear()
-        return back
+        return [self._interrupted(each, reason) for each in list(self._published.values())]
+
+    def withdraw(self, reason: str) -> list[Ended]:
+        """Return what is published and nobody has taken, as interrupted."""
+        return [self._interrupted(each, reason) for each in list(self._published.values()) if each.machine is None]
 
     def machines(self) -> list[tuple[Machine, float]]:
         """Return the machines that report, and how many seconds ago they did."""
@@ -214,8 +218,13 @@ class Fleet:
                 self._report(MachineUnfit(host=machine.host, reason=unfit))
         known.machine, known.seen = machine, self._now
         for note in report.notes:
-            self._note(note, known)
-        self._compare(machine)
+            if note.token == self._run:
+                self._note(note, known)
+            else:
+                self.stale += isinstance(note, Outcome)
+        if machine.running is None:  # it is there; what it runs is said in the queue of outcomes, in another order
+            return
+        self._compare(machine, machine.running)
         if machine.draining and not machine.running and not any(machine.slots.values()):
             del self._machines[machine.id]  # its last report
 
@@ -226,9 +235,9 @@ class Fleet:
     @_note.register
     def _begun(self, note: Begun, known: Known) -> None:
         self.deliveries += 1
-        published = self._published.get((note.job, note.attempt))
+        published = self._published.get(note.mark)
         if published is not None:
-            published.machine, published.began, published.unlisted_at = known.machine.id, self._now, None
+            published.machine, published.began, published.unlisted_at = known.machine, self._now, None
 
     @_note.register
     def _advanced(self, note: Advanced, known: Known) -> None:
@@ -236,13 +245,13 @@ class Fleet:
 
     @_note.register
     def _overrun(self, note: Overran, known: Known) -> None:
-        published = self._published.get((note.job, note.attempt))
+        published = self._published.get(note.mark)
         if published is not None:
             self._overran.append((published.assignment, note.seconds))
 
     @_note.register
     def _outcome(self, note: Outcome, known: Known) -> None:
-        published = self._published.pop((note.job, note.attempt), None)
+        published = self._published.pop(note.mark, None)
         if published is None:
             self.stale += 1
             return
@@ -253,8 +262,8 @@ class Fleet:
         """A connection that was lost, or a visibility timeout, has every job delivered again, also those that run on.
         Only what no living machine has is begun again, and counted: it may be what ends machines."""
         self.deliveries += 1
-        published = self._published.get((note.job, note.attempt))
-        if published is not None and published.machine not in self._machines:
+        published = self._published.get(note.mark)
+        if published is not None and (published.machine is None or published.machine.id not in self._machines):
             self._end(published, "delivered again: the machine that had it is lost", worker=known.machine.pid)
 
     @_note.register
@@ -262,46 +271,47 @@ class Fleet:
         if not known.unfit:
             known.unfit = note.reason
             self._report(MachineUnfit(host=known.machine.host, reason=note.reason))
-        published = self._published.get((note.job, note.attempt))
+        published = self._published.get(note.mark)
         if published is not None:
             self._end(published, note.reason, worker=0)
 
-    def _compare(self, machine: Machine) -> None:
+    def _compare(self, machine: Machine, running: tuple[Mark, ...]) -> None:
         """End what a machine has had and lists no longer, though its outcome never came: the broker has lost it."""
         for mark, published in list(self._published.items()):
-            if published.machine != machine.id:
+            if published.machine is None or published.machine.id != machine.id:
                 continue
-            if mark in machine.running:
+            if mark in running:
                 published.unlisted_at = None
             elif published.unlisted_at is None:
                 published.unlisted_at = self._now
             elif self._now - published.unlisted_at > SILENCES * machine.interval:
-                self._end(published, f"its outcome from {machine.host} was lost", worker=machine.pid)
+                self._end(published, f"its outcome from {machine.host} was lost")
 
     def _give_up_lost(self) -> None:
         for known in list(self._machines.values()):
-            if self._now - known.seen > SILENCES * known.machine.interval and self._traffic.connected:
+            if self._now - known.seen > SILENCES * known.machine.interval and self._traffic.receiving.connected:
                 del self._machines[known.machine.id]
-                for published in list(self._published.values()):
-                    if published.machine == known.machine.id:
-                        self._end(published, f"machine {known.machine.host} is lost", worker=known.machine.pid)
         for published in list(self._published.values()):
-            if not published.machine and self._now - published.at > UNTAKEN and self._gone(published):
-                self._end(published, "the broker has lost it", worker=0)
+            if published.machine is None:
+                if self._now - published.at > UNTAKEN and self._gone(published):
+                    self._end(published, "the broker has lost it")
+            elif published.machine.id not in self._machines:  # it is silent, or has sent its last report without this
+                self._end(published, f"machine {published.machine.host} is lost")
 
     def _gone(self, published: Published) -> bool:
         """Return whether a job's queue is empty, as measured once it should have been there for long."""
-        depth = self._traffic.depth(_lane(published.assignment))
-        return depth is not None and depth == 0
+        return self._traffic.publishing.connected and self._traffic.depth(_lane(published.assignment)) == 0
 
-    def _end(self, published: Published, reason: str, *, worker: int) -> None:
-        assignment = published.assignment
-        del self._published[assignment.job, assignment.attempt]
-        self._ended.append(Ended(assignment, Verdict.INTERRUPTED, reason, worker=worker))
+    def _end(self, published: Published, reason: str, *, worker: int | None = None) -> None:
+        self._ended.append(self._interrupted(published, reason, worker))
 
-    def _pid(self, published: Published) -> int:
-        known = self._machines.get(published.machine)
-        return 0 if known is None else known.machine.pid
+    def _interrupted(self, published: Published, reason: str, worker: int | None = None) -> Ended:
+        """Take an attempt back; its worker, unless given, is the machine that has it."""
+        assignment, machine = published.assignment, published.machine
+        del self._published[self._run, assignment.job, assignment.attempt]
+        if worker is None:
+            worker = 0 if machine is None else machine.pid
+        return Ended(assignment, Verdict.INTERRUPTED, reason, worker=worker)
 
     def _window(self, lane: str) -> int:
         slots = sum(

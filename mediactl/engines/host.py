@@ -37,6 +37,7 @@ class Envelope(msgspec.Struct, frozen=True):
     schema: int
     version: str
     outcomes: str
+    token: str
     job: int
     attempt: int
 
@@ -51,6 +52,8 @@ class HostSettings(msgspec.Struct, frozen=True):
     sandbox: str = Mode.AUTO.value
     cache: str | None = None
     interval: float = INTERVAL
+    consumers: int = 1
+    """Processes of the machine that take jobs, which share its memory."""
 
 
 _settings = msgspec.json.Decoder(HostSettings)
@@ -90,16 +93,20 @@ class Host:
         """Run one delivery to its end, and return once its outcome has reached the broker."""
         body = msgspec.json.encode(message)
         envelope = _envelope.decode(body)
-        mark = (envelope.job, envelope.attempt)
         if envelope.schema != SCHEMA:
             self._hand_back(envelope, other_schema(envelope.schema, envelope.version))
             return
-        job = _job.decode(body)
+        try:
+            self._run(_job.decode(body), envelope, redelivered=redelivered)
+        except Exception as error:  # noqa: BLE001 - this machine's: a job's errors are outcomes
+            self._hand_back(envelope, " ".join(f"its jobs cannot run: {error}".split()))
+
+    def _run(self, job: RemoteJob, envelope: Envelope, *, redelivered: bool) -> None:
         if reason := unsuitable(job, self._encoders):
             self._hand_back(envelope, reason)
         elif redelivered:
             # Whoever had it may run on, or it may have ended that machine: the run decides.
-            self._reporter.note(job.outcomes, Redelivered(*mark)).result()
+            self._reporter.note(job.outcomes, Redelivered(job.token, job.job, job.attempt)).result()
         else:
             self._ended(job)
 
@@ -112,7 +119,8 @@ class Host:
 
     def _hand_back(self, envelope: Envelope, reason: str) -> None:
         self._stop.wait(HAND_BACK)
-        self._reporter.note(envelope.outcomes, HandedBack(envelope.job, envelope.attempt, reason)).result()
+        note = HandedBack(envelope.token, envelope.job, envelope.attempt, reason)
+        self._reporter.note(envelope.outcomes, note).result()
 
     def drain(self) -> None:
         """Take no more jobs, and end the running ones within their grace."""
@@ -144,9 +152,10 @@ class Host:
                     pool.close()
                     del self._pools[each]
             if name not in self._pools:
+                memory = available_memory() * 3 // 4 // self._settings.consumers
                 self._pools[name] = LocalPool(
                     job.token, job.outcomes, self._reporter, self._environment(job),
-                    slots=self._settings.slots, memory=available_memory() * 3 // 4, grace=self._settings.grace,
+                    slots=self._settings.slots, memory=memory, grace=self._settings.grace,
                 )  # fmt: skip
                 if self._draining:
                     self._pools[name].drain()

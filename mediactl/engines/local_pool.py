@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
 
-from mediactl.core.errors import MediactlError
 from mediactl.engines.messages import Advanced, Begun, Outcome, Overran, RemoteJob
 from mediactl.engines.reporter import Reporter
 from mediactl.model.events import PauseCause
@@ -63,7 +62,10 @@ class LocalPool:
         self.used = time.monotonic()
 
     def submit(self, job: RemoteJob) -> Future[None] | None:
-        """Run a job; the result is there once its outcome has reached the broker. None: this pool has ended."""
+        """Run a job; the result is there once its outcome has reached the broker. None: this pool has ended.
+
+        The result is an exception where the pool fails: the job is to be handed back.
+        """
         assignment = Assignment(
             job=job.job, attempt=job.attempt, kind=job.kind, payload=job.payload.encode(), reuse=job.reuse,
             time_limit=job.time_limit, lane=QUICK if job.lane == QUICK else HEAVY, cores=job.cores,
@@ -79,7 +81,7 @@ class LocalPool:
             self.used = time.monotonic()
             ended = self._jobs[mark] = Future()
             self._inbox.append(assignment)
-        self._reporter.note(self._outcomes, Begun(*mark))
+        self._reporter.note(self._outcomes, Begun(self._token, *mark))
         self._wake()
         return ended
 
@@ -109,7 +111,7 @@ class LocalPool:
             self._theirs.send(b"\0")
 
     def _run(self) -> None:
-        reason = "its machine stopped before it was done"
+        failure: Exception | None = None
         try:
             with closing(ForkServer(PRELOADED, self._environment)) as forks:
                 pool = Supervisor(
@@ -117,14 +119,17 @@ class LocalPool:
                     grace=self._grace, memory=self._memory, forks=forks, signals=self._requests,
                 )  # fmt: skip
                 pool.run()
-        except MediactlError as error:
-            reason = str(error)
-        finally:
-            with self._lock:
-                self._over = True
-                left = list(self._jobs)
-            for job, attempt in left:
-                self._report(Outcome(job, attempt, Verdict.INTERRUPTED, reason))
+        except Exception as error:  # noqa: BLE001 - above all workers that do not start
+            failure = error
+        with self._lock:
+            self._over = True
+            left = list(self._jobs)
+        for job, attempt in left:
+            if failure is None:
+                reason = "its machine stopped before it was done"
+                self._report(Outcome(self._token, job, attempt, Verdict.INTERRUPTED, reason))
+            else:
+                self._jobs.pop((job, attempt)).set_exception(failure)
 
     def _report(self, outcome: Outcome) -> None:
         with self._lock:
@@ -148,7 +153,14 @@ class LocalPool:
             else:
                 self._report(
                     Outcome(
-                        assignment.job, assignment.attempt, end.verdict, end.reason, end.result, end.usage, end.worker
+                        self._token,
+                        assignment.job,
+                        assignment.attempt,
+                        end.verdict,
+                        end.reason,
+                        end.result,
+                        end.usage,
+                        end.worker,
                     )
                 )
         free = dict(room.lanes)
@@ -189,11 +201,11 @@ class LocalPool:
         now = time.monotonic()
         if now - self._progressed.get((job, attempt), 0.0) >= PROGRESS_INTERVAL:
             self._progressed[job, attempt] = now
-            self._reporter.note(self._outcomes, Advanced(job, attempt, fraction))
+            self._reporter.note(self._outcomes, Advanced(self._token, job, attempt, fraction))
 
     def overran(self, job: int, attempt: int, seconds: float) -> None:
         """Report that a quick job takes long."""
-        self._reporter.note(self._outcomes, Overran(job, attempt, seconds))
+        self._reporter.note(self._outcomes, Overran(self._token, job, attempt, seconds))
 
     def stopping(self, why: Stopped, signal: str | None, running: int, grace: float) -> None:
         """Whoever stops it has reported that."""

@@ -12,6 +12,10 @@ SCHEMA = 1
 """Of these messages; machines with another one understand nothing of them."""
 
 
+Mark = tuple[str, int, int]
+"""Token, job and attempt: numbers alone begin again with the next journal of an output directory."""
+
+
 class RemoteJob(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at a job, for whichever machine takes it."""
 
@@ -57,40 +61,42 @@ class Machine(msgspec.Struct, frozen=True):
     """Lane -> jobs that it runs at once."""
     interval: float
     """Seconds between two of its reports, at most."""
-    running: tuple[tuple[int, int], ...] = ()
-    """(job, attempt) of what it has of the run that the report is for."""
+    running: tuple[Mark, ...] | None = None
+    """What it has of the journal that the report is for; None: it is for whoever counts machines."""
     draining: bool = False
     """It takes no more jobs."""
 
 
-class Begun(msgspec.Struct, frozen=True, tag=True):
+class _OfAttempt(msgspec.Struct, frozen=True):
+    token: str
+    job: int
+    attempt: int
+
+    @property
+    def mark(self) -> Mark:
+        """What it is about."""
+        return self.token, self.job, self.attempt
+
+
+class Begun(_OfAttempt, frozen=True, tag=True):
     """A machine has taken a job."""
 
-    job: int
-    attempt: int
 
-
-class Advanced(msgspec.Struct, frozen=True, tag=True):
+class Advanced(_OfAttempt, frozen=True, tag=True):
     """A running job's progress."""
 
-    job: int
-    attempt: int
     fraction: float
 
 
-class Overran(msgspec.Struct, frozen=True, tag=True):
+class Overran(_OfAttempt, frozen=True, tag=True):
     """A job of the quick lane has been running for so many seconds."""
 
-    job: int
-    attempt: int
     seconds: float
 
 
-class Outcome(msgspec.Struct, frozen=True, tag=True):
+class Outcome(_OfAttempt, frozen=True, tag=True):
     """How an attempt ended."""
 
-    job: int
-    attempt: int
     verdict: Verdict
     reason: str
     result: bytes = b""
@@ -100,18 +106,13 @@ class Outcome(msgspec.Struct, frozen=True, tag=True):
     """Process id there; 0: it never began."""
 
 
-class Redelivered(msgspec.Struct, frozen=True, tag=True):
+class Redelivered(_OfAttempt, frozen=True, tag=True):
     """The broker has delivered a job again: whoever had it may be lost. It was not run."""
 
-    job: int
-    attempt: int
 
+class HandedBack(_OfAttempt, frozen=True, tag=True):
+    """A job that a machine cannot run: its version or its encoders are others, or its workers do not start."""
 
-class HandedBack(msgspec.Struct, frozen=True, tag=True):
-    """A job that a machine cannot run, for its version or its encoders are others."""
-
-    job: int
-    attempt: int
     reason: str
 
 

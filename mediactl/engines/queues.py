@@ -73,7 +73,12 @@ def transport_options(broker: str) -> dict[str, Any]:
         return {"confirm_publish": True}
     if broker.startswith("sqs"):
         return {"wait_time_seconds": 1, "polling_interval": 0.1}
-    return {"socket_keepalive": True, "socket_connect_timeout": CONNECT_TIMEOUT, "visibility_timeout": VISIBILITY}
+    return {
+        "socket_keepalive": True,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": CONNECT_TIMEOUT,
+        "visibility_timeout": VISIBILITY,
+    }
 
 
 VISIBILITY = 3600

@@ -7,14 +7,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import msgspec
 from celery import Celery
-from kombu.exceptions import OperationalError
 
-from mediactl.engines.messages import Begun, Machine, Note, Outcome, Report
+from mediactl.engines.messages import Begun, HandedBack, Machine, Mark, Note, Outcome, Report
 from mediactl.engines.queues import fleet_queue, queue
 
 INTERVAL = 10.0
@@ -37,7 +36,7 @@ class Reporter:
         self._interval = interval
         self._wake = threading.Condition()
         self._notes: dict[str, list[tuple[Note, Future[None]]]] = defaultdict(list)
-        self._running: dict[str, set[tuple[int, int]]] = defaultdict(set)
+        self._running: dict[str, set[Mark]] = defaultdict(set)
         self._used: dict[str, float] = {}
         self._closing = self._changed = False
         self._thread = threading.Thread(target=self._lasting, name="reporter", daemon=True)
@@ -58,7 +57,7 @@ class Reporter:
         published: Future[None] = Future()
         with self._wake:
             if isinstance(note, Begun):
-                self._running[outcomes].add((note.job, note.attempt))
+                self._running[outcomes].add(note.mark)
             self._notes[outcomes].append((note, published))
             self._used[outcomes] = time.monotonic()
             self._wake.notify()
@@ -72,19 +71,14 @@ class Reporter:
 
     def _lasting(self) -> None:
         while True:
-            connection = self._app.connection_for_write()
-            try:
+            with suppress(Exception), closing(self._app.connection_for_write()) as connection:  # it is made again
                 connection.connect()
                 self._publish_all(self._app.amqp.Producer(connection))
                 return
-            except (OperationalError, *connection.connection_errors, *connection.channel_errors):
-                with self._wake:
-                    if self._closing and not any(self._notes.values()):
-                        return
-                time.sleep(PAUSE)
-            finally:
-                with suppress(Exception):  # it is lost already
-                    connection.release()
+            with self._wake:
+                if self._closing and not any(self._notes.values()):
+                    return
+            time.sleep(PAUSE)
 
     def _publish_all(self, producer: Any) -> None:
         next_beat = 0.0
@@ -115,7 +109,7 @@ class Reporter:
     def _publish(self, producer: Any, name: str, notes: list[tuple[Note, Future[None]]]) -> None:
         with self._wake:
             running = set(self._running[name])
-        ended = {(note.job, note.attempt) for note, _ in notes if isinstance(note, Outcome)}
+        ended = {note.mark for note, _ in notes if isinstance(note, (Outcome, HandedBack))}
         machine = msgspec.structs.replace(self._describe(), running=tuple(running - ended))
         self._send(producer, name, Report(machine, tuple(note for note, _ in notes)))
         with self._wake:

@@ -46,7 +46,7 @@ class Engine:
 
         traffic.start()
         try:
-            yield Fleet(traffic, describe, settings.limits, report)
+            yield Fleet(traffic, run, describe, settings.limits, report)
         finally:
             traffic.close()
 

@@ -10,16 +10,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import msgspec
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from mediactl.engines.messages import RemoteJob, Report
-from mediactl.engines.queues import LANES, TASK, fleet_queue, lane_queue, outcomes_queue, queue
+from mediactl.engines.queues import CONNECT_TIMEOUT, LANES, TASK, fleet_queue, lane_queue, outcomes_queue, queue
 from mediactl.model.jobs import HEAVY, QUICK
 
 _report = msgspec.json.Decoder(Report)
@@ -32,30 +31,50 @@ DEPTHS = 5.0
 """Seconds between two measurements of queues."""
 
 
-class Traffic:
-    """Publishes to the queues of lanes, and receives from those of outcomes and of machines.
+class Link:
+    """How one of the connections fares: each is lost and comes back by itself."""
 
-    ``trouble`` is why it cannot be reached; "" while it can.
-    """
+    def __init__(self) -> None:
+        self.connected = False
+        self.trouble = ""
+        """Why the broker cannot be reached; "" while it can, and before the first attempt."""
+        self._again = threading.Event()
+
+    def made(self) -> None:
+        """It is connected now."""
+        self.connected, self.trouble = True, ""
+        self._again.set()
+
+    def lost(self, error: Exception) -> None:
+        """It is not connected any more, or could not be."""
+        self.connected, self.trouble = False, " ".join(str(error).split()) or type(error).__name__
+
+    def reconnected(self) -> bool:
+        """Return whether it has been connected since the last call."""
+        again = self._again.is_set()
+        self._again.clear()
+        return again
+
+
+class Traffic:
+    """Publishes to the queues of lanes, and receives from those of outcomes and of machines."""
 
     def __init__(self, app: Celery, prefix: str, journal: str) -> None:
         """``journal`` names the queue of outcomes."""
         self._app = app
         self._prefix = prefix
         self.outcomes = outcomes_queue(prefix, journal)
-        self.trouble = ""
+        self.publishing, self.receiving = Link(), Link()
         self._jobs: SimpleQueue[RemoteJob] = SimpleQueue()
         self._reports: deque[Report] = deque()
         self._depths: dict[str, int] = {}
         self._closed = threading.Event()
-        self._again = threading.Event()
-        self.connected = False
         self.wakeup, self._theirs = socket.socketpair()
         for end in (self.wakeup, self._theirs):
             end.setblocking(False)
         self._threads = [
-            threading.Thread(target=self._lasting, args=(loop,), name=loop.__name__, daemon=True)
-            for loop in (self._publish, self._receive)
+            threading.Thread(target=self._lasting, args=(loop, link), name=loop.__name__, daemon=True)
+            for loop, link in ((self._publish, self.publishing), (self._receive, self.receiving))
         ]
 
     def start(self) -> None:
@@ -64,11 +83,11 @@ class Traffic:
             thread.start()
 
     def close(self) -> None:
-        """End both threads; what was not published is not."""
+        """End both threads; what was not published is not. One that a broker does not answer is left behind."""
         self._closed.set()
         for thread in self._threads:
             if thread.is_alive():
-                thread.join()
+                thread.join(CONNECT_TIMEOUT)
         self.wakeup.close()
         self._theirs.close()
 
@@ -86,37 +105,31 @@ class Traffic:
             found.append(self._reports.popleft())
         return found
 
-    def reconnected(self) -> bool:
-        """Return whether the broker could not be reached for a while since the last call."""
-        again = self._again.is_set()
-        self._again.clear()
-        return again
-
     def depth(self, lane: str) -> int | None:
         """Return how many jobs were in the queue of a lane some seconds ago; None: it is unknown."""
         return self._depths.get(lane)
 
     # -- the threads -----------------------------------------------------------------------------------------------
 
-    def _lasting(self, loop: Callable[[Any], None]) -> None:
+    def _lasting(self, loop: Callable[[Any], None], link: Link) -> None:
         """Run a loop with a connection, and again with another one whenever that is lost."""
         while not self._closed.is_set():
-            connection = self._app.connection_for_write()
-            try:
-                connection.connect()
-                loop(connection)
-            except (OperationalError, *connection.connection_errors, *connection.channel_errors) as error:
-                self.connected = False
-                self._depths.clear()
-                self.trouble = " ".join(str(error).split()) or type(error).__name__
-                self._wake()
-                self._closed.wait(PAUSE)
-            finally:
-                with suppress(Exception):  # it is lost already
-                    connection.release()
+            with ExitStack() as stack:
+                try:
+                    connection = self._app.connection_for_write()
+                    stack.callback(_release, connection)
+                    connection.connect()
+                    loop(connection)
+                except Exception as error:  # noqa: BLE001 - any library: nobody misses a thread that ends
+                    link.lost(error)
+                    self._depths.clear()
+                    self._wake()
+                    self._closed.wait(PAUSE)
 
     def _publish(self, connection: Any) -> None:
         producer = self._app.amqp.Producer(connection)
+        self.publishing.made()
+        self._wake()
         job: RemoteJob | None = None
         try:
             while not self._closed.is_set():
@@ -133,9 +146,7 @@ class Traffic:
     def _receive(self, connection: Any) -> None:
         queues = [queue(self.outcomes), queue(fleet_queue(self._prefix))]
         with connection.Consumer(queues, on_message=self._take, no_ack=True, accept=["json"]):
-            self.connected = True
-            self._again.set()
-            self.trouble = ""
+            self.receiving.made()
             self._wake()
             measured = 0.0
             while not self._closed.is_set():
@@ -152,7 +163,7 @@ class Traffic:
         self._wake()
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError):  # it is readable already
+        with suppress(OSError):  # it is readable already, or the run has ended
             self._theirs.send(b"\0")
 
     def _measure(self, connection: Any) -> None:
@@ -160,3 +171,8 @@ class Traffic:
             for lane in LANES:
                 declared = self._app.amqp.queues[lane_queue(self._prefix, lane)](channel)
                 self._depths[lane] = declared.queue_declare()[1]
+
+
+def _release(connection: Any) -> None:
+    with suppress(Exception):  # it is lost already
+        connection.release()

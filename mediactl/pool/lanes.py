@@ -76,5 +76,8 @@ class RemoteLanes(MediaLanes, Protocol):
     def give_back(self, reason: str) -> list[Ended]:
         """Return all that is running, as interrupted."""
 
+    def withdraw(self, reason: str) -> list[Ended]:
+        """Return what no machine has taken yet, as interrupted."""
+
     def running(self, now: float) -> list[Busy]:
         """Return what is running where."""

@@ -527,6 +527,8 @@ class Supervisor:
             self._continue()
             grace = self._grace_of(why)
             self._deadline = self._clock() + grace
+            if self._remote is not None:
+                self._ended.extend(self._remote.withdraw("stopped before it began"))
             running = self._scheduler.busy() + self._network.busy()
             self._queue.stopping(why, self._signals.first, running, grace)
             for worker in self._network.drain(min(grace, self._grace)):
@@ -535,7 +537,7 @@ class Supervisor:
     def _grace_of(self, why: Stopped) -> float:
         """Return the seconds that running jobs get to finish."""
         if why is Stopped.HOURS:  # all that they may take: no hour of encoding is lost because the night is over
-            limits = (worker.sent[0].time_limit for worker in self._scheduler.workers.values() if worker.sent)
+            limits = (busy.assignment.time_limit for busy in self.running() if busy.lane != NETWORK)
             return max(self._grace, max(limits, default=0.0) + HARD_EXTRA)
         return min(self._grace, BLOCKED_GRACE) if why is Stopped.BLOCKED else self._grace
 
