@@ -47,6 +47,8 @@ def worker(
 
     Sources and OUT have the same paths here as for the run. Requires the extra `celery`.
     """
+    import os
+
     from mediactl.commands.shared.brokers import require_broker
     from mediactl.core.errors import UsageError
 
@@ -57,9 +59,11 @@ def worker(
     from mediactl.core.sandbox.mode import Mode
     from mediactl.engines import worker as workers
     from mediactl.engines.host import HostSettings
+    from mediactl.media.ffmpeg.versions import encoder_versions
     from mediactl.pipeline.run import check_sandbox
     from mediactl.pool.limits import available_cores
 
     check_sandbox(Mode(sandbox))
+    encoder_versions(os.environ.get("MEDIACTL_FFMPEG"))  # raises where there is no ffmpeg: it could run no job
     settings = HostSettings(lanes, slots or available_cores(), grace, sandbox, cache)
     return workers.run(broker, queue_prefix, settings, drain_file, drain_url)

@@ -35,7 +35,8 @@ def run(broker: str, prefix: str, settings: HostSettings, drain_file: str | None
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, asked.take)
     draining = drain.watch(drain_file, drain_url)
-    lanes = [_start(broker, prefix, msgspec.structs.replace(settings, lanes=(lane,))) for lane in settings.lanes]
+    shared = msgspec.structs.replace(settings, consumers=len(settings.lanes))
+    lanes = [_start(broker, prefix, msgspec.structs.replace(shared, lanes=(lane,))) for lane in settings.lanes]
     while all(lane.poll() is None for lane in lanes) and not asked.count and not draining():
         asked.wait(CHECKS)
     ended_early = any(lane.poll() is not None for lane in lanes)
@@ -61,8 +62,9 @@ class _Asked:
 
     def take(self, _number: int, _frame: object) -> None:
         self.count += 1
-        for lane in self._lanes:
-            lane.kill()
+        if self.count > 1:  # also of a machine that a file has drained
+            for lane in self._lanes:
+                lane.kill()
 
     def kill_on_second(self, lanes: list[subprocess.Popen[bytes]]) -> None:
         if self.count > 1:
