@@ -105,13 +105,13 @@ def pending(state: str) -> int:
         return sum(1 for _ in rows.upload_jobs())
 
 
-def repair(state: str, result: Verified) -> int:
+def repair(state: str, out: bytes, result: Verified) -> int:
     """Mark what is missing or invalid to be rebuilt by the next run; return the number of sources and objects."""
     if not (result.distrusted or result.lost):
         return 0
     with opened(state) as journal, journal.transaction():
         number = sum(journal.sources.distrust(source, names) for source, names in result.distrusted.items())
-        return number + journal.uploads.lost((each, object_digest(each.task)) for each in result.lost)
+        return number + journal.uploads.lost(((each, object_digest(each.task)) for each in result.lost), out)
 
 
 class _Digests:

@@ -67,7 +67,7 @@ def verify(out: bytes, state: str | None, repair: bool, journal: bool, local_onl
         pending = verify_.pending(folder)
     for error in result.unverified:
         click.echo(f"not verified: {error}", err=True)
-    again = verify_.repair(folder, result) if repair else 0
+    again = verify_.repair(folder, os.path.abspath(out), result) if repair else 0
     if as_json:
         numbers = {
             "files": result.files,

@@ -34,7 +34,7 @@ ORDER BY due, id LIMIT ?2;
 
 -- name: next_fetches
 -- Those that "candidates" offers next of the kind that fetches, with their bytes.
-SELECT source, size FROM jobs
+SELECT id, source, size FROM jobs
 WHERE lane = 'network' AND kind = 'fetch' AND state = 'ready' AND run_after IS NULL
   AND (NOT ?2 OR source IN (SELECT source FROM temp.mine))
 ORDER BY due, id LIMIT ?1;
@@ -78,6 +78,9 @@ SELECT key, kind, source, iif(kind = 'upload', destination, '') FROM jobs WHERE 
 -- Of this run or, where handling failed before it was claimed or after it was done, of none.
 UPDATE jobs SET state = 'quarantined', owner = NULL, started_at = NULL, run_after = NULL, reason = ?3
 WHERE id = ?1 AND (?2 IS NULL OR attempt = ?2);
+
+-- name: reject_ready
+UPDATE jobs SET state = 'rejected', reason = ?2, run_after = NULL WHERE id = ?1 AND state = 'ready' RETURNING key;
 
 -- name: source_path
 SELECT path FROM sources WHERE id = ?1;
@@ -450,6 +453,11 @@ DELETE FROM uploads WHERE endpoint = ? AND bucket = ? AND key = ? AND status = '
 -- Those whose objects (a JSON list of what their jobs have as content) are gone: to be uploaded again.
 UPDATE sources SET upload_state = '', uploaded = '', in_bucket = '' WHERE id IN (
     SELECT source FROM jobs WHERE kind = 'upload' AND content IN (SELECT value FROM json_each(?)));
+
+-- name: source_lost
+-- The one with such an object by its directory in OUT: of what was found in a bucket there never was a job.
+UPDATE sources SET upload_state = '', uploaded = '', in_bucket = ''
+WHERE folder = ?1 AND name = ?2 AND upload_state = 'done';
 
 -- name: distrust_source
 -- Its outputs are found stale by the next scan, however they look.

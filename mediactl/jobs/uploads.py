@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -127,9 +128,9 @@ class Uploads:
         )
         return bool(found)
 
-    def lost(self, objects: Iterable[tuple[Remembered, str]]) -> int:
+    def lost(self, objects: Iterable[tuple[Remembered, str]], out: bytes) -> int:
         """Have objects (with their jobs' ``content``) that are not there as remembered sent again when their sources
-        are next checked; how many. What has changed since it was read is left alone."""
+        are next checked; how many. What has changed since it was read is left alone. ``out``: absolute path of OUT."""
         contents = []
         for each, content in objects:
             row = each.row
@@ -138,6 +139,9 @@ class Uploads:
             )
             if self._connection.changes():
                 contents.append(content)
+                directory = os.path.dirname(row.file)
+                if directory.startswith(out + b"/"):
+                    self._run("source_lost", os.path.split(directory[len(out) + 1 :]))
         self._run("sources_lost", (msgspec.json.encode(contents).decode(),))
         return len(contents)
 

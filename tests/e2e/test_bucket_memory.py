@@ -235,3 +235,19 @@ def test_a_lost_object_of_an_empty_machine_is_made_and_sent_again(
     assert target.objects() == before
     assert outputs(mediactl.folder / "derived") == {}
     assert mediactl("verify").code == 0
+
+
+def test_a_lost_object_is_made_again_by_a_machine_that_has_only_found_it(
+    ministack_server: Server, photos: Path, tmp_path: Path
+) -> None:
+    target = a_bucket(ministack_server)
+    assert process(machine(tmp_path / "first", photos), target).code == 0
+    before = target.objects()
+    second = machine(tmp_path / "second", photos)
+    assert nothing_made(process(second, target))
+    ministack_server.client().delete_object(Bucket=target.name, Key="p/0/2.jpg/w50.webp")
+    assert second("verify", "--repair").code == 1
+    run = process(second, target)
+    assert (run.code, run.summary["uploaded"]) == (0, 1), run.out
+    assert target.objects() == before
+    assert second("verify").code == 0
