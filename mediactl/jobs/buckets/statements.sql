@@ -34,7 +34,7 @@ UPDATE sources SET outputs = x'90', folder_mtime_ns = 0 WHERE id = ? AND in_buck
 -- name: cancel_for_others
 -- Jobs that count on another bucket, or on one where this run has none: the next scan plans their sources again.
 UPDATE jobs SET state = 'cancelled', reason = 'planned for another bucket', run_after = NULL
-WHERE state = 'ready' AND kind <> 'upload' AND destination NOT IN ('', ?1) RETURNING source;
+WHERE state = 'ready' AND kind <> 'upload' AND destination <> '' AND destination <> ?1 RETURNING source;
 
 -- name: cancel_recalls
 UPDATE jobs SET state = 'cancelled', reason = 'the bucket is not read any more', run_after = NULL
