@@ -495,8 +495,13 @@ class Journal:
                 self.sources.cancel_pieces(source, "another piece was quarantined")
             self._attempts.add_killed(job, attempt, owner, operation)
 
-    def next_fetches(self, most: int) -> list[tuple[int, int]]:
-        """Return (source, bytes) of the jobs that fetch and would be claimed next."""
+    def reject_ready(self, job: int, reason: str) -> str | None:
+        """ready -> rejected; the key of the job, None where it was not ready."""
+        row = self._run("reject_ready", (job, reason)).fetchone()
+        return None if row is None else str(row[0])
+
+    def next_fetches(self, most: int) -> list[tuple[int, int, int]]:
+        """Return (job, source, bytes) of the jobs that fetch and would be claimed next."""
         return list(self._run("next_fetches", (most, int(self.confined))).fetchall())
 
     def waiting(self, lanes: Iterable[str], without: Iterable[str] = ()) -> tuple[float | None, bool, bool]:

@@ -183,7 +183,7 @@ class Dispatcher:
         claim = partial(self._journal.claim, give_up=self._give_up_unclaimed)
         kinds = dict(room.kinds) | dict.fromkeys(self._not_served, 0)
         if self._scratch is not None:
-            kinds[fetches.KIND] = self._scratch.room(room.lanes.get(publish.LANE, 0), all_planned=self._planned)
+            kinds[fetches.KIND] = self._fetchable(self._scratch, room.lanes.get(publish.LANE, 0))
         if self._takes_alone() and self._journal.alone_is_due():  # everything else waits, so that it does not starve
             claims = claim(("alone",), 1) if alone else []
             return claims + claim((publish.LANE,), room.lanes.get(publish.LANE, 0), kinds)
@@ -197,9 +197,14 @@ class Dispatcher:
     def _fetches(self, most: int) -> list[Claim]:
         """Claim what there is room for on disk now that files were removed."""
         assert self._scratch is not None
-        number = self._scratch.room(most, all_planned=self._planned)
+        number = self._fetchable(self._scratch, most)
         kinds = {publish.KIND: 0, RECALL: 0, REMEMBER: 0, fetches.KIND: number}
         return self._journal.claim((publish.LANE,), number, kinds, give_up=self._give_up_unclaimed)
+
+    def _fetchable(self, scratch: Scratch, most: int) -> int:
+        """Return how many objects may be fetched now."""
+        self._context.events += scratch.reject_too_large(most)
+        return scratch.room(most, all_planned=self._planned)
 
     def _takes_alone(self) -> bool:
         """Whether this run does media work at all."""

@@ -9,17 +9,21 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 
 import msgspec
 
 from mediactl.core import files
 from mediactl.core.system import boot_id
 from mediactl.jobs.journal import Journal
+from mediactl.model.events import JobRejected
 from mediactl.model.media import Copy, Fingerprint, Source
 from mediactl.pipeline.fetching.jobs import KIND
 
 FOLDER = b"scratch"
 """Folder beside the journal."""
+NEVER = Fingerprint(0, 1, 0, 0)
+"""Fingerprint of no object: the next run looks at it again."""
 _ABSENT = Fingerprint(0, 0, 0, 0)
 
 
@@ -33,6 +37,11 @@ def name_of(source: Source) -> bytes:
     mark = source.fingerprint
     whole = hashlib.sha256(b"%d %s %d %s" % (len(source.root), source.root, len(source.path), source.path))
     return b"%s-%x-%x" % (whole.hexdigest()[:32].encode(), mark.size, mark.mtime_ns)
+
+
+def too_large(size: int) -> str:
+    """Return the reason for which an object of so many bytes is not fetched."""
+    return f"its {size:,} bytes are more than --scratch allows; skipped"
 
 
 def with_copy(source: Source, state: str) -> Source:
@@ -82,6 +91,21 @@ class Scratch:
         for name in there:
             files.remove_if_there(os.path.join(self._folder, name))
 
+    def reject_too_large(self, most: int) -> Iterator[JobRejected]:
+        """Reject the objects that would never fit, of the next ``most`` to be fetched: a run with a larger bound has
+        left them, or they were replaced after they were listed. Yield what is reported."""
+        while large := [each for each in self._journal.next_fetches(most) if each[2] > self._bound]:
+            for job, number, size in large:
+                row, reason = self._journal.sources.get(number), too_large(size)
+                key = self._journal.reject_ready(job, reason)
+                assert key is not None  # in the transaction that has read it
+                changed = msgspec.structs.replace(row.source, fingerprint=NEVER)
+                self._journal.sources.put(changed, row.recipe, row.plan, "rejected", reason)
+                yield JobRejected(
+                    job=key, kind=KIND, path=files.shown(row.source.path), source_kind=row.source.kind, bytes=size,
+                    reason=reason,
+                )  # fmt: skip
+
     def room(self, most: int, *, all_planned: bool) -> int:
         """Return how many of the next jobs that fetch may be claimed, up to ``most``.
 
@@ -91,7 +115,7 @@ class Scratch:
             return 0
         used = sum(self._held.values()) + sum(self._left.values())
         number = 0
-        for source, size in self._journal.next_fetches(most):
+        for _, source, size in self._journal.next_fetches(most):
             more = 0 if source in self._held else size - self._left.get(source, 0)
             while used + more > self._bound and all_planned and (freed := self._evict()) is not None:
                 used -= freed

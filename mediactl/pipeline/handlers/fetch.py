@@ -11,15 +11,13 @@ from mediactl.media import decoders
 from mediactl.model.events import JobCancelled, JobFetched, JobRejected, SourceIgnored
 from mediactl.model.fetches import Fetched, FetchStatus
 from mediactl.model.jobs import Priority
-from mediactl.model.media import Fingerprint, Kind, Source
+from mediactl.model.media import Kind, Source
 from mediactl.pipeline.fetching import scratch
 from mediactl.pipeline.handlers.source import SourceHandler
 from mediactl.pool.contract import Ended
 from mediactl.sources import sniff
 
 _fetched = msgspec.msgpack.Decoder(Fetched)
-_NEVER = Fingerprint(0, 1, 0, 0)
-"""That of no object: the next run looks at it again."""
 
 
 class FetchHandler(SourceHandler):
@@ -43,7 +41,7 @@ class FetchHandler(SourceHandler):
                 self._close(claim, "cancelled", "was removed before it was fetched")
                 self.report(JobCancelled(**self.head(claim), reason="its object was removed"))
             case FetchStatus.DENIED:
-                reject = msgspec.structs.replace(row.source, fingerprint=_NEVER)
+                reject = msgspec.structs.replace(row.source, fingerprint=scratch.NEVER)
                 self._journal.sources.put(reject, row.recipe, row.plan, "rejected", fetched.reason)
                 self.report(JobRejected(**self.head(claim), reason=fetched.reason))
             case FetchStatus.CHANGED:

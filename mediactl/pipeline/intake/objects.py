@@ -17,6 +17,7 @@ from mediactl.core.files import shown
 from mediactl.core.settings import Settings
 from mediactl.model.fetches import fingerprint
 from mediactl.model.media import REMOTE
+from mediactl.pipeline.fetching.scratch import too_large
 from mediactl.sources import objects, scan
 from mediactl.sources.filters import IGNORE_FILE, LARGEST, Filter
 from mediactl.sources.objects import Object
@@ -59,8 +60,7 @@ def _fitting(found: Iterator[scan.Found], most: int) -> Iterator[scan.Found]:
         if isinstance(each, scan.Batch) and any(entry.size > most for entry in each.files):
             for entry in each.files:
                 if entry.size > most:
-                    reason = f"its {entry.size:,} bytes are more than --scratch allows; skipped"
-                    yield scan.Trouble(each.path_of(entry), reason)
+                    yield scan.Trouble(each.path_of(entry), too_large(entry.size))
             yield msgspec.structs.replace(each, files=[entry for entry in each.files if entry.size <= most])
         else:
             yield each
