@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import threading
 import time
@@ -49,7 +48,7 @@ def serve(host: str, port: int, read: Read, announce: Callable[[str], None]) -> 
     try:
         server = _Server((host, port), lambda *arguments: _Handler(answers, *arguments))
     except OSError as error:
-        raise UsageError(f"--listen {host}:{port}: {os.strerror(error.errno or 0)}") from None
+        raise UsageError(f"--listen {host}:{port}: {error.strerror}") from None
     with server:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
