@@ -67,6 +67,15 @@ def application(broker: str, prefix: str) -> Celery:
     return app
 
 
+def loads(broker: str) -> bool:
+    """Return whether a connection can be made of a broker's URL; it is not opened."""
+    try:
+        with application(broker, PREFIX).connection_for_write() as connection:
+            return connection.transport is not None
+    except (ValueError, LookupError, ImportError):
+        return False
+
+
 def transport_options(broker: str) -> dict[str, Any]:
     """Return the options of a broker's transport: what is published is confirmed where the broker can do that."""
     if broker.startswith(("amqp", "pyamqp")):

@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("celery")
 
+from mediactl.commands.shared.brokers import require_broker
+from mediactl.core.errors import UsageError
 from mediactl.engines.fleet import UNTAKEN, Fleet
 from mediactl.engines.messages import SCHEMA, Begun, HandedBack, Machine, Mark, Note, Outcome, Report
 from mediactl.engines.traffic import Link
@@ -137,3 +139,10 @@ def test_what_nobody_took_is_withdrawn() -> None:
     run = begun()
     assert run.fleet.withdraw("stopped") == []
     assert [each.worker for each in run.fleet.give_back("stopped")] == [7]
+
+
+@pytest.mark.parametrize("url", ["redis://h:abc/0", "redis://:sec/ret@h:1/0", "amqp://u:secret@h:abc//"])
+def test_a_malformed_url_is_one_line_without_its_password(url: str) -> None:
+    with pytest.raises(UsageError, match=r"^--broker: malformed URL") as raised:
+        require_broker(url)
+    assert "sec" not in str(raised.value)
