@@ -63,9 +63,8 @@ class MakeHandler(SourceHandler):
                 warnings=tuple(each.text for each in result.warnings), size=claim.size,
             )
         )  # fmt: skip
-        if self._context.budgets is not None and row.plan == claim.plan:
-            for broken in self._context.budgets.settled(row.id):
-                self.report(broken)
+        if row.plan == claim.plan:
+            self.check_budgets(row.id)
 
 
 class TranscodeHandler(MakeHandler):

@@ -43,6 +43,7 @@ class RecallHandler(SourceHandler):
                 self.report(
                     JobRecalled(**self.head(claim), found=len(entry.artefacts), seconds=round(end.usage.wall, 3))
                 )
+                self.check_budgets(row.id)
                 return
         planner = self._context.planner
         work = planner.work(row, planner.with_digest(row.recipe), Priority(claim.priority), entry)

@@ -89,6 +89,12 @@ class SourceHandler(Handler):
                 del self._context.changes[row.id]  # a watch takes it in again should it change once more
         self.report(JobChanged(**self.head(claim), reason=reason))
 
+    def check_budgets(self, source: int) -> None:
+        """Report what a source that is done has over budget, where that is reported before the end."""
+        if self._context.budgets is not None:
+            for broken in self._context.budgets.settled(source):
+                self.report(broken)
+
     def _fetch_again(self, claim: Claim, source: Source, reason: str) -> None:
         """Fetch an object, as it is known now, unless that was done often enough: then it is left to the next run."""
         row, changes = self._row(claim), self._context.changes
