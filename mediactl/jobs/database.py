@@ -98,8 +98,6 @@ MIGRATIONS: dict[int, str] = {
     CREATE INDEX sources_unindexed ON sources (uploaded, folder, name)
     WHERE upload_state = 'done' AND indexed <> uploaded;
     CREATE INDEX sources_released ON sources (id) WHERE in_bucket <> '' AND outputs <> x'90';
-    CREATE INDEX jobs_destined ON jobs (destination)
-    WHERE state = 'ready' AND kind <> 'upload' AND destination <> '';
     """,
 }
 """Version v -> SQL that makes v+1 of it, with what ``NEW_TABLES`` names."""

@@ -99,6 +99,8 @@ class Journal:
         self.confined = False
         """Whether only jobs of sources that this run has come upon are claimed, and uploads: what it has yet to find it
         may have to plan again."""
+        self.destination: str | None = None
+        """Digest of the one bucket on which jobs that this run claims may count ("": none); None: any."""
         self._sql = database.statements()
         self._attempts = Attempts(connection, self.run, clock, version)
         self.sources = Sources(connection)
@@ -320,7 +322,10 @@ class Journal:
             return []
         kinds = {} if kinds is None else kinds
         full = msgspec.json.encode([kind for kind, most in kinds.items() if not most]).decode()
-        found = (self._run("candidates", (lane, room, int(self.confined), full)).fetchall() for lane in lanes)
+        found = (
+            self._run("candidates", (lane, room, int(self.confined), full, self.destination)).fetchall()
+            for lane in lanes
+        )
         wanted = choose(heapq.merge(*found), room, kinds, before)
         if not wanted:
             return []
@@ -333,7 +338,7 @@ class Journal:
 
     def alone_is_due(self) -> bool:
         """Whether a job that has to run alone has waited until it was due."""
-        due_at = self._run("alone", ()).get
+        due_at = self._run("alone", (self.destination,)).get
         return due_at is not None and due_at <= self._clock()
 
     def wake(self) -> None:
@@ -508,7 +513,7 @@ class Journal:
         """Of these lanes, without jobs of these kinds: time of the next retry (None: there is none), and whether jobs
         are ready; and whether other runs work on some of any lane."""
         served, others = (msgspec.json.encode(list(each)).decode() for each in (lanes, without))
-        row = self._run("waiting", (self.run, served, others)).fetchone()
+        row = self._run("waiting", (self.run, served, others, self.destination)).fetchone()
         assert row is not None
         return row[0], bool(row[1]), bool(row[2])
 

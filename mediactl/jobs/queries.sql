@@ -24,10 +24,12 @@ WHERE state = 'ready' AND run_after IS NOT NULL AND (run_after <= ?1 OR run_afte
 -- name: candidates
 -- In due order, without the kinds (?4, a JSON list) of which no more may run; a job whose content another job is working
 -- on waits, so that equal sources are computed once. Where ?3 is set, so do jobs of sources that are not this run's.
+-- Those that count on what another bucket has than this run's (?5) are left to a run to that one.
 SELECT due, id, content, kind FROM jobs
 WHERE lane = ?1 AND state = 'ready' AND run_after IS NULL
   AND (NOT ?3 OR source IS NULL OR kind = 'upload' OR source IN (SELECT source FROM temp.mine))
   AND (?4 = '[]' OR kind NOT IN (SELECT value FROM json_each(?4)))
+  AND (?5 IS NULL OR kind = 'upload' OR destination IN ('', ?5))
   AND (content IS NULL OR NOT EXISTS (
       SELECT 1 FROM jobs AS other WHERE other.state = 'running' AND other.content = jobs.content))
 ORDER BY due, id LIMIT ?2;
@@ -40,7 +42,9 @@ WHERE lane = 'network' AND kind = 'fetch' AND state = 'ready' AND run_after IS N
 ORDER BY due, id LIMIT ?1;
 
 -- name: alone
-SELECT min(due) FROM jobs WHERE lane = 'alone' AND state = 'ready' AND run_after IS NULL;
+SELECT min(due) FROM jobs
+WHERE lane = 'alone' AND state = 'ready' AND run_after IS NULL
+  AND (?1 IS NULL OR kind = 'upload' OR destination IN ('', ?1));
 
 -- name: claim
 -- Compare-and-set: ready -> running, for the jobs of a JSON list.
@@ -272,12 +276,15 @@ WHERE s.digest = ?1 AND s.id <> ?2 AND a.mtime_ns <> 0
 GROUP BY a.key;
 
 -- name: waiting
--- In the lanes (a JSON list) that this run serves, without the kinds (a JSON list) that it does not.
+-- In the lanes (a JSON list) that this run serves, without the kinds (a JSON list) that it does not, and what counts on
+-- another bucket than this run's (?4).
 SELECT
     (SELECT min(run_after) FROM jobs WHERE state = 'ready' AND run_after IS NOT NULL
-        AND lane IN (SELECT value FROM json_each(?2)) AND kind NOT IN (SELECT value FROM json_each(?3))),
+        AND lane IN (SELECT value FROM json_each(?2)) AND kind NOT IN (SELECT value FROM json_each(?3))
+        AND (?4 IS NULL OR kind = 'upload' OR destination IN ('', ?4))),
     EXISTS (SELECT 1 FROM jobs WHERE state = 'ready' AND run_after IS NULL
-        AND lane IN (SELECT value FROM json_each(?2)) AND kind NOT IN (SELECT value FROM json_each(?3))),
+        AND lane IN (SELECT value FROM json_each(?2)) AND kind NOT IN (SELECT value FROM json_each(?3))
+        AND (?4 IS NULL OR kind = 'upload' OR destination IN ('', ?4))),
     EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND owner <> ?1);
 
 -- name: put_run

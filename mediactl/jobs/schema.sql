@@ -124,8 +124,6 @@ CREATE INDEX jobs_running ON jobs (owner) WHERE state = 'running';
 CREATE INDEX jobs_content ON jobs (content) WHERE state = 'running' AND content IS NOT NULL;
 CREATE INDEX jobs_source ON jobs (source) WHERE source IS NOT NULL;
 CREATE INDEX jobs_stopped ON jobs (state, id) WHERE state IN ('rejected', 'quarantined', 'cancelled');
-CREATE INDEX jobs_destined ON jobs (destination)
-    WHERE state = 'ready' AND kind <> 'upload' AND destination <> '';
 
 -- History: one row an attempt.
 CREATE TABLE attempts (

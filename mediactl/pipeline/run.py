@@ -97,8 +97,7 @@ def process(
         memory = None
         if settings.to is not None:
             memory = Memory(journal, planner, settings.to, settings.out, keeps_local=not settings.no_local)
-        with journal.transaction(durable=False):
-            journal.buckets.cancel_for_others(planner.destination)
+        journal.destination = planner.destination
         remove_released(journal, settings.out)
         budgets = BudgetCheck(journal, planner)
         intake = Intake(settings, journal, planner, batches, check, report, watch, publisher, memory)

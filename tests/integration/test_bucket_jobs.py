@@ -4,11 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.journals import opened
+import pytest
+from support.journals import Clock, a_source, new_job, opened
+
+from mediactl.model.buckets.memory import RECALL, REMEMBER
+
+LANES = ("network", "quick")
 
 
-def test_a_start_reads_no_jobs_but_those_of_other_buckets(tmp_path: Path) -> None:
-    with opened(tmp_path) as journal:
-        statement = "EXPLAIN QUERY PLAN " + journal.buckets._sql["cancel_for_others"]
-        plan = [str(row[3]) for row in journal._connection.execute(statement, ("d",)).fetchall()]
-    assert len(plan) == 1 and "INDEX jobs_destined" in plan[0], plan
+@pytest.mark.parametrize("mine", ["", "mine"])
+def test_jobs_that_count_on_another_bucket_are_left_to_runs_to_it(tmp_path: Path, mine: str) -> None:
+    kinds = {RECALL: "network", REMEMBER: "network", "image": "quick", "upload": "network"}
+    with opened(tmp_path, clock := Clock()) as journal:
+        with journal.transaction():
+            source = journal.sources.put(a_source(), "recipe", "plan", "pending")
+            for kind, lane in kinds.items():
+                number = None if kind == REMEMBER else source
+                journal.add([new_job(kind, kind=kind, lane=lane, source=number, destination="other")])
+            journal.add([new_job("alone", kind="video", lane="alone", source=source, destination="other")])
+            clock.advance(1_000_000)
+            assert journal.alone_is_due()
+            journal.destination = mine
+            assert not journal.alone_is_due()
+            assert [claim.kind for claim in journal.claim(LANES, 10)] == ["upload"]
+            assert journal.waiting(LANES) == (None, False, False)
+            assert journal.buckets.has_job_for_others(source, mine)
+            assert not journal.buckets.has_job_for_others(source, "other")
+            journal.destination = "other"
+            assert journal.waiting(LANES)[1]
+            journal.buckets.cancel_for_others(source, mine)
+            assert not journal.buckets.has_job_for_others(source, mine)
+            assert [claim.kind for claim in journal.claim(LANES, 10)] == [REMEMBER], "of no source"

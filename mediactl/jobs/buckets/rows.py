@@ -73,10 +73,13 @@ class Buckets:
         """Their outputs in OUT are."""
         self._connection.executemany(self._sql["removed"], ((source,) for source in sources))
 
-    def cancel_for_others(self, destination: str) -> None:
-        """Cancel pending jobs that were planned with the outputs in another bucket; "": this run has none."""
-        found = {source for (source,) in self._run("cancel_for_others", (destination,)).fetchall()}
-        self._connection.executemany(self._sql["leave_pending"], ((source,) for source in found if source))
+    def has_job_for_others(self, source: int, destination: str) -> bool:
+        """Return whether ``cancel_for_others`` would cancel any."""
+        return bool(self._run("has_job_for_others", (source, destination)).get)
+
+    def cancel_for_others(self, source: int, destination: str) -> None:
+        """Cancel pending jobs of a source that count on what another bucket has; "": this run has none."""
+        self._run("cancel_for_others", (source, destination))
 
     def cancel_recalls(self, destination: str) -> list[tuple[int, int]]:
         """Cancel the pending look-ups in a bucket; (source, priority) of each."""

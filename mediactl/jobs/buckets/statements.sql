@@ -31,14 +31,15 @@ WHERE in_bucket <> '' AND outputs <> x'90' AND state = 'done'
 -- They are: x'90' is msgpack of an empty list.
 UPDATE sources SET outputs = x'90', folder_mtime_ns = 0 WHERE id = ? AND in_bucket <> '';
 
+-- name: has_job_for_others
+SELECT EXISTS (SELECT 1 FROM jobs
+    WHERE source = ?1 AND state = 'ready' AND kind <> 'upload' AND destination NOT IN ('', ?2));
+
 -- name: cancel_for_others
--- Jobs that count on another bucket, or on one where this run has none: the next scan plans their sources again.
+-- Jobs of a source that count on another bucket, or on one where this run has none: it is planned again.
 UPDATE jobs SET state = 'cancelled', reason = 'planned for another bucket', run_after = NULL
-WHERE state = 'ready' AND kind <> 'upload' AND destination <> '' AND destination <> ?1 RETURNING source;
+WHERE source = ?1 AND state = 'ready' AND kind <> 'upload' AND destination NOT IN ('', ?2);
 
 -- name: cancel_recalls
 UPDATE jobs SET state = 'cancelled', reason = 'the bucket is not read any more', run_after = NULL
 WHERE state = 'ready' AND kind = 'recall' AND destination = ?1 RETURNING source, priority;
-
--- name: leave_pending
-UPDATE sources SET reason = 'was planned for another bucket' WHERE id = ? AND state = 'pending';

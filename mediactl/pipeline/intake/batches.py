@@ -289,10 +289,18 @@ class Intake:
         elif row.state != "pending":
             self._settled(row, row.state)
             needs.nothing.append(row.id)
-        elif not self._journal.sources.has_live_job(row.id):
+        elif not self._has_live_job(row.id):
             needs.reading[entry] = Reason.UNFINISHED
         elif self._journal.sources.mark_mine([row.id]):
             self._planned(source_planned(row.path, Kind(row.kind), row.size, Reason.UNFINISHED))
+
+    def _has_live_job(self, source: int) -> bool:
+        """Return whether a job that this run can run, or another is running, makes or reads a source."""
+        journal = self._journal
+        if journal.destination is not None and journal.buckets.has_job_for_others(source, journal.destination):
+            with journal.transaction(durable=False):
+                journal.buckets.cancel_for_others(source, journal.destination)
+        return journal.sources.has_live_job(source)
 
     def _settled(self, row: Known, state: str) -> None:
         """Count a source that ended before this run, and report it; a watch, which may meet it many times, does not."""
