@@ -98,7 +98,7 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
 
 def of(done: Completed) -> Asset:
     """Return the asset of a source that is done. Raises ValueError where its asset.json is malformed."""
-    return parsed(done.document, done.folder)
+    return parsed(done.document, os.fsdecode(done.folder))
 
 
 def parsed(content: bytes, folder: str) -> Asset:

@@ -37,7 +37,7 @@ class _Hosts:
 
     def add(self, begun: MakeBegun, source: Add) -> Future[Completed]:
         """Hand a source to the host with these settings, which is started where there is none."""
-        access = sorted(each for each in os.environ.items() if each[0].startswith("AWS_"))
+        access = sorted(each for each in os.environb.items() if each[0].startswith(b"AWS_"))
         key = msgspec.json.encode([begun, access])
         with self.starting:
             host = self.hosts.get(key)
@@ -133,7 +133,7 @@ def _begun(
         to=None if to is None else options.destination(to, given),
         access=options.access(given),
     )
-    return _own_hosts().add(MakeBegun(settings), add)
+    return _own_hosts().add(MakeBegun.of(settings), add)
 
 
 def process(
@@ -218,7 +218,8 @@ def _process_begun(
     named = [sources] if isinstance(sources, str | bytes | os.PathLike) else list(sources)
     if not named:
         raise UsageError("sources: at least one is required")
-    return ProcessBegun(options.settings(out, recipe, given, sources=named, to=to, priority=priority))
+    settings = options.settings(out, recipe, given, sources=named, to=to, priority=priority)
+    return ProcessBegun.of(options.with_journal(settings))
 
 
 def _ignored(_: Event) -> None:

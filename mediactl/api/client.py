@@ -30,11 +30,11 @@ from mediactl.api.messages import (
     FromHost,
     Reported,
     ToHost,
-    frame,
     frames_from_host,
 )
 from mediactl.core.errors import Interrupted, MediactlError
 from mediactl.model.events import Event
+from mediactl.pool.messages import frame
 
 _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mediactl.api.host import main; main(sys.argv[2:])"

@@ -6,8 +6,9 @@ import os
 import socket
 from collections import deque
 
-from mediactl.api.messages import Begun, FromHost, ToHost, frame, frames_to_host
+from mediactl.api.messages import Begun, FromHost, ToHost, frames_to_host
 from mediactl.core.outbox import send
+from mediactl.pool.messages import frame
 
 CHUNK = 1 << 16
 

@@ -168,8 +168,8 @@ class Feed:
         except OSError as error:
             self._failed(number, MachineTrouble(f"{shown(folder)}: asset.json: {error.strerror}"))
             return
+        self._connection.send(Completed(number, folder, content))
         del self._pending[number]
-        self._connection.send(Completed(number, os.fsdecode(folder), content))
 
     def _failed(self, number: int, error: MediactlError) -> None:
         self._pending.pop(number, None)

@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
         begun = connection.begun()
         if begun is None:
             return
-        settings = msgspec.structs.replace(begun.settings, environment=dict(os.environ))
+        settings = begun.settings_in(dict(os.environ))
         serve: Callable[[Settings, Connection], None] = _SERVED[type(begun)]
         try:
             serve(settings, connection)

@@ -17,7 +17,9 @@ from mediactl.api.messages import Add, Completed, LibraryBegun
 from mediactl.api.options import Path, PriorityName, RunOptions
 from mediactl.assets import document
 from mediactl.core.errors import UsageError
+from mediactl.core.files import shown
 from mediactl.model.events import Event
+from mediactl.model.media import REMOTE
 
 
 class Pending:
@@ -51,7 +53,7 @@ class Library:
         **given: Unpack[RunOptions],
     ) -> None:
         """``on_event`` gets every event of the run (docs/events.md), in a thread of the library's own."""
-        self._begun = LibraryBegun(options.settings(out, recipe, given, to=to))
+        self._begun = LibraryBegun.of(options.with_journal(options.settings(out, recipe, given, to=to)))
         self._recipe = options.recipe_name(recipe)
         self._on_event = on_event
         self._opening = threading.Lock()
@@ -64,11 +66,14 @@ class Library:
     ) -> Pending:
         """Have a source processed. ``name`` and ``priority`` are those of ``make``.
 
-        Raises UsageError where the library is closed.
+        Raises UsageError where the library is closed, and for objects (s3://), which ``make`` and ``process`` take.
         """
+        file = options.source_path(source)
+        if file.startswith(REMOTE):
+            raise UsageError(f"{shown(file)}: a library takes files; use make or process for objects")
         add = Add(
             number=0,
-            source=os.path.abspath(os.fsencode(source)),
+            source=file,
             recipe=self._recipe if recipe is None else options.recipe_name(recipe),
             priority=options.priority_of(priority),
             name=None if name is None else options.output_name(name),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from typing import Self
 
 import msgspec
 
@@ -13,26 +14,32 @@ from mediactl.model.jobs import Priority
 from mediactl.model.uploads import Location
 from mediactl.pool.messages import Frames
 
-_LENGTH = struct.Struct("!I")
-"""As in ``pool.messages``, whose frames these are."""
 
-
-class MakeBegun(msgspec.Struct, frozen=True, tag=True):
-    """Caller -> host, first: make assets without a journal. ``settings`` have neither sources nor an environment."""
-
+class _Begun(msgspec.Struct, frozen=True):
     settings: Settings
+    """Without an environment, and without ``state``, which is a path, and so need not be UTF-8."""
+    state: bytes
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the message that a host is started with for these settings."""
+        return cls(msgspec.structs.replace(settings, state=""), os.fsencode(settings.state))
+
+    def settings_in(self, environment: Mapping[str, str]) -> Settings:
+        """Return the settings of a host with this environment."""
+        return msgspec.structs.replace(self.settings, state=os.fsdecode(self.state), environment=environment)
 
 
-class ProcessBegun(msgspec.Struct, frozen=True, tag=True):
+class MakeBegun(_Begun, frozen=True, tag=True):
+    """Caller -> host, first: make assets without a journal. ``settings`` have no sources."""
+
+
+class ProcessBegun(_Begun, frozen=True, tag=True):
     """Caller -> host, first and last: process sources as ``mediactl process`` does."""
 
-    settings: Settings
 
-
-class LibraryBegun(msgspec.Struct, frozen=True, tag=True):
+class LibraryBegun(_Begun, frozen=True, tag=True):
     """Caller -> host, first: process what is added, with the journal of the output directory."""
-
-    settings: Settings
 
 
 class Add(msgspec.Struct, frozen=True, tag=True):
@@ -72,7 +79,7 @@ class Completed(msgspec.Struct, frozen=True, tag=True):
     """Host -> caller: a source is done."""
 
     number: int
-    folder: str
+    folder: bytes
     """Directory or s3:// URL of its outputs."""
     document: bytes
     """Content of its asset.json."""
@@ -91,15 +98,8 @@ Begun = MakeBegun | ProcessBegun | LibraryBegun
 ToHost = MakeBegun | ProcessBegun | LibraryBegun | Add | Cancel | Finish
 FromHost = Reported | Completed | Failed
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode_to_host: Callable[[bytes], ToHost] = msgspec.msgpack.Decoder(ToHost).decode
 _decode_from_host: Callable[[bytes], FromHost] = msgspec.msgpack.Decoder(FromHost).decode
-
-
-def frame(message: ToHost | FromHost) -> bytes:
-    """Return the bytes of a message: its length, then msgpack."""
-    body = _encode(message)
-    return _LENGTH.pack(len(body)) + body
 
 
 def frames_to_host() -> Frames[ToHost]:

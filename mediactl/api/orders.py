@@ -27,6 +27,7 @@ from mediactl.core.verdicts import judge
 from mediactl.jobs.states import Patience
 from mediactl.model.events import PauseCause
 from mediactl.model.jobs import JobResult, NewJob
+from mediactl.model.media import REMOTE
 from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment, Ended, IntakeStep, Noting, Room, Stopped
 from mediactl.upload.engine import Tuning
@@ -161,7 +162,7 @@ class Orders:
 
     def _begin(self, add: Add) -> None:
         """Begin with a source, which is fetched first where it is an object."""
-        if add.source.startswith(b"s3://"):
+        if add.source.startswith(REMOTE):
             self._fetching[add.number] = add
             self._bucket.start(add.number, self._bucket.fetch, add)
         else:
@@ -193,9 +194,10 @@ class Orders:
         if order.abandoned:
             self._end(order)
         elif isinstance(found, str):
-            self._complete(order, found)
+            self._complete(order, os.fsencode(found))
         elif found is not None and self._planning.is_made(order, found):
-            self._end(order, Completed(order.add.number, url_of(to, order.source.directory), document.encode(found)))
+            url = url_of(to, order.source.directory)
+            self._end(order, Completed(order.add.number, os.fsencode(url), document.encode(found)))
         else:
             self._attempt(order, self._planning.make_job)
 
@@ -290,11 +292,11 @@ class Orders:
             self._probed.append(order)
             return
         if (to := order.add.to) is None:
-            self._complete(order, os.fsdecode(self._planning.folder(order.source)))
+            self._complete(order, self._planning.folder(order.source))
         else:
             self._begin_in_thread(order, self._bucket.upload, to, self._out, order.source.directory, result.files)
 
-    def _complete(self, order: Order, where: str) -> None:
+    def _complete(self, order: Order, where: bytes) -> None:
         folder = self._planning.folder(order.source)
         with open(os.path.join(folder, document.NAME), "rb") as file:
             content = file.read()

@@ -98,8 +98,8 @@ _decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
 _decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
 
 
-def frame(message: ToWorker | FromWorker) -> bytes:
-    """Return the bytes of a message on the pipe: length, then msgpack."""
+def frame(message: msgspec.Struct) -> bytes:
+    """Return the bytes of a message on a pipe or socket: length, then msgpack."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body
 

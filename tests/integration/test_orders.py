@@ -13,12 +13,13 @@ import pytest
 from support.servers import Answering, Reply
 
 from mediactl.api.connection import Connection
-from mediactl.api.messages import Add, Cancel, frame
+from mediactl.api.messages import Add, Cancel
 from mediactl.api.orders import Orders
 from mediactl.core.sandbox import workspace
 from mediactl.core.settings import Settings
 from mediactl.model.jobs import Priority
 from mediactl.model.uploads import Location
+from mediactl.pool.messages import frame
 
 pytestmark = pytest.mark.usefixtures("credentials")
 
