@@ -106,3 +106,15 @@ def test_what_is_beyond_measure_is_reported_and_not_called_silent(name: str, lev
     (warning,) = made.drafts.warnings
     assert re.fullmatch(rf"the audio has samples beyond measure, up to {peak}.*: they are silent", warning)
     assert len(decoded(made.files[0])) / RATE == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize("level", [1e8, 9e8])
+@pytest.mark.parametrize("few", [True, False])
+def test_aac_is_encoded_whatever_the_samples_are(level: float, few: bool, tmp_path: Path) -> None:
+    samples = tone(2, 0.3) if few else tone(2, level)
+    samples[RATE : RATE + 100] = level
+    found = decoded(render(floats(tmp_path / "a.wav", samples), target("m4a", None, 1)).files[0])
+    assert found.size >= 2 * RATE
+    assert np.abs(found).max() < 1 << 18
+    if few:
+        assert np.abs(found[: RATE // 2]).max() < 0.35

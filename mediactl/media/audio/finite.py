@@ -19,6 +19,9 @@ _FORMATS = ("flt", "fltp", "dbl", "dblp")
 """libav's floating-point sample formats."""
 _LARGEST = 180
 """dBFS: samples of 32-bit integers that were written as floats are the largest that mean anything."""
+_ENCODABLE = 1 << 16
+"""Times full scale. libavcodec's AAC encoder multiplies by 1 << 15 (aacenc.c) and quantizes to integers of 32 bits: it
+may never end with larger samples."""
 _BEYOND, _PEAK = b".peak", "lavfi.astats.Overall.Peak_level"
 """The same of peaks beyond it."""
 _PEAKS = re.compile(rb"Peak_level=(\S+)")
@@ -31,8 +34,7 @@ def only(stream: Any, audio: InputAudio, path: bytes | None = None) -> Any:
     With ``path``, they are counted in files beside it, which is in the folder of the run. Streams that cannot have any
     are returned as they are.
     """
-    lossless = audio.stream.codec.startswith("pcm_f") or audio.stream.codec == "wavpack"
-    if not lossless or audio.sample_format not in _FORMATS:
+    if not _has_any(audio):
         return stream
     if path is not None:
         counts = {"measure_perchannel": "none", "measure_overall": "Number_of_NaNs+Number_of_Infs+Peak_level"}
@@ -48,6 +50,20 @@ def only(stream: Any, audio: InputAudio, path: bytes | None = None) -> Any:
         "aeval", exprs=f"if(lt(abs(val(ch)),{10 ** (_LARGEST // 20)}),val(ch),0)", channel_layout="same"
     )
     return stream.filter("aformat", sample_fmts=audio.sample_format)
+
+
+def encodable(stream: Any, audio: InputAudio, encoder: str) -> Any:
+    """Return a stream, as it goes to an encoder, without samples at which that does not end."""
+    if encoder != "aac" or not _has_any(audio):
+        return stream
+    stream = stream.filter("aeval", exprs=f"clip(val(ch),{-_ENCODABLE},{_ENCODABLE})", channel_layout="same")
+    return stream.filter("aformat", sample_fmts="fltp")  # what the encoder takes
+
+
+def _has_any(audio: InputAudio) -> bool:
+    """Return whether a stream may hold samples beyond full scale as they were written."""
+    lossless = audio.stream.codec.startswith("pcm_f") or audio.stream.codec == "wavpack"
+    return lossless and audio.sample_format in _FORMATS
 
 
 def remarks(path: bytes, what: str) -> list[str]:

@@ -81,7 +81,7 @@ def video_audio(
         stream = stream.filter("apad", whole_dur=f"{end:.6f}").filter("atrim", end=f"{end:.6f}")
         for each, branch in zip(several, split(stream, len(several)), strict=True):
             chosen = options("aac", each.bitrate, audio)
-            stream = mixed_down(branch, audio.stream, each.channels)
+            stream = finite.encodable(mixed_down(branch, audio.stream, each.channels), audio, "aac")
             outputs.append(command.output([stream], paths[each], "mp4", limits, movflags="+faststart", **chosen))
     return outputs
 

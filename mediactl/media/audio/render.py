@@ -241,6 +241,7 @@ class _Work:
         encoder, _, muxer, _ = FORMATS[params.format]
         stream = mixdown.fitted(stream, params, audio.stream)
         stream = loudness.changed(stream, change) if change else stream
+        stream = finite.encodable(stream, audio, encoder)
         chosen = mixdown.options(encoder, params.bitrate, audio)
         if encoder == "libopus" and params.layout and params.channels > 2:
             chosen["mapping_family"] = 1  # Otherwise libopus takes the channels of 5.0 and 6.1 in another order.
