@@ -6,13 +6,15 @@ It stands where a run on one machine has its scheduler (``pool.lanes``). All of 
 from __future__ import annotations
 
 import socket
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import singledispatchmethod
 
 import msgspec
 
 from mediactl.engines.compatibility import incompatible
+from mediactl.engines.heartbeats import by_worker, heartbeat
 from mediactl.engines.messages import (
     Advanced,
     Begun,
@@ -28,6 +30,7 @@ from mediactl.engines.messages import (
 from mediactl.engines.queues import LANES
 from mediactl.engines.traffic import Traffic
 from mediactl.model.events import BrokerLost, BrokerReached, Event, MachineUnfit
+from mediactl.model.fleet import Heartbeat
 from mediactl.model.jobs import HEAVY, QUICK
 from mediactl.model.verdict import Verdict
 from mediactl.pool.contract import Assignment, Busy, Ended, Room
@@ -65,6 +68,10 @@ class Known(msgspec.Struct):
     seen: float
     unfit: str
     """Why it cannot run jobs of this run; "": it can."""
+    first: float
+    """Its first report, in seconds since 1970."""
+    last: float = 0.0
+    """Its last one, the same."""
 
 
 class Fleet:
@@ -208,15 +215,26 @@ class Fleet:
         """Return the machines that report, and how many seconds ago they did."""
         return [(known.machine, self._now - known.seen) for known in self._machines.values()]
 
+    def heartbeats(self) -> list[Heartbeat]:
+        """Return what the journal keeps of the machines that report."""
+        running: defaultdict[str, list[int]] = defaultdict(list)
+        for each in self._published.values():
+            if each.machine is not None:
+                running[each.machine.id].append(each.assignment.job)
+        return by_worker(
+            heartbeat(known.machine, tuple(running[name]), known.first, known.last)
+            for name, known in self._machines.items()
+        )
+
     def _take(self, report: Report) -> None:
         machine = report.machine
         known = self._machines.get(machine.id)
         if known is None:
             unfit = incompatible(machine)
-            known = self._machines[machine.id] = Known(machine, self._now, unfit)
+            known = self._machines[machine.id] = Known(machine, self._now, unfit, time.time())
             if unfit:
                 self._report(MachineUnfit(host=machine.host, reason=unfit))
-        known.machine, known.seen = machine, self._now
+        known.machine, known.seen, known.last = machine, self._now, time.time()
         for note in report.notes:
             if note.token == self._run:
                 self._note(note, known)

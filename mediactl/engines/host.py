@@ -54,6 +54,8 @@ class HostSettings(msgspec.Struct, frozen=True):
     interval: float = INTERVAL
     consumers: int = 1
     """Processes of the machine that take jobs, which share its memory."""
+    worker: str = ""
+    """Names the worker that started them."""
 
 
 _settings = msgspec.json.Decoder(HostSettings)
@@ -86,7 +88,7 @@ class Host:
         return Machine(
             id=self._id, host=socket.gethostname(), pid=os.getpid(), version=__version__, schema=SCHEMA,
             slots=dict.fromkeys(self._settings.lanes, slots), interval=self._settings.interval,
-            draining=self._draining,
+            draining=self._draining, worker=self._settings.worker,
         )  # fmt: skip
 
     def run(self, message: dict[str, Any], *, redelivered: bool) -> None:

@@ -65,6 +65,8 @@ class Machine(msgspec.Struct, frozen=True):
     """What it has of the journal that the report is for; None: it is for whoever counts machines."""
     draining: bool = False
     """It takes no more jobs."""
+    worker: str = ""
+    """Names the `mediactl worker` that started it, with the consumers of other lanes; "": none did."""
 
 
 class _OfAttempt(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 
 import msgspec
 
@@ -35,7 +36,7 @@ def run(broker: str, prefix: str, settings: HostSettings, drain_file: str | None
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, asked.take)
     draining = drain.watch(drain_file, drain_url)
-    shared = msgspec.structs.replace(settings, consumers=len(settings.lanes))
+    shared = msgspec.structs.replace(settings, consumers=len(settings.lanes), worker=uuid.uuid4().hex)
     lanes = [_start(broker, prefix, msgspec.structs.replace(shared, lanes=(lane,))) for lane in settings.lanes]
     while all(lane.poll() is None for lane in lanes) and not asked.count and not draining():
         asked.wait(CHECKS)

@@ -33,6 +33,7 @@ from mediactl.model.events import (
     Tick,
     UploadStopped,
 )
+from mediactl.model.fleet import BEAT, Heartbeat
 from mediactl.model.jobs import HEAVY, QUICK, Usage
 from mediactl.model.verdict import Verdict
 from mediactl.pipeline import publish
@@ -110,11 +111,14 @@ class Dispatcher:
         memory: Memory | None = None,
         scratch: Scratch | None = None,
         budgets: BudgetCheck | None = None,
+        machines: Callable[[], list[Heartbeat]] | None = None,
     ) -> None:
         """With ``shipping``, what is made is uploaded. ``lanes``: those that this run serves. With ``attempt_events``,
         each attempt is reported for monitors. Without ``scratch`` nothing is fetched. With ``budgets``, each source
-        that is over one is reported as it is done."""
+        that is over one is reported as it is done. ``machines``: those of a broker."""
         self._attempt_events = attempt_events
+        self._machines = machines
+        self._next_heartbeats = 0.0
         self._journal = journal
         self._intake = intake
         self._out = out
@@ -286,6 +290,10 @@ class Dispatcher:
     def tick(self, running: int) -> None:
         """Let the display move on."""
         self._journal.beat()
+        if self._machines is not None and self._clock() >= self._next_heartbeats and (beats := self._machines()):
+            self._next_heartbeats = self._clock() + BEAT
+            with self._journal.transaction(durable=False):
+                self._journal.machines.beat(beats)
         self._emit(Tick(running=running))
 
     # -- completing and claiming -----------------------------------------------------------------------------------

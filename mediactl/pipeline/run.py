@@ -104,6 +104,7 @@ def process(
         fetches = watch is None and any(map(may_name_objects, settings.sources))
         scratch = Scratch(journal, settings.fetching.scratch) if fetches else None
         lanes = LANES if publisher is None and scratch is None else (*LANES, NETWORK)
+        remote = None if engine is None else stack.enter_context(engine.connected(settings, journal.run, report))
         dispatcher = Dispatcher(
             journal,
             planner,
@@ -117,9 +118,8 @@ def process(
             memory=memory,
             scratch=scratch,
             budgets=None if watch is None else budgets,
+            machines=None if remote is None else remote.heartbeats,
         )
-
-        remote = None if engine is None else stack.enter_context(engine.connected(settings, journal.run, report))
 
         def begin() -> None:
             if missing:

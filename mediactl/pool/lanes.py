@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from mediactl.model.fleet import Heartbeat
 from mediactl.pool.contract import Assignment, Busy, Ended, Room
 from mediactl.pool.messages import Answer
 from mediactl.pool.process import Worker
@@ -75,6 +76,9 @@ class RemoteLanes(MediaLanes, Protocol):
 
     def give_back(self, reason: str) -> list[Ended]:
         """Return all that is running, as interrupted."""
+
+    def heartbeats(self) -> list[Heartbeat]:
+        """Return what the journal keeps of those machines."""
 
     def withdraw(self, reason: str) -> list[Ended]:
         """Return what no machine has taken yet, as interrupted."""

@@ -70,6 +70,7 @@ def test_the_outputs_are_those_of_one_machine(broker: str, mediactl: CommandLine
         attempts = rows(tmp_path / "out", "SELECT worker, outcome FROM attempts ORDER BY job")
         assert sorted(outcome for _, outcome in attempts) == ["done"] * 13 + ["rejected"]
         assert all(pid for pid, _ in attempts)
+        assert rows(tmp_path / "out", "SELECT count(*) FROM machines") == [(1,)]  # of both lanes
         again = run(mediactl, broker, tmp_path / "in", "--out", tmp_path / "out", "--recipe", recipe)
         assert again.summary["jobs"] == 0
         assert worker.end() == 0

@@ -141,6 +141,15 @@ def test_what_nobody_took_is_withdrawn() -> None:
     assert [each.worker for each in run.fleet.give_back("stopped")] == [7]
 
 
+def test_heartbeats_are_those_of_workers_with_what_they_run() -> None:
+    run = begun()
+    quick = report().machine
+    heavy = msgspec.structs.replace(quick, id="other", worker="w", slots={"heavy": 1})
+    assert run.at(2.0, Report(msgspec.structs.replace(quick, worker="w")), Report(heavy)) == []
+    (beat,) = run.fleet.heartbeats()
+    assert (beat.machine, beat.slots, beat.running) == ("w", {"quick": 2, "heavy": 1}, (1,))
+
+
 @pytest.mark.parametrize("url", ["redis://h:abc/0", "redis://:sec/ret@h:1/0", "amqp://u:secret@h:abc//"])
 def test_a_malformed_url_is_one_line_without_its_password(url: str) -> None:
     with pytest.raises(UsageError, match=r"^--broker: malformed URL") as raised:
