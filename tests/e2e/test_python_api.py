@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pytest
@@ -36,6 +37,7 @@ width = 100
 name = "w50"
 width = 50
 """
+T = TypeVar("T")
 SLOW = """
 name = "slow"
 [[video]]
@@ -69,12 +71,13 @@ def photo(path: Path, colour: tuple[int, int, int] = (10, 200, 30)) -> Path:
     return path
 
 
-def until(reached: Callable[[], object]) -> None:
-    """Wait until something is so."""
+def until(reached: Callable[[], T]) -> T:
+    """Wait until something is so, and return it."""
     end = time.monotonic() + PATIENCE
-    while not reached():
+    while not (found := reached()):
         assert time.monotonic() < end, "it never came to that"
         time.sleep(0.02)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +264,14 @@ mediactl.make(clip, slow, out=out)
 
 
 def _encoders(process: psutil.Process) -> list[psutil.Process]:
-    return [each for each in process.children(recursive=True) if "ffmpeg" in each.name()]
+    return [each for each in process.children(recursive=True) if _is_encoder(each)]
+
+
+def _is_encoder(process: psutil.Process) -> bool:
+    try:
+        return "ffmpeg" in process.name()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_nothing_of_the_callers_process_is_changed_and_nothing_outlives_it(space: Path, clip: Path) -> None:
@@ -296,8 +306,7 @@ def test_a_host_that_is_killed_fails_what_it_did_and_the_next_call_has_another(s
     me = psutil.Process()
     with ThreadPoolExecutor(1) as thread:
         slow = thread.submit(mediactl.make, clip, space / "slow.toml", out=space / "out")
-        until(lambda: _encoders(me))
-        (host,) = [each for each in me.children(recursive=True) if _is_host(each) and _encoders(each)]
+        (host,) = until(lambda: [each for each in _hosts() if _encoders(each)])
         host.kill()
         with pytest.raises(mediactl.Interrupted, match="has ended"):
             slow.result(PATIENCE)
@@ -518,8 +527,10 @@ def test_nothing_that_was_fetched_outlives_its_call(
     for name in ("lock", "in/x/old.jpg"):
         (dead / name).touch()
 
-    def fetched() -> list[Path]:
-        return [path for path in (out / workspace.FOLDER.decode()).rglob("*") if path.parent.name == "in"]
+    def fetched() -> list[str]:
+        """Return what is in workspaces; os.walk bears that they vanish meanwhile."""
+        folders = os.walk(out / workspace.FOLDER.decode())
+        return [name for folder, names, files in folders if folder.endswith("/in") for name in names + files]
 
     body = photo(space / "object.jpg").read_bytes()
     ministack_server.client().put_object(Bucket=bucket, Key="a.jpg", Body=body)

@@ -18,6 +18,8 @@ import mediactl
 ROOT = Path(mediactl.__file__).parent
 THREADED = ("api", "assets", "control", "engines", "jobs", "upload")
 """Packages of which some functions run in several threads at once."""
+NO_STRUCTS = ("api/options.py: _check_one: ",)
+"""What decodes late, but no Struct."""
 UNSAFE = """
 import sys, threading
 import msgspec
@@ -50,7 +52,7 @@ def late_decoding(path: Path) -> Iterator[str]:
 
 def test_what_threads_decode_has_a_decoder_that_its_module_made() -> None:
     found = [each for package in THREADED for path in (ROOT / package).rglob("*.py") for each in late_decoding(path)]
-    assert found == []
+    assert [each for each in found if not each.startswith(NO_STRUCTS)] == []
 
 
 def test_calls_that_decode_late_are_found() -> None:
